@@ -1,0 +1,36 @@
+# make demo    installs, gets the data, runs the demo sweep, reports, trains the winner
+# make test    the tests that need no more than a few minutes
+# make check   what CI runs besides: style, types
+# make test-all  with the slow tests
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export RAY_USAGE_STATS_ENABLED := 0
+export OMP_NUM_THREADS := 1
+
+.PHONY: demo test test-all check install clean
+
+install: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[train,dev]'
+	touch $@
+
+demo: install
+	PATH="$(abspath $(BIN)):$$PATH" sh sweeps/demo.sh
+
+test: install
+	$(BIN)/python -m pytest -q -m "not slow and not cluster"
+
+test-all: install
+	$(BIN)/python -m pytest -q -m "not cluster"
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

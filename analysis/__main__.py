@@ -1,0 +1,90 @@
+"""The command line of the analysis.
+
+    analysis report RUN [RUN …] [-o DIR]     one HTML file, figures, numbers
+    analysis table RUN [--json]              the leaderboard
+    analysis plot NAME RUN [-o DIR]          one figure
+
+RUN is a run folder, or a name under --runs, CH6DIST_RUNS or ./runs. Imports happen inside the commands, so that
+--help answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ch6dist.errors import InputError, unknown_name
+from ch6dist.runs import find_run
+
+app = typer.Typer(
+    help="Turn the ledger of a sweep into tables, figures and a report.",
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+Runs = Annotated[list[str], typer.Argument(metavar="RUN…", help="Run folders, or their names.")]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its name.")]
+Root = Annotated[Path | None, typer.Option("--runs", help="Where runs are: else CH6DIST_RUNS, else ./runs.")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write to: else RUN/report.")]
+
+
+@app.command()
+def report(runs: Runs, output: Output = None, root: Root = None) -> None:
+    """Write index.html, leaderboard.csv and .md, figures/ and data/ for one run, or several pooled."""
+    from analysis.load import load_study
+    from analysis.report import write_report
+
+    folders = [find_run(run, root=root) for run in runs]
+    if output is None and len(folders) > 1:
+        raise InputError("-o", None, "a folder for the report of several runs")
+    print(write_report(load_study(folders), output or folders[0] / "report"))
+
+
+@app.command()
+def table(
+    run: Run, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False, root: Root = None
+) -> None:
+    """Print the leaderboard."""
+    from analysis import tables
+    from analysis.load import load_study
+    from analysis.select import finals, leaderboard
+
+    study = load_study([find_run(run, root=root)])
+    write = tables.leaderboard_json if as_json else tables.leaderboard_markdown
+    print(write(study, leaderboard(study), finals(study)))
+
+
+@app.command()
+def plot(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A figure; a wrong name lists them all.")],
+    run: Run,
+    output: Output = None,
+    root: Root = None,
+) -> None:
+    """Write one figure (PNG, SVG) and its numbers (CSV)."""
+    from analysis.figures import PLOTS
+    from analysis.load import load_study
+    from analysis.report import write_plot
+
+    if name not in PLOTS:
+        raise unknown_name("NAME", name, PLOTS)
+    folder = find_run(run, root=root)
+    print(write_plot(name, load_study([folder]), output or folder / "report"))
+
+
+def main() -> None:
+    """Run a command; wrong input is one line and exit status 2."""
+    try:
+        app()
+    except InputError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""The figures by name, and the files of one: NAME.png, NAME.svg and its numbers, NAME.csv.
+
+palette = study_palette(study)
+path = write_figure(PLOTS["lr_sensitivity"], data, folder, study=study, palette=palette)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from analysis import health, style
+from analysis.load import Study
+from analysis.plots import leaderboard, lr_range_test, lr_sensitivity, training_curves
+from analysis.plots.plot import Plot
+from analysis.style import Palette
+
+PLOTS: dict[str, Plot] = {
+    plot.name: plot
+    for plot in (leaderboard.PLOT, lr_sensitivity.PLOT, training_curves.PLOT, lr_range_test.PLOT, health.PLOT)
+}
+
+
+def study_palette(study: Study) -> Palette:
+    """One look per optimizer, for all figures of a report."""
+    return style.palette(study.trials["optimizer"])
+
+
+def write_figure(plot: Plot, data: pd.DataFrame, folder: Path, *, study: Study, palette: Palette) -> Path | None:
+    """Write figures/NAME.png and .svg and data/NAME.csv under `folder`; the PNG's path, None where nothing is drawn.
+
+    Where there are no data, what an earlier report left under the name is removed: it would be taken for this one's.
+    """
+    figures, numbers = folder / "figures", folder / "data"
+    figures.mkdir(parents=True, exist_ok=True)
+    numbers.mkdir(exist_ok=True)
+    if data.empty:
+        for path in (figures / f"{plot.name}.png", figures / f"{plot.name}.svg", numbers / f"{plot.name}.csv"):
+            path.unlink(missing_ok=True)
+        return None
+    (data.assign(synthetic=True) if study.synthetic else data).to_csv(numbers / f"{plot.name}.csv", index=False)
+    with style.context():
+        figure = style.new_figure(*plot.size(data))
+        plot.draw(figure, data, palette)
+        style.title(figure, plot.title, caption=plot.caption(data), synthetic=study.synthetic)
+        style.save(figure, figures, plot.name)
+    return figures / f"{plot.name}.png"

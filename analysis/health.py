@@ -1,0 +1,182 @@
+"""Can this sweep be trusted at all? Counts, edges, seeds, effort and cost, with a word where care is needed.
+
+    for fact in health(study, board):
+        fact.name, fact.value, fact.warning
+
+As a figure, sweep_health shows how the trials of each optimizer ended.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis import stats, style
+from analysis.load import Study
+from analysis.plots.plot import Plot
+from analysis.select import best_at_edge
+from analysis.style import Palette
+from analysis.text import configuration, seconds
+from ch6dist.records import BROKEN, Status
+
+STATUS_COLOURS = {
+    Status.FINISHED: "#009E73",
+    Status.DIVERGED: style.RED,
+    Status.STOPPED: "#E69F00",
+    Status.FAILED: "#5b2a86",
+    Status.OUT_OF_MEMORY: "#CC79A7",
+    Status.INTERRUPTED: "#8a8a8a",
+    Status.RUNNING: "#56B4E9",
+    Status.PLANNED: "#d9d9d9",
+}
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One line of the health box; `warning` says what it means for the reader, and is empty when all is well."""
+
+    name: str
+    value: str
+    warning: str = ""
+
+
+def health(study: Study, board: pd.DataFrame) -> list[Fact]:
+    """The health box, in the order it is read."""
+    facts = [_trials(study), *_budget(study), _divergence(study), *_broken(study), *_stopped(study)]
+    if len(board):
+        facts += [_seeds(board), *_edges(board), *_effort(board), *_learning(board)]
+    return [*facts, *_cost(study, board), *_noise(study, board)]
+
+
+def _trials(study: Study) -> Fact:
+    counts = Counter(study.trials["status"])
+    waiting = sum(counts[status] for status in (Status.PLANNED, Status.RUNNING, Status.INTERRUPTED))
+    told = ", ".join(f"{counts[status]} {_words(status)}" for status in STATUS_COLOURS if counts[status])
+    warning = f"{waiting} of {len(study.trials)} have not ended: everything here is provisional" if waiting else ""
+    return Fact("Trials", f"{len(study.trials)}: {told}" if told else "none yet", warning)
+
+
+def _budget(study: Study) -> list[Fact]:
+    train = study.trials[study.trials["type"] == "train"]
+    planned = int(train["epochs"].sum())
+    done = sum(study.rows[trial][-1]["epoch"] for trial in train["trial"] if study.rows[trial])
+    return [Fact("Epochs", f"{done} of {planned} planned ({done / planned:.0%})")] if planned else []
+
+
+def _divergence(study: Study) -> Fact:
+    train = study.trials[study.trials["type"] == "train"]
+    diverged = int((train["status"] == Status.DIVERGED).sum())
+    return Fact("Diverged", f"{diverged} of {len(train)} trainings (a result: they rank last)")
+
+
+def _broken(study: Study) -> list[Fact]:
+    broken = study.trials[study.trials["status"].isin(BROKEN)]
+    if broken.empty:
+        return []
+    reasons = "; ".join(
+        f"{reason or 'no reason given'} ({n}×)" for reason, n in Counter(broken["reason"]).most_common(3)
+    )
+    return [Fact("Failed", f"{len(broken)}: {reasons}", "these are no results: mend the cause and `sweeps rerun`")]
+
+
+def _stopped(study: Study) -> list[Fact]:
+    stopped = int((study.trials["status"] == Status.STOPPED).sum())
+    warning = "early stopping censors slow starters: only trials with the full budget are ranked"
+    return [Fact("Stopped early", f"{stopped} ({stopped / len(study.trials):.0%})", warning)] if stopped else []
+
+
+def _seeds(board: pd.DataFrame) -> Fact:
+    low, high = int(board["seeds"].min()), int(board["seeds"].max())
+    warning = "one seed says nothing about its spread: use 3 or more" if low == 1 else ""
+    uneven = "" if low == high else "configurations have unequal numbers of seeds"
+    return Fact("Seeds per configuration", f"{low}" if low == high else f"{low} to {high}", warning or uneven)
+
+
+def _edges(board: pd.DataFrame) -> list[Fact]:
+    rows = [row for index, row in board.iterrows() if index in best_at_edge(board)]
+    told = ", ".join(configuration(row) for row in rows)
+    warning = "the best rate may lie outside of what was tried: extend it"
+    return [Fact("Best rate at the edge", told, warning)] if rows else []
+
+
+def _effort(board: pd.DataFrame) -> list[Fact]:
+    tried = board.groupby("optimizer").size()
+    if len(tried) < 2:
+        return []
+    told = ", ".join(f"{optimizer}: {n}" for optimizer, n in tried.items())
+    if tried.min() < tried.max():
+        return [Fact("Configurations tried", told, "unequal tuning effort favours what was tried more often")]
+    same = len({frozenset(rates) for _, rates in board.groupby("optimizer")["lr"]}) == 1
+    note = " on one shared grid of rates: it favours those whose good rates lie inside" if same else ""
+    return [Fact("Configurations tried", f"{int(tried.min())} per optimizer{note}")]
+
+
+def _learning(board: pd.DataFrame) -> list[Fact]:
+    n = int(board["score"].notna().sum())
+    if not n:
+        return []
+    improving = int(board["flags"].str.contains("still_improving").sum())
+    idle = int(board["flags"].str.contains("not_learning").sum())
+    warning = "train longer before choosing between them" if improving > n / 2 else ""
+    facts = [Fact("Still improving at the end", f"{improving} of {n} configurations", warning)]
+    return facts + ([Fact("At chance at the end", f"{idle} of {n} configurations (not_learning)")] if idle else [])
+
+
+def _cost(study: Study, board: pd.DataFrame) -> list[Fact]:
+    rows = [row for lines in study.rows.values() for row in lines]
+    total = sum((row.get("seconds") or 0) + (row.get("eval_seconds") or 0) for row in rows)
+    lanes = {row["lanes"] for row in rows if row.get("lanes")}
+    told = f"trials shared a device in packs of {min(lanes)} to {max(lanes)}: compare their seconds with care"
+    return [Fact("Device time", seconds(total), told if len(lanes) > 1 else "")] if rows else []
+
+
+def _noise(study: Study, board: pd.DataFrame) -> list[Fact]:
+    scored = board[board["score"].notna()]
+    images = study.trials.loc[study.trials["type"] == "train", "val_size"].max()
+    if scored.empty or not images or not style.is_share(study.metric):
+        return []
+    deviation = stats.binomial_std(float(scored.iloc[0]["score"]), images=int(images))
+    told = f"{100 * deviation:.2f} points (binomial deviation of one accuracy on {images} images)"
+    return [Fact("Floor of the noise", told)]
+
+
+def sweep_health_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
+    """(optimizers × statuses, [optimizer, status, trials]): how the trainings ended; empty without any."""
+    counts = study.trials[study.trials["type"] == "train"].groupby(["optimizer", "status"]).size()
+    return counts.rename("trials").reset_index()
+
+
+def draw_sweep_health(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
+    """A bar per optimizer, cut by status."""
+    ax = figure.subplots()
+    table = data.pivot_table(index="optimizer", columns="status", values="trials", fill_value=0).sort_index()
+    start = pd.Series(0, index=table.index)
+    for status in [status for status in STATUS_COLOURS if status in table.columns]:
+        bars = ax.barh(table.index, table[status], left=start, color=STATUS_COLOURS[status], label=_words(status))
+        numbers = [f"{int(n)}" if n else "" for n in table[status]]
+        ax.bar_label(bars, numbers, label_type="center", color="black" if status == Status.PLANNED else "white")
+        start = start + table[status]
+    for text, optimizer in zip(ax.get_yticklabels(), table.index, strict=True):
+        text.set_color(palette[str(optimizer)].colour)
+    ax.invert_yaxis()
+    ax.grid(axis="y", visible=False)
+    ax.set_xlabel("trainings")
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0)
+
+
+def _words(status: str) -> str:
+    return str(status).replace("_", " ")
+
+
+PLOT = Plot(
+    name="sweep_health",
+    title="How did the trainings of each optimizer end?",
+    data=sweep_health_data,
+    draw=draw_sweep_health,
+    size=lambda data: (8.5, 1.9 + 0.36 * data["optimizer"].nunique()),
+    caption=lambda data: f"{data['trials'].sum()} trainings by status (range tests apart); diverged is a result, failed is not.",
+    empty="The run has no trainings yet.",
+)

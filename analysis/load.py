@@ -1,0 +1,180 @@
+"""Run folders as one Study: the pooled ledger, a table of trials, and what the numbers mean.
+
+    study = load_study([Path("runs/optimizer-lr")])
+    study.trials        # one row per trial: run, optimizer, scheduler, lr, seed, status, …
+    study.rows["…"]     # the ledger's rows of a trial, by step
+
+Several runs are pooled: ids get their run's name in front, so that one ranking holds all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.labels import optimizer_labels, schedule_labels, setting_labels
+from ch6dist import lease, ledger
+from ch6dist.catalog.datasets import DATASETS
+from ch6dist.errors import InputError
+from ch6dist.ledger import Ledger, Line
+from ch6dist.records import Status
+
+# fmt: off
+TRIAL_COLUMNS = [
+    "trial", "run", "configuration", "name", "type", "final", "status", "reason", "seed", "epochs",
+    "optimizer", "scheduler", "setting", "lr", "weight_decay", "dataset", "val_size",
+]
+# fmt: on
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder as read."""
+
+    name: str
+    folder: Path
+    ledger: Ledger
+
+    @property
+    def head(self) -> Line:
+        """The newest driver's line: question, command, versions, hardware; empty before one wrote it."""
+        return self.ledger.sweeps[-1] if self.ledger.sweeps else {}
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a report is about: one run or several, pooled."""
+
+    runs: tuple[Run, ...]
+    ledger: Ledger  # pooled
+    trials: pd.DataFrame  # TRIAL_COLUMNS
+    rows: dict[str, list[Line]]  # by trial, in order of steps
+    metric: str
+    goal: str  # maximize | minimize
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any trial learned made-up data: then every table and figure says so."""
+        return bool(self.trials["dataset"].astype(str).str.startswith("synthetic").any())
+
+    @property
+    def sign(self) -> int:
+        """+1 where more is better."""
+        return 1 if self.goal == "maximize" else -1
+
+    @property
+    def classes(self) -> int | None:
+        """Number of classes of the trials' data set; None where they differ or nobody knows it."""
+        names = set(self.trials["dataset"])
+        entry = DATASETS.get(next(iter(names))) if len(names) == 1 else None
+        return entry.classes if entry else None
+
+    def title(self) -> str:
+        """The names of the runs."""
+        return ", ".join(run.name for run in self.runs)
+
+
+def load_study(folders: Sequence[Path]) -> Study:
+    """Read run folders. InputError where one is no run, or where the runs cannot share one ranking."""
+    names = _names(folders)
+    runs = tuple(
+        Run(name, folder, _with_interrupted(ledger.read(folder), folder))
+        for name, folder in zip(names, folders, strict=True)
+    )
+    metric, goal = _metric(runs)
+    pooled = runs[0].ledger if len(runs) == 1 else _pool(runs)
+    trials = _trials(pooled, runs)
+    _one_dataset(trials)
+    return Study(runs, pooled, trials, pooled.rows_by_trial(), metric, goal)
+
+
+def without_finals(study: Study) -> Ledger:
+    """The pooled ledger of the sweep's own trials: a final training is reported apart and competes with nobody."""
+    final = set(study.trials.loc[study.trials["final"], "trial"])
+    kept = {trial: line for trial, line in study.ledger.trials.items() if trial not in final}
+    return Ledger(trials=kept, rows=study.ledger.rows, statuses=study.ledger.statuses)
+
+
+def _names(folders: Sequence[Path]) -> list[str]:
+    names = [folder.resolve().name for folder in folders]
+    if len({folder.resolve() for folder in folders}) < len(folders):
+        raise InputError("RUN", ", ".join(str(folder) for folder in folders), "each run once")
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+
+
+def _with_interrupted(content: Ledger, folder: Path) -> Ledger:
+    """A trial that runs in the ledger while no driver lives was interrupted."""
+    if lease.current(folder) is None:
+        for trial, line in content.statuses.items():
+            if line["status"] == Status.RUNNING:
+                content.statuses[trial] = {**line, "status": str(Status.INTERRUPTED)}
+    return content
+
+
+def _metric(runs: Sequence[Run]) -> tuple[str, str]:
+    found = {}
+    for run in runs:
+        if any(line["config"]["type"] == "train" for line in run.ledger.trials.values()):
+            metric = run.ledger.spec.get("metric") or {}
+            found[metric.get("name", "val_accuracy"), metric.get("goal", "maximize")] = run.name
+    if len(found) > 1:
+        told = ", ".join(f"{run}: {name} ({goal})" for (name, goal), run in found.items())
+        raise InputError("RUN", told, "runs with one metric and goal")
+    return next(iter(found), ("val_accuracy", "maximize"))
+
+
+def _one_dataset(trials: pd.DataFrame) -> None:
+    found = sorted(set(trials.loc[trials["type"] == "train", "dataset"]))
+    if trials["run"].nunique() > 1 and len(found) > 1:
+        raise InputError("RUN", ", ".join(found), "runs on one data set (accuracies on two do not compare)")
+
+
+def _pool(runs: Sequence[Run]) -> Ledger:
+    pooled = Ledger()
+    for run in runs:
+        content = run.ledger
+        pooled.sweeps += content.sweeps
+        pooled.rows += [{**row, "trial": f"{run.name}/{row['trial']}"} for row in content.rows]
+        for trial, line in content.trials.items():
+            configuration = f"{run.name}/{line['configuration']}"
+            pooled.trials[f"{run.name}/{trial}"] = {**line, "configuration": configuration, "run": run.name}
+        pooled.statuses |= {f"{run.name}/{trial}": line for trial, line in content.statuses.items()}
+        pooled.artifacts |= {(f"{run.name}/{trial}", name): line for (trial, name), line in content.artifacts.items()}
+    return pooled
+
+
+def _trials(pooled: Ledger, runs: Sequence[Run]) -> pd.DataFrame:
+    lines = list(pooled.trials.items())
+    configs = [line["config"] for _, line in lines]
+    optimizers = optimizer_labels([config["optimizer"] for config in configs])
+    schedules = schedule_labels([config["schedule"] for config in configs])
+    settings = setting_labels(configs)
+    records: list[dict[str, Any]] = []
+    for (trial, line), optimizer, scheduler, setting in zip(lines, optimizers, schedules, settings, strict=True):
+        config = line["config"]
+        records.append(
+            {
+                "trial": trial,
+                "run": line.get("run", runs[0].name),
+                "configuration": line["configuration"],
+                "name": line["name"],
+                "type": config["type"],
+                "final": bool(config.get("evaluate_test")),
+                "status": str(pooled.status(trial)),
+                "reason": pooled.statuses.get(trial, {}).get("reason") or "",
+                "seed": line["seed"],
+                "epochs": config["epochs"],
+                "optimizer": optimizer,
+                "scheduler": scheduler,
+                "setting": setting,
+                "lr": config["optimizer"].get("lr"),
+                "weight_decay": config["optimizer"].get("weight_decay"),
+                "dataset": config["data"]["name"],
+                "val_size": config["data"]["val_size"],
+            }
+        )
+    return pd.DataFrame(records, columns=pd.Index(TRIAL_COLUMNS)).astype({"final": bool})

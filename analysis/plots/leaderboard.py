@@ -1,0 +1,98 @@
+"""The leaderboard as a picture: what won, by how much, how sure?
+
+data = leaderboard_data(study, board)      # one row per configuration and seed of the best 20
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis import style
+from analysis.load import Study
+from analysis.plots.plot import Plot
+from analysis.style import Palette
+from analysis.text import configuration
+
+SHOWN = 20
+
+
+def leaderboard_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
+    """One row per seed of the best configurations: rank, label, seed's score, mean, interval, close."""
+    best = board[board["score"].notna()].head(SHOWN)
+    several = len(study.runs) > 1
+    records = [
+        {
+            "rank": row["rank"],
+            "label": configuration(row, run=several),
+            "optimizer": row["optimizer"],
+            "metric": study.metric,
+            "score": score,
+            "mean": row["score"],
+            "low": row["low"],
+            "high": row["high"],
+            "close": row["close"] is True,
+            "diverged": int(row["diverged"]),
+        }
+        for _, row in best.iterrows()
+        for score in row["scores"]
+    ]
+    return pd.DataFrame(records)
+
+
+def draw_leaderboard(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
+    """A line per configuration, best on top: dots are seeds, the bar is the 95 % interval of the mean."""
+    ax = figure.subplots()
+    groups = [group for _, group in data.groupby("label", sort=False)]
+    for y, group in enumerate(groups):
+        row, look = group.iloc[0], palette[group.iloc[0]["optimizer"]]
+        if row["close"] or y == 0:
+            ax.axhspan(y - 0.5, y + 0.5, color=style.SHADE, lw=0, zorder=0)
+        if pd.notna(row["low"]):
+            ax.plot([row["low"], row["high"]], [y, y], color=look.colour, lw=2.2, alpha=0.45, solid_capstyle="butt")
+        ax.plot(group["score"], [y] * len(group), "o", color=look.colour, ms=4.5, alpha=0.6, mew=0)
+        ax.plot(row["mean"], y, "|", color=look.colour, ms=13, mew=2.4)
+    labels = [_tick(group.iloc[0]) for group in groups]
+    ax.set_yticks(range(len(groups)), labels)
+    for text, group in zip(ax.get_yticklabels(), groups, strict=True):
+        text.set_color(palette[group.iloc[0]["optimizer"]].colour)
+    ax.set_ylim(len(groups) - 0.5, -0.5)
+    ax.grid(axis="y", visible=False)
+    metric = data["metric"].iloc[0]
+    _limit(ax, data)
+    if style.is_share(metric):
+        ax.xaxis.set_major_formatter(style.percent())
+    ax.set_xlabel(f"{style.metric_name(metric)} over the last epochs")
+
+
+def _limit(ax: Axes, data: pd.DataFrame) -> None:
+    """The axis spans what matters: means and seeds; an interval over three seeds may be wider and is cut."""
+    low, high = data["score"].min(), data["score"].max()
+    pad = 0.08 * (high - low) or 0.05 * abs(high) or 0.01
+    ax.set_xlim(low - pad, high + pad)
+
+
+def _tick(row: pd.Series) -> str:
+    place = f"{row['rank']:.0f}. " if pd.notna(row["rank"]) else ""
+    return f"{place}{row['label']}" + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
+
+
+def _caption(data: pd.DataFrame) -> str:
+    n = data.groupby("label").size()
+    seeds = f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
+    return (
+        f"The best {len(n)} configurations. Dots: seeds (n = {seeds}); tick: their mean; bar: 95 % Student t interval "
+        "of the mean, cut at the frame. Shaded: the best and what is not distinguishable from it (Welch, Holm)."
+    )
+
+
+PLOT = Plot(
+    name="leaderboard",
+    title="What won, by how much, and how sure is that?",
+    data=leaderboard_data,
+    draw=draw_leaderboard,
+    size=lambda data: (9.5, 1.9 + 0.3 * data["label"].nunique()),
+    caption=_caption,
+    empty="No training has finished yet, so nothing can be ranked.",
+)

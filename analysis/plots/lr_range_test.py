@@ -1,0 +1,149 @@
+"""Where do I start, and did the range test predict the sweep's answer?
+
+    data = lr_range_test_data(study, board)    # one row per point and per mark; `series` says which
+
+The marks are drawn as the range test recorded them; nothing is computed again here.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis import style
+from analysis.load import Study
+from analysis.plots.plot import Plot
+from analysis.style import Palette
+from analysis.text import configuration
+
+MARKS = ("steepest", "valley", "slide", "minimum")
+MAX_PANELS = 12
+COLUMNS = ["trial", "panel", "optimizer", "seed", "series", "lr", "loss"]
+
+
+def lr_range_test_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
+    """`series`: raw and smoothed (curves), the MARKS, interval (two rows), diverged, no_signal, sweep_best."""
+    records: list[dict[str, Any]] = []
+    for _, trial in study.trials[study.trials["type"] == "range_test"].iterrows():
+        head = {
+            "trial": trial["trial"],
+            "panel": f"{configuration(trial, lr=False, run=len(study.runs) > 1)}, seed {trial['seed']}",
+            "optimizer": trial["optimizer"],
+            "seed": trial["seed"],
+        }
+        rows = study.rows[trial["trial"]]
+        points = [("raw", row.get("lr"), row.get("train_loss")) for row in rows]
+        artifact = study.ledger.artifacts.get((trial["trial"], "range_test"))
+        points += _marks(artifact["value"], rows) if artifact else []
+        points += _sweep_best(trial["optimizer"], board) if rows else []
+        records += [{**head, "series": series, "lr": lr, "loss": loss} for series, lr, loss in points]
+    return pd.DataFrame(records, columns=pd.Index(COLUMNS)).astype({"lr": "float64", "loss": "float64"})
+
+
+def _marks(value: dict[str, Any], rows: list[dict[str, Any]]) -> list[tuple[str, float | None, float | None]]:
+    points = [("smoothed", lr, loss) for lr, loss in zip(value["lr"], value["smoothed"], strict=False)]
+    points += [(mark, value[mark], None) for mark in MARKS if value.get(mark) is not None]
+    points += [("interval", lr, None) for lr in value.get("interval") or []]
+    points += [("no_signal", None, None)] if value.get("no_signal") else []
+    at = {row["step"]: row.get("lr") for row in rows}.get(value.get("diverged_at"))
+    return points + ([("diverged", at, None)] if at is not None else [])
+
+
+def _sweep_best(optimizer: str, board: pd.DataFrame) -> list[tuple[str, float | None, float | None]]:
+    same = board[(board["optimizer"] == optimizer) & board["score"].notna() & (board["diverged"] == 0)]
+    return [("sweep_best", float(same.iloc[0]["lr"]), None)] if len(same) else []
+
+
+def draw_lr_range_test(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
+    """A panel per range test: the curve above, the recommended rates as labelled rows below."""
+    panels = [panel for _, panel in data.groupby("trial", sort=False)][:MAX_PANELS]
+    rows, columns = _grid(len(panels))
+    for part, panel in zip(figure.subfigures(rows, columns, squeeze=False).flat, panels, strict=False):
+        upper, lower = part.subplots(2, 1, sharex=True, height_ratios=(3, 1.25))
+        _draw_curve(upper, panel, palette[panel["optimizer"].iloc[0]].colour)
+        _draw_marks(lower, panel)
+        upper.set_xscale("log")
+        lower.xaxis.set_major_formatter(style.rate_formatter())
+        upper.set_title(panel["panel"].iloc[0])
+        lower.set_xlabel("learning rate")
+
+
+def _draw_curve(ax: Axes, panel: pd.DataFrame, colour: str) -> None:
+    series = {str(name): part for name, part in panel.groupby("series")}
+    if "interval" in series:
+        low, high = sorted(series["interval"]["lr"])
+        ax.axvspan(low, high, color=colour, alpha=0.08, lw=0)
+    if "raw" in series:
+        ax.plot(series["raw"]["lr"], series["raw"]["loss"], color=colour, lw=0.9, alpha=0.4)
+    if "smoothed" in series:
+        ax.plot(series["smoothed"]["lr"], series["smoothed"]["loss"], color=colour, lw=2)
+    if "diverged" in series:
+        ax.axvline(series["diverged"]["lr"].iloc[0], color=style.RED, lw=1.5, ls="--")
+    _limit(ax, series)
+    if "no_signal" in series:
+        ax.text(0.5, 0.92, "no signal: the loss never fell", transform=ax.transAxes, ha="center", color=style.RED)
+    ax.set_ylabel("training loss")
+
+
+def _draw_marks(ax: Axes, panel: pd.DataFrame) -> None:
+    """A row per recommendation, so that near rates do not write over each other."""
+    names = {**dict.fromkeys(MARKS), "minimum": "minimum ÷ 10", "sweep_best": "best in sweep"}
+    series = panel.set_index("series")["lr"]
+    low, high = panel["lr"].min(), panel["lr"].max()
+    for y, mark in enumerate(names):
+        if mark not in series.index:
+            ax.annotate("–", (0.02, y), xycoords=("axes fraction", "data"), va="center", color=style.GREY)
+            continue
+        lr = float(series[mark])
+        right = math.log(lr / low) > 0.7 * math.log(high / low)
+        ax.plot(lr, y, "*" if mark == "sweep_best" else "o", color="black", ms=6)
+        side, shift = ("right", -7) if right else ("left", 7)
+        ax.annotate(style.rate(lr), (lr, y), (shift, 0), textcoords="offset points", va="center", ha=side, fontsize=8.5)
+    ax.set_yticks(range(len(names)), [label or mark for mark, label in names.items()], fontsize=8.5)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+
+
+def _limit(ax: Axes, series: dict[str, pd.DataFrame]) -> None:
+    """The loss explodes at the end of a good test: the axis shows what lies below twice the start."""
+    curve = series.get("smoothed", series.get("raw"))
+    losses = curve["loss"].dropna() if curve is not None else pd.Series(dtype=float)
+    if len(losses):
+        start, low = losses.iloc[0], losses.min()
+        high = min(losses.max(), start + max(start - low, 0.2 * abs(start)))
+        pad = 0.12 * (high - low) or 0.05
+        ax.set_ylim(low - pad, high + 2 * pad)
+
+
+def _grid(panels: int) -> tuple[int, int]:
+    columns = min(2, panels)
+    return math.ceil(panels / columns), columns
+
+
+def _size(data: pd.DataFrame) -> tuple[float, float]:
+    rows, columns = _grid(min(MAX_PANELS, data["trial"].nunique()))
+    return (8.5 if columns == 1 else 11.0), 4.0 * rows + 1.0
+
+
+def _caption(data: pd.DataFrame) -> str:
+    hidden = data["trial"].nunique() - MAX_PANELS
+    return (
+        "Light: loss of each batch; dark: its smoothed course, cut where it explodes; red dashes: where the test "
+        "stopped as diverged; tinted: the recommended interval. Below: the rates of steepest fall, valley, slide and a "
+        "tenth of the rate at the minimum, and the best rate of the sweep where it trained this optimizer."
+        + (f" {hidden} more tests are in the data file." if hidden > 0 else "")
+    )
+
+
+PLOT = Plot(
+    name="lr_range_test",
+    title="Where should the rate start, and did the range test predict the sweep?",
+    data=lr_range_test_data,
+    draw=draw_lr_range_test,
+    size=_size,
+    caption=_caption,
+    empty="The run holds no range test that has made a step.",
+)

@@ -1,0 +1,98 @@
+"""The command line of single trials: `ch6dist train`, `range-test`, `preview`, `data` (also `python -m ch6dist …`).
+
+ch6dist train trial.yaml optimizer.lr=0.1 --run runs/one
+torchrun --nproc-per-node 2 -m ch6dist train trial.yaml --run runs/two
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ch6dist.cli import new_app, run
+
+if TYPE_CHECKING:
+    from ch6dist.config import TrialConfig
+
+app = new_app("Train one trial, look for its rate, or see its schedule.")
+
+TrialFile = Annotated[Path, typer.Argument(metavar="TRIAL.yaml", help="a trial, as `sweeps best` writes it")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="key=value", help="such as optimizer.lr=0.1")]
+RunFolder = Annotated[Path | None, typer.Option("--run", metavar="DIR", help="run folder; left out: a new one")]
+Resume = Annotated[bool, typer.Option("--resume", help="go on in the run folder from its checkpoint")]
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON document")]
+
+
+@app.command()
+def train(trial: TrialFile, overrides: Overrides = None, run: RunFolder = None, resume: Resume = False) -> int:
+    """Train a trial; under torchrun, with all its processes."""
+    return _train(_read(trial, overrides), run, resume)
+
+
+@app.command("range-test")
+def range_test(trial: TrialFile, overrides: Overrides = None, run: RunFolder = None) -> int:
+    """Run the learning-rate range test of a trial and print the suggested rates."""
+    return _train(_read(trial, [*(overrides or []), "type=range_test"]), run, resume=False)
+
+
+@app.command()
+def preview(trial: TrialFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Print learning rate and momentum of every step (or epoch), without training."""
+    from ch6dist.schedules import preview as rates
+
+    config = _read(trial, overrides)
+    steps = -(-config.data.train_size // config.data.batch_size)
+    table = [{"step": n, "lr": lr, "momentum": m} for n, (lr, m) in enumerate(rates(config, steps_per_epoch=steps), 1)]
+    if as_json:
+        print(json.dumps({"steps_per_epoch": steps, "rates": table}))
+        return
+    print(f"{'epoch':>5} {'step':>7} {'lr':>12} {'momentum':>9}   first step of each epoch, and the last")
+    for row in [*table[::steps], table[-1]]:
+        momentum = "–" if row["momentum"] is None else f"{row['momentum']:.4g}"
+        print(f"{(row['step'] - 1) // steps + 1:>5} {row['step']:>7} {row['lr']:>12.6g} {momentum:>9}")
+
+
+@app.command()
+def data(
+    name: Annotated[str, typer.Argument(help="cifar100, fashion_mnist or mnist")] = "cifar100",
+    root: Annotated[str | None, typer.Option(help="data root; left out: CH6DIST_DATA, else ./data")] = None,
+) -> None:
+    """Download a data set, checked against the published md5; does nothing where it is in place."""
+    from ch6dist.data import download
+    from ch6dist.datafiles import data_root
+
+    download(name, root=root)
+    print(f"{name}: in place in {data_root(root)}")
+
+
+def _read(path: Path, overrides: list[str] | None) -> TrialConfig:
+    from ch6dist.config import parse_trial
+    from ch6dist.yamlfile import parse_override, read_mapping, with_dotted
+
+    content: dict[str, Any] = read_mapping(path)
+    for text in overrides or []:
+        content = with_dotted(content, *parse_override(text))
+    return parse_trial(content, file=str(path))
+
+
+def _train(config: TrialConfig, folder: Path | None, resume: bool) -> int:
+    from rich.console import Console
+
+    from ch6dist.runs import runs_root
+    from ch6dist.solo import default_run, run_trial
+
+    folder = folder or default_run(config, runs_root())
+    return run_trial(config, run=folder, resume=resume, console=Console(soft_wrap=True))
+
+
+def main() -> None:
+    """The installed `ch6dist`."""
+    sys.exit(run(app, name="ch6dist"))
+
+
+if __name__ == "__main__":
+    main()

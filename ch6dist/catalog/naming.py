@@ -1,0 +1,108 @@
+"""What configurations are called: short names for ids and files, labels for tables and figures.
+
+    short_name(trial.model_dump())                                      # 'sgd-nesterov0.9-lr0.1-cosine'
+    optimizer_label({"name": "SGD", "momentum": 0.9, "nesterov": True, …})  # 'SGD nesterov 0.9'
+    schedule_label({"name": "StepLR", "step_size": 15, "gamma": 0.1, …})    # 'StepLR 15 ×0.1'
+
+Only what differs from the defaults is said. Two configurations may share a name: an id ends with a hash.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ch6dist.catalog.models import MODELS
+from ch6dist.catalog.optimizers import OPTIMIZERS
+from ch6dist.catalog.parameters import REQUIRED, Entry
+from ch6dist.catalog.schedules import SCHEDULES, WARMUP
+
+LIMIT = 60  # characters of a short name
+_SHORT = {"weight_decay": "wd", "decoupled_weight_decay": "decoupled"}
+_FACTORS = ("gamma", "factor")  # shown as ×0.1
+_BARE = ("recipe", "step_size", "milestones", "T_0", "T_max", "mode", "monitor")  # their value says enough
+
+
+def short_name(config: Mapping[str, Any]) -> str:
+    """A short name of `TrialConfig.model_dump()`: letters, digits, '.', '_' and '-', at most 60 characters."""
+    optimizer, schedule, model = config["optimizer"], config["schedule"], config["model"]
+    is_range = config["type"] == "range_test"
+    parts = ["range"] if is_range else []
+    parts += [optimizer["name"].lower(), *_changes(optimizer, join="")]
+    if not is_range:  # a range test sets the rate itself, whatever rate and schedule the trial names
+        parts.append(f"lr{optimizer['lr']:g}")
+        parts += [f"warmup{schedule['warmup']['epochs']}"] if "warmup" in schedule else []
+        parts += [_slug(schedule)] if schedule["name"] != "none" else []
+    if model["name"] != "lenet5":
+        parts.append(model["name"])
+    parts += [f"{key}{_text(value)}" for key, value in _differences(MODELS[model["name"]], model).items()]
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts))[:LIMIT].rstrip("-._")
+
+
+def optimizer_label(optimizer: Mapping[str, Any]) -> str:
+    """An optimizer in a table: its name and what differs from the defaults, without the rate."""
+    return " ".join([optimizer["name"], *_changes(optimizer, join=" ")])
+
+
+def schedule_label(schedule: Mapping[str, Any]) -> str:
+    """A schedule in a table: its name, its lengths and factors, and what else differs from the defaults."""
+    name = schedule["name"]
+    if name == "SequentialLR":
+        ends = [*(f" to {_text(milestone)}" for milestone in schedule["milestones"]), ""]
+        return " → ".join(schedule_label(s) + end for s, end in zip(schedule["schedulers"], ends, strict=True))
+    if name == "ChainedScheduler":
+        return " · ".join(schedule_label(child) for child in schedule["schedulers"])
+    changed = _differences(SCHEDULES[name], schedule)
+    interval = changed.pop("interval", None)
+    if "monitor" in schedule:
+        del changed["mode"]  # follows the monitored metric
+    factors = {key: schedule[key] for key in _FACTORS if schedule.get(key, 1.0) != 1.0}
+    words = [_word(key, value) for key, value in {**changed, **factors}.items()]
+    return " ".join([_warmup_label(schedule) + name, *words, *([f"per {interval}"] if interval else [])])
+
+
+def _warmup_label(schedule: Mapping[str, Any]) -> str:
+    if "warmup" not in schedule:
+        return ""
+    changed = _differences(WARMUP, schedule["warmup"])
+    start = f" from ×{changed['start_factor']:g}" if "start_factor" in changed else ""
+    return f"warm-up {changed['epochs']}{start}, "
+
+
+def _slug(schedule: Mapping[str, Any]) -> str:
+    children = [_slug(child) for child in schedule.get("schedulers", ())]
+    return "-".join(children) or SCHEDULES[schedule["name"]].slug
+
+
+def _changes(optimizer: Mapping[str, Any], *, join: str) -> list[str]:
+    """What differs from the optimizer's defaults, as words; nesterov stands for the momentum it needs."""
+    changed = _differences(OPTIMIZERS[optimizer["name"]], optimizer)
+    changed.pop("lr", None)
+    if optimizer.get("nesterov"):
+        changed = {"nesterov": changed.pop("momentum"), **{k: v for k, v in changed.items() if k != "nesterov"}}
+    return [_SHORT.get(k, k) + (join + _text(v) if v is not True else "") for k, v in changed.items()]
+
+
+def _differences(entry: Entry, resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """What is not the default, in the entry's order; what has no default, a recipe's parameters too, always is."""
+    defaults = {p.name: p.default for p in entry.parameters}
+    order = [*(key for key in defaults if key in resolved), *(key for key in resolved if key not in defaults)]
+    return {k: resolved[k] for k in order if k not in ("name", "warmup") and resolved[k] != defaults.get(k, REQUIRED)}
+
+
+def _word(key: str, value: Any) -> str:
+    if key in _FACTORS:
+        return f"×{value:g}"
+    if key in _BARE:
+        return _text(value)
+    return _SHORT.get(key, key) + (f" {_text(value)}" if value is not True else "")
+
+
+def _text(value: Any) -> str:
+    """A value in few characters: 0.9, 2 epochs, 0.8-0.99."""
+    if isinstance(value, Mapping):
+        return f"{value['epochs']:g} epochs"
+    if isinstance(value, (list, tuple)):
+        return "-".join(_text(item) for item in value)
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()

@@ -1,0 +1,217 @@
+"""The optimizers as data: every generic `torch.optim` class by name, its parameters, defaults and bounds.
+
+    OPTIMIZERS["SGD"].resolve({"momentum": "0.9"})      # {'lr': 0.001, 'momentum': 0.9, …}, or InputError
+    cycles_momentum({"name": "SGD", "momentum": 0.0})   # False: there is nothing a schedule could cycle
+
+A test holds names, parameters and defaults against torch's signatures. What only changes how torch computes
+(foreach, fused, capturable, differentiable, maximize) is no parameter of a trial. LBFGS (needs a closure), Muon (2-D
+parameters only) and SparseAdam (sparse gradients only) cannot train these models and are not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ch6dist.catalog.parameters import Entry, Parameter
+from ch6dist.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerEntry(Entry):
+    """An optimizer: its parameters, and what schedules and memory plans have to know of it."""
+
+    momentum: Literal["momentum", "betas"] | None = None  # where a cyclic schedule finds the momentum
+    full_batch: bool = False  # made for gradients over all images; mini-batches mislead it
+    state_tensors: int  # tensors of a parameter's size that it keeps per parameter, with every option on
+
+    def check(self, resolved: Mapping[str, Any]) -> None:
+        """Raise InputError where resolved parameters, each fine by itself, do not go together."""
+        if resolved.get("nesterov"):
+            if resolved["momentum"] <= 0:
+                raise InputError("momentum", resolved["momentum"], "a number > 0 (nesterov is on)")
+            if resolved["dampening"] != 0:
+                raise InputError("dampening", resolved["dampening"], "0 (nesterov is on)")
+        if self.name == "Adafactor" and resolved["eps"][1] is None:
+            raise InputError("eps", resolved["eps"], "a list of 2 numbers ≥ 0, the first may be null")
+        if self.name == "Rprop":
+            _check_rprop(resolved)
+
+
+def cycles_momentum(optimizer: Mapping[str, Any]) -> bool:
+    """Whether a resolved optimizer has a momentum that a schedule may cycle: momentum > 0, or betas."""
+    key = OPTIMIZERS[optimizer["name"]].momentum
+    return key == "betas" or (key == "momentum" and optimizer["momentum"] > 0)
+
+
+def _check_rprop(resolved: Mapping[str, Any]) -> None:
+    shrink, grow = resolved["etas"]
+    if not 0 < shrink < 1 < grow:
+        raise InputError("etas", resolved["etas"], "two numbers, the first between 0 and 1, the second > 1")
+    smallest, largest = resolved["step_sizes"]
+    if not 0 <= smallest <= largest:
+        raise InputError("step_sizes", resolved["step_sizes"], "two numbers ≥ 0, the smaller one first")
+
+
+def _lr(default: float) -> Parameter:
+    return Parameter("lr", "float", default, "learning rate", above=0)
+
+
+def _at_least_0(name: str, default: float, meaning: str) -> Parameter:
+    return Parameter(name, "float", default, meaning, low=0)
+
+
+def _eps(default: float = 1e-8) -> Parameter:
+    return _at_least_0("eps", default, "added to the denominator")
+
+
+def _weight_decay(default: float = 0.0, meaning: str = "L2 penalty, added to the gradient") -> Parameter:
+    return _at_least_0("weight_decay", default, meaning)
+
+
+def _momentum(meaning: str) -> Parameter:
+    return _at_least_0("momentum", 0.0, meaning)
+
+
+def _flag(name: str, meaning: str) -> Parameter:
+    return Parameter(name, "bool", False, meaning)
+
+
+_BETAS = Parameter(
+    "betas", "floats", [0.9, 0.999], "decay of the averages of gradient and squared gradient", low=0, below=1, length=2
+)
+_AMSGRAD = _flag("amsgrad", "divide by the largest average of squared gradients so far (Reddi et al. 2018)")
+_DECOUPLED = _flag("decoupled_weight_decay", "decay the weights directly, as AdamW does")
+
+_ENTRIES = (
+    OptimizerEntry(
+        "SGD",
+        "stochastic gradient descent, with (Nesterov) momentum by choice (Sutskever et al. 2013)",
+        (
+            _lr(1e-3),
+            _momentum("share of the last update that is kept"),
+            Parameter("dampening", "float", 0.0, "share of the gradient that the momentum leaves out"),
+            _weight_decay(),
+            _flag("nesterov", "step by gradient + momentum · buffer"),
+        ),
+        momentum="momentum",
+        state_tensors=1,
+    ),
+    OptimizerEntry(
+        "Adam",
+        "momentum and scaling by bias-corrected moving averages (Kingma & Ba 2015)",
+        (_lr(1e-3), _BETAS, _eps(), _weight_decay(), _AMSGRAD, _DECOUPLED),
+        momentum="betas",
+        state_tensors=3,
+    ),
+    OptimizerEntry(
+        "AdamW",
+        "Adam with decoupled weight decay (Loshchilov & Hutter 2019)",
+        (_lr(1e-3), _BETAS, _eps(), _weight_decay(0.01, "share of a weight taken off, times the rate"), _AMSGRAD),
+        momentum="betas",
+        state_tensors=3,
+    ),
+    OptimizerEntry(
+        "NAdam",
+        "Adam with Nesterov momentum (Dozat 2016)",
+        (
+            _lr(2e-3),
+            _BETAS,
+            _eps(),
+            _weight_decay(),
+            _at_least_0("momentum_decay", 0.004, "how slowly the momentum warms up"),
+            _DECOUPLED,
+        ),
+        momentum="betas",
+        state_tensors=2,
+    ),
+    OptimizerEntry(
+        "RAdam",
+        "Adam whose scaling waits until its variance is known (Liu et al. 2020)",
+        (_lr(1e-3), _BETAS, _eps(), _weight_decay(), _DECOUPLED),
+        momentum="betas",
+        state_tensors=2,
+    ),
+    OptimizerEntry(
+        "Adamax",
+        "Adam with the infinity norm (Kingma & Ba 2015, section 7.1)",
+        (_lr(2e-3), _BETAS, _eps(), _weight_decay()),
+        momentum="betas",
+        state_tensors=2,
+    ),
+    OptimizerEntry(
+        "RMSprop",
+        "scaling by a moving average of squared gradients (Hinton 2012)",
+        (
+            _lr(0.01),
+            _at_least_0("alpha", 0.99, "decay of the average of squared gradients"),
+            _eps(),
+            _weight_decay(),
+            _momentum("share of the last update that is kept"),
+            _flag("centered", "scale by the estimated variance instead"),
+        ),
+        momentum="momentum",
+        state_tensors=3,
+    ),
+    OptimizerEntry(
+        "Adagrad",
+        "scaling by the sum of squared gradients (Duchi et al. 2011)",
+        (
+            _lr(0.01),
+            _at_least_0("lr_decay", 0.0, "rate divided by 1 + step · lr_decay"),
+            _weight_decay(),
+            _at_least_0("initial_accumulator_value", 0.0, "where the sum begins"),
+            _eps(1e-10),
+        ),
+        state_tensors=1,
+    ),
+    OptimizerEntry(
+        "Adadelta",
+        "scaling by moving averages of squared gradients and updates (Zeiler 2012)",
+        (
+            _lr(1.0),
+            Parameter("rho", "float", 0.9, "decay of both averages", low=0, high=1),
+            _eps(1e-6),
+            _weight_decay(),
+        ),
+        state_tensors=2,
+    ),
+    OptimizerEntry(
+        "ASGD",
+        "averaged stochastic gradient descent (Polyak & Juditsky 1992)",
+        (
+            _lr(0.01),
+            _at_least_0("lambd", 1e-4, "decay term of the rate"),
+            _at_least_0("alpha", 0.75, "power of the rate's decay"),
+            Parameter("t0", "float", 1e6, "step at which the averaging begins"),
+            _weight_decay(),
+        ),
+        state_tensors=1,
+    ),
+    OptimizerEntry(
+        "Adafactor",
+        "scaling by row and column averages of squared gradients: little memory (Shazeer & Stern 2018)",
+        (
+            _lr(0.01),
+            Parameter("beta2_decay", "float", -0.8, "power of the step in the average's decay", high=0),
+            Parameter("eps", "floats", [None, 1e-3], "for the gradient, for the update", low=0, length=2, none=True),
+            Parameter("d", "float", 1.0, "clipping threshold of an update's root mean square", low=1),
+            _weight_decay(0.0, "share of a weight taken off, times the rate"),
+        ),
+        state_tensors=1,
+    ),
+    OptimizerEntry(
+        "Rprop",
+        "steps by the sign of the gradient, their size grown and shrunk (Riedmiller & Braun 1993)",
+        (
+            _lr(0.01),
+            Parameter("etas", "floats", [0.5, 1.2], "factors that shrink and grow a step", length=2),
+            Parameter("step_sizes", "floats", [1e-6, 50.0], "smallest and largest step", length=2),
+        ),
+        full_batch=True,
+        state_tensors=2,
+    ),
+)
+
+OPTIMIZERS: dict[str, OptimizerEntry] = {entry.name: entry for entry in _ENTRIES}

@@ -1,0 +1,171 @@
+"""The learning-rate schedules as data: torch's schedulers by class name, `none`, and the check of what a trial gives.
+
+    resolve_schedule("CosineAnnealingLR", optimizer=…)      # {'name': 'CosineAnnealingLR', 'eta_min': 0.0, …}
+    resolve_schedule({"name": "StepLR", "step_size": 15, "warmup": {"epochs": 5}}, optimizer=…)
+    resolve_schedule([{"name": "LinearLR", "epochs": 5}, "CosineAnnealingLR"], optimizer=…)     # one after the other
+
+`interval` says how often a schedule steps. A length is a whole number of such steps, a fraction of the training
+(0 < x < 1) or {epochs: x}; T_0 of CosineAnnealingWarmRestarts and SequentialLR's milestones always count epochs.
+Behind a warm-up or in a sequence, lengths count from where the schedule begins. Left out, these follow the trial:
+T_max, total_steps and PolynomialLR's total_iters (torch: 5) the epochs that are left; max_lr optimizer.lr; base_lr a
+tenth of max_lr; cycle_momentum whether the optimizer has momentum > 0 or betas; mode the monitored metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
+
+from ch6dist.catalog.optimizers import cycles_momentum
+from ch6dist.catalog.parameters import REQUIRED, Entry, Parameter
+from ch6dist.catalog.schedule_entries import SCHEDULES, ScheduleEntry
+from ch6dist.errors import InputError, unknown_name
+
+Resolved = dict[str, Any]
+
+_EPOCHS = Parameter("epochs", "int", REQUIRED, "length in epochs", low=1)
+WARMUP = Entry(
+    "warmup",
+    "a linear rise of the rate before the schedule proper (Goyal et al. 2017)",
+    (
+        _EPOCHS,
+        Parameter("start_factor", "float", 0.1, "share of the rate to begin with", above=0, high=1),
+    ),
+)
+
+
+def resolve_schedule(given: Any, *, optimizer: Mapping[str, Any]) -> Resolved:
+    """What a person gave as a schedule, checked against the resolved `optimizer` it drives, defaults filled in.
+
+    A resolved schedule resolves to itself. InputError keys are relative to the schedule (`schedulers.1.gamma`).
+    """
+    if isinstance(given, (list, tuple)):
+        return _from_list(given, optimizer)
+    name, rest = _split(given, SCHEDULES)
+    if name in ("SequentialLR", "ChainedScheduler"):
+        return _combined(name, rest, optimizer)
+    warmup = rest.pop("warmup", None)
+    if warmup is None:
+        return _single(name, rest, optimizer, alone=True)
+    if SCHEDULES[name].sets_rate:
+        raise InputError("warmup", warmup, f"nothing beside {name}: it has a warm-up of its own")
+    return {**_single(name, rest, optimizer, alone=False), "warmup": _warmup(warmup)}
+
+
+def check_lengths(schedule: Mapping[str, Any], *, epochs: int) -> None:
+    """Raise InputError where the parts of a resolved schedule do not fit into a training of `epochs`."""
+    warmup = schedule.get("warmup")
+    if warmup and warmup["epochs"] >= epochs:
+        raise InputError("warmup.epochs", warmup["epochs"], f"less than the {epochs} epochs of the training")
+    if schedule["name"] == "SequentialLR":
+        ends = [0, *(count_steps(m, epochs=epochs, per_epoch=1) for m in schedule["milestones"]), epochs]
+        if any(end <= start for start, end in pairwise(ends)):
+            allowed = f"increasing epochs below the {epochs} of the training"
+            raise InputError("milestones", schedule["milestones"], allowed)
+
+
+def count_steps(length: Any, *, epochs: int, per_epoch: int) -> int:
+    """A length as a number of steps, at least 1: itself, a fraction of the training, or {epochs: x}."""
+    if isinstance(length, Mapping):
+        return max(1, round(length["epochs"] * per_epoch))
+    return max(1, round(length * epochs * per_epoch)) if isinstance(length, float) else int(length)
+
+
+def absolute_rates(schedule: Mapping[str, Any]) -> list[str]:
+    """Dotted keys of the given rates that make torch ignore optimizer.lr: a rate axis would train one trial often."""
+    return ["schedule.max_lr"] if SCHEDULES[schedule["name"]].sets_rate and "max_lr" in schedule else []
+
+
+def _split(given: Any, valid: Mapping[str, ScheduleEntry]) -> tuple[str, dict[str, Any]]:
+    given = {"name": given} if isinstance(given, str) else given
+    if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
+        raise InputError("name", given, f"a schedule's name or a mapping with one: {', '.join(valid)}")
+    if given["name"] not in valid:
+        raise unknown_name("name", given["name"], valid)
+    return given["name"], {key: value for key, value in given.items() if key != "name"}
+
+
+def _warmup(given: Any) -> Resolved:
+    if not isinstance(given, Mapping):
+        raise InputError("warmup", given, "a mapping {epochs: n, start_factor: x}")
+    with _inside("warmup"):
+        return WARMUP.resolve(given)
+
+
+def _single(name: str, rest: dict[str, Any], optimizer: Mapping[str, Any], *, alone: bool) -> Resolved:
+    """One schedule; not `alone`: behind a warm-up or in a sequence, where torch knows no fractions of an epoch."""
+    entry = SCHEDULES[name]
+    if not alone and entry.fractional:
+        rest = {"interval": "epoch", **rest}
+    resolved = {"name": name, **entry.resolve(rest)}
+    if not alone and entry.fractional and resolved["interval"] != "epoch":
+        raise InputError("interval", resolved["interval"], f"epoch ({name} behind another schedule)")
+    if entry.sets_rate:
+        _check_cycle(resolved, optimizer)
+    if "monitor" in resolved:
+        resolved.setdefault("mode", "min" if resolved["monitor"].endswith("loss") else "max")
+    return resolved
+
+
+def _check_cycle(resolved: Resolved, optimizer: Mapping[str, Any]) -> None:
+    cycles = cycles_momentum(optimizer)
+    if resolved.get("cycle_momentum") and not cycles:
+        allowed = f"false, or an optimizer with momentum > 0 or betas ({optimizer['name']} as given has neither)"
+        raise InputError("cycle_momentum", True, allowed)
+    if resolved.get("cycle_momentum") == cycles:
+        del resolved["cycle_momentum"]  # what follows from the optimizer anyway: one trial, one identity
+    max_lr = resolved.get("max_lr", optimizer["lr"])
+    if resolved.get("base_lr", 0) >= max_lr:
+        raise InputError("base_lr", resolved["base_lr"], f"a number < max_lr ({max_lr:g})")
+    if resolved.get("three_phase") and resolved["pct_start"] > 0.5:
+        raise InputError("pct_start", resolved["pct_start"], "at most 0.5 (three_phase: the fall takes as long)")
+
+
+def _from_list(given: Sequence[Any], optimizer: Mapping[str, Any]) -> Resolved:
+    """[{name, …, epochs: n}, …, {name, …}] as SequentialLR with milestones in epochs."""
+    children, milestones = [], [0]
+    for index, child in enumerate(given):
+        with _inside(str(index)):
+            name, rest = _split(child, _allowed_in("SequentialLR"))
+            if index < len(given) - 1:
+                milestones.append(milestones[-1] + _EPOCHS.parse(rest.pop("epochs", None)))
+            elif "epochs" in rest:
+                raise InputError("epochs", rest["epochs"], "nothing: the last schedule has the epochs that are left")
+            children.append({"name": name, **rest})
+    return _combined("SequentialLR", {"schedulers": children, "milestones": milestones[1:]}, optimizer, place="")
+
+
+def _combined(name: str, rest: Resolved, optimizer: Mapping[str, Any], *, place: str = "schedulers") -> Resolved:
+    """SequentialLR or ChainedScheduler: schedules that step together; none needs a metric or sets the rate itself."""
+    given = rest.pop("schedulers", None)
+    if "warmup" in rest:
+        raise InputError("warmup", rest["warmup"], f"nothing in {name}: a list may begin with LinearLR")
+    if not isinstance(given, (list, tuple)) or len(given) < 2:
+        raise InputError(place, given, "a list of at least two schedules")
+    children: list[Resolved] = []
+    for index, child in enumerate(given):
+        with _inside(f"{place}.{index}".lstrip(".")):
+            children.append(_single(*_split(child, _allowed_in(name)), optimizer, alone=False))
+            if children[-1]["interval"] != children[0]["interval"]:
+                raise InputError(
+                    "interval", children[-1]["interval"], f"{children[0]['interval']}, as the first has it"
+                )
+    resolved = {"name": name, **SCHEDULES[name].resolve(rest), "schedulers": children}
+    if name == "SequentialLR" and len(resolved["milestones"]) != len(children) - 1:
+        raise InputError("milestones", resolved["milestones"], f"one less than the {len(children)} schedules")
+    return resolved
+
+
+def _allowed_in(combination: str) -> dict[str, ScheduleEntry]:
+    return {name: entry for name, entry in SCHEDULES.items() if combination in entry.within}
+
+
+@contextmanager
+def _inside(place: str) -> Iterator[None]:
+    """Errors raised inside are seen from one level further out."""
+    try:
+        yield
+    except InputError as error:
+        raise (error.within(place) if place else error) from None

@@ -1,0 +1,66 @@
+"""Checkpoints: one file per trial and attempt, replaced in one step, loaded as data (never as code).
+
+    store = Checkpoints(run / "checkpoints")
+    store.save(trial_id, "last", state)
+    state = store.load(trial_id, "last")      # None when there is none
+
+`last` is what a resume starts from; `best` holds the weights of the best validation accuracy.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ch6dist.errors import InputError
+
+
+class Checkpoints:
+    """The checkpoints of a run. `attempts` says which attempt of a trial is meant; left out: the first."""
+
+    def __init__(self, folder: Path | str, attempts: Mapping[str, int] | None = None) -> None:
+        self.root, self.attempts = Path(folder), dict(attempts or {})
+
+    def path(self, trial: str, name: str) -> Path:
+        attempt = self.attempts.get(trial, 1)
+        folder = self.root / trial
+        return (folder if attempt == 1 else folder / f"attempt-{attempt}") / f"{name}.pt"
+
+    def save(self, trial: str, name: str, state: Mapping[str, Any]) -> Path:
+        """Write beside, sync, rename: whoever reads sees the old file or the new one, whole."""
+        path = self.path(trial, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            with open(temporary, "wb") as file:
+                torch.save(dict(state), file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        return path
+
+    def load(self, trial: str, name: str, *, device: torch.device | str = "cpu") -> dict[str, Any] | None:
+        """The state, tensors on `device`; None when there is none. InputError for a file that cannot be read."""
+        path = self.path(trial, name)
+        if not path.exists():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        except Exception as error:  # torch raises many kinds for a damaged file
+            reason = f"a readable checkpoint ({type(error).__name__}); `sweeps rerun` starts the trial anew"
+            raise InputError("checkpoint", str(path), reason) from error
+        if state.get("trial", trial) != trial:
+            raise InputError("checkpoint", str(path), f"a checkpoint of {trial} (it is of {state['trial']})")
+        return state
+
+    def discard(self, trial: str) -> None:
+        """Remove what this attempt of a trial left (a range test leaves no weights behind)."""
+        shutil.rmtree(self.path(trial, "last").parent, ignore_errors=True)

@@ -1,0 +1,46 @@
+"""What the three command lines share: wrong input is one line on stderr and exit status 2, never a traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from ch6dist.errors import InputError
+
+HELP = {"help_option_names": ["-h", "--help"]}
+# typer carries its own copy of click since 0.26, older ones import it: the base of their errors, wherever it is
+USAGE_ERROR: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+
+
+def new_app(help_text: str) -> typer.Typer:
+    """A command line with subcommands."""
+    return typer.Typer(
+        help=help_text,
+        add_completion=False,
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings=HELP,
+    )
+
+
+def run(app: typer.Typer, *, name: str, arguments: Sequence[str] | None = None) -> int:
+    """Run a command; its exit status. Commands return theirs, or None for 0."""
+    try:
+        status = app(args=arguments, prog_name=name, standalone_mode=False)
+    except InputError as error:
+        return _refuse(name, str(error))
+    except USAGE_ERROR as error:
+        return _refuse(name, getattr(error, "format_message", error.__str__)())
+    except OSError as error:  # an unwritable folder, a full disk: the reason is the message
+        return _refuse(name, f"{error.strerror or error}: {error.filename}" if error.filename else str(error), status=1)
+    except (typer.Abort, KeyboardInterrupt):
+        return 130
+    return int(status or 0)
+
+
+def _refuse(name: str, message: str, *, status: int = 2) -> int:
+    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201
+    return status

@@ -1,0 +1,33 @@
+"""Where the files of a data set are, and whether they are whole: known before anything heavy is imported."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from ch6dist.catalog.datasets import DATASETS, DataFile
+from ch6dist.errors import InputError
+
+
+def data_root(root: str | None = None) -> Path:
+    """The folder of all data sets: `data.root`, else CH6DIST_DATA, else ./data."""
+    return Path(root or os.environ.get("CH6DIST_DATA") or "data")
+
+
+def check_files(name: str, *, root: str | None = None, test: bool = False) -> None:
+    """InputError when a file of the data set is missing or its md5 is not the published one."""
+    entry = DATASETS[name]
+    _check(name, data_root(root), [*entry.train_files, *(entry.test_files if test else ())])
+
+
+def _check(name: str, folder: Path, files: Iterable[DataFile]) -> None:
+    cure = f"`ch6dist data {name}` downloads it; CH6DIST_DATA or data.root says where it is"
+    for file in files:
+        path = folder / file.path
+        if not path.is_file():
+            raise InputError("data.root", str(folder), f"a folder with {file.path} ({cure})")
+        with path.open("rb") as content:
+            if hashlib.file_digest(content, "md5").hexdigest() != file.md5:
+                raise InputError("data.root", str(folder), f"an undamaged {file.path}, md5 {file.md5} ({cure})")

@@ -1,0 +1,36 @@
+"""Download the files of a data set with torchvision, which checks them.
+
+    download("cifar100", root="data")
+
+What is there and whole stays as it is.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torchvision.datasets import CIFAR100, MNIST, FashionMNIST
+from torchvision.datasets.utils import check_integrity
+
+from ch6dist.catalog.datasets import DATASETS
+from ch6dist.datafiles import check_files, data_root
+from ch6dist.errors import unknown_name
+
+_SOURCES: dict[str, Any] = {"cifar100": CIFAR100, "fashion_mnist": FashionMNIST, "mnist": MNIST}
+
+
+def download(name: str, *, root: str | None = None) -> Path:
+    """Put the files of data set `name` under `root` (left out: CH6DIST_DATA, else ./data), with torchvision's progress.
+
+    A damaged file is replaced. Returns the root; raises InputError for a name without files.
+    """
+    if name not in _SOURCES:
+        raise unknown_name("name", name, _SOURCES)
+    folder, entry = data_root(root), DATASETS[name]
+    for file in (*entry.train_files, *entry.test_files):
+        if not check_integrity(folder / file.path, file.md5):
+            (folder / file.path).unlink(missing_ok=True)  # torchvision keeps whatever lies in an MNIST file's place
+    _SOURCES[name](root=folder, download=True)
+    check_files(name, root=root, test=True)
+    return folder

@@ -1,0 +1,138 @@
+"""The eager engine: each lane its own module and torch optimizer, one after another on the batch they share.
+
+It is the reference every other engine is held against, and on a CPU also the fastest: there the arithmetic is the cost,
+and fusing lanes buys none of it back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from ch6dist.catalog.datasets import DatasetEntry
+from ch6dist.config import TrialConfig
+from ch6dist.distributed import Group
+from ch6dist.models import build_model, set_dropout_position
+from ch6dist.optimizers import build_optimizer, momentum_of
+from ch6dist.schedules import build_schedule
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}  # of parameters; bf16 is autocast
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a batch stands in its epoch: what schedules, dropout and gradient weights depend on."""
+
+    epoch: int  # epochs completed before it
+    batch: int  # its number in the epoch, from 0
+    first_row: int  # where this rank's rows begin in the global batch
+    rows: int  # size of the global batch
+
+
+class EagerLane:
+    """One trial's module, optimizer and schedule."""
+
+    def __init__(
+        self, trial: TrialConfig, *, dataset: DatasetEntry, steps_per_epoch: int, device: torch.device, group: Group
+    ) -> None:
+        self.trial, self.step = trial, 0
+        model = build_model(
+            trial.model,
+            channels=dataset.channels,
+            height=dataset.height,
+            width=dataset.width,
+            classes=dataset.classes,
+            seed=trial.seed,
+        )
+        self.model = model.to(device=device, dtype=DTYPES[trial.precision])
+        self.module = group.wrap(self.model)
+        self.optimizer = build_optimizer(self.model.parameters(), trial.optimizer)
+        self.schedule = build_schedule(trial, self.optimizer, steps_per_epoch=steps_per_epoch)
+        self.rate = self._rate()
+
+    def _rate(self) -> tuple[float, float | None]:
+        return float(self.optimizer.param_groups[0]["lr"]), momentum_of(self.optimizer)
+
+    def train_batch(self, images: torch.Tensor, labels: torch.Tensor, position: Position, world_size: int) -> Any:
+        """One optimizer step. Returns [2]: this rank's sum of losses and count of right answers, on the device."""
+        set_dropout_position(self.model, seed=self.trial.seed, step=self.step, first_row=position.first_row)
+        self.optimizer.zero_grad()
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.trial.precision == "bf16"):
+            logits = self.module(images)
+        loss = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=self.trial.label_smoothing)
+        # The group averages gradients over ranks; the factor makes that the mean over the global batch's rows,
+        # also when the ranks' shares differ by one.
+        (loss * (world_size / position.rows)).backward()
+        self.rate = self._rate()
+        self.optimizer.step()
+        self.step += 1
+        self.schedule.after_step(epoch=position.epoch, batch=position.batch)
+        return torch.stack([loss.detach(), (logits.detach().argmax(1) == labels).sum().to(loss.dtype)])
+
+    def end_epoch(self, metrics: Mapping[str, float]) -> None:
+        self.schedule.after_epoch(metrics)
+
+    def weights(self) -> dict[str, torch.Tensor]:
+        """A copy of the model's tensors."""
+        return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a resume needs; randomness needs nothing (seeding.py)."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "step": self.step,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.step = state["step"]
+
+
+class EagerEngine:
+    """Opens lanes and trains them on shared batches."""
+
+    name = "eager"
+
+    def __init__(self, *, dataset: DatasetEntry, steps_per_epoch: int, device: torch.device, group: Group) -> None:
+        self.dataset, self.steps_per_epoch, self.device, self.group = dataset, steps_per_epoch, device, group
+
+    def open(self, trial: TrialConfig) -> EagerLane:
+        return EagerLane(
+            trial,
+            dataset=self.dataset,
+            steps_per_epoch=self.steps_per_epoch,
+            device=self.device,
+            group=self.group,
+        )
+
+    def train_batch(
+        self, lanes: Sequence[EagerLane], images: torch.Tensor, labels: torch.Tensor, position: Position
+    ) -> torch.Tensor:
+        """One step of every lane. Returns [K, 2] as EagerLane.train_batch, not yet summed over ranks."""
+        return torch.stack([lane.train_batch(images, labels, position, self.group.world_size) for lane in lanes])
+
+    @torch.no_grad()
+    def evaluate(
+        self, lanes: Sequence[EagerLane], batches: Iterable[tuple[torch.Tensor, torch.Tensor]]
+    ) -> torch.Tensor:
+        """[K, 2]: sums of losses and right answers of every lane over `batches`, in evaluation mode."""
+        sums = torch.zeros(len(lanes), 2, dtype=torch.float64, device=self.device)
+        for lane in lanes:
+            lane.model.eval()
+        for images, labels in batches:
+            for index, lane in enumerate(lanes):
+                with torch.autocast(images.device.type, torch.bfloat16, enabled=lane.trial.precision == "bf16"):
+                    logits = lane.model(images)
+                sums[index, 0] += F.cross_entropy(logits, labels, reduction="sum")
+                sums[index, 1] += (logits.argmax(1) == labels).sum()
+        for lane in lanes:
+            lane.model.train()
+        return sums

@@ -1,0 +1,44 @@
+"""What a person's wrong input raises, and the one line they read.
+
+raise InputError("optimizer.momentum", -1, "a number from 0 to 1")
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Wrong input: names the key, the value and what is allowed; `file` is added where the file is known."""
+
+    def __init__(self, key: str, value: object, allowed: str, *, file: str | None = None) -> None:
+        self.key, self.value, self.allowed, self.file = key, value, allowed, file
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        place = [part for part in (self.file, self.key) if part]
+        return ": ".join([*place, f"{_shorten(self.value)} is not allowed; allowed: {self.allowed}"])
+
+    def within(self, prefix: str) -> InputError:
+        """The same error, seen from one level further out: `momentum` becomes `optimizer.momentum`."""
+        key = f"{prefix}.{self.key}" if self.key else prefix
+        return type(self)(key, self.value, self.allowed, file=self.file)
+
+    def in_file(self, file: str) -> InputError:
+        return type(self)(self.key, self.value, self.allowed, file=file)
+
+
+def unknown_name(key: str, name: object, valid: Iterable[str]) -> InputError:
+    """The error for a name that is not in `valid`: says the nearest one and lists them all."""
+    valid = list(valid)
+    near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.5)
+    if not near:  # 'adam' is near 'Adam' for a person
+        near = [word for word in valid if word.lower() == str(name).lower()][:1]
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return InputError(key, name, f"{hint}one of {', '.join(valid)}")
+
+
+def _shorten(value: object, limit: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,124 @@
+"""A lane as the loop sees it: how far a trial is, what its best weights are, and what becomes of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ch6dist.checkpoint import Checkpoints
+from ch6dist.config import TrialConfig
+from ch6dist.engines.eager import EagerLane
+from ch6dist.records import Status
+
+
+@dataclass
+class EpochRecord:
+    """What an epoch (or the part of one that a range test takes) left of one lane."""
+
+    losses: list[float]  # mean of each step's batch, over all ranks
+    accuracies: list[float]
+    counts: list[int]  # images of each step's batch
+    rates: list[tuple[float, float | None]]  # lr and momentum used in each step
+    seconds: float  # training time divided by the lanes that shared it
+    lanes: int
+    eval_seconds: float | None = None
+    val: tuple[float, float] | None = None  # loss and accuracy
+    test: tuple[float, float] | None = None
+
+    def mean(self, values: list[float]) -> float:
+        """Mean over the samples really seen: the last batch of an epoch is smaller."""
+        return sum(v * n for v, n in zip(values, self.counts, strict=True)) / sum(self.counts)
+
+    def metrics(self) -> dict[str, float]:
+        found = {"train_loss": self.mean(self.losses), "train_accuracy": self.mean(self.accuracies)}
+        return found | ({"val_loss": self.val[0], "val_accuracy": self.val[1]} if self.val else {})
+
+
+@dataclass
+class Lane:
+    """One trial in a pack."""
+
+    trial: TrialConfig
+    engine: EagerLane
+    attempt: int = 1
+    epoch: int = 0  # completed
+    start_loss: float | None = None  # of the first step: divergence is measured against it
+    curve: list[tuple[float, float]] = field(default_factory=list)  # range test: lr and loss of each step
+    best: dict[str, Any] | None = None  # {trial, epoch, val_accuracy, model}
+    best_unsaved: bool = False
+    status: Status = Status.RUNNING
+    reason: str = ""
+    bad_step: int | None = None
+
+    @property
+    def trial_id(self) -> str:
+        return self._id
+
+    def __post_init__(self) -> None:
+        self._id = self.trial.trial_id
+
+    @property
+    def step(self) -> int:
+        return self.engine.step
+
+    def line(self, kind: str, **content: Any) -> dict[str, Any]:
+        """A ledger line of this trial."""
+        return {"kind": kind, "trial": self.trial_id, "attempt": self.attempt, **content}
+
+    def end(self, status: Status, reason: str = "", *, step: int | None = None) -> None:
+        self.status, self.reason, self.bad_step = status, reason, step
+
+    def judge(self, record: EpochRecord) -> None:
+        """Diverged: a loss that is not finite, or an epoch's mean above a multiple of the first step's loss."""
+        if self.start_loss is None:
+            self.start_loss = record.losses[0]
+        first = self.step - len(record.losses) + 1
+        for offset, loss in enumerate(record.losses):
+            if not math.isfinite(loss):
+                return self.end(Status.DIVERGED, f"loss not finite at step {first + offset}", step=first + offset)
+        mean, limit = record.mean(record.losses), self.trial.divergence_factor * self.start_loss
+        if mean > limit:
+            why = (
+                f"mean loss {mean:.4g} above {self.trial.divergence_factor:g} × the first step's {self.start_loss:.4g}"
+            )
+            self.end(Status.DIVERGED, why, step=self.step)
+        return None
+
+    def keep_best(self, val_accuracy: float) -> None:
+        if self.best is None or val_accuracy > self.best["val_accuracy"]:
+            self.best = {
+                "trial": self.trial_id,
+                "epoch": self.epoch,
+                "val_accuracy": val_accuracy,
+                "model": self.engine.weights(),
+            }
+            self.best_unsaved = True
+
+    def save(self, store: Checkpoints) -> None:
+        """`best` first: should the two be torn apart, replaying from `last` finds the same best again."""
+        if self.best is not None and self.best_unsaved:
+            store.save(self.trial_id, "best", self.best)
+            self.best_unsaved = False
+        state = {
+            "trial": self.trial_id,
+            "epoch": self.epoch,
+            "start_loss": self.start_loss,
+            "curve": self.curve,
+            "lane": self.engine.state_dict(),
+            "made_with": {"torch": torch.__version__, "threads": torch.get_num_threads()},
+        }
+        store.save(self.trial_id, "last", state)
+
+    def restore(self, store: Checkpoints, device: torch.device) -> bool:
+        """Go on from `last` if there is one."""
+        state = store.load(self.trial_id, "last", device=device)
+        if state is None:
+            return False
+        self.epoch, self.start_loss = state["epoch"], state["start_loss"]
+        self.curve = [(lr, loss) for lr, loss in state["curve"]]
+        self.engine.load_state_dict(state["lane"])
+        self.best = store.load(self.trial_id, "best", device=device)
+        return True

@@ -1,0 +1,103 @@
+"""The lease of a run folder: one writer at a time, and a clear word for the second.
+
+    with hold(folder):      # raises InputError while another driver lives
+        ...
+
+`lease.json` holds host, pid, the process's start and a heartbeat. On the same host a holder is alive when its process
+is; from another host, while its heartbeat is younger than STALE_SECONDS.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ch6dist.errors import InputError
+
+FILE = "lease.json"
+BEAT_SECONDS = 10.0
+STALE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Lease:
+    host: str
+    pid: int
+    started: str  # the process's start, so that a reused pid is not taken for the holder
+    heartbeat: float  # unix seconds
+
+    def alive(self) -> bool:
+        if self.host == socket.gethostname():
+            return _process_start(self.pid) == self.started
+        return time.time() - self.heartbeat < STALE_SECONDS
+
+
+def current(run: Path | str) -> Lease | None:
+    """The lease of a run whose holder lives; None when nobody writes."""
+    try:
+        lease = Lease(**json.loads((Path(run) / FILE).read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return lease if lease.alive() else None
+
+
+@contextlib.contextmanager
+def hold(run: Path | str) -> Iterator[None]:
+    """Hold the lease of a run folder for the length of the block. InputError while another driver holds it."""
+    folder = Path(run)
+    _take(folder)
+    stop = threading.Event()
+    beat = threading.Thread(target=_beat, args=(folder, stop), daemon=True)
+    beat.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        beat.join()
+        with contextlib.suppress(OSError):
+            (folder / FILE).unlink()
+
+
+def _take(folder: Path) -> None:
+    with open(folder / (FILE + ".lock"), "w") as guard:  # two drivers that find a dead lease at once
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        holder = current(folder)
+        if holder:
+            raise InputError(
+                "RUN",
+                str(folder),
+                f"a run that no other driver holds (process {holder.pid} on {holder.host} does; `sweeps stop {folder}` "
+                f"ends it; a dead one is taken over, from another host after {STALE_SECONDS:.0f} s)",
+            )
+        _write(folder)
+
+
+def _beat(folder: Path, stop: threading.Event) -> None:
+    while not stop.wait(BEAT_SECONDS):
+        with contextlib.suppress(OSError):  # a full disk is reported where the ledger is written
+            _write(folder)
+
+
+def _write(folder: Path) -> None:
+    pid = os.getpid()
+    lease = Lease(host=socket.gethostname(), pid=pid, started=_process_start(pid), heartbeat=time.time())
+    temporary = folder / f"{FILE}.{pid}"
+    temporary.write_text(json.dumps(asdict(lease)))
+    temporary.replace(folder / FILE)
+
+
+def _process_start(pid: int) -> str:
+    """When a process began, as the kernel counts it; empty when there is none (or no /proc: then any live pid)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if fields[0] == "Z" else fields[19]

@@ -1,0 +1,253 @@
+"""The models of the catalog as torch modules, their initial weights, and a dropout whose masks are a pure function.
+
+    model = build_model({"name": "lenet5", "dropout": 0.3}, channels=3, height=32, width=32, classes=100, seed=0)
+    set_dropout_position(model, seed=0, step=17, first_row=0)      # before each training step
+    logits = model(images)                                         # [B, classes]
+
+A plain model is a Sequential of named layers: an engine can walk it, a capture can name its layers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ch6dist.catalog.models import MODELS
+from ch6dist.errors import InputError, unknown_name
+from ch6dist.seeding import mix
+
+# SplitMix64 (Steele, Lea, Flood 2014), its constants as signed 64-bit integers: torch's int64 wraps around
+GOLDEN = 0x9E3779B97F4A7C15 - 2**64
+_MULTIPLIERS = (0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64)
+
+
+class Shape(NamedTuple):
+    """What a model takes and gives: images [B, channels, height, width], logits [B, classes]."""
+
+    channels: int
+    height: int
+    width: int
+    classes: int
+
+
+def build_model(
+    config: Mapping[str, Any], *, channels: int, height: int, width: int, classes: int, seed: int
+) -> nn.Module:
+    """The model a trial names, on the CPU, in fp32, in training mode.
+
+    One seed gives one set of initial weights, in every configuration and process; torch's global generators are left
+    as they were. Raises InputError for an unknown model or parameter, and for images too small for the model.
+    """
+    name = config.get("name")
+    if name not in MODELS:
+        raise unknown_name("model.name", name, MODELS)
+    entry = MODELS[name]
+    if min(height, width) < entry.min_side:
+        allowed = f"a model for images of {height}×{width}; {name} needs at least {entry.min_side}×{entry.min_side}"
+        raise InputError("model.name", name, allowed)
+    parameters = entry.resolve({key: value for key, value in config.items() if key != "name"})
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(mix(seed, "weights"))
+        return _BUILDERS[name](Shape(channels, height, width, classes), **parameters)
+
+
+def set_dropout_position(model: nn.Module, *, seed: int, step: int | Tensor, first_row: int) -> None:
+    """Tell every Dropout of `model` where the training is: the next masks follow from these three alone.
+
+    Args:
+        seed: of the trial.
+        step: of the optimizer; an int64 tensor of shape [] on the model's device is copied without a host sync.
+        first_row: place of this process's first image in the global batch.
+    """
+    for module in model.modules():
+        if isinstance(module, Dropout):
+            module.seed, module.first_row = seed, first_row
+            module.step.fill_(step)
+
+
+class Dropout(nn.Module):
+    """Zeroes each activation with probability `p` and scales the others by 1/(1−p); the identity in evaluation mode.
+
+    The mask is a hash of (seed, step, layer, row in the global batch, element): equal on every device, in every
+    process and pack, for any slice of the batch. `step` is a buffer, so that a CUDA graph reads it anew; the rank's
+    `first_row` is not, because DDP would overwrite it with rank 0's.
+    """
+
+    step: Tensor
+
+    def __init__(self, p: float, *, layer: int) -> None:
+        super().__init__()
+        self.p, self.layer, self.seed, self.first_row = p, layer, 0, 0
+        self.register_buffer("step", torch.zeros((), dtype=torch.int64), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        key = dropout_key(self.seed, layer=self.layer)
+        mask = dropout_mask(x.shape, p=self.p, key=key, step=self.step, first_row=self.first_row)
+        return x * mask.to(x.dtype).mul_(1 / (1 - self.p))
+
+
+def dropout_key(seed: int, *, layer: int) -> int:
+    """What seed and layer contribute to a mask: a non-negative 63-bit number."""
+    return mix(seed, "dropout", layer)
+
+
+def dropout_mask(shape: Sequence[int], *, p: float, key: int | Tensor, step: Tensor, first_row: int) -> Tensor:
+    """Which activations stay: a bool tensor of `shape` = [B, …], true with probability 1−p (a multiple of 2⁻³²).
+
+    Args:
+        key: of `dropout_key`; as an int64 tensor [K, 1, …, 1] (K lanes, a 1 for each of B, …) it gives [K, B, …].
+        step: int64 tensor of shape [], on the device where the mask is wanted.
+        first_row: place of row 0 in the global batch.
+    """
+    row = math.prod(shape[1:])
+    counter = torch.arange(first_row * row, (first_row + shape[0]) * row, device=step.device).view(*shape)
+    state = splitmix64(key + step * GOLDEN)
+    bits = splitmix64(state + counter * GOLDEN)
+    return _shift(bits, 32) >= round(p * 2**32)
+
+
+def splitmix64(state: Tensor) -> Tensor:
+    """The generator's output after `state` (int64, taken as unsigned) has been advanced by GOLDEN: 64 mixed bits."""
+    z = state + GOLDEN
+    z = (z ^ _shift(z, 30)) * _MULTIPLIERS[0]
+    z = (z ^ _shift(z, 27)) * _MULTIPLIERS[1]
+    return z ^ _shift(z, 31)
+
+
+def _shift(z: Tensor, bits: int) -> Tensor:
+    """A logical shift to the right: torch's own copies the sign."""
+    return (z >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def _named(*layers: tuple[str, nn.Module]) -> nn.Sequential:
+    model = nn.Sequential()
+    for name, layer in layers:
+        model.add_module(name, layer)
+    return model
+
+
+def _pooled(number: int, conv: nn.Module) -> list[tuple[str, nn.Module]]:
+    return [(f"conv{number}", conv), (f"relu{number}", nn.ReLU()), (f"pool{number}", nn.MaxPool2d(2))]
+
+
+def _lenet5(shape: Shape, *, dropout: float = 0.0, padding: int = 0) -> nn.Module:
+    maps = [((side + 2 * padding - 4) // 2 - 4) // 2 for side in (shape.height, shape.width)]
+    return _named(
+        *_pooled(1, nn.Conv2d(shape.channels, 6, 5, padding=padding)),
+        *_pooled(2, nn.Conv2d(6, 16, 5)),
+        ("flatten", nn.Flatten()),
+        ("fc1", nn.Linear(16 * math.prod(maps), 120)),
+        ("relu3", nn.ReLU()),
+        ("dropout1", Dropout(dropout, layer=0)),
+        ("fc2", nn.Linear(120, 84)),
+        ("relu4", nn.ReLU()),
+        ("dropout2", Dropout(dropout, layer=1)),
+        ("fc3", nn.Linear(84, shape.classes)),
+    )
+
+
+def _convnet(shape: Shape) -> nn.Module:
+    return _named(
+        *_pooled(1, nn.Conv2d(shape.channels, 32, 5, padding=2)),
+        *_pooled(2, nn.Conv2d(32, 64, 5, padding=2)),
+        ("flatten", nn.Flatten()),
+        ("fc1", nn.Linear(64 * (shape.height // 4) * (shape.width // 4), 1000)),
+        ("relu3", nn.ReLU()),
+        ("fc2", nn.Linear(1000, shape.classes)),
+    )
+
+
+def _simple_nn(shape: Shape, *, dropout: float) -> nn.Module:
+    return _named(
+        ("flatten", nn.Flatten()),
+        ("fc1", nn.Linear(shape.channels * shape.height * shape.width, 128)),
+        ("relu1", nn.ReLU()),
+        ("dropout1", Dropout(dropout, layer=0)),
+        ("fc2", nn.Linear(128, shape.classes)),
+    )
+
+
+def _cnn2(shape: Shape, *, n_feature: int, dropout: float) -> nn.Module:
+    maps = [((side - 2) // 2 - 2) // 2 for side in (shape.height, shape.width)]
+    return _named(
+        *_pooled(1, nn.Conv2d(shape.channels, n_feature, 3)),
+        *_pooled(2, nn.Conv2d(n_feature, n_feature, 3)),
+        ("flatten", nn.Flatten()),
+        ("dropout1", Dropout(dropout, layer=0)),
+        ("fc1", nn.Linear(n_feature * math.prod(maps), 50)),
+        ("relu3", nn.ReLU()),
+        ("dropout2", Dropout(dropout, layer=1)),
+        ("fc2", nn.Linear(50, shape.classes)),
+    )
+
+
+def _conv3bn(shape: Shape) -> nn.Module:
+    layers: list[tuple[str, nn.Module]] = []
+    channels = shape.channels
+    for number, maps in enumerate((64, 128, 256), start=1):
+        layers += [
+            (f"conv{number}", nn.Conv2d(channels, maps, 3, padding=1, bias=False)),  # BatchNorm has the bias
+            (f"bn{number}", nn.BatchNorm2d(maps)),
+            (f"relu{number}", nn.ReLU()),
+            (f"pool{number}", nn.MaxPool2d(2)),
+        ]
+        channels = maps
+    features = channels * (shape.height // 8) * (shape.width // 8)
+    return _named(*layers, ("flatten", nn.Flatten()), ("fc1", nn.Linear(features, shape.classes)))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions and a way around them: relu(bn(conv(relu(bn(conv(x))))) + shortcut(x))."""
+
+    def __init__(self, channels: int, maps: int, *, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, maps, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(maps)
+        self.relu1 = nn.ReLU()
+        self.conv2 = nn.Conv2d(maps, maps, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(maps)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or channels != maps:
+            projection = nn.Conv2d(channels, maps, 1, stride=stride, bias=False)
+            self.shortcut = _named(("conv", projection), ("bn", nn.BatchNorm2d(maps)))
+        self.relu2 = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
+        return self.relu2(inner + self.shortcut(x))
+
+
+def _resnet18(shape: Shape) -> nn.Module:
+    def stage(channels: int, maps: int, stride: int) -> nn.Module:
+        return nn.Sequential(ResidualBlock(channels, maps, stride=stride), ResidualBlock(maps, maps, stride=1))
+
+    return _named(
+        ("conv1", nn.Conv2d(shape.channels, 64, 3, padding=1, bias=False)),
+        ("bn1", nn.BatchNorm2d(64)),
+        ("relu1", nn.ReLU()),
+        ("stage1", stage(64, 64, 1)),
+        ("stage2", stage(64, 128, 2)),
+        ("stage3", stage(128, 256, 2)),
+        ("stage4", stage(256, 512, 2)),
+        ("pool", nn.AdaptiveAvgPool2d(1)),  # to 1×1 it is a mean, whose backward pass is deterministic on a GPU too
+        ("flatten", nn.Flatten()),
+        ("fc1", nn.Linear(512, shape.classes)),
+    )
+
+
+_BUILDERS: dict[str, Callable[..., nn.Module]] = {
+    "lenet5": _lenet5,
+    "lenet_like": partial(_lenet5, padding=2),
+    "convnet": _convnet,
+    "simple_nn": _simple_nn,
+    "cnn2": _cnn2,
+    "conv3bn": _conv3bn,
+    "resnet18": _resnet18,
+}

@@ -1,0 +1,36 @@
+"""Builds the `torch.optim` optimizer that a trial names.
+
+optimizer = build_optimizer(model.parameters(), trial.optimizer)
+momentum_of(optimizer)      # 0.9 for SGD with momentum 0.9, beta1 for Adam, None for Adagrad
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+
+from ch6dist.catalog.optimizers import OPTIMIZERS
+
+
+def build_optimizer(parameters: Iterable[torch.Tensor], config: Mapping[str, Any]) -> torch.optim.Optimizer:
+    """The optimizer of a resolved mapping (`TrialConfig.optimizer`) over `parameters`; torch keeps lists as tuples."""
+    given = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items() if key != "name"}
+    optimizer: torch.optim.Optimizer = getattr(torch.optim, config["name"])(parameters, **given)
+    return optimizer
+
+
+def momentum_of(optimizer: torch.optim.Optimizer) -> float | None:
+    """Momentum, or beta1, of the first group as it stands now; None where the optimizer has neither."""
+    group = optimizer.param_groups[0]
+    if "betas" in group:
+        return float(group["betas"][0])
+    return float(group["momentum"]) if "momentum" in group else None
+
+
+def optimizer_notes(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a person should know about the chosen optimizer before it trains; empty for most."""
+    if OPTIMIZERS[config["name"]].full_batch:
+        return (f"{config['name']} expects the gradient over all images; mini-batches mislead its step sizes",)
+    return ()

@@ -1,0 +1,83 @@
+"""Where a result comes from: command, commit, versions, hardware. Imports none of what it names."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("ch6dist", "torch", "torchvision", "ray", "numpy", "pandas", "matplotlib")
+
+
+def provenance() -> dict[str, Any]:
+    """What the `sweep` line of a ledger says about the process that writes it."""
+    return {
+        "command": command_line(),
+        "git_commit": git_commit(),
+        "versions": {"python": platform.python_version(), **_versions()},
+        "hardware": hardware(),
+        "time": time.time(),
+    }
+
+
+def command_line() -> str:
+    """The command as a person would type it: `python -m sweeps run …` is `sweeps run …`."""
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.name == "__main__.py" else program.name
+    return shlex.join([name, *sys.argv[1:]])
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout the code runs from, `+` behind it when files differ; None without git."""
+    here = Path(__file__).resolve().parent
+    try:
+        run = ["git", "-C", str(here), "describe", "--always", "--abbrev=12", "--dirty=+"]
+        found = subprocess.run(run, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
+
+
+def hardware() -> dict[str, Any]:
+    return {
+        "host": socket.gethostname(),
+        "cpus": len(os.sched_getaffinity(0)),
+        "cpu": _cpu_name(),
+        "gpus": gpu_names(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+    }
+
+
+def gpu_names() -> list[str]:
+    """The GPUs that nvidia-smi lists; none where there is no nvidia-smi."""
+    if shutil.which("nvidia-smi") is None:
+        return []
+    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    found = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
+    return [line.strip() for line in found.stdout.splitlines() if line.strip()] if found.returncode == 0 else []
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _versions() -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = None
+    return found

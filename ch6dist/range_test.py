@@ -1,0 +1,135 @@
+"""What the curve of a learning-rate range test (Smith 2015, arXiv:1506.01186) says: pure functions of rates and losses.
+
+    found = suggest(lrs, losses, beta=0.9, factor=4.0)
+    found["valley"], found["interval"], found["no_signal"], found["diverged_at"]
+
+`steepest`, `valley`, `slide` and `minimum` are the four rules of fastai (fastai/callback/schedule.py, Apache-2.0),
+written anew; like fastai they look at the smoothed losses without the first tenth and the last five.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from bisect import bisect_left
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+SKIP_END = 5  # points at the end that no rule looks at: the loss may be blowing up
+SLIDE_WIDTH = 15  # points between the two slopes that `slide` compares
+SLIDE_THRESHOLD = 0.005  # loss per step
+SIGNAL = 3.0  # a fall of fewer standard deviations of the noise says nothing
+ONSET = 0.05  # share of the fall after which the loss counts as falling
+
+
+def suggest(lrs: Sequence[float], losses: Sequence[float], *, beta: float, factor: float) -> dict[str, Any]:
+    """Suggested rates and what else the curve says.
+
+    Args:
+        lrs: rate of each step, rising.
+        losses: loss of each step, as many.
+        beta: of the moving average, 0 ≤ beta < 1.
+        factor: diverged is a smoothed loss above this multiple of the smallest before it.
+
+    Returns:
+        `lr`, `smoothed`: the curve up to the divergence, finite values only.
+        `steepest`, `valley`, `slide`, `minimum`: rates; None without a signal, `slide` also on a short curve.
+        `interval`: [rate at which the loss has made a twentieth of its fall, `minimum`], None if they cross.
+        `no_signal`: the loss fell by no more than three standard deviations of its first tenth.
+        `diverged_at`: step, counted from 1, or None.
+    """
+    smoothed = smooth(losses, beta=beta)
+    diverged = diverged_at(smoothed, factor=factor)
+    if diverged is not None:
+        end = diverged + 1 if math.isfinite(smoothed[diverged]) else diverged
+        lrs, losses, smoothed = lrs[:end], losses[:end], smoothed[:end]
+    return {
+        "lr": list(lrs),
+        "smoothed": smoothed,
+        **_rates(lrs, losses, smoothed),
+        "diverged_at": None if diverged is None else diverged + 1,
+    }
+
+
+def smooth(losses: Sequence[float], *, beta: float) -> list[float]:
+    """Bias-corrected moving average: v_t = beta·v_(t−1) + (1−beta)·x_t, divided by 1 − beta^t (Kingma & Ba 2015)."""
+    average, smoothed = 0.0, []
+    for step, loss in enumerate(losses, start=1):
+        average = beta * average + (1 - beta) * loss
+        smoothed.append(average / (1 - beta**step))
+    return smoothed
+
+
+def diverged_at(smoothed: Sequence[float], *, factor: float) -> int | None:
+    """First index whose smoothed loss is not finite, or above `factor` times the smallest before it; else None."""
+    best = math.inf
+    for index, loss in enumerate(smoothed):
+        if not math.isfinite(loss) or loss > factor * best:
+            return index
+        best = min(best, loss)
+    return None
+
+
+def _rates(lrs: Sequence[float], losses: Sequence[float], smoothed: Sequence[float]) -> dict[str, Any]:
+    """The suggestions, interval and `no_signal` of a finite curve."""
+    found: dict[str, Any] = dict.fromkeys(("steepest", "valley", "slide", "minimum", "interval"))
+    window = slice(len(lrs) // 10, max(len(lrs) - SKIP_END, 0))
+    rates, curve = lrs[window], smoothed[window]
+    if len(curve) < 2:
+        return {**found, "no_signal": True}
+    start = losses[: max(len(losses) // 10, SKIP_END)]  # five points at least: fewer say nothing about the noise
+    level, lowest = statistics.fmean(start), min(curve)
+    rounding = 1e-9 * abs(level)  # what the moving average of a constant may lose
+    if level - lowest <= SIGNAL * statistics.stdev(start) + rounding:
+        return {**found, "no_signal": True}
+    onset = next(lr for lr, loss in zip(rates, curve, strict=True) if loss <= level - ONSET * (level - lowest))
+    minimum = rates[curve.index(lowest)] / 10
+    return {
+        "steepest": _steepest(rates, curve),
+        "valley": _valley(rates, curve),
+        "slide": _slide(rates, curve),
+        "minimum": minimum,
+        "interval": [onset, minimum] if onset <= minimum else None,
+        "no_signal": False,
+    }
+
+
+def _steepest(lrs: Sequence[float], losses: Sequence[float]) -> float:
+    """The rate at the start of the step with the most negative slope over log(lr)."""
+    slopes = [
+        (after - before) / math.log(high / low)
+        for (before, after), (low, high) in zip(pairwise(losses), pairwise(lrs), strict=True)
+    ]
+    return lrs[slopes.index(min(slopes))]
+
+
+def _valley(lrs: Sequence[float], losses: Sequence[float]) -> float:
+    """About half way down the longest valley: the first of the longest strictly falling subsequences of losses."""
+    length, end = 0, 0
+    tails: list[float] = []  # tails[k]: the largest loss that ends a falling subsequence of k + 1, negated to be sorted
+    for index, loss in enumerate(losses):
+        place = bisect_left(tails, -loss)
+        tails[place : place + 1] = [-loss]
+        if place + 1 > length:
+            length, end = place + 1, index
+    return lrs[max(end - length + length // 3 + length // 6, 0)]
+
+
+def _slide(lrs: Sequence[float], losses: Sequence[float]) -> float | None:
+    """Two slopes, SLIDE_WIDTH apart, slide down from the end until they are alike: the rate of the left one."""
+    right = len(losses) - 1
+    left = right - SLIDE_WIDTH
+    if left < 0:
+        return None
+    slopes, found = _gradient(losses), lrs[left]
+    while left >= 0 and abs(slopes[right] - slopes[left]) > SLIDE_THRESHOLD:
+        found = lrs[left]
+        right, left = right - 1, left - 1
+    return found
+
+
+def _gradient(values: Sequence[float]) -> list[float]:
+    """Central differences, one-sided at the ends, as numpy.gradient; of two values or more."""
+    inner = [(after - before) / 2 for before, after in zip(values, values[2:], strict=False)]
+    return [values[1] - values[0], *inner, values[-1] - values[-2]]

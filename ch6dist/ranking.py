@@ -1,0 +1,100 @@
+"""Who is best: the one rule behind `top`, `best`, the leaderboard and the final training.
+
+A trial's score is the mean of the sweep's metric over its last min(5, a third of its epochs, at least 1) epochs; a
+configuration's is the mean over its seeds. A configuration with a diverged seed ranks below all without, by k of n.
+One that still runs, was stopped or has a broken seed is listed last and cannot win. NaN never wins.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ch6dist.ledger import Ledger
+from ch6dist.records import BROKEN, Status
+
+RULE = "mean {metric} over the last {k} epochs, then over seeds; diverged seeds rank last"
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """One configuration in the ranking, best first."""
+
+    configuration: str
+    name: str
+    score: float | None  # over the seeds that have one
+    scores: tuple[float, ...]  # one per such seed, in the order of `trials`
+    trials: tuple[str, ...]  # every seed's trial
+    eligible: bool  # complete, nothing stopped or broken, a finite score
+    diverged: int
+    note: str  # why it is not eligible, or how many seeds diverged
+
+
+def last_k(epochs: int) -> int:
+    """How many last epochs a score averages: 5, or a third of the training, at least 1."""
+    return max(1, min(5, epochs // 3))
+
+
+def trial_score(rows: Sequence[dict[str, Any]], metric: str, *, epochs: int) -> float | None:
+    """Mean of `metric` over the last `last_k(epochs)` rows, which must be there and finite; else None."""
+    values = [row.get(metric) for row in rows if row.get("epoch", 0) > epochs - last_k(epochs)]
+    numbers = [float(v) for v in values if v is not None and math.isfinite(v)]
+    return sum(numbers) / len(numbers) if len(numbers) == last_k(epochs) else None
+
+
+def rank(ledger: Ledger, *, metric: str = "val_accuracy", goal: str = "maximize") -> list[Ranked]:
+    """Every configuration of the `train` trials of a ledger, best first."""
+    rows, groups = ledger.rows_by_trial(), {}
+    for trial, line in ledger.trials.items():
+        if line["config"]["type"] == "train":
+            groups.setdefault(line["configuration"], []).append(trial)
+    ranked = [_rank_one(ledger, rows, trials, metric) for trials in groups.values()]
+    sign = -1.0 if goal == "maximize" else 1.0
+
+    def order(item: Ranked) -> tuple[Any, ...]:
+        share = item.diverged / len(item.trials)
+        group = 0 if item.eligible and not share else 1 if item.eligible or share else 2
+        return (group, share, math.inf if item.score is None else sign * item.score, item.configuration)
+
+    return sorted(ranked, key=order)
+
+
+def rule(epochs: int, metric: str) -> str:
+    """The rule's name, printed beside every ranking."""
+    return RULE.format(metric=metric, k=last_k(epochs)).replace("last 1 epochs", "last epoch")
+
+
+def _rank_one(ledger: Ledger, rows: dict[str, list[dict[str, Any]]], trials: list[str], metric: str) -> Ranked:
+    line = ledger.trials[trials[0]]
+    counts = Counter(ledger.status(trial) for trial in trials)
+    scores = []
+    for trial in trials:
+        if ledger.status(trial) == Status.FINISHED:
+            score = trial_score(rows[trial], metric, epochs=line["config"]["epochs"])
+            scores += [] if score is None else [score]
+    broken = sum(counts[status] for status in BROKEN)
+    waiting = sum(counts[s] for s in (Status.PLANNED, Status.RUNNING, Status.INTERRUPTED))
+    notes = [
+        f"{count} of {len(trials)} {word}"
+        for count, word in [
+            (counts[Status.DIVERGED], "diverged"),
+            (counts[Status.STOPPED], "stopped early"),
+            (broken, "failed"),
+            (waiting, "not finished"),
+        ]
+        if count
+    ]
+    complete = not (counts[Status.STOPPED] or broken or waiting)
+    return Ranked(
+        configuration=line["configuration"],
+        name=line["name"],
+        score=sum(scores) / len(scores) if scores else None,
+        scores=tuple(scores),
+        trials=tuple(trials),
+        eligible=complete and bool(scores),
+        diverged=counts[Status.DIVERGED],
+        note=", ".join(notes),
+    )

@@ -1,0 +1,96 @@
+"""What a lane leaves in the ledger: its first line, its rows, and its last lines."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ch6dist.checkpoint import Checkpoints
+from ch6dist.lane import EpochRecord, Lane
+from ch6dist.range_test import suggest
+from ch6dist.records import Status
+
+Line = dict[str, Any]
+
+
+def opening_line(lane: Lane, **where: Any) -> Line:
+    """The trial runs: on which device, from which epoch, and what torch overrides of its configuration."""
+    notes = {"notes": list(lane.engine.schedule.notes)} if lane.engine.schedule.notes else {}
+    return lane.line("status", status=Status.RUNNING, epoch=lane.epoch, time=time.time(), **where, **notes)
+
+
+def epoch_row(lane: Lane, record: EpochRecord, device: torch.device) -> Line:
+    """The row of an epoch."""
+    metrics = record.metrics()
+    if record.test:
+        metrics |= {"test_loss": record.test[0], "test_accuracy": record.test[1]}
+    row = _row(lane, record, device, step=lane.step, rate=record.rates[-1], metrics=metrics)
+    return {**row, "seconds": record.seconds, "eval_seconds": record.eval_seconds}
+
+
+def range_rows(lane: Lane, record: EpochRecord, device: torch.device) -> list[Line]:
+    """A row per step of a range test, up to the step that diverged."""
+    first = lane.step - len(record.losses) + 1
+    last = min(lane.step, range_result(lane)["diverged_at"] or lane.step)
+    rows = []
+    for index, step in enumerate(range(first, last + 1)):
+        metrics = {"train_loss": record.losses[index], "train_accuracy": record.accuracies[index]}
+        row = _row(lane, record, device, step=step, rate=record.rates[index], metrics=metrics)
+        rows.append({**row, "seconds": record.seconds / len(record.losses)})
+    return rows
+
+
+def closing_lines(lane: Lane, checkpoints: Checkpoints | None) -> list[Line]:
+    """A trial's last lines: what it leaves behind, then its status."""
+    lines = []
+    if lane.trial.type == "range_test" and lane.status == Status.FINISHED:
+        lines.append(lane.line("artifact", name="range_test", value=range_result(lane)))
+    if checkpoints and lane.status in (Status.FINISHED, Status.STOPPED):
+        for name in ("last", "best"):
+            path = checkpoints.path(lane.trial_id, name)
+            if path.exists():
+                place = str(path.relative_to(checkpoints.root.parent))
+                epoch = lane.best["epoch"] if name == "best" and lane.best else lane.epoch
+                lines.append(lane.line("artifact", name=name, path=place, epoch=epoch))
+    facts = {"reason": lane.reason, "epoch": lane.epoch, "step": lane.bad_step or lane.step, "time": time.time()}
+    return [*lines, lane.line("status", status=lane.status, **facts)]
+
+
+def range_result(lane: Lane) -> dict[str, Any]:
+    """The suggestions of a range test's curve so far (range_test.py)."""
+    settings = lane.trial.range_test
+    lrs, losses = [lr for lr, _ in lane.curve], [loss for _, loss in lane.curve]
+    return suggest(lrs, losses, beta=settings.smoothing, factor=lane.trial.divergence_factor)
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Of the device if it is a GPU, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts kibibytes
+
+
+def _row(
+    lane: Lane,
+    record: EpochRecord,
+    device: torch.device,
+    *,
+    step: int,
+    rate: Sequence[float | None],
+    metrics: Mapping[str, float],
+) -> Line:
+    return lane.line(
+        "row",
+        epoch=lane.epoch,
+        step=step,
+        lr=rate[0],
+        momentum=rate[1],
+        **metrics,
+        lanes=record.lanes,
+        images_per_second=sum(record.counts) / record.seconds,
+        peak_memory_bytes=peak_memory_bytes(device),
+    )

@@ -1,0 +1,182 @@
+"""From a resolved schedule to torch's schedulers: lengths in steps, what is derived, warm-up, sequences, recipes.
+
+    span = Span(epochs=30, steps_per_epoch=352, length=30)
+    scheduler = build_scheduler({"name": "CosineAnnealingLR", "eta_min": 0.0, "interval": "epoch"}, optimizer, span)
+
+torch's CosineAnnealingLR and OneCycleLR raise the rate again when they are stepped past their end; ours stay there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+from torch.optim import Optimizer, lr_scheduler
+from torch.optim.lr_scheduler import (
+    ChainedScheduler,
+    ConstantLR,
+    CosineAnnealingLR,
+    LambdaLR,
+    LinearLR,
+    LRScheduler,
+    MultiplicativeLR,
+    OneCycleLR,
+    SequentialLR,
+)
+
+from ch6dist.catalog.optimizers import cycles_momentum
+from ch6dist.catalog.parameters import DERIVED, Entry
+from ch6dist.catalog.schedule_entries import RECIPES, SCHEDULES
+from ch6dist.catalog.schedules import count_steps
+from ch6dist.errors import InputError
+
+Config = Mapping[str, Any]
+Factor = Callable[[int], float]
+
+OURS = ("interval", "monitor", "recipe")  # parameters that torch does not have
+
+
+@dataclass(frozen=True)
+class Span:
+    """The part of a training in which a schedule works, for turning lengths into steps."""
+
+    epochs: int  # of the whole training
+    steps_per_epoch: int
+    length: int  # epochs of this part
+
+    def per_epoch(self, config: Config) -> int:
+        """How often in an epoch a schedule steps."""
+        return self.steps_per_epoch if config.get("interval") == "batch" else 1
+
+
+class HeldCosine(CosineAnnealingLR):
+    """Stays at eta_min after T_max."""
+
+    def step(self, epoch: int | None = None) -> None:
+        if self.last_epoch < self.T_max:
+            super().step(epoch)
+
+
+class HeldOneCycle(OneCycleLR):
+    """Stays at its last rate, that of step total_steps − 1."""
+
+    def step(self, epoch: int | None = None) -> None:
+        if self.last_epoch < self.total_steps - 1:
+            super().step(epoch)
+
+
+class RestartingMultiplicative(MultiplicativeLR):
+    """Begins at the first rate when a sequence comes to it; torch's goes on from whatever rate it meets."""
+
+    def _get_closed_form_lr(self) -> list[Any]:
+        rates = list(self.base_lrs)
+        for t in range(1, self.last_epoch + 1):
+            rates = [rate * factor(t) for rate, factor in zip(rates, self.lr_lambdas, strict=True)]
+        return rates
+
+
+_CLASSES: dict[str, type[LRScheduler]] = {"CosineAnnealingLR": HeldCosine, "OneCycleLR": HeldOneCycle}
+
+
+def build_scheduler(config: Config, optimizer: Optimizer, span: Span) -> LRScheduler:
+    """The torch scheduler of a resolved schedule that steps without a metric."""
+    if "warmup" in config:
+        ahead = config["warmup"]["epochs"]
+        rest = _single(config, optimizer, replace(span, length=span.length - ahead))
+        steps = ahead * span.per_epoch(config)
+        return SequentialLR(optimizer, [build_warmup(config, optimizer, span), rest], milestones=[steps])
+    if config["name"] == "SequentialLR":
+        return _sequence(config, optimizer, span)
+    if config["name"] == "ChainedScheduler":
+        return ChainedScheduler([_single(child, optimizer, span) for child in config["schedulers"]], optimizer)
+    return _single(config, optimizer, span)
+
+
+def build_warmup(config: Config, optimizer: Optimizer, span: Span) -> LinearLR:
+    """The linear rise in front of a schedule, in the schedule's own steps."""
+    warmup, steps = config["warmup"], config["warmup"]["epochs"] * span.per_epoch(config)
+    return LinearLR(optimizer, start_factor=warmup["start_factor"], end_factor=1.0, total_iters=steps)
+
+
+def fill_cycle(config: Config, optimizer: Config) -> dict[str, Any]:
+    """OneCycleLR's or CyclicLR's mapping with the rates and the momentum cycle that follow from the optimizer's."""
+    max_lr = config.get("max_lr", optimizer["lr"])
+    filled = {"cycle_momentum": cycles_momentum(optimizer), **config, "max_lr": max_lr}
+    if config["name"] == "CyclicLR":
+        filled.setdefault("base_lr", max_lr / 10)
+    return filled
+
+
+def arguments(entry: Entry, config: Config, span: Span) -> dict[str, Any]:
+    """What torch's constructor takes: lengths in steps, left-out lengths from the span, nothing of ours."""
+    # T_0 counts epochs even when the schedule is told fractions of them
+    per_epoch = 1 if getattr(entry, "fractional", False) else span.per_epoch(config)
+    found: dict[str, Any] = {}
+    for p in entry.parameters:
+        value = config.get(p.name)
+        if p.name in OURS or (p.name not in config and (p.default is not DERIVED or p.kind != "duration")):
+            continue
+        if p.name not in config:
+            found[p.name] = span.length * per_epoch
+        elif p.kind == "duration" and value is not None:
+            found[p.name] = count_steps(value, epochs=span.epochs, per_epoch=per_epoch)
+        elif p.kind == "durations":
+            found[p.name] = [count_steps(item, epochs=span.epochs, per_epoch=per_epoch) for item in config[p.name]]
+        else:
+            found[p.name] = value
+    return found
+
+
+def _single(config: Config, optimizer: Optimizer, span: Span) -> LRScheduler:
+    name = config["name"]
+    if name == "none":
+        return ConstantLR(optimizer, factor=1.0)
+    if "recipe" in config:
+        factor = RECIPE_FACTORS[config["recipe"]](**arguments(RECIPES[config["recipe"]], config, span))
+        if name == "LambdaLR":
+            return LambdaLR(optimizer, factor)
+        return RestartingMultiplicative(optimizer, _ratio(factor))
+    given = arguments(SCHEDULES[name], config, span)
+    if name == "OneCycleLR" and given["pct_start"] * given["total_steps"] == 1:  # torch would divide by zero
+        raise InputError(
+            "schedule.pct_start", given["pct_start"], f"not just the first of {given['total_steps']} steps"
+        )
+    scheduler: LRScheduler = _CLASSES.get(name, getattr(lr_scheduler, name))(optimizer, **given)
+    return scheduler
+
+
+def _sequence(config: Config, optimizer: Optimizer, span: Span) -> SequentialLR:
+    ends = [count_steps(milestone, epochs=span.epochs, per_epoch=1) for milestone in config["milestones"]]
+    lengths = [end - start for start, end in pairwise([0, *ends, span.length])]
+    children = [
+        _single(child, optimizer, replace(span, length=length))
+        for child, length in zip(config["schedulers"], lengths, strict=True)
+    ]
+    per_epoch = span.per_epoch(config["schedulers"][0])
+    return SequentialLR(optimizer, children, milestones=[end * per_epoch for end in ends])
+
+
+# Factors on the first rate after t steps. Functions, not callable objects: torch keeps those out of a state.
+def step_power(*, step_size: int, gamma: float) -> Factor:
+    """gamma ^ ⌊t / step_size⌋"""
+    return lambda t: gamma ** (t // step_size)
+
+
+def inverse_sqrt(*, timescale: int) -> Factor:
+    """1 / √(1 + t / timescale) (Vaswani et al. 2017)"""
+    return lambda t: (1 + t / timescale) ** -0.5
+
+
+def linear_to_zero(*, total_iters: int) -> Factor:
+    """1 − t / total_iters, not below 0"""
+    return lambda t: max(0.0, 1 - t / total_iters)
+
+
+RECIPE_FACTORS: dict[str, Callable[..., Factor]] = {f.__name__: f for f in (step_power, inverse_sqrt, linear_to_zero)}
+
+
+def _ratio(factor: Factor) -> Factor:
+    """What a recipe changes from step t − 1 to t; 0 stays 0."""
+    return lambda t: factor(t) / factor(t - 1) if factor(t - 1) > 0 else 0.0

@@ -1,0 +1,156 @@
+"""The schedule of a trial at work: steps torch's schedulers when they want to be stepped, and says what they override.
+
+    schedule = build_schedule(trial, optimizer, steps_per_epoch=352)
+    for epoch in range(trial.epochs):
+        for batch in range(352):
+            …; optimizer.step(); schedule.after_step(epoch=epoch, batch=batch)
+        schedule.after_epoch({"val_loss": …, …})
+    preview(trial, steps_per_epoch=352)     # [(lr, momentum) of every step], without training
+
+Resume: build both anew, then optimizer.load_state_dict and schedule.load_state_dict; rates go on exactly. torch's
+`last_epoch` argument cannot do that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ConstantLR, LambdaLR, LRScheduler, ReduceLROnPlateau
+
+from ch6dist.catalog.schedules import SCHEDULES
+from ch6dist.config import RangeTestConfig, TrialConfig
+from ch6dist.optimizers import build_optimizer, momentum_of
+from ch6dist.schedule_notes import schedule_notes
+from ch6dist.schedule_recipes import Span, arguments, build_scheduler, build_warmup, fill_cycle
+
+
+class Schedule:
+    """A torch scheduler and when it steps. `notes` say in a line each what it overrides or derives."""
+
+    def __init__(self, scheduler: LRScheduler, *, interval: str) -> None:
+        self.interval, self._scheduler = interval, scheduler
+        self.notes: tuple[str, ...] = ()
+
+    def after_step(self, *, epoch: int, batch: int) -> None:
+        """Call after each optimizer step; `epoch` and `batch` (of the epoch) are those of the step, both from 0."""
+        if self.interval == "batch":
+            self._scheduler.step()
+
+    def after_epoch(self, metrics: Mapping[str, float]) -> None:
+        """Call after each epoch's validation, with at least the monitored metric, equal on every rank."""
+        if self.interval == "epoch":
+            self._scheduler.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resume needs beside the optimizer's state; loads with `torch.load(weights_only=True)`."""
+        return {"scheduler": self._scheduler.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self._scheduler.load_state_dict(dict(state["scheduler"]))  # a copy: torch takes entries out of what it is given
+
+
+class _FractionalSchedule(Schedule):
+    """CosineAnnealingWarmRestarts per batch: it is told the epoch with its fraction, from 0."""
+
+    def __init__(self, scheduler: LRScheduler, *, steps_per_epoch: int) -> None:
+        super().__init__(scheduler, interval="batch")
+        self._steps_per_epoch = steps_per_epoch
+
+    def after_step(self, *, epoch: int, batch: int) -> None:
+        # the only scheduler whose step() takes an epoch without being deprecated; typed as int, documented as float
+        self._scheduler.step(epoch + (batch + 1) / self._steps_per_epoch)  # type: ignore[arg-type]
+
+
+class _PlateauSchedule(Schedule):
+    """ReduceLROnPlateau, which torch cannot put behind a warm-up: metrics count from the warm-up's end."""
+
+    def __init__(self, plateau: ReduceLROnPlateau, warmup: LRScheduler, *, warmup_epochs: int, monitor: str) -> None:
+        super().__init__(plateau, interval="epoch")
+        self._plateau, self._warmup, self._warmup_epochs, self._monitor = plateau, warmup, warmup_epochs, monitor
+
+    def after_epoch(self, metrics: Mapping[str, float]) -> None:
+        if self._warmup.last_epoch < self._warmup_epochs:
+            self._warmup.step()
+        else:
+            self._plateau.step(metrics[self._monitor])
+
+    def state_dict(self) -> dict[str, Any]:
+        return {**super().state_dict(), "warmup": self._warmup.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        super().load_state_dict(state)
+        self._warmup.load_state_dict(dict(state["warmup"]))
+
+
+def build_schedule(trial: TrialConfig, optimizer: Optimizer, *, steps_per_epoch: int) -> Schedule:
+    """The schedule of `trial` over `optimizer`, whose rate (and momentum) it sets to the first ones at once.
+
+    InputError where the lengths fit no training of `trial.epochs` × `steps_per_epoch` steps.
+    """
+    if trial.type == "range_test":
+        schedule = Schedule(_range_test(trial.range_test, optimizer), interval="batch")
+    else:
+        span = Span(epochs=trial.epochs, steps_per_epoch=steps_per_epoch, length=trial.epochs)
+        schedule = _build(trial, optimizer, span)
+    schedule.notes = schedule_notes(trial, steps_per_epoch=steps_per_epoch)
+    return schedule
+
+
+def preview(trial: TrialConfig, *, steps_per_epoch: int) -> list[tuple[float, float | None]]:
+    """Rate and momentum used in every step of `trial`, without training; a plateau sees a metric that never changes."""
+    optimizer = build_optimizer([torch.nn.Parameter(torch.zeros(()))], trial.optimizer)
+    schedule = build_schedule(trial, optimizer, steps_per_epoch=steps_per_epoch)
+    optimizer.step()  # without gradients nothing moves, and torch knows that optimizers step before schedulers
+    used = []
+    num_steps = trial.range_test.steps if trial.type == "range_test" else trial.epochs * steps_per_epoch
+    constant = {"train_loss": 1.0, "train_accuracy": 1.0, "val_loss": 1.0, "val_accuracy": 1.0}
+    for step in range(num_steps):
+        epoch, batch = divmod(step, steps_per_epoch)
+        used.append((float(optimizer.param_groups[0]["lr"]), momentum_of(optimizer)))
+        schedule.after_step(epoch=epoch, batch=batch)
+        if batch == steps_per_epoch - 1:
+            schedule.after_epoch(constant)
+    return used
+
+
+def _build(trial: TrialConfig, optimizer: Optimizer, span: Span) -> Schedule:
+    config = trial.schedule
+    entry = SCHEDULES[config["name"]]
+    if config["name"] == "ReduceLROnPlateau":
+        return _plateau(config, optimizer, span)
+    if entry.sets_rate:
+        config = fill_cycle(config, trial.optimizer)
+    scheduler = build_scheduler(config, optimizer, span)
+    interval = config.get("schedulers", [config])[0].get("interval", "epoch")
+    if entry.fractional and interval == "batch":
+        return _FractionalSchedule(scheduler, steps_per_epoch=span.steps_per_epoch)
+    return Schedule(scheduler, interval=interval)
+
+
+def _plateau(config: Mapping[str, Any], optimizer: Optimizer, span: Span) -> _PlateauSchedule:
+    warmup: LRScheduler = ConstantLR(optimizer, factor=1.0)
+    epochs = 0
+    if "warmup" in config:
+        warmup, epochs = build_warmup(config, optimizer, span), config["warmup"]["epochs"]
+    plateau = ReduceLROnPlateau(optimizer, **arguments(SCHEDULES[config["name"]], config, span))
+    return _PlateauSchedule(plateau, warmup, warmup_epochs=epochs, monitor=config["monitor"])
+
+
+def _range_test(test: RangeTestConfig, optimizer: Optimizer) -> LRScheduler:
+    """Step i of n at start · (end / start) ^ (i / (n − 1)), or linearly; the last one at the end rate exactly."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] = 1.0  # LambdaLR multiplies: with 1 the factor is the rate
+    return LambdaLR(optimizer, _range_rate(test))
+
+
+def _range_rate(test: RangeTestConfig) -> Callable[[int], float]:
+    def rate(step: int) -> float:
+        share = min(1.0, step / (test.steps - 1))
+        if test.mode == "linear":
+            return test.start_lr + (test.end_lr - test.start_lr) * share
+        return float(test.start_lr * (test.end_lr / test.start_lr) ** share)
+
+    return rate

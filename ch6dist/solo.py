@@ -1,0 +1,126 @@
+"""One trial in this process (or in the processes of `torchrun`), with a run folder of its own and no Ray.
+
+    status = run_trial(parse_trial(content), run=Path("runs/one"), console=Console())
+
+Rank 0 is the driver: it holds the lease and writes the ledger.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from ch6dist import lease
+from ch6dist.checkpoint import Checkpoints
+from ch6dist.config import TrialConfig
+from ch6dist.datafiles import check_files
+from ch6dist.distributed import Group, default_device, from_environment
+from ch6dist.errors import InputError
+from ch6dist.ledger import FOLDER, Ledger, Writer, read
+from ch6dist.provenance import provenance
+from ch6dist.records import BROKEN, ENDED, Status
+from ch6dist.train import Line, Orders, Report, no_report, train
+
+
+def run_trial(trial: TrialConfig, *, run: Path, resume: bool = False, console: Console) -> int:
+    """Train `trial` into `run`; the exit status. With `resume`, go on from its checkpoint if there is one."""
+    check_files(trial.data.name, root=trial.data.root, test=trial.evaluate_test)
+    there = (run / FOLDER).is_dir()
+    if there and not resume:
+        raise InputError("--run", str(run), "a folder without a ledger, or --resume to go on in this one")
+    before = read(run) if there else Ledger()
+    if before.status(trial.trial_id) in ENDED:
+        console.print(f"{trial.trial_id} has ended: {before.status(trial.trial_id)}", highlight=False)
+        return 0
+    with from_environment() as group, _reporting(trial, before, run, group, console) as report:
+        status = train(
+            [trial],
+            report=report,
+            checkpoints=Checkpoints(run / "checkpoints", {trial.trial_id: before.attempt(trial.trial_id)}),
+            attempts={trial.trial_id: before.attempt(trial.trial_id)},
+            device=default_device(),
+            group=group,
+            threads=1,
+        )[trial.trial_id]
+    return 1 if status in BROKEN else 0
+
+
+@contextlib.contextmanager
+def _reporting(trial: TrialConfig, before: Ledger, run: Path, group: Group, console: Console) -> Iterator[Report]:
+    """On rank 0 the function that writes the ledger and says each epoch; elsewhere one that does nothing."""
+    if group.rank != 0:
+        yield no_report
+        return
+    run.mkdir(parents=True, exist_ok=True)
+    with lease.hold(run), Writer(run) as writer:
+        names = {"trial": trial.trial_id, "configuration": trial.configuration_id, "name": trial.name}
+        content = trial.model_dump()
+        writer.append(
+            [
+                {"kind": "sweep", "name": run.name, "question": "", "spec": solo_spec(trial, run), **provenance()},
+                {"kind": "trial", **names, "config": content, "seed": trial.seed},
+            ]
+        )
+
+        def report(lines: Sequence[Line]) -> Orders:
+            writer.append(lines)
+            for line in lines:
+                for text in describe(line, trial):
+                    console.print(text, highlight=False)
+            return Orders()
+
+        console.print(f"run folder: {run}", highlight=False)
+        yield report
+
+
+def solo_spec(trial: TrialConfig, run: Path) -> dict[str, Any]:
+    """The sweep of one trial, in a sweep's words."""
+    return {
+        "name": run.name,
+        "question": "",
+        "trial": trial.model_dump(exclude={"seed"}),
+        "method": "grid",
+        "metric": {"name": "val_accuracy", "goal": "maximize"},
+        "parameters": {},
+        "seeds": [trial.seed],
+    }
+
+
+def describe(line: Line, trial: TrialConfig) -> list[str]:
+    """What a person reads of a ledger line while it trains."""
+    if line["kind"] == "row" and trial.type == "train":
+        parts = [f"epoch {line['epoch']}/{trial.epochs}", f"lr {line['lr']:.3g}"]
+        for name in ("train_loss", "val_loss", "test_loss"):
+            parts += [f"{name} {line[name]:.4f}"] if line.get(name) is not None else []
+        for name in ("train_accuracy", "val_accuracy", "test_accuracy"):
+            parts += [f"{name} {100 * line[name]:.2f} %"] if line.get(name) is not None else []
+        return [" · ".join([*parts, f"{line['images_per_second']:.0f} images/s"])]
+    if line["kind"] == "status" and line["status"] == Status.RUNNING:
+        where = f"{line['trial']} on {line['device']}, {line['workers']} worker(s), torch {torch.__version__}"
+        return [where, *(f"note: {note}" for note in line.get("notes", []))]
+    if line["kind"] == "status":
+        return [f"{line['status']} {line.get('reason', '')}".strip()]
+    if line["kind"] == "artifact" and line["name"] == "range_test":
+        return _suggestions(line["value"])
+    return []
+
+
+def _suggestions(value: dict[str, Any]) -> list[str]:
+    if value["no_signal"]:
+        return ["no signal: the loss fell by less than its noise; raise end_lr, steps, or the batch size"]
+    names = ("steepest", "valley", "slide", "minimum")
+    texts = [f"{name} {value[name]:.3g}" for name in names if value[name] is not None]
+    if value["interval"]:
+        texts.append(f"interval {value['interval'][0]:.3g} to {value['interval'][1]:.3g}")
+    return ["suggested rates: " + ", ".join(texts)]
+
+
+def default_run(trial: TrialConfig, root: Path) -> Path:
+    """A free folder for a trial nobody named."""
+    return root / f"{trial.name}-{time.strftime('%Y%m%d-%H%M%S')}"

@@ -1,0 +1,291 @@
+"""The one loop: trains a pack of trials that share data and epochs; a pack of one is the ordinary case.
+
+    statuses = train([trial], report=print_rows, checkpoints=Checkpoints("runs/one/checkpoints"))
+
+`report(lines) -> Orders` gets ledger lines (rows, statuses, artifacts) after every epoch, before the checkpoint of that
+epoch is written: what a checkpoint holds, the ledger holds. Its orders stop trials and admit new ones.
+A range test is the same loop with another schedule, a row per step and a stop rule.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from ch6dist.catalog.datasets import DATASETS
+from ch6dist.checkpoint import Checkpoints
+from ch6dist.config import TrialConfig
+from ch6dist.data import epoch_plan, load_split, load_test, normalize
+from ch6dist.distributed import SOLO, Group, default_device
+from ch6dist.engines.eager import DTYPES, EagerEngine, Position
+from ch6dist.errors import InputError
+from ch6dist.lane import EpochRecord, Lane
+from ch6dist.recording import closing_lines, epoch_row, opening_line, range_result, range_rows
+from ch6dist.records import Status
+from ch6dist.seeding import numerics
+
+EVALUATION_BATCH = 500  # images; a larger one only costs memory
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Orders:
+    """What the driver wants of a pack at an epoch's end."""
+
+    stop: frozenset[str] = frozenset()  # trial ids
+    admit: tuple[TrialConfig, ...] = ()  # trials that may join, sharing what a pack shares
+
+
+Report = Callable[[Sequence[Line]], Orders]
+
+
+def no_report(lines: Sequence[Line]) -> Orders:
+    """For notebooks and tests that only want the statuses."""
+    return Orders()
+
+
+def train(
+    trials: Sequence[TrialConfig],
+    *,
+    report: Report = no_report,
+    checkpoints: Checkpoints | None = None,
+    attempts: Mapping[str, int] | None = None,
+    device: torch.device | str | None = None,
+    group: Group = SOLO,
+    checkpoint_seconds: float = 30.0,
+    threads: int | None = None,
+) -> dict[str, Status]:
+    """Train a pack to its end, going on from checkpoints where there are any; returns each trial's status.
+
+    Args:
+        trials: configurations that share type, data, model, epochs, precision and determinism (else InputError).
+        report: called on rank 0 after each epoch of the pack.
+        checkpoints: where `last` and `best` are kept; None keeps nothing.
+        attempts: attempt of each trial, 1 where left out; stamped on every line.
+        device: left out: this process's GPU, else the CPU.
+        group: the processes that train together (distributed.py).
+        checkpoint_seconds: how often `last` is written; also at a stop and at the end.
+        threads: of this process, on a CPU; a resume is bit-exact with the same number.
+    """
+    check_shared(trials)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    where = torch.device(device) if device is not None else default_device()
+    with numerics(where, deterministic=trials[0].deterministic):
+        pack = _Pack(trials[0], report, checkpoints, attempts or {}, where, group, checkpoint_seconds)
+        return pack.run(trials)
+
+
+def check_shared(trials: Sequence[TrialConfig]) -> None:
+    """InputError naming the first field in which trials differ that a pack has to share."""
+    if not trials:
+        raise InputError("trials", [], "at least one trial")
+    shared = ["type", "data", "model", "precision", "deterministic", "evaluate_test"]
+    shared.append("epochs" if trials[0].type == "train" else "range_test")
+    for trial, name in itertools.product(trials, shared):
+        if getattr(trial, name) != getattr(trials[0], name):
+            raise InputError(name, getattr(trial, name), f"the pack's {getattr(trials[0], name)!r}: packs share {name}")
+    if len({trial.trial_id for trial in trials}) != len(trials):
+        raise InputError("trials", [trial.trial_id for trial in trials], "each trial once")
+
+
+class _Pack:
+    """The loop's state: what all lanes share."""
+
+    def __init__(
+        self,
+        first: TrialConfig,
+        report: Report,
+        checkpoints: Checkpoints | None,
+        attempts: Mapping[str, int],
+        device: torch.device,
+        group: Group,
+        checkpoint_seconds: float,
+    ) -> None:
+        self.first, self.report, self.checkpoints, self.attempts = first, report, checkpoints, attempts
+        self.device, self.group, self.checkpoint_seconds = device, group, checkpoint_seconds
+        self.data = load_split(first.data, device=device)
+        self.dtype = DTYPES[first.precision]
+        self.batch_size = first.data.batch_size
+        self.steps_per_epoch = math.ceil(first.data.train_size / self.batch_size)
+        self.engine = EagerEngine(
+            dataset=DATASETS[first.data.name], steps_per_epoch=self.steps_per_epoch, device=device, group=group
+        )
+        self.saved_at = time.monotonic()
+
+    def run(self, trials: Sequence[TrialConfig]) -> dict[str, Status]:
+        lanes = [self.open(trial) for trial in trials]
+        self.send(self.opening(lanes))
+        statuses, lanes = self.settle(lanes)
+        while lanes:
+            records = self.train_epoch(lanes)
+            self.validate(lanes, records)
+            rows = [row for lane in lanes for row in self.finish_epoch(lane, records[lane.trial_id])]
+            orders = self.send(rows)
+            for lane in lanes:
+                if lane.trial_id in orders.stop and lane.status == Status.RUNNING:
+                    lane.end(Status.STOPPED, "asked to stop")
+            ended, lanes = self.settle(lanes)
+            statuses |= ended
+            lanes += self.admit(orders)
+        return statuses
+
+    def open(self, trial: TrialConfig) -> Lane:
+        """A lane for `trial`, at its last checkpoint if there is one."""
+        lane = Lane(trial, self.engine.open(trial), attempt=self.attempts.get(trial.trial_id, 1))
+        if self.checkpoints and lane.restore(self.checkpoints, self.device) and self.complete(lane):
+            lane.end(Status.FINISHED)
+        return lane
+
+    def opening(self, lanes: Sequence[Lane]) -> list[Line]:
+        where = {"device": str(self.device), "workers": self.group.world_size, "engine": self.engine.name}
+        return [opening_line(lane, **where) for lane in lanes]
+
+    def admit(self, orders: Orders) -> list[Lane]:
+        if not orders.admit:
+            return []
+        check_shared([self.first, *orders.admit])
+        lanes = [self.open(trial) for trial in orders.admit]
+        self.send(self.opening(lanes))
+        return lanes
+
+    def send(self, lines: Sequence[Line]) -> Orders:
+        """Report on rank 0; every rank gets the orders."""
+        return self.group.from_first(self.report(lines) if self.group.rank == 0 else None)
+
+    # One epoch
+
+    def train_epoch(self, lanes: Sequence[Lane]) -> dict[str, EpochRecord]:
+        """Every lane's next epoch. Lanes with one seed, at one epoch, share their batches."""
+        records: dict[str, EpochRecord] = {}
+        for (seed, epoch), members in _grouped(lanes):
+            started = self.clock()
+            sums, rates = self.steps(members, seed, epoch)
+            losses, accuracies, counts = self.means(sums)
+            seconds = (self.clock() - started) / len(members)
+            for k, lane in enumerate(members):
+                lane.epoch += 1
+                records[lane.trial_id] = EpochRecord(
+                    losses=[step[k] for step in losses],
+                    accuracies=[step[k] for step in accuracies],
+                    counts=counts,
+                    rates=[step[k] for step in rates],
+                    seconds=seconds,
+                    lanes=len(lanes),
+                )
+        return records
+
+    def steps(self, lanes: list[Lane], seed: int, epoch: int) -> tuple[torch.Tensor, list[Any]]:
+        """Sums [steps, K, 2] of losses and right answers, and the rates used; nothing leaves the device here."""
+        size, data = self.first.data.train_size, self.data
+        plan = epoch_plan(seed=seed, epoch=epoch, count=size, augment=self.first.data.augment, device=self.device)
+        handles, sums, rates = [lane.engine for lane in lanes], [], []
+        for index in range(self.steps_in(epoch)):
+            start, stop = index * self.batch_size, min((index + 1) * self.batch_size, size)
+            low, high = self.group.share(start, stop)
+            batch = plan.batch(data, low, high, self.dtype)
+            position = Position(epoch=epoch, batch=index, first_row=low - start, rows=stop - start)
+            sums.append(self.engine.train_batch(handles, batch.images, batch.labels, position))
+            rates.append([handle.rate for handle in handles])
+        return torch.stack(sums), rates
+
+    def steps_in(self, epoch: int) -> int:
+        """Steps of an epoch; a range test ends inside one."""
+        if self.first.type == "train":
+            return self.steps_per_epoch
+        return min(self.steps_per_epoch, self.first.range_test.steps - epoch * self.steps_per_epoch)
+
+    def means(self, sums: torch.Tensor) -> tuple[list[list[float]], list[list[float]], list[int]]:
+        """Per step and lane, over all ranks: mean loss, accuracy; and each step's images."""
+        total = self.group.sum(sums.double()).cpu()
+        size, batch = self.first.data.train_size, self.batch_size
+        counts = [min(batch, size - index * batch) for index in range(len(total))]
+        means = total / torch.tensor(counts, dtype=torch.float64)[:, None, None]
+        return means[..., 0].tolist(), means[..., 1].tolist(), counts
+
+    def validate(self, lanes: Sequence[Lane], records: Mapping[str, EpochRecord]) -> None:
+        """Judge each lane, and evaluate the sound ones; on the test set too at the end of a final training."""
+        for lane in lanes:
+            if lane.trial.type == "train":
+                lane.judge(records[lane.trial_id])
+        sound = [lane for lane in lanes if lane.status == Status.RUNNING and lane.trial.type == "train"]
+        started = self.clock()
+        if sound and self.first.data.val_size:
+            results = self.evaluate(sound, self.data.val_images, self.data.val_labels)
+            for lane, result in zip(sound, results, strict=True):
+                records[lane.trial_id].val = result
+                records[lane.trial_id].eval_seconds = (self.clock() - started) / len(sound)
+        closing = [lane for lane in sound if lane.trial.evaluate_test and lane.epoch == lane.trial.epochs]
+        if closing:
+            images, labels = load_test(self.first.data, device=self.device)
+            for lane, result in zip(closing, self.evaluate(closing, images, labels), strict=True):
+                records[lane.trial_id].test = result
+
+    def evaluate(self, lanes: Sequence[Lane], images: torch.Tensor, labels: torch.Tensor) -> list[tuple[float, float]]:
+        """Mean loss and accuracy of each lane over all of `images`, each rank its share."""
+        low, high = self.group.share(0, len(images))
+        sums = self.engine.evaluate([lane.engine for lane in lanes], self.batches(images, labels, low, high))
+        means = (self.group.sum(sums) / len(images)).tolist()
+        return [(loss, accuracy) for loss, accuracy in means]
+
+    def batches(
+        self, images: torch.Tensor, labels: torch.Tensor, low: int, high: int
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        for start in range(low, high, EVALUATION_BATCH):
+            stop = min(start + EVALUATION_BATCH, high)
+            yield normalize(images[start:stop], self.data.mean, self.data.std, self.dtype), labels[start:stop]
+
+    def finish_epoch(self, lane: Lane, record: EpochRecord) -> list[Line]:
+        """Step the schedule, keep the best weights, see whether that was the last epoch, and make the rows."""
+        if lane.trial.type == "range_test":
+            lane.curve += [(rate[0], loss) for rate, loss in zip(record.rates, record.losses, strict=True)]
+            if range_result(lane)["diverged_at"] or self.complete(lane):
+                lane.end(Status.FINISHED)
+            return range_rows(lane, record, self.device)
+        if lane.status == Status.RUNNING:
+            lane.engine.end_epoch(record.metrics())
+            if record.val:
+                lane.keep_best(record.val[1])
+            if self.complete(lane):
+                lane.end(Status.FINISHED)
+        return [epoch_row(lane, record, self.device)]
+
+    # The end of an epoch
+
+    def complete(self, lane: Lane) -> bool:
+        if lane.trial.type == "train":
+            return lane.epoch >= lane.trial.epochs
+        return lane.step >= lane.trial.range_test.steps
+
+    def settle(self, lanes: Sequence[Lane]) -> tuple[dict[str, Status], list[Lane]]:
+        """Write the checkpoints that are due, tell of the lanes that ended, and return those that go on."""
+        ended = [lane for lane in lanes if lane.status != Status.RUNNING]
+        due = time.monotonic() - self.saved_at >= self.checkpoint_seconds
+        if self.checkpoints and self.group.rank == 0:
+            for lane in lanes:
+                if lane.status in (Status.FINISHED, Status.STOPPED) or (due and lane.status == Status.RUNNING):
+                    lane.save(self.checkpoints)
+            if due:
+                self.saved_at = time.monotonic()
+        if ended:
+            self.send([line for lane in ended for line in closing_lines(lane, self.checkpoints)])
+        return {lane.trial_id: lane.status for lane in ended}, [x for x in lanes if x.status == Status.RUNNING]
+
+    def clock(self) -> float:
+        """Seconds, after the device has done what it was given."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+
+def _grouped(lanes: Sequence[Lane]) -> list[tuple[tuple[int, int], list[Lane]]]:
+    groups: dict[tuple[int, int], list[Lane]] = {}
+    for lane in lanes:
+        groups.setdefault((lane.trial.seed, lane.epoch), []).append(lane)
+    return list(groups.items())

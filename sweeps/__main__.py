@@ -1,0 +1,268 @@
+"""The command line of sweeps (also `python -m sweeps …`).
+
+    sweeps plan sweeps/configs/demo.yaml            what it costs; writes nothing
+    sweeps run  sweeps/configs/demo.yaml            train it
+    sweeps top demo                                 who is ahead
+    sweeps final demo --seeds 3                     train the winner, test it once
+
+Commands import what they need when they run: help, plan, status and top answer at once.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from ch6dist.cli import new_app
+from ch6dist.cli import run as run_app
+from ch6dist.errors import InputError
+from ch6dist.runs import find_run
+
+if TYPE_CHECKING:
+    from sweeps.runner import Launch
+
+app = new_app("Plan, run and look at sweeps of trials.")
+
+Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="a sweep file (YAML)")]
+Overrides = Annotated[list[str] | None, typer.Argument(metavar="key=value", help="such as epochs=2 or seeds=1")]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="a run folder, or its name under --runs")]
+Runs = Annotated[
+    Path | None, typer.Option("--runs", metavar="DIR", help="holds run folders; left out: CH6DIST_RUNS, else ./runs")
+]
+Address = Annotated[str | None, typer.Option(help="a running Ray to join, such as auto; left out: one is started")]
+Packs = Annotated[str, typer.Option(metavar="auto|off|K", help="trials trained together in one process")]
+AsJson = Annotated[bool, typer.Option("--json", help="print one JSON document")]
+
+
+@app.command()
+def plan(
+    spec: Spec,
+    overrides: Overrides = None,
+    packs: Packs = "auto",
+    calibrate: Annotated[bool, typer.Option("--calibrate", help="time a few steps first")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show trials, packs, devices, estimated time, memory and disk; write nothing."""
+    from sweeps.calibration import read_calibration
+    from sweeps.devices import visible_devices
+    from sweeps.expand import expand
+    from sweeps.plan import make_plan, plan_json, render_plan
+    from sweeps.spec import load_spec
+
+    sweep, devices = load_spec(spec, overrides or []), visible_devices()
+    trials = expand(sweep, file=str(spec))
+    if calibrate:
+        _calibrate(trials, devices, sweep.resources)
+    planned = make_plan(sweep, trials, packs=_packs(packs), devices=devices, calibration=read_calibration())
+    _show(plan_json(planned), render_plan(planned), as_json)
+
+
+@app.command()
+def run(
+    spec: Spec,
+    overrides: Overrides = None,
+    name: Annotated[str | None, typer.Option(help="of the run folder; must be free")] = None,
+    runs: Runs = None,
+    address: Address = None,
+    packs: Packs = "auto",
+) -> int:
+    """Train every trial of a sweep file in a new run folder."""
+    from sweeps.expand import expand
+    from sweeps.spec import dump, load_spec
+
+    sweep = load_spec(spec, overrides or [])
+    trials = expand(sweep, file=str(spec))
+    launch = _launch(address, packs)
+    from sweeps.runner import start
+
+    return start(dump(sweep), trials, launch, name=name, runs=runs)[1]
+
+
+@app.command()
+def resume(run: Run, runs: Runs = None, address: Address = None, packs: Packs = "auto") -> int:
+    """Go on where a run stopped: from checkpoints, without repeating what is finished."""
+    folder, launch = find_run(run, root=runs), _launch(address, packs)
+    from sweeps.runner import resume as resume_run
+
+    return resume_run(folder, launch)
+
+
+@app.command()
+def rerun(
+    run: Run,
+    trials: Annotated[list[str] | None, typer.Argument(metavar="TRIAL", help="trial ids, or their beginnings")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="every trial that failed or ran out of memory")] = False,
+    runs: Runs = None,
+    address: Address = None,
+    packs: Packs = "auto",
+) -> int:
+    """Train ended trials again from zero, as a new attempt."""
+    from ch6dist.ledger import read
+    from ch6dist.records import BROKEN
+    from sweeps.queries import find_trial
+
+    folder = find_run(run, root=runs)
+    ledger = read(folder)
+    again = [find_trial(ledger, trial) for trial in trials or []]
+    again += [trial for trial in ledger.trials if failed and ledger.status(trial) in BROKEN and trial not in again]
+    if not again:
+        raise InputError("TRIAL", trials or [], "ids of trials, or --failed where trials have failed")
+    launch = _launch(address, packs)
+    from sweeps.runner import resume as resume_run
+
+    return resume_run(folder, launch, again=again)
+
+
+@app.command()
+def stop(
+    run: Run,
+    trial: Annotated[str | None, typer.Argument(metavar="TRIAL", help="one trial only")] = None,
+    runs: Runs = None,
+) -> None:
+    """Ask the driver of a run to stop it, or to stop one trial at the end of its epoch."""
+    from ch6dist.lease import current
+    from ch6dist.ledger import read
+    from sweeps.queries import find_trial
+    from sweeps.requests import ask_stop
+
+    folder = find_run(run, root=runs)
+    chosen = find_trial(read(folder), trial) if trial else None
+    if current(folder) is None:
+        raise InputError("RUN", run, "a run with a live driver (this one has none: nothing to stop)")
+    ask_stop(folder, chosen)
+    print(f"asked to stop: {chosen or folder}")
+
+
+@app.command()
+def status(run: Run, runs: Runs = None, as_json: AsJson = False) -> None:
+    """Show how far a run is, what broke, and what to do next."""
+    from sweeps.queries import status as status_of
+    from sweeps.views import render_status
+
+    found = status_of(find_run(run, root=runs))
+    _show(found, render_status(found), as_json)
+
+
+@app.command()
+def top(
+    run: Run, n: Annotated[int, typer.Option("-n", help="how many")] = 10, runs: Runs = None, as_json: AsJson = False
+) -> None:
+    """Show the best configurations so far, and the rule that ranks them."""
+    from sweeps.queries import top as top_of
+    from sweeps.views import render_top
+
+    found = top_of(find_run(run, root=runs), n)
+    _show(found, render_top(found), as_json)
+
+
+@app.command()
+def show(
+    run: Run,
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="a trial id, or its beginning")],
+    runs: Runs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one trial: configuration, history, last rows, artifacts."""
+    from sweeps.queries import show as show_of
+    from sweeps.views import render_show
+
+    found = show_of(find_run(run, root=runs), trial)
+    _show(found, render_show(found), as_json)
+
+
+@app.command()
+def best(
+    run: Run,
+    output: Annotated[Path | None, typer.Option("-o", metavar="FILE", help="write it here")] = None,
+    runs: Runs = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the best configuration as a trial file."""
+    from sweeps.queries import best as best_of
+    from sweeps.queries import best_yaml
+
+    found = best_of(find_run(run, root=runs))
+    text = json.dumps(found, indent=2) if as_json else best_yaml(found)
+    if output is None:
+        print(text, end="" if text.endswith("\n") else "\n")
+        return
+    output.write_text(text)
+    print(f"written: {output}")
+
+
+@app.command()
+def final(
+    source: Annotated[
+        str, typer.Argument(metavar="RUN|trial.yaml", help="a run, whose best is trained, or a trial file")
+    ],
+    trial: Annotated[str | None, typer.Option(help="this trial of RUN instead of its best")] = None,
+    epochs: Annotated[int | None, typer.Option(help="left out: as in the sweep")] = None,
+    workers: Annotated[int, typer.Option(help="processes that train one seed together")] = 1,
+    seeds: Annotated[int, typer.Option(help="how many repeats")] = 1,
+    all_data: Annotated[bool, typer.Option("--all-data", help="train on the validation split as well")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="go on in the final run folder SOURCE")] = False,
+    runs: Runs = None,
+    address: Address = None,
+) -> int:
+    """Train the chosen configuration over its full budget, and test it once."""
+    from sweeps import final as finals
+
+    console, launch = Console(soft_wrap=True), _launch(address, "auto")
+    if resume:
+        folder, code = finals.resume_final(source, launch, runs=runs)
+    else:
+        planned = finals.plan_final(source, runs=runs, trial=trial, epochs=epochs, seeds=seeds, all_data=all_data)
+        finals.say_plan(planned, console)
+        folder, code = finals.train_final(planned, launch, workers=workers, runs=runs)
+    finals.say_result(finals.result(folder), console)
+    return code
+
+
+def _packs(text: str) -> str | int:
+    if text in ("auto", "off"):
+        return text
+    if not text.isdigit() or int(text) < 1:
+        raise InputError("--packs", text, "auto, off, or a whole number ≥ 1")
+    return int(text)
+
+
+def _launch(address: str | None, packs: str) -> Launch:
+    chosen = _packs(packs)
+    try:
+        from sweeps.runner import Launch
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "", f"sweeps without {error.name}", "an installation with it: pip install 'ch6dist[train]'"
+        ) from None
+    return Launch(address=address, packs=chosen, console=Console(soft_wrap=True))
+
+
+def _calibrate(trials: list[Any], devices: Any, resources: Any) -> None:
+    from ch6dist.calibrate import images_per_second
+    from sweeps.calibration import calibration_key, record_calibration
+    from sweeps.devices import place
+
+    device = place(resources, devices).device
+    for trial in {trial.model["name"]: trial for trial in trials}.values():
+        record_calibration(calibration_key(device, trial.model["name"]), images_per_second(trial))
+
+
+def _show(data: Any, rendered: Any, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(data, indent=2, default=str))
+    else:
+        Console().print(rendered)
+
+
+def main() -> None:
+    """The installed `sweeps`."""
+    sys.exit(run_app(app, name="sweeps"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""The axes of a sweep: what a trial key may be, and the points they span.
+
+axes = {"optimizer.lr": Axis(values=(0.1, 0.01)), "epochs": Axis(values=(5, 10))}
+list(grid(axes))                                  # 4 points, {"optimizer.lr": 0.1, "epochs": 5} first
+list(random(axes, count=3, rng=Random(0)))        # 3 different points
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from random import Random
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from ch6dist.catalog.parameters import unknown_key
+from ch6dist.config import Frozen
+from ch6dist.errors import InputError, unknown_name
+
+PRESETS: dict[str, tuple[float, ...]] = {  # grids of learning rates, named by the factor between neighbours
+    "factor3": (0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4),
+    "factor10": (0.1, 0.01, 1e-3, 1e-4, 1e-5),
+}
+DRAWS_PER_POINT = 1000  # redraws of a point that was drawn before, until a sweep is told that there are no more
+Point = dict[str, Any]  # a value for each axis
+
+
+class Axis(Frozen):
+    """The values of one trial key: listed, or drawn from a distribution (method random)."""
+
+    values: tuple[Any, ...] | None = None  # in a file also the name of a preset
+    distribution: Literal["log_uniform", "uniform", "int_uniform"] | None = None
+    min: float | None = None
+    max: float | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, given: Any) -> Any:
+        refuse_unknown(given, cls.model_fields, "an axis")
+        if isinstance(given, Mapping) and "values" in given:
+            return {**given, "values": _listed(given["values"])}
+        return given
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Axis:
+        for name in ("distribution", "min", "max"):
+            if (getattr(self, name) is None) == (self.values is None):
+                raise InputError(name, getattr(self, name), "either values: […], or distribution, min and max")
+        if self.min is not None and self.max is not None:
+            self._check_range(self.min, self.max)
+        return self
+
+    def _check_range(self, low: float, high: float) -> None:
+        if high <= low:
+            raise InputError("max", high, f"a number > min ({low:g})")
+        if self.distribution == "log_uniform" and low <= 0:
+            raise InputError("min", low, "a number > 0 (log_uniform)")
+        if self.distribution == "int_uniform" and (low != int(low) or high != int(high)):
+            raise InputError("min", low, "whole numbers for min and max (int_uniform)")
+
+    def draw(self, rng: Random) -> Any:
+        """One value: of `values`, or of the distribution, to four digits, so that names stay short."""
+        if self.values is not None:
+            return rng.choice(self.values)
+        assert self.min is not None  # _one_kind
+        assert self.max is not None
+        if self.distribution == "int_uniform":
+            return rng.randint(int(self.min), int(self.max))
+        if self.distribution == "log_uniform":
+            value = math.exp(rng.uniform(math.log(self.min), math.log(self.max)))
+        else:
+            value = rng.uniform(self.min, self.max)
+        return min(max(float(f"{value:.4g}"), self.min), self.max)
+
+
+def grid(axes: Mapping[str, Axis]) -> Iterator[Point]:
+    """Every combination of the axes' values; the last axis changes fastest."""
+    for values in itertools.product(*(axis.values or () for axis in axes.values())):
+        yield dict(zip(axes, values, strict=True))
+
+
+def random(axes: Mapping[str, Axis], *, count: int, rng: Random) -> Iterator[Point]:
+    """`count` different points. With an equal `rng` a larger count begins with the same points."""
+    seen: set[str] = set()
+    for _ in range(count):
+        for _ in range(DRAWS_PER_POINT):
+            point = {key: axis.draw(rng) for key, axis in axes.items()}
+            if repr(point) not in seen:
+                break
+        else:
+            raise InputError("trials", count, f"at most {len(seen)}: the axes hold no more different points")
+        seen.add(repr(point))
+        yield point
+
+
+def refuse_unknown(given: Any, fields: Mapping[str, Any], whose: str) -> None:
+    """InputError, naming the nearest, for a key of a mapping that is not among `fields`."""
+    for key in given if isinstance(given, Mapping) else ():
+        if key not in fields:
+            raise unknown_key(key, fields, f"{whose} takes")
+
+
+def _listed(values: Any) -> tuple[Any, ...]:
+    if isinstance(values, str):
+        if values not in PRESETS:
+            raise unknown_name("values", values, PRESETS)
+        return PRESETS[values]
+    if not isinstance(values, (list, tuple)) or not values:
+        raise InputError("values", values, f"a list of at least one value, or {' or '.join(PRESETS)}")
+    return tuple(values)

@@ -1,0 +1,157 @@
+"""The driver: trains what a run folder still lacks, and is the only writer of its ledger.
+
+It goes in rounds. A round is one launch of packs; what broke in it is tried again in the next, as long as it gets
+further or has tries left. A pack that breaks twice at the same place is tried as packs of one, so that one poisonous
+trial does not take the others with it; one that runs out of memory is halved.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from ch6dist.ledger import Writer
+from ch6dist.records import ENDED, Status
+from sweeps import requests
+from sweeps.board import Board
+from sweeps.progress import Progress
+
+SPLIT_AFTER = 2  # strikes
+LOOK_SECONDS = 1.0  # how often requests are looked for
+DEAD = "its worker process died"
+
+
+class Driver:
+    """Packs, reports and requests of one run. `halted` says that nothing more shall begin."""
+
+    def __init__(
+        self, run: Path, board: Board, writer: Writer, progress: Progress, *, packs: list[list[str]], max_retries: int
+    ) -> None:
+        self.run, self.board, self.writer, self.progress = run, board, writer, progress
+        self.packs, self.max_retries = packs, max_retries
+        self.launched: list[list[str]] = []
+        self.broken: dict[int, dict[str, Any]] = {}  # pack number → its report
+        self.halted = False
+        self.halt_reason, self.exit_status = "", 0
+        self.looked_at = 0.0
+        self.stops: set[str] = set()
+
+    # What the launch calls
+
+    def on_report(self, pack: int, report: dict[str, Any]) -> None:
+        """Write a pack's lines before it may go on; a ledger that cannot be written ends the sweep."""
+        if "broken" in report:
+            self.broken[pack] = report
+            if report["broken"] in ("input", "storage"):
+                self.halt(report["reason"], exit_status=2 if report["broken"] == "input" else 1)
+            return
+        self.write(report["lines"])
+
+    def on_dead_worker(self, pack: int) -> None:
+        self.broken.setdefault(pack, {"broken": "failed", "reason": DEAD})
+
+    def tick(self) -> set[str]:
+        """Look for requests and refresh the display; the trials asked to stop."""
+        self.progress.tick()
+        if time.monotonic() - self.looked_at >= LOOK_SECONDS:
+            self.looked_at = time.monotonic()
+            everything, trials = requests.asked_to_stop(self.run)
+            self.stops |= trials & self.board.entries.keys()
+            if everything:
+                self.halt("asked to stop", exit_status=130)
+        return self.stops
+
+    def write(self, lines: Sequence[dict[str, Any]]) -> None:
+        try:
+            self.writer.append(lines)
+        except OSError as error:
+            self.halt(f"the ledger cannot be written: {error}", exit_status=1)
+            return
+        self.board.take(lines)
+
+    def halt(self, reason: str, *, exit_status: int) -> None:
+        if not self.halted:
+            self.halted, self.halt_reason, self.exit_status = True, reason, exit_status
+
+    # Rounds
+
+    def next_packs(self) -> list[list[str]]:
+        """The packs of the next round: what is not ended, smaller where something broke."""
+        self.stop_waiting()
+        todo = set(self.board.unfinished())
+        packs = [[trial for trial in pack if trial in todo] for pack in self.packs]
+        return sorted((pack for pack in packs if pack), key=len, reverse=True)
+
+    def stop_waiting(self) -> None:
+        """Trials asked to stop before they began need no worker to end."""
+        for trial in sorted(self.stops):
+            if self.board.entries[trial].status not in ENDED:
+                self.write([self.ending(trial, Status.STOPPED, "asked to stop")])
+
+    def begin(self, packs: list[list[str]]) -> dict[str, int]:
+        """Note the packs and return each trial's attempt. What has rows but no checkpoint begins anew, at zero."""
+        self.launched, self.broken = packs, {}
+        for trial in (trial for pack in packs for trial in pack):
+            entry = self.board.entries[trial]
+            if entry.last and not self.has_checkpoint(trial):
+                entry.attempt += 1
+                line = {"kind": "status", "trial": trial, "attempt": entry.attempt, "status": Status.PLANNED}
+                self.write([{**line, "reason": "no checkpoint: from zero", "time": time.time()}])
+        self.write([{"kind": "pack", "trials": pack, "engine": "eager", "time": time.time()} for pack in packs])
+        return {trial: self.board.entries[trial].attempt for pack in packs for trial in pack}
+
+    def has_checkpoint(self, trial: str) -> bool:
+        attempt = self.board.entries[trial].attempt
+        folder = self.run / "checkpoints" / trial
+        return ((folder if attempt == 1 else folder / f"attempt-{attempt}") / "last.pt").exists()
+
+    def settle(self) -> None:
+        """After a round: retry, split or give up what broke. A halt breaks nothing: a resume goes on."""
+        if self.halted:
+            return
+        packs = []
+        for number, pack in enumerate(self.launched):
+            rest = [trial for trial in pack if self.board.entries[trial].status not in ENDED]
+            report = self.broken.get(number)
+            packs += self.after_break(rest, report) if report and rest else [rest]
+        self.packs = packs
+
+    def after_break(self, rest: list[str], report: dict[str, Any]) -> list[list[str]]:
+        if report["broken"] == "out_of_memory" and len(rest) > 1:
+            half = (len(rest) + 1) // 2
+            return [rest[:half], rest[half:]]
+        status = Status.OUT_OF_MEMORY if report["broken"] == "out_of_memory" else Status.FAILED
+        strikes = max(self.board.strike(trial) for trial in rest)
+        if len(rest) > 1 and strikes >= SPLIT_AFTER:
+            return [[trial] for trial in rest]
+        if status == Status.OUT_OF_MEMORY or strikes > self.max_retries:
+            facts = {"traceback": report["traceback"]} if "traceback" in report else {}
+            self.write([self.ending(trial, status, report["reason"], **facts) for trial in rest])
+            return []
+        return [rest]
+
+    def ending(self, trial: str, status: Status, reason: str, **facts: Any) -> dict[str, Any]:
+        entry = self.board.entries[trial]
+        place = {"trial": trial, "attempt": entry.attempt, "epoch": entry.epoch}
+        return {"kind": "status", **place, "status": status, "reason": reason, "time": time.time(), **facts}
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM halt the driver; a second one ends it at once."""
+
+        def on_signal(number: int, frame: FrameType | None) -> None:
+            if self.halted:
+                raise KeyboardInterrupt
+            self.halt("interrupted", exit_status=130)
+
+        before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,106 @@
+"""What a person sees while a sweep runs: a live table on a terminal, one line a minute elsewhere."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from ch6dist.records import ENDED, Status
+from sweeps.board import Board, Entry
+
+LINE_SECONDS = 60.0
+SHOWN = 12  # running trials in the live table
+STYLES = {
+    Status.FINISHED: "green",
+    Status.RUNNING: "cyan",
+    Status.DIVERGED: "yellow",
+    Status.FAILED: "red",
+    Status.OUT_OF_MEMORY: "red",
+}
+
+
+class Progress:
+    """Shows a board. Use as a context manager; `tick()` as often as one likes."""
+
+    def __init__(self, board: Board, console: Console, *, title: str) -> None:
+        self.board, self.console, self.title = board, console, title
+        self.live = Live(console=console, get_renderable=self.view, refresh_per_second=2, transient=True)
+        self.said_at = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.console.is_terminal:
+            self.live.stop()
+        self.console.print(self.line(), highlight=False)
+
+    def tick(self) -> None:
+        if not self.console.is_terminal and time.monotonic() - self.said_at >= LINE_SECONDS:
+            self.said_at = time.monotonic()
+            self.console.print(self.line(), highlight=False)
+
+    def line(self) -> str:
+        """The sweep in one line: counts by status, epochs, time gone and to go."""
+        counts = ", ".join(f"{n} {status}" for status, n in sorted(self.board.counts().items()))
+        done, total = self.epochs()
+        return f"{self.title}: {counts} · {done:.0f} of {total} epochs · {self.elapsed()}{self.remaining()}"
+
+    def epochs(self) -> tuple[float, int]:
+        entries = self.board.entries.values()
+        return sum(e.done * e.epochs for e in entries), sum(e.epochs for e in entries)
+
+    def elapsed(self) -> str:
+        return clock(time.monotonic() - self.board.started)
+
+    def remaining(self) -> str:
+        done, total = self.epochs()
+        if not self.board.epochs_done or done >= total:
+            return ""
+        per_epoch = (time.monotonic() - self.board.started) / self.board.epochs_done
+        return f" · about {clock(per_epoch * (total - done))} to go"
+
+    def view(self) -> Group:
+        done, total = self.epochs()
+        running = [e for e in self.board.entries.values() if e.status == Status.RUNNING]
+        table = Table(box=None, pad_edge=False, header_style="dim")
+        for name in ("trial", "epoch", "lr", "train loss", "val accuracy"):
+            table.add_column(name, justify="left" if name == "trial" else "right", no_wrap=True)
+        for entry in running[:SHOWN]:
+            table.add_row(entry.trial, *_cells(entry))
+        parts = [Text(self.line(), style="bold"), ProgressBar(total=total, completed=done, width=60), table]
+        if len(running) > SHOWN:
+            parts.append(Text(f"… and {len(running) - SHOWN} more running", style="dim"))
+        recent = [e for e in self.board.entries.values() if e.status in ENDED - {Status.FINISHED}][-3:]
+        parts += [Text(f"{e.status}: {e.trial} {e.reason}", style=STYLES.get(e.status, "")) for e in recent]
+        return Group(*parts)
+
+
+def clock(seconds: float) -> str:
+    """Seconds for people: 45 s, 3 min 20 s, 2 h 05 min."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
+    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} min"
+
+
+def _cells(entry: Entry) -> tuple[str, str, str, str]:
+    def number(name: str, form: str) -> str:
+        value = entry.last.get(name)
+        return "–" if value is None else format(value, form)
+
+    accuracy = entry.last.get("val_accuracy")
+    return (
+        f"{entry.epoch}/{entry.epochs}",
+        number("lr", ".3g"),
+        number("train_loss", ".3f"),
+        "–" if accuracy is None else f"{100 * accuracy:.1f} %",
+    )

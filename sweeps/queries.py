@@ -1,0 +1,248 @@
+"""What a run folder says: how far it is, what leads, what became of a trial, which configuration to train.
+
+    data = status(find_run("demo"))          # plain data, for --json
+    console.print(render_status(data))       # sweeps/views.py
+    trial_yaml = best(find_run("demo"))
+
+All of it is read from the ledger, so it works while a driver writes, after it died, and on a copied folder.
+"""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ch6dist import ledger as ledgers
+from ch6dist import ranking
+from ch6dist.errors import InputError
+from ch6dist.lease import current
+from ch6dist.ledger import Ledger
+from ch6dist.ranking import Ranked
+from ch6dist.records import BROKEN, ENDED, Status
+
+SHOWN_ROWS = 5
+SHOWN_NAMES = 8
+
+
+def status(run: Path | str) -> dict[str, Any]:
+    """How far a run is: trials by status, epochs and steps done, failures, the driver, and what to do next."""
+    folder, ledger, driver = Path(run), ledgers.read(run), current(run)
+    states = {trial: _status(ledger, trial, alive=driver is not None) for trial in ledger.trials}
+    counts = Counter(states.values())
+    return {
+        "run": str(folder),
+        "name": ledger.spec.get("name", folder.name),
+        "question": ledger.spec.get("question", ""),
+        "trials": len(states),
+        "counts": {status.value: counts[status] for status in Status if counts[status]},
+        "progress": _progress(ledger, states),
+        "driver": {"host": driver.host, "pid": driver.pid} if driver else None,
+        "seconds_since_last_line": _age_seconds(folder),
+        "failures": [_failure(ledger, trial) for trial, state in states.items() if state in BROKEN],
+        "next": _next(folder, counts, alive=driver is not None),
+    }
+
+
+def top(run: Path | str, n: int = 10) -> dict[str, Any]:
+    """The best `n` configurations by the one rule (ranking.py), and the rule's name. InputError for n below 1."""
+    if n < 1:
+        raise InputError("-n", n, "a whole number ≥ 1")
+    ledger = ledgers.read(run)
+    ranked = _ranked(ledger)
+    return {
+        "run": str(run),
+        "rule": _rule(ledger),
+        "metric": _metric(ledger)["name"],
+        "goal": _metric(ledger)["goal"],
+        "synthetic": _synthetic(ledger),
+        "configurations": len(ranked),
+        "top": [
+            {
+                "rank": place,
+                "configuration": item.configuration,
+                "name": item.name,
+                "score": item.score,
+                "scores": list(item.scores),
+                "seeds": len(item.trials),
+                "diverged": item.diverged,
+                "eligible": item.eligible,
+                "note": item.note,
+                "trials": list(item.trials),
+            }
+            for place, item in enumerate(ranked[:n], start=1)
+        ],
+    }
+
+
+def show(run: Path | str, trial: str) -> dict[str, Any]:
+    """All about one trial, named by its id or the beginning of it: configuration, statuses, last rows, artifacts."""
+    ledger = ledgers.read(run)
+    line = _find(ledger, trial)
+    name = line["trial"]
+    artifacts = [found for (owner, _), found in ledger.artifacts.items() if owner == name]
+    return {
+        "run": str(run),
+        "trial": name,
+        "configuration": line["configuration"],
+        "status": _status(ledger, name, alive=current(run) is not None).value,
+        "config": line["config"],
+        "history": [_without_kind(found) for found in ledger.history.get(name, [])],
+        "rows": [_without_kind(row) for row in ledger.rows_by_trial()[name][-SHOWN_ROWS:]],
+        "artifacts": {found["name"]: found.get("path", found.get("value")) for found in artifacts},
+    }
+
+
+def trial_named(run: Path | str, trial: str) -> dict[str, Any]:
+    """The ledger's line (trial, configuration, name, config, seed) of the trial whose id is `trial` or begins so.
+
+    InputError lists the near ones where there is none, or more than one.
+    """
+    return _find(ledgers.read(run), trial)
+
+
+def broken_trials(run: Path | str) -> list[str]:
+    """The trials that failed or ran out of memory."""
+    ledger = ledgers.read(run)
+    return [trial for trial in ledger.trials if ledger.status(trial) in BROKEN]
+
+
+def best(run: Path | str) -> str:
+    """The best configuration with its first seed as a trial file, headed by where it comes from."""
+    return _trial_yaml(best_json(run))
+
+
+def best_trial(run: Path | str) -> tuple[dict[str, Any], str]:
+    """The best configuration with its first seed, and why it is the best, in words."""
+    found = best_json(run)
+    return found["trial"], _reason(found)
+
+
+def best_json(run: Path | str) -> dict[str, Any]:
+    """The best configuration with its first seed, and on what it was chosen. InputError where none can win."""
+    ledger = ledgers.read(run)
+    ranked = _ranked(ledger)
+    winner = next((item for item in ranked if item.eligible), None)
+    if winner is None:
+        raise InputError("RUN", str(run), f"a run with a configuration whose seeds are all trained ({_lack(ranked)})")
+    trial = min(winner.trials, key=lambda name: ledger.trials[name]["seed"])
+    return {
+        "run": str(run),
+        "rule": _rule(ledger),
+        "synthetic": _synthetic(ledger),
+        "configuration": winner.configuration,
+        "score": winner.score,
+        "scores": list(winner.scores),
+        "seeds": len(winner.trials),
+        "note": winner.note,
+        "configurations": len(ranked),
+        "ineligible": sum(not item.eligible for item in ranked),
+        "trial": ledger.trials[trial]["config"],
+    }
+
+
+def _trial_yaml(found: dict[str, Any]) -> str:
+    head = [
+        f"{found['configuration']}, the best of {found['configurations']} configurations of the run {found['run']}",
+        f"score: {_reason(found)}; the seed below is the first",
+    ]
+    if found["note"]:
+        head.append(f"note: {found['note']}")
+    if found["ineligible"]:
+        head.append(f"note: {found['ineligible']} configurations could not win (`sweeps top` says why)")
+    if found["synthetic"]:
+        head.insert(0, "SYNTHETIC DATA: made-up images; this says nothing about real ones")
+    comment = "".join(f"# {' '.join(line.split())}\n" for line in head)
+    return comment + yaml.safe_dump(found["trial"], sort_keys=False, allow_unicode=True)
+
+
+def _reason(found: dict[str, Any]) -> str:
+    return f"{found['score']:.6g} ({found['rule']}; {len(found['scores'])} of {found['seeds']} seeds)"
+
+
+def _lack(ranked: list[Ranked]) -> str:
+    if not ranked:
+        return "this one holds no trainings"
+    return f"of the {len(ranked)} here none is; the first: {ranked[0].note or 'no finite score'}"
+
+
+def _find(ledger: Ledger, given: str) -> dict[str, Any]:
+    fitting = [trial for trial in ledger.trials if given and trial.startswith(given)]
+    if given in ledger.trials or len(fitting) == 1:
+        return ledger.trials[given if given in ledger.trials else fitting[0]]
+    near = fitting or difflib.get_close_matches(given, ledger.trials, n=SHOWN_NAMES, cutoff=0.5)
+    names = sorted(near or ledger.trials)
+    more = f", … {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    begin = "more of an id; so begin " if fitting else "the id of a trial, or its beginning, such as "
+    raise InputError("TRIAL", given, begin + ", ".join(names[:SHOWN_NAMES]) + more)
+
+
+def _status(ledger: Ledger, trial: str, *, alive: bool) -> Status:
+    state = ledger.status(trial)
+    return Status.INTERRUPTED if state == Status.RUNNING and not alive else state
+
+
+def _progress(ledger: Ledger, states: dict[str, Status]) -> dict[str, dict[str, int]]:
+    """Epochs of trainings and steps of range tests: done, and in total. An ended trial has none to come."""
+    progress: dict[str, dict[str, int]] = {}
+    for trial, rows in ledger.rows_by_trial().items():
+        config = ledger.trials[trial]["config"] if trial in ledger.trials else {}
+        if not config:
+            continue
+        is_training = config["type"] == "train"
+        unit, planned = ("epochs", config["epochs"]) if is_training else ("steps", config["range_test"]["steps"])
+        done = rows[-1]["epoch" if is_training else "step"] if rows else 0
+        sums = progress.setdefault(unit, {"done": 0, "total": 0})
+        sums["done"] += done
+        sums["total"] += done if states[trial] in ENDED else planned
+    return progress
+
+
+def _failure(ledger: Ledger, trial: str) -> dict[str, Any]:
+    line = ledger.statuses[trial]
+    return {key: line.get(key) for key in ("trial", "status", "reason", "attempt", "epoch")}
+
+
+def _age_seconds(folder: Path) -> float:
+    newest = max(path.stat().st_mtime for path in (folder / ledgers.FOLDER).glob("[0-9]*.jsonl"))
+    return max(0.0, time.time() - newest)
+
+
+def _next(folder: Path, counts: Counter[Status], *, alive: bool) -> str:
+    """What a person may do now, in plain words."""
+    waiting = sum(counts[state] for state in (Status.PLANNED, Status.RUNNING, Status.INTERRUPTED))
+    broken = sum(counts[state] for state in BROKEN)
+    if alive:
+        return f"it runs; `sweeps stop {folder}` ends it, `sweeps top {folder}` ranks what is there"
+    if waiting:
+        return f"no driver lives: `sweeps resume {folder}` trains the {waiting} trials that have not ended"
+    if broken:
+        return f"`sweeps show {folder} TRIAL` says more of a failure; `sweeps rerun {folder} TRIAL` tries it again"
+    return f"all ended: `sweeps top {folder}` ranks them, `analysis report {folder}` draws them"
+
+
+def _metric(ledger: Ledger) -> dict[str, str]:
+    return {"name": "val_accuracy", "goal": "maximize", **ledger.spec.get("metric", {})}
+
+
+def _ranked(ledger: Ledger) -> list[Ranked]:
+    metric = _metric(ledger)
+    return ranking.rank(ledger, metric=metric["name"], goal=metric["goal"])
+
+
+def _rule(ledger: Ledger) -> str:
+    configs = [line["config"] for line in ledger.trials.values()]
+    epochs = max((config["epochs"] for config in configs if config["type"] == "train"), default=1)
+    return ranking.rule(epochs, _metric(ledger)["name"])
+
+
+def _synthetic(ledger: Ledger) -> bool:
+    return any(line["config"]["data"]["name"].startswith("synthetic") for line in ledger.trials.values())
+
+
+def _without_kind(line: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in line.items() if key not in ("kind", "trial")}

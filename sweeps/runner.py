@@ -1,0 +1,167 @@
+"""Runs sweeps on Ray Tune: `start` a new one, `resume` one, `rerun` trials of one.
+
+    run, status = start(dump(spec), expand(spec), Launch())
+
+Exit statuses: 0 done (diverged trials are results), 1 a trial failed, 2 wrong input, 130 stopped before the end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from ch6dist import lease
+from ch6dist.config import TrialConfig, parse_trial
+from ch6dist.datafiles import check_files
+from ch6dist.ledger import Ledger, Writer, read
+from ch6dist.provenance import provenance
+from ch6dist.records import BROKEN, ENDED, Status
+from ch6dist.runs import new_run
+from sweeps import requests
+from sweeps.board import Board
+from sweeps.devices import Devices, place, visible_devices
+from sweeps.driver import Driver
+from sweeps.packs import make_packs
+from sweeps.progress import Progress, clock
+from sweeps.spec import Resources
+from sweeps.tune.launch import launch
+from sweeps.tune.session import ray_session
+from sweeps.worker import Job
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a run is trained: what a person may choose anew at every start."""
+
+    address: str | None = None  # of a running Ray; None starts one for this run
+    packs: str | int = "auto"
+    console: Console = field(default_factory=Console)
+
+
+def start(
+    content: dict[str, Any],
+    trials: Sequence[TrialConfig],
+    how: Launch,
+    *,
+    name: str | None = None,
+    runs: Path | None = None,
+) -> tuple[Path, int]:
+    """Train `trials` in a new run folder; the folder and the exit status. All is checked before the folder is made.
+
+    `content` is the sweep as `spec.dump` gives it: what the folder's sweep.yaml and its ledger say of the sweep.
+    """
+    devices, resources = visible_devices(), Resources.model_validate(content.get("resources", {}))
+    packs = packed(trials, devices, resources, how)
+    check_data(trials)
+    run = new_run(name or content["name"], root=runs, explicit=name is not None)
+    with lease.hold(run), Writer(run) as writer:
+        (run / "sweep.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+        writer.append([sweep_line(content), *(trial_line(trial) for trial in trials)])
+        board = Board({trial.trial_id: trial.model_dump() for trial in trials})
+        return run, _drive(run, board, writer, packs, resources, content.get("max_retries", 2), devices, how)
+
+
+def resume(run: Path, how: Launch, *, again: Sequence[str] = ()) -> int:
+    """Go on where a run stopped. `again` names ended trials to train anew, as a new attempt."""
+    ledger = read(run)
+    spec = ledger.spec
+    trials = [parse_trial(line["config"], file=str(run)) for line in ledger.trials.values()]
+    check_data([trial for trial in trials if ledger.status(trial.trial_id) not in ENDED or trial.trial_id in again])
+    devices, resources = visible_devices(), Resources.model_validate(spec.get("resources", {}))
+    with lease.hold(run), Writer(run) as writer:
+        requests.clear(run)
+        writer.append([sweep_line(spec), *(_anew(ledger, trial) for trial in again)])
+        board = Board.from_ledger(read(run))
+        todo = set(board.unfinished())
+        if not todo:
+            how.console.print(f"{run}: nothing to do, every trial has ended", highlight=False)
+            return 0
+        packs = recorded_packs(ledger, todo) if how.packs == "auto" else []
+        known = {trial for pack in packs for trial in pack}
+        rest = [trial for trial in trials if trial.trial_id in todo - known]
+        packs += packed(rest, devices, resources, how)
+        return _drive(run, board, writer, packs, resources, spec.get("max_retries", 2), devices, how)
+
+
+def packed(trials: Sequence[TrialConfig], devices: Devices, resources: Resources, how: Launch) -> list[list[str]]:
+    """The ids of trials, pack by pack. InputError when a pack can never be placed."""
+    packs = make_packs(trials, devices=devices, packs=how.packs, resources=resources)
+    return [[trial.trial_id for trial in pack.trials] for pack in packs]
+
+
+def recorded_packs(ledger: Ledger, todo: set[str]) -> list[list[str]]:
+    """The packs that trials were last in: a resumed trial keeps its company, and its lane count."""
+    packs, seen = [], set()
+    for line in reversed(ledger.packs):
+        pack = [trial for trial in line["trials"] if trial in todo and trial not in seen]
+        seen |= set(line["trials"])
+        packs += [pack] if pack else []
+    return packs[::-1]
+
+
+def check_data(trials: Sequence[TrialConfig]) -> None:
+    """InputError when files of a data set that the trials read are missing or damaged."""
+    for name, root, test in sorted({(t.data.name, t.data.root or "", t.evaluate_test) for t in trials}):
+        check_files(name, root=root or None, test=test)
+
+
+def sweep_line(spec: dict[str, Any]) -> dict[str, Any]:
+    head = {"kind": "sweep", "name": spec.get("name"), "question": spec.get("question", "")}
+    return {**head, "spec": spec, **provenance()}
+
+
+def trial_line(trial: TrialConfig) -> dict[str, Any]:
+    names = {"trial": trial.trial_id, "configuration": trial.configuration_id, "name": trial.name}
+    return {"kind": "trial", **names, "config": trial.model_dump(), "seed": trial.seed}
+
+
+def _anew(ledger: Ledger, trial: str) -> dict[str, Any]:
+    line = {"kind": "status", "trial": trial, "attempt": ledger.attempt(trial) + 1, "status": Status.PLANNED}
+    return {**line, "reason": "rerun", "epoch": 0, "time": time.time()}
+
+
+def _drive(
+    run: Path,
+    board: Board,
+    writer: Writer,
+    packs: list[list[str]],
+    resources: Resources,
+    max_retries: int,
+    devices: Devices,
+    how: Launch,
+) -> int:
+    """Rounds of packs until nothing is left to do or the driver halts; says how it ended."""
+    how.console.print(f"run folder: {run}", highlight=False)
+    slots = place(resources, devices)
+    progress = Progress(board, how.console, title=run.name)
+    driver = Driver(run, board, writer, progress, packs=packs, max_retries=max_retries)
+    session = ray_session(address=how.address, cpus=devices.cpus, gpus=len(devices.gpus))
+    with driver.interruptible(), progress, session:
+        while not driver.halted and (todo := driver.next_packs()):
+            attempts = driver.begin(todo)
+            contents = tuple(tuple(board.entries[trial].config for trial in pack) for pack in todo)
+            job = Job(contents, attempts, str((run / "checkpoints").resolve()), threads=slots.cpus)
+            if not driver.halted:
+                launch(job, driver=driver, cpus=slots.cpus, gpus=slots.gpus)
+            driver.settle()
+    return _verdict(run, board, driver, how.console)
+
+
+def _verdict(run: Path, board: Board, driver: Driver, console: Console) -> int:
+    """The last words, and the exit status."""
+    for note in board.notes:
+        console.print(f"note: {note}", highlight=False)
+    for entry in board.entries.values():
+        if entry.status in BROKEN:
+            console.print(f"{entry.status}: {entry.trial}: {entry.reason}", highlight=False)
+    if driver.halted:
+        console.print(f"{driver.halt_reason}\ngo on with: sweeps resume {run}", highlight=False)
+        return driver.exit_status
+    console.print(f"done in {clock(time.monotonic() - board.started)}; next: analysis report {run}", highlight=False)
+    return 1 if any(entry.status in BROKEN for entry in board.entries.values()) else 0

@@ -1,0 +1,121 @@
+"""What `sweeps status`, `top` and `show` print: the data of queries.py for a terminal.
+
+    console.print(render_top(top(run, 10)))
+
+Names and reasons come from files, so they are set as plain text, never as markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import yaml
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sweeps.plan import duration
+
+SYNTHETIC = Text("SYNTHETIC DATA: made-up images; this says nothing about real ones", style="bold red")
+COLOURS = {"finished": "green", "running": "cyan", "failed": "red", "out_of_memory": "red", "diverged": "yellow"}
+ROW_COLUMNS = ("attempt", "epoch", "step", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
+PER_CENT = ("train_accuracy", "val_accuracy")
+
+
+def render_status(data: Mapping[str, Any]) -> RenderableType:
+    """The answer of `status`."""
+    counts = Text(", ").join(
+        Text(f"{count} {state}", style=COLOURS.get(state, "")) for state, count in data["counts"].items()
+    )
+    progress = ", ".join(f"{part['done']:,} of {part['total']:,} {unit}" for unit, part in data["progress"].items())
+    driver = data["driver"]
+    facts = [
+        ("run", Text(data["run"])),
+        ("question", Text(data["question"] or "none given")),
+        ("trials", Text(f"{data['trials']}: ") + counts),
+        ("done", Text(progress or "nothing yet")),
+        ("driver", Text(f"process {driver['pid']} on {driver['host']}" if driver else "none lives")),
+        ("last line", Text(f"{duration(data['seconds_since_last_line'])} ago")),
+        ("next", Text(data["next"])),
+    ]
+    failures = _table(
+        "Failures",
+        ("trial", "status", "attempt", "epoch", "reason"),
+        [[item[key] for key in ("trial", "status", "attempt", "epoch", "reason")] for item in data["failures"]],
+    )
+    return Group(_grid(facts), *([failures] if data["failures"] else []))
+
+
+def render_top(data: Mapping[str, Any]) -> RenderableType:
+    """The answer of `top`."""
+    if not data["top"]:
+        return Text(f"nothing to rank in {data['run']}: it holds no trainings (`analysis report` draws range tests)")
+    rows = [
+        [
+            item["rank"],
+            item["name"],
+            number(data["metric"], item["score"]),
+            " ".join(number(data["metric"], score) for score in item["scores"]),
+            f"{len(item['scores'])} of {item['seeds']}",
+            item["note"] or ("" if item["eligible"] else "not eligible"),
+        ]
+        for item in data["top"]
+    ]
+    headings = ("rank", "configuration", data["metric"], "by seed", "seeds scored", "note")
+    table = _table(f"Top {len(rows)} of {data['configurations']} configurations", headings, rows)
+    mark = [SYNTHETIC] if data["synthetic"] else []
+    return Group(*mark, table, Text(f"rule: {data['rule']} ({data['goal']})"))
+
+
+def render_show(data: Mapping[str, Any]) -> RenderableType:
+    """The answer of `show`."""
+    history = [
+        [item.get("attempt"), moment(item.get("time")), item["status"], item.get("epoch"), item.get("reason")]
+        for item in data["history"]
+    ]
+    rows = [[number(name, row.get(name)) for name in ROW_COLUMNS] for row in data["rows"]]
+    artifacts = [[name, _short(value)] for name, value in data["artifacts"].items()]
+    return Group(
+        _grid([("trial", Text(data["trial"])), ("status", Text(data["status"]))]),
+        Text(yaml.safe_dump(data["config"], sort_keys=False).rstrip()),
+        _table("Statuses", ("attempt", "time", "status", "epoch", "reason"), history),
+        _table("Last rows", ROW_COLUMNS, rows),
+        _table("Artifacts", ("name", "path or value"), artifacts),
+    )
+
+
+def number(column: str, value: Any) -> str:
+    """A row's number as a person reads it: accuracies in per cent, an empty cell for none."""
+    if value is None:
+        return ""
+    if column in PER_CENT:
+        return f"{100 * value:.2f} %"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def moment(seconds: float | None) -> str:
+    """Unix seconds as local time."""
+    return "" if seconds is None else datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _grid(facts: Iterable[tuple[str, Text]]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    for label, text in facts:
+        grid.add_row(Text(label, style="bold"), text)
+    return grid
+
+
+def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for heading in headings:
+        table.add_column(Text(heading), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    return table
+
+
+def _short(value: Any, limit: int = 200) -> str:
+    text = str(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"

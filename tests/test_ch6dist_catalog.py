@@ -1,0 +1,152 @@
+"""The catalog of optimizers and schedules holds what torch has, and names what it holds."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from typing import Any
+
+import pytest
+import torch
+
+from ch6dist.catalog.naming import LIMIT, optimizer_label, schedule_label, short_name
+from ch6dist.catalog.optimizers import OPTIMIZERS, cycles_momentum
+from ch6dist.catalog.parameters import DERIVED, REQUIRED, Parameter
+from ch6dist.catalog.schedule_entries import RECIPES, SCHEDULES
+from ch6dist.catalog.schedules import WARMUP, absolute_rates, resolve_schedule
+from ch6dist.config import parse_trial
+from ch6dist.errors import InputError
+
+SWITCHES = {"foreach", "fused", "capturable", "differentiable", "maximize"}
+OURS = {"interval", "monitor", "recipe"}
+CODE_OR_DOUBLE = {"scale_fn", "scale_mode", "epochs", "steps_per_epoch", "lr_lambda", "schedulers", "optimizer"}
+FOLLOWS_THE_TRIAL = {
+    ("PolynomialLR", "total_iters"),
+    ("CosineAnnealingLR", "T_max"),
+    ("OneCycleLR", "max_lr"),
+    ("OneCycleLR", "total_steps"),
+    ("OneCycleLR", "cycle_momentum"),
+    ("CyclicLR", "base_lr"),
+    ("CyclicLR", "max_lr"),
+    ("CyclicLR", "cycle_momentum"),
+    ("ReduceLROnPlateau", "mode"),
+}
+EVERY_PARAMETER = [
+    pytest.param(parameter, id=f"{entry.name}-{parameter.name}")
+    for entry in (*OPTIMIZERS.values(), *SCHEDULES.values(), *RECIPES.values(), WARMUP)
+    for parameter in entry.parameters
+]
+
+
+def signature(cls: type, *, without: set[str]) -> dict[str, Any]:
+    parameters = inspect.signature(cls.__init__).parameters
+    return {
+        name: REQUIRED if p.default is p.empty else list(p.default) if isinstance(p.default, tuple) else p.default
+        for name, p in parameters.items()
+        if name not in {"self", "params", "last_epoch", *without}
+    }
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizer_has_torchs_parameters_and_defaults(name: str) -> None:
+    ours = {p.name: p.default for p in OPTIMIZERS[name].parameters}
+    assert ours == signature(getattr(torch.optim, name), without=SWITCHES)
+
+
+@pytest.mark.parametrize("name", sorted(SCHEDULES.keys() - {"none"}))
+def test_schedule_has_torchs_parameters_and_defaults(name: str) -> None:
+    ours = {p.name: p.default for p in SCHEDULES[name].parameters if p.name not in OURS}
+    theirs = signature(getattr(torch.optim.lr_scheduler, name), without=CODE_OR_DOUBLE)
+    assert ours.keys() == theirs.keys()
+    assert {(name, key) for key, value in ours.items() if value is DERIVED} == {
+        pair for pair in FOLLOWS_THE_TRIAL if pair[0] == name
+    }
+    assert {k: v for k, v in ours.items() if v is not DERIVED} == {k: theirs[k] for k in ours if ours[k] is not DERIVED}
+
+
+def test_every_generic_torch_optimizer_and_every_scheduler_is_there() -> None:
+    special = {"Optimizer", "LBFGS", "Muon", "SparseAdam"}  # a closure, 2-D parameters, sparse gradients
+    classes = {name for name, c in vars(torch.optim).items() if inspect.isclass(c)}
+    assert classes - special == set(OPTIMIZERS)
+    schedulers = {
+        name
+        for name, c in vars(torch.optim.lr_scheduler).items()
+        if inspect.isclass(c) and issubclass(c, torch.optim.lr_scheduler.LRScheduler)
+    }
+    assert {name for name in schedulers if not name.endswith("LRScheduler")} == SCHEDULES.keys() - {"none"}
+
+
+@pytest.mark.parametrize("parameter", EVERY_PARAMETER)
+def test_default_given_explicitly_is_the_default(parameter: Parameter) -> None:
+    if parameter.default not in (REQUIRED, DERIVED):
+        assert repr(parameter.parse(parameter.default)) == repr(parameter.default)  # 0 and 0.0: two identities
+
+
+@pytest.mark.parametrize("parameter", EVERY_PARAMETER)
+def test_parameter_refuses_what_is_no_value(parameter: Parameter) -> None:
+    for bad in (float("nan"), float("inf"), "fast", "nan", [], {}, object(), 10**400, [None, True]):
+        with pytest.raises(InputError) as caught:
+            parameter.parse(bad)
+        assert caught.value.key == parameter.name
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_name_and_label_of_an_optimizer_are_its_own(name: str) -> None:
+    trial = parse_trial({"optimizer": name})
+    assert optimizer_label(trial.optimizer) == name
+    assert short_name(trial.model_dump()) == f"{name.lower()}-lr{trial.optimizer['lr']:g}"
+
+
+def test_short_names_read_as_documented() -> None:
+    nesterov = {"name": "SGD", "momentum": 0.9, "nesterov": True, "lr": 0.1}
+    names = [
+        ({"optimizer": nesterov}, "sgd-nesterov0.9-lr0.1"),
+        ({"optimizer": {"name": "SGD", "momentum": 0.9}}, "sgd-momentum0.9-lr0.001"),
+        ({"optimizer": "Adam", "schedule": "CosineAnnealingLR"}, "adam-lr0.001-cosine"),
+        ({"optimizer": "Adam", "type": "range_test", "schedule": "CosineAnnealingLR"}, "range-adam"),
+        ({"model": "resnet18"}, "sgd-lr0.001-resnet18"),
+        ({"schedule": {"name": "CosineAnnealingLR", "warmup": {"epochs": 5}}}, "sgd-lr0.001-warmup5-cosine"),
+    ]
+    assert [short_name(parse_trial(content).model_dump()) for content, _ in names] == [name for _, name in names]
+
+
+def test_short_name_is_a_short_file_name_whatever_is_changed() -> None:
+    optimizer = {"name": "Adafactor", "lr": 1.23456789e-5, "beta2_decay": -0.7, "eps": [1e-30, 2e-3], "d": 2.5}
+    schedule = [{"name": "LinearLR", "epochs": 1}, {"name": "StepLR", "step_size": 2, "epochs": 3}, "CosineAnnealingLR"]
+    name = short_name(parse_trial({"optimizer": optimizer, "schedule": schedule, "model": "resnet18"}).model_dump())
+    assert re.fullmatch(r"[A-Za-z0-9._-]+", name)
+    assert len(name) <= LIMIT
+
+
+def test_labels_read_as_documented() -> None:
+    sgd = parse_trial({"optimizer": {"name": "SGD", "momentum": 0.9, "nesterov": True}}).optimizer
+    labels = [
+        ("none", "none"),
+        ({"name": "StepLR", "step_size": 15}, "StepLR 15 ×0.1"),
+        ({"name": "MultiStepLR", "milestones": [30, 80], "interval": "batch"}, "MultiStepLR 30-80 ×0.1 per batch"),
+        ({"name": "CosineAnnealingLR", "warmup": {"epochs": 5}}, "warm-up 5, CosineAnnealingLR"),
+        ({"name": "CyclicLR", "mode": "triangular2"}, "CyclicLR triangular2"),
+        ({"name": "ReduceLROnPlateau", "patience": 4}, "ReduceLROnPlateau patience 4 ×0.1"),
+        ({"name": "LambdaLR", "recipe": "inverse_sqrt"}, "LambdaLR inverse_sqrt timescale 1"),
+        ([{"name": "LinearLR", "epochs": 5}, "CosineAnnealingLR"], "LinearLR to 5 → CosineAnnealingLR"),
+    ]
+    assert optimizer_label(sgd) == "SGD nesterov 0.9"
+    assert [schedule_label(resolve_schedule(given, optimizer=sgd)) for given, _ in labels] == [
+        text for _, text in labels
+    ]
+
+
+def test_momentum_can_cycle_where_torch_has_one_above_zero() -> None:
+    with_defaults = {name for name in OPTIMIZERS if cycles_momentum(parse_trial({"optimizer": name}).optimizer)}
+    assert with_defaults == {"Adam", "AdamW", "NAdam", "RAdam", "Adamax"}
+    for name in ("SGD", "RMSprop"):
+        assert cycles_momentum(parse_trial({"optimizer": {"name": name, "momentum": 0.5}}).optimizer)
+
+
+def test_absolute_rates_are_those_that_replace_the_optimizers() -> None:
+    adam = parse_trial({"optimizer": "Adam"}).optimizer
+    for name in ("OneCycleLR", "CyclicLR"):
+        assert absolute_rates(resolve_schedule({"name": name, "max_lr": 0.01}, optimizer=adam)) == ["schedule.max_lr"]
+        assert absolute_rates(resolve_schedule(name, optimizer=adam)) == []
+    assert absolute_rates({"name": "none"}) == []

@@ -1,0 +1,134 @@
+"""Imports point down only. The house, as data: a file may import what stands before it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("ch6dist", "sweeps", "analysis")
+
+# From the bottom up; the order within a row counts.
+LAYERS = [
+    # L0: no torch, no ray, no pandas
+    "ch6dist.errors ch6dist.records ch6dist.catalog.parameters ch6dist.catalog.datasets ch6dist.catalog.models "
+    "ch6dist.catalog.optimizers ch6dist.catalog.schedules ch6dist.catalog.naming ch6dist.yamlfile ch6dist.config "
+    "ch6dist.datafiles ch6dist.runs ch6dist.lease ch6dist.ledger ch6dist.ranking ch6dist.provenance ch6dist.cli",
+    # L1
+    "ch6dist.seeding ch6dist.synthetic ch6dist.data ch6dist.download ch6dist.models ch6dist.optimizers "
+    "ch6dist.schedule_recipes ch6dist.schedules ch6dist.range_test ch6dist.distributed ch6dist.checkpoint "
+    "analysis.stats analysis.style analysis.labels",
+    # L2
+    "ch6dist.engines.eager ch6dist.lane ch6dist.recording sweeps.spec analysis.load",
+    # L3
+    "ch6dist.train ch6dist.calibrate ch6dist.solo sweeps.plan analysis.select",
+    # L4
+    "sweeps.queries sweeps.requests sweeps.board sweeps.worker sweeps.tune.callback sweeps.tune.launch "
+    "sweeps.tune.session sweeps.progress sweeps.driver analysis.tables analysis.health",
+    # L5
+    "sweeps.runner sweeps.final analysis.report",
+    # L6
+    "sweeps.__main__ ch6dist.__main__ analysis.__main__",
+]
+ORDER = {name: place for place, name in enumerate(" ".join(LAYERS).split())}
+ANALYSIS_MAY = set(LAYERS[0].split())
+FENCES = {  # library → modules that may import it
+    "torch": {name for row in LAYERS[1:4] for name in row.split() if name.startswith("ch6dist.")},
+    "ray": {"sweeps.worker", "sweeps.runner", "sweeps.final"}
+    | {name for name in ORDER if name.startswith("sweeps.tune.")},
+    "pandas": {name for name in ORDER if name.startswith("analysis.")},
+    "matplotlib": {name for name in ORDER if name.startswith("analysis.")},
+    "scipy": {name for name in ORDER if name.startswith("analysis.")},
+}
+
+
+def module_files() -> dict[str, Path]:
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if path.name != "__init__.py":
+                found[".".join(path.relative_to(ROOT).with_suffix("").parts)] = path
+    return found
+
+
+FILES = module_files()
+
+
+def imports(path: Path) -> list[tuple[str, bool]]:
+    """Every imported module name, and whether the import stands at the file's top level (or under TYPE_CHECKING)."""
+    tree = ast.parse(path.read_text())
+    inside = {
+        child
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        for child in ast.walk(node)
+        if isinstance(child, (ast.Import, ast.ImportFrom))
+    }
+    names = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names += [(alias.name, node not in inside) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            whole = node.module or ""
+            names += [
+                (f"{whole}.{alias.name}" if f"{whole}.{alias.name}" in FILES else whole, node not in inside)
+                for alias in node.names
+            ]
+    return names
+
+
+def test_every_file_has_its_place_in_the_house():
+    assert sorted(set(FILES) - set(ORDER)) == [], "a new file has to take its place in LAYERS"
+    assert sorted(set(ORDER) - set(FILES)) == [], "a file that is gone still has a place"
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_imports_point_down_only(name):
+    for imported, _ in imports(FILES[name]):
+        if imported in ORDER:
+            assert ORDER[imported] < ORDER[name], f"{name} imports {imported}, which stands above it"
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_heavy_libraries_stay_behind_their_fences(name):
+    for imported, _ in imports(FILES[name]):
+        library = imported.partition(".")[0]
+        if library in FENCES:
+            assert name in FENCES[library], f"{name} imports {library}"
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_only_command_lines_import_inside_functions(name):
+    late = [imported for imported, top in imports(FILES[name]) if not top]
+    assert name.endswith("__main__") or not late, f"{name} imports {late} inside a function"
+
+
+@pytest.mark.parametrize("name", sorted(n for n in FILES if n.startswith("analysis.")))
+def test_analysis_uses_only_the_foundation_of_ch6dist(name):
+    for imported, _ in imports(FILES[name]):
+        if imported.startswith(("ch6dist", "sweeps")):
+            assert imported in ANALYSIS_MAY, f"{name} imports {imported}"
+
+
+@pytest.mark.parametrize("name", sorted(n for n in FILES if n.startswith("ch6dist.")))
+def test_ch6dist_knows_neither_sweeps_nor_analysis(name):
+    assert not [i for i, _ in imports(FILES[name]) if i.startswith(("sweeps", "analysis"))]
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_files_and_functions_stay_readable(name):
+    source = FILES[name].read_text()
+    assert len(source.splitlines()) <= 260, f"{name} is longer than a reader's patience"
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            assert length <= 70, f"{name}.{node.name} has {length} lines"
+
+
+def test_package_inits_are_empty():
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("__init__.py"):
+            assert path.read_text() == "", path
