@@ -52,11 +52,14 @@ def health(study: Study, board: pd.DataFrame) -> list[Fact]:
 
 
 def _trials(study: Study) -> Fact:
-    counts = Counter(study.trials["status"])
-    waiting = sum(counts[status] for status in (Status.PLANNED, Status.RUNNING, Status.INTERRUPTED))
-    told = ", ".join(f"{counts[status]} {_words(status)}" for status in STATUS_COLOURS if counts[status])
+    waiting = int(study.trials["status"].isin([Status.PLANNED, Status.RUNNING, Status.INTERRUPTED]).sum())
+    told = []
+    for kind, words in (("train", "trainings"), ("range_test", "range tests")):
+        counts = Counter(study.trials.loc[study.trials["type"] == kind, "status"])
+        by_status = ", ".join(f"{counts[status]} {_words(status)}" for status in STATUS_COLOURS if counts[status])
+        told += [f"{counts.total()} {words} ({by_status})"] if counts else []
     warning = f"{waiting} of {len(study.trials)} have not ended: everything here is provisional" if waiting else ""
-    return Fact("Trials", f"{len(study.trials)}: {told}" if told else "none yet", warning)
+    return Fact("Trials", "; ".join(told) or "none yet", warning)
 
 
 def _budget(study: Study) -> list[Fact]:
@@ -173,10 +176,13 @@ def _words(status: str) -> str:
 
 PLOT = Plot(
     name="sweep_health",
+    heading="How the trainings ended",
     title="How did the trainings of each optimizer end?",
     data=sweep_health_data,
     draw=draw_sweep_health,
     size=lambda data: (8.5, 1.9 + 0.36 * data["optimizer"].nunique()),
-    caption=lambda data: f"{data['trials'].sum()} trainings by status (range tests apart); diverged is a result, failed is not.",
+    caption=lambda data: (
+        f"{data['trials'].sum()} trainings by status (range tests apart); diverged is a result, failed is not."
+    ),
     empty="The run has no trainings yet.",
 )

@@ -1,7 +1,7 @@
 """The leaderboard as numbers, and which configurations a figure shows.
 
     board = leaderboard(study)          # one row per configuration, seeds pooled, in the order of ch6dist.ranking
-    chosen(board, k=5)                  # the best of each optimizer and schedule, and the worst as contrast
+    chosen(board, k=5)                  # the best of each optimizer, and the worst as contrast
     finals(study)                       # final trainings: test accuracy over seeds
 
 Fractions and seconds, not per cent and text: tables.py writes them for people.
@@ -73,13 +73,12 @@ def ranking_rule(study: Study) -> str:
 def chosen(board: pd.DataFrame, *, k: int = 5) -> pd.DataFrame:
     """The rows a figure of curves shows, with a column `role`: best | contrast.
 
-    The best configuration of each optimizer and schedule, then the next ones of the leaderboard, k in all; and the
-    worst finished one as contrast.
+    The best configuration of each optimizer, then of each optimizer and schedule, then the next of the leaderboard, k
+    in all; and the worst finished one as contrast.
     """
     usable = board[board["score"].notna()]
-    first = usable.drop_duplicates(GROUP)
-    rest = usable.drop(first.index)
-    best = pd.concat([first, rest]).head(k).sort_index()
+    first = pd.concat([usable.drop_duplicates("optimizer"), usable.drop_duplicates(GROUP), usable])
+    best = first[~first.index.duplicated()].head(k).sort_index()
     others = usable[usable["diverged"] == 0].drop(best.index, errors="ignore").tail(1)
     return pd.concat([best.assign(role="best"), others.assign(role="contrast")])
 

@@ -40,7 +40,8 @@ def leaderboard_table(study: Study, board: pd.DataFrame) -> Table:
     metric = study.metric
     columns: dict[str, Callable[[pd.Series], str]] = {"rank": lambda row: _whole(row["rank"])}
     columns |= {"run": lambda row: row["run"]} if len(study.runs) > 1 else {}
-    columns |= {"optimizer": lambda row: row["optimizer"], "schedule": lambda row: row["scheduler"]}
+    columns |= {"optimizer": lambda row: row["optimizer"]}
+    columns |= {"schedule": lambda row: row["scheduler"]} if (board["scheduler"] != "none").any() else {}
     columns |= {"setting": lambda row: row["setting"]} if board["setting"].any() else {}
     columns |= {"lr": lambda row: style.rate(row["lr"])}
     columns |= {"wd": lambda row: style.rate(row["weight_decay"])} if board["weight_decay"].fillna(0).any() else {}
@@ -50,7 +51,7 @@ def leaderboard_table(study: Study, board: pd.DataFrame) -> Table:
         "best epoch": lambda row: text.value(row["best"], metric),
         "epochs to target": lambda row: _to_target(row, "epochs_to_target"),
         "time to target": lambda row: _to_target(row, "seconds_to_target"),
-        "wobble": lambda row: text.points(row["wobble"], metric),
+        "wobble": lambda row: text.value(row["wobble"], metric),
         "diverged": lambda row: f"{row['diverged']:.0f}/{row['seeds']:.0f}",
         "per epoch": lambda row: text.seconds(row["seconds_per_epoch"]),
         "flags": _flags,

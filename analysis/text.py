@@ -39,12 +39,12 @@ def mean_std(mean: float | None, std: float | None, metric: str) -> str:
 
 
 def interval(low: float | None, high: float | None, metric: str) -> str:
-    """`70.2 to 72.3 %`."""
+    """`70.2–72.3 %`."""
     if not known(low) or not known(high):
         return NONE
     assert low is not None
     assert high is not None
-    return f"{100 * low:.1f} to {100 * high:.1f} %" if is_share(metric) else f"{low:.4g} to {high:.4g}"
+    return f"{100 * low:.1f}–{100 * high:.1f} %" if is_share(metric) else f"{low:.4g} to {high:.4g}"
 
 
 def points(difference: float | None, metric: str) -> str:

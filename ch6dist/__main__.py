@@ -46,7 +46,7 @@ def preview(trial: TrialFile, overrides: Overrides = None, as_json: AsJson = Fal
 
     config = _read(trial, overrides)
     steps = -(-config.data.train_size // config.data.batch_size)
-    table = [{"step": n, "lr": lr, "momentum": m} for n, (lr, m) in enumerate(rates(config, steps_per_epoch=steps), 1)]
+    table: list[dict[str, Any]] = [{"step": n, "lr": lr, "momentum": m} for n, (lr, m) in enumerate(rates(config, steps_per_epoch=steps), 1)]
     if as_json:
         print(json.dumps({"steps_per_epoch": steps, "rates": table}))
         return
@@ -62,8 +62,8 @@ def data(
     root: Annotated[str | None, typer.Option(help="data root; left out: CH6DIST_DATA, else ./data")] = None,
 ) -> None:
     """Download a data set, checked against the published md5; does nothing where it is in place."""
-    from ch6dist.data import download
     from ch6dist.datafiles import data_root
+    from ch6dist.download import download
 
     download(name, root=root)
     print(f"{name}: in place in {data_root(root)}")

@@ -18,6 +18,7 @@ def build_optimizer(parameters: Iterable[torch.Tensor], config: Mapping[str, Any
     """The optimizer of a resolved mapping (`TrialConfig.optimizer`) over `parameters`; torch keeps lists as tuples."""
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items() if key != "name"}
     optimizer: torch.optim.Optimizer = getattr(torch.optim, config["name"])(parameters, **given)
+    optimizer.register_load_state_dict_post_hook(_keep_type_of_product)
     return optimizer
 
 
@@ -31,6 +32,14 @@ def momentum_of(optimizer: torch.optim.Optimizer) -> float | None:
 
 def optimizer_notes(config: Mapping[str, Any]) -> tuple[str, ...]:
     """What a person should know about the chosen optimizer before it trains; empty for most."""
-    if OPTIMIZERS[config["name"]].full_batch:
-        return (f"{config['name']} expects the gradient over all images; mini-batches mislead its step sizes",)
+    name = config["name"]
+    if OPTIMIZERS[name].full_batch:
+        return (f"{name} expects the gradient over all images: mini-batches mislead it, and lr is only its first step",)
     return ()
+
+
+def _keep_type_of_product(optimizer: torch.optim.Optimizer) -> None:
+    """Loading casts NAdam's product of momenta (fp32) to the weights' type: with fp64 weights a resume would drift."""
+    for state in optimizer.state.values():
+        if "mu_product" in state:
+            state["mu_product"] = state["mu_product"].to(torch.get_default_dtype())

@@ -139,12 +139,23 @@ def _single(config: Config, optimizer: Optimizer, span: Span) -> LRScheduler:
             return LambdaLR(optimizer, factor)
         return RestartingMultiplicative(optimizer, _ratio(factor))
     given = arguments(SCHEDULES[name], config, span)
-    if name == "OneCycleLR" and given["pct_start"] * given["total_steps"] == 1:  # torch would divide by zero
+    _check_steps(name, given, steps=span.length * span.per_epoch(config))
+    scheduler: LRScheduler = _CLASSES.get(name, getattr(lr_scheduler, name))(optimizer, **given)
+    return scheduler
+
+
+def _check_steps(name: str, given: dict[str, Any], *, steps: int) -> None:
+    """Refuse what only the number of steps shows and torch answers with an arithmetic error in mid-training."""
+    if name == "OneCycleLR" and given["pct_start"] * given["total_steps"] == 1:  # 0 / 0
         raise InputError(
             "schedule.pct_start", given["pct_start"], f"not just the first of {given['total_steps']} steps"
         )
-    scheduler: LRScheduler = _CLASSES.get(name, getattr(lr_scheduler, name))(optimizer, **given)
-    return scheduler
+    if name == "CyclicLR" and given["mode"] == "triangular2":  # 2.0 ** 1024 overflows
+        up = given["step_size_up"]
+        if steps > 1000 * (up + (given["step_size_down"] or up)):
+            raise InputError(
+                "schedule.step_size_up", up, f"more: at most 1000 cycles in the {steps} steps of the training"
+            )
 
 
 def _sequence(config: Config, optimizer: Optimizer, span: Span) -> SequentialLR:

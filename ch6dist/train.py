@@ -9,11 +9,9 @@ A range test is the same loop with another schedule, a row per step and a stop r
 
 from __future__ import annotations
 
-import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -24,30 +22,13 @@ from ch6dist.config import TrialConfig
 from ch6dist.data import epoch_plan, load_split, load_test, normalize
 from ch6dist.distributed import SOLO, Group, default_device
 from ch6dist.engines.eager import DTYPES, EagerEngine, Position
-from ch6dist.errors import InputError
 from ch6dist.lane import EpochRecord, Lane
+from ch6dist.orders import Line, Orders, Report, check_shared, no_report
 from ch6dist.recording import closing_lines, epoch_row, opening_line, range_result, range_rows
 from ch6dist.records import Status
 from ch6dist.seeding import numerics
 
 EVALUATION_BATCH = 500  # images; a larger one only costs memory
-Line = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Orders:
-    """What the driver wants of a pack at an epoch's end."""
-
-    stop: frozenset[str] = frozenset()  # trial ids
-    admit: tuple[TrialConfig, ...] = ()  # trials that may join, sharing what a pack shares
-
-
-Report = Callable[[Sequence[Line]], Orders]
-
-
-def no_report(lines: Sequence[Line]) -> Orders:
-    """For notebooks and tests that only want the statuses."""
-    return Orders()
 
 
 def train(
@@ -80,19 +61,6 @@ def train(
     with numerics(where, deterministic=trials[0].deterministic):
         pack = _Pack(trials[0], report, checkpoints, attempts or {}, where, group, checkpoint_seconds)
         return pack.run(trials)
-
-
-def check_shared(trials: Sequence[TrialConfig]) -> None:
-    """InputError naming the first field in which trials differ that a pack has to share."""
-    if not trials:
-        raise InputError("trials", [], "at least one trial")
-    shared = ["type", "data", "model", "precision", "deterministic", "evaluate_test"]
-    shared.append("epochs" if trials[0].type == "train" else "range_test")
-    for trial, name in itertools.product(trials, shared):
-        if getattr(trial, name) != getattr(trials[0], name):
-            raise InputError(name, getattr(trial, name), f"the pack's {getattr(trials[0], name)!r}: packs share {name}")
-    if len({trial.trial_id for trial in trials}) != len(trials):
-        raise InputError("trials", [trial.trial_id for trial in trials], "each trial once")
 
 
 class _Pack:

@@ -1,6 +1,6 @@
 """What a sweep will do, before it does anything: packs, devices, estimated time, memory and disk.
 
-    plan = make_plan(spec, expand(spec))
+    plan = make_plan(spec, expand(spec), devices=visible_devices(), calibration=read_calibration())
     console.print(render_plan(plan))        # or: json.dumps(plan_json(plan))
 
 The estimate stands on speeds measured on this machine (calibration.py), and says "uncalibrated" where there are none:
@@ -20,8 +20,8 @@ from rich.text import Text
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig
-from sweeps.calibration import calibration_key, read_calibration
-from sweeps.devices import Devices, Slots, place, visible_devices
+from sweeps.calibration import calibration_key
+from sweeps.devices import Devices, Slots, place
 from sweeps.packs import CORE_MFLOPS, FP32_BYTES, PACK_SECONDS, Pack, images, make_packs, makespan, pack_bytes
 from sweeps.spec import Resources, SweepSpec
 
@@ -61,27 +61,25 @@ def make_plan(
     spec: SweepSpec,
     trials: Sequence[TrialConfig],
     *,
+    devices: Devices,
+    calibration: Mapping[str, float],
     packs: str | int = "auto",
-    devices: Devices | None = None,
-    calibration: Mapping[str, float] | None = None,
 ) -> Plan:
     """Pack `trials` and estimate what they cost. InputError for packs and resources that cannot be.
 
     Args:
+        devices: where they will run.
+        calibration: images per second by `calibration_key`; what is missing is assumed.
         packs: as for `make_packs`.
-        devices: left out: those of this machine.
-        calibration: images per second by `calibration_key`; left out: what this machine's cache holds.
     """
-    devices = visible_devices() if devices is None else devices
     made = make_packs(trials, devices=devices, packs=packs, resources=spec.resources)
-    speeds = read_calibration() if calibration is None else calibration
     return Plan(
         spec=spec,
         trials=tuple(trials),
         packs=tuple(made),
         devices=devices,
         slots=place(spec.resources, devices),
-        estimate=estimate(made, devices=devices, calibration=speeds, resources=spec.resources),
+        estimate=estimate(made, devices=devices, calibration=calibration, resources=spec.resources),
     )
 
 

@@ -2,7 +2,7 @@
 
     data = status(find_run("demo"))          # plain data, for --json
     console.print(render_status(data))       # sweeps/views.py
-    trial_yaml = best(find_run("demo"))
+    trial_yaml = best_yaml(best(find_run("demo")))
 
 All of it is read from the ledger, so it works while a driver writes, after it died, and on a copied folder.
 """
@@ -82,8 +82,8 @@ def top(run: Path | str, n: int = 10) -> dict[str, Any]:
 def show(run: Path | str, trial: str) -> dict[str, Any]:
     """All about one trial, named by its id or the beginning of it: configuration, statuses, last rows, artifacts."""
     ledger = ledgers.read(run)
-    line = _find(ledger, trial)
-    name = line["trial"]
+    name = find_trial(ledger, trial)
+    line = ledger.trials[name]
     artifacts = [found for (owner, _), found in ledger.artifacts.items() if owner == name]
     return {
         "run": str(run),
@@ -97,32 +97,19 @@ def show(run: Path | str, trial: str) -> dict[str, Any]:
     }
 
 
-def trial_named(run: Path | str, trial: str) -> dict[str, Any]:
-    """The ledger's line (trial, configuration, name, config, seed) of the trial whose id is `trial` or begins so.
-
-    InputError lists the near ones where there is none, or more than one.
-    """
-    return _find(ledgers.read(run), trial)
-
-
-def broken_trials(run: Path | str) -> list[str]:
-    """The trials that failed or ran out of memory."""
-    ledger = ledgers.read(run)
-    return [trial for trial in ledger.trials if ledger.status(trial) in BROKEN]
+def find_trial(ledger: Ledger, given: str) -> str:
+    """The trial whose id is `given`, or the only one that begins with it. InputError lists the near ones."""
+    fitting = [trial for trial in ledger.trials if given and trial.startswith(given)]
+    if given in ledger.trials or len(fitting) == 1:
+        return given if given in ledger.trials else fitting[0]
+    near = fitting or difflib.get_close_matches(given, ledger.trials, n=SHOWN_NAMES, cutoff=0.5)
+    names = sorted(near or ledger.trials)
+    more = f", … {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    begin = "more of an id; so begin " if fitting else "the id of a trial, or its beginning, such as "
+    raise InputError("TRIAL", given, begin + ", ".join(names[:SHOWN_NAMES]) + more)
 
 
-def best(run: Path | str) -> str:
-    """The best configuration with its first seed as a trial file, headed by where it comes from."""
-    return _trial_yaml(best_json(run))
-
-
-def best_trial(run: Path | str) -> tuple[dict[str, Any], str]:
-    """The best configuration with its first seed, and why it is the best, in words."""
-    found = best_json(run)
-    return found["trial"], _reason(found)
-
-
-def best_json(run: Path | str) -> dict[str, Any]:
+def best(run: Path | str) -> dict[str, Any]:
     """The best configuration with its first seed, and on what it was chosen. InputError where none can win."""
     ledger = ledgers.read(run)
     ranked = _ranked(ledger)
@@ -145,10 +132,12 @@ def best_json(run: Path | str) -> dict[str, Any]:
     }
 
 
-def _trial_yaml(found: dict[str, Any]) -> str:
+def best_yaml(found: dict[str, Any]) -> str:
+    """What `best` found as a trial file, headed by where it comes from."""
+    score = f"{found['score']:.6g} ({found['rule']}; {len(found['scores'])} of {found['seeds']} seeds)"
     head = [
         f"{found['configuration']}, the best of {found['configurations']} configurations of the run {found['run']}",
-        f"score: {_reason(found)}; the seed below is the first",
+        f"score: {score}; the seed below is the first",
     ]
     if found["note"]:
         head.append(f"note: {found['note']}")
@@ -160,25 +149,10 @@ def _trial_yaml(found: dict[str, Any]) -> str:
     return comment + yaml.safe_dump(found["trial"], sort_keys=False, allow_unicode=True)
 
 
-def _reason(found: dict[str, Any]) -> str:
-    return f"{found['score']:.6g} ({found['rule']}; {len(found['scores'])} of {found['seeds']} seeds)"
-
-
 def _lack(ranked: list[Ranked]) -> str:
     if not ranked:
         return "this one holds no trainings"
     return f"of the {len(ranked)} here none is; the first: {ranked[0].note or 'no finite score'}"
-
-
-def _find(ledger: Ledger, given: str) -> dict[str, Any]:
-    fitting = [trial for trial in ledger.trials if given and trial.startswith(given)]
-    if given in ledger.trials or len(fitting) == 1:
-        return ledger.trials[given if given in ledger.trials else fitting[0]]
-    near = fitting or difflib.get_close_matches(given, ledger.trials, n=SHOWN_NAMES, cutoff=0.5)
-    names = sorted(near or ledger.trials)
-    more = f", … {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
-    begin = "more of an id; so begin " if fitting else "the id of a trial, or its beginning, such as "
-    raise InputError("TRIAL", given, begin + ", ".join(names[:SHOWN_NAMES]) + more)
 
 
 def _status(ledger: Ledger, trial: str, *, alive: bool) -> Status:

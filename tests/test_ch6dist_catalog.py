@@ -31,6 +31,8 @@ FOLLOWS_THE_TRIAL = {
     ("CyclicLR", "cycle_momentum"),
     ("ReduceLROnPlateau", "mode"),
 }
+COSINE = {"name": "CosineAnnealingLR"}
+PLATEAU = {"name": "ReduceLROnPlateau"}
 EVERY_PARAMETER = [
     pytest.param(parameter, id=f"{entry.name}-{parameter.name}")
     for entry in (*OPTIMIZERS.values(), *SCHEDULES.values(), *RECIPES.values(), WARMUP)
@@ -39,11 +41,11 @@ EVERY_PARAMETER = [
 
 
 def signature(cls: type, *, without: set[str]) -> dict[str, Any]:
-    parameters = inspect.signature(cls.__init__).parameters
+    parameters = inspect.signature(cls).parameters
     return {
         name: REQUIRED if p.default is p.empty else list(p.default) if isinstance(p.default, tuple) else p.default
         for name, p in parameters.items()
-        if name not in {"self", "params", "last_epoch", *without}
+        if name not in {"params", "last_epoch", *without}
     }
 
 
@@ -150,3 +152,56 @@ def test_absolute_rates_are_those_that_replace_the_optimizers() -> None:
         assert absolute_rates(resolve_schedule({"name": name, "max_lr": 0.01}, optimizer=adam)) == ["schedule.max_lr"]
         assert absolute_rates(resolve_schedule(name, optimizer=adam)) == []
     assert absolute_rates({"name": "none"}) == []
+
+
+@pytest.mark.parametrize(
+    ("schedule", "optimizer", "key", "allowed"),
+    [
+        ("CosineAnealingLR", "SGD", "schedule.name", "did you mean 'CosineAnnealingLR'"),
+        ({"name": "StepLR", "stepsize": 3}, "SGD", "schedule.stepsize", "did you mean 'step_size'"),
+        ({"name": "StepLR"}, "SGD", "schedule.step_size", "needs it"),
+        ({"name": "StepLR", "step_size": 0}, "SGD", "schedule.step_size", "whole number"),
+        ({"name": "StepLR", "step_size": 2.5}, "SGD", "schedule.step_size", "fraction"),
+        ({"name": "StepLR", "step_size": {"epoch": 2}}, "SGD", "schedule.step_size", "{epochs: x}"),
+        ({"name": "MultiStepLR", "milestones": [8, 3]}, "SGD", "schedule.milestones", "increasing"),
+        ({"name": "ReduceLROnPlateau", "factor": 1.0}, "SGD", "schedule.factor", "< 1"),
+        ({"name": "ReduceLROnPlateau", "verbose": True}, "SGD", "schedule.verbose", "takes"),
+        ({"name": "OneCycleLR", "interval": "epoch"}, "SGD", "schedule.interval", "batch"),
+        ({"name": "OneCycleLR", "warmup": {"epochs": 1}}, "SGD", "schedule.warmup", "of its own"),
+        ({"name": "CyclicLR", "warmup": {"epochs": 1}}, "SGD", "schedule.warmup", "of its own"),
+        ({"name": "OneCycleLR", "cycle_momentum": True}, "SGD", "schedule.cycle_momentum", "momentum > 0"),
+        ({"name": "CyclicLR", "cycle_momentum": True}, "Adagrad", "schedule.cycle_momentum", "betas"),
+        ({"name": "CyclicLR", "base_lr": 0.1}, {"name": "SGD", "lr": 0.01}, "schedule.base_lr", "< max_lr (0.01)"),
+        ({"name": "OneCycleLR", "three_phase": True, "pct_start": 0.6}, "SGD", "schedule.pct_start", "0.5"),
+        ({**COSINE, "warmup": {"epochs": 0}}, "SGD", "schedule.warmup.epochs", "≥ 1"),
+        ({**COSINE, "warmup": {"epochs": 4}}, "SGD", "schedule.warmup.epochs", "less than the 4 epochs"),
+        ({**COSINE, "warmup": 3}, "SGD", "schedule.warmup", "{epochs: n"),
+        ({**COSINE, "warmup": {"epochs": 1, "start": 0.1}}, "SGD", "schedule.warmup.start", "start_factor"),
+        ([COSINE], "SGD", "schedule", "at least two"),
+        ([COSINE, PLATEAU], "SGD", "schedule.0.epochs", "whole number"),
+        ([{**COSINE, "epochs": 2}, PLATEAU], "SGD", "schedule.1.name", "one of StepLR"),
+        ([{**COSINE, "epochs": 2}, "OneCycleLR"], "SGD", "schedule.1.name", "one of StepLR"),
+        ([{**COSINE, "epochs": 2}, {**COSINE, "epochs": 2}], "SGD", "schedule.1.epochs", "nothing"),
+        ([{**COSINE, "epochs": 2}, {**COSINE, "interval": "batch"}], "SGD", "schedule.1.interval", "epoch"),
+        ([{**COSINE, "epochs": 4}, COSINE], "SGD", "schedule.milestones", "below the 4"),
+        ({"name": "SequentialLR", "schedulers": [COSINE] * 2, "milestones": [1, 2]}, "SGD", "schedule.milestones", "2"),
+        ({"name": "ChainedScheduler", "schedulers": [COSINE, PLATEAU]}, "SGD", "schedule.schedulers.1.name", "one of"),
+        ({"name": "ChainedScheduler"}, "SGD", "schedule.schedulers", "a list"),
+        ({"name": "LambdaLR", "recipe": "lambda t: t"}, "SGD", "schedule.recipe", "step_power"),
+        ({"name": "LambdaLR", "recipe": "inverse_sqrt", "gamma": 1}, "SGD", "schedule.gamma", "timescale"),
+        (None, "SGD", "schedule.name", "a schedule's name"),
+        (3, "SGD", "schedule.name", "a schedule's name"),
+        ({"name": ["StepLR"]}, "SGD", "schedule.name", "a schedule's name"),
+    ],
+)
+def test_bad_schedule_is_refused_by_its_key(schedule: Any, optimizer: Any, key: str, allowed: str) -> None:
+    with pytest.raises(InputError, match=re.escape(allowed)) as caught:
+        parse_trial({"schedule": schedule, "optimizer": optimizer, "epochs": 4})
+    assert caught.value.key == key
+    assert "\n" not in str(caught.value)
+
+
+def test_plateau_without_validation_is_refused() -> None:
+    with pytest.raises(InputError, match="val_size is 0"):
+        parse_trial({"schedule": PLATEAU, "data": {"val_size": 0}})
+    parse_trial({"schedule": {**PLATEAU, "monitor": "train_loss"}, "data": {"val_size": 0}})

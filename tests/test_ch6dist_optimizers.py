@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ from ch6dist.errors import InputError
 from ch6dist.optimizers import build_optimizer, momentum_of, optimizer_notes
 
 torch.set_num_threads(1)
-ALL_ON = {
+ALL_ON: dict[str, dict[str, Any]] = {
     "SGD": {"momentum": 0.9},
     "Adam": {"amsgrad": True},
     "AdamW": {"amsgrad": True},

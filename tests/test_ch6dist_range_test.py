@@ -133,13 +133,14 @@ def test_divergence_is_the_first_smoothed_loss_above_the_multiple():
 
 
 def test_a_diverged_curve_ends_where_it_diverged():
-    lrs, losses = curve(100, 1e-6, 1.0, 3.0, 0.0)
-    losses[90:] = [4.6 * 2 ** (i + 1) for i in range(10)]
+    """The loss falls to 1, then jumps to 21: the average is 0.9·1 + 2.1 = 3, then 0.9·3 + 2.1 = 4.8 > 4·1."""
+    lrs = rates(120)
+    losses = [max(1.0, 4 - 0.1 * i) for i in range(110)] + [21.0] * 10
     found = suggest(lrs, losses, beta=0.9, factor=4.0)
-    assert found["diverged_at"] == 93
-    assert len(found["lr"]) == len(found["smoothed"]) == 93
-    assert found["smoothed"][-1] > 4 * min(found["smoothed"])
-    again = suggest(lrs[:93], losses[:93], beta=0.9, factor=4.0)
+    assert found["diverged_at"] == 112
+    assert len(found["lr"]) == len(found["smoothed"]) == 112
+    assert found["smoothed"][-2:] == pytest.approx([3.0, 4.8], rel=1e-3)
+    again = suggest(lrs[:112], losses[:112], beta=0.9, factor=4.0)
     assert again == found, "what comes after the divergence changes nothing"
 
 

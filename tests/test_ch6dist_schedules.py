@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import re
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ import torch
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.schedules import SCHEDULES
 from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.errors import InputError
 from ch6dist.optimizers import build_optimizer, momentum_of
 from ch6dist.schedule_recipes import RECIPE_FACTORS
 from ch6dist.schedules import Schedule, build_schedule, preview
@@ -55,10 +53,7 @@ SAMPLES: list[Any] = [
     ],
     {"name": "ChainedScheduler", "schedulers": [COSINE, {"name": "ExponentialLR", "gamma": 0.9}]},
 ]
-IDS = [
-    f"{index}-{s if isinstance(s, str) else dict(s if isinstance(s, dict) else {}).get('name', 'list')}"
-    for index, s in enumerate(SAMPLES)
-]
+IDS = [f"{n}-{sample['name'] if isinstance(sample, dict) else sample}"[:32] for n, sample in enumerate(SAMPLES)]
 
 
 def trial_of(schedule: Any, *, optimizer: Any = "SGD", epochs: int = EPOCHS, **rest: Any) -> TrialConfig:
@@ -133,10 +128,10 @@ def test_resolved_schedule_resolves_to_itself(sample: Any) -> None:
     assert (again, again.trial_id) == (trial, trial.trial_id)
 
 
-@pytest.mark.parametrize("sample", SAMPLES, ids=IDS)
-def test_final_training_resizes_what_follows_the_trial(sample: Any) -> None:
-    longer = trial_of(sample, epochs=3 * EPOCHS)
-    assert len(preview(longer, steps_per_epoch=STEPS)) == 3 * EPOCHS * STEPS
+@pytest.mark.parametrize("more", [COSINE, {"name": "PolynomialLR"}, {"name": "LambdaLR", "recipe": "linear_to_zero"}])
+def test_longer_training_stretches_what_follows_the_trial(more: dict[str, Any]) -> None:
+    short, long = (rates({**more, "interval": "batch"}, lr=0.1, epochs=epochs, steps=5) for epochs in (4, 12))
+    assert long[::3] == pytest.approx(short)
 
 
 # Golden values: executed with torch 2.13.0 and 2.15.0 outside this code, or printed in the book.
@@ -181,7 +176,7 @@ def test_cyclic_modes() -> None:
 def test_cyclic_triangular2_peaks() -> None:
     cyclic = {"name": "CyclicLR", "base_lr": 0.001, "max_lr": 0.01, "step_size_up": 500, "mode": "triangular2"}
     found = rates(cyclic, lr=1, epochs=8, steps=352)
-    assert found[:2501:500] == pytest.approx([0.001, 0.01, 0.001, 0.0055, 0.002 / 2, 0.00325])
+    assert found[:2501:500] == pytest.approx([0.001, 0.01, 0.001, 0.0055, 0.001, 0.00325])
 
 
 def test_warmup_then_cosine() -> None:
@@ -203,13 +198,6 @@ def test_one_cycle_with_its_momentum() -> None:
     assert (three.index(max(three)), three[58], three[99]) == (29, pytest.approx(4e-4), pytest.approx(4e-8))
 
 
-def test_cosine_stays_at_its_end_and_one_cycle_too() -> None:
-    cosine = rates({**COSINE, "T_max": 100}, lr=0.1, epochs=131)
-    assert cosine[100:] == pytest.approx([0.0] * 31, abs=1e-12)  # torch alone: 0.0206 in epoch 130
-    cycle = rates({"name": "OneCycleLR", "total_steps": 50}, lr=0.01, epochs=2, steps=50)
-    assert cycle[49:] == pytest.approx([4e-8] * 51)  # torch alone: 9e-8, then ValueError
-
-
 def test_warm_restarts_count_fractions_of_an_epoch_from_zero() -> None:
     found = rates({"name": "CosineAnnealingWarmRestarts", "T_0": 4}, lr=0.1, epochs=8, steps=10)
     expected = [0.05 * (1 + math.cos(math.pi * (step / 10 % 4) / 4)) for step in range(80)]
@@ -222,31 +210,6 @@ def test_warmup_before_plateau_counts_metrics_from_its_end() -> None:
     assert found == pytest.approx([0.01, 0.055, 0.1, 0.1, 0.1, 0.01, 0.01])
 
 
-def test_recipe_gives_the_same_rates_to_both_its_classes() -> None:
-    for recipe, more in (("step_power", {"step_size": 2}), ("inverse_sqrt", {}), ("linear_to_zero", {})):
-        for around in ({}, {"warmup": {"epochs": 3}}):
-            both = [{"name": name, "recipe": recipe, **more, **around} for name in ("LambdaLR", "MultiplicativeLR")]
-            assert rates(both[0], lr=0.1, epochs=9) == pytest.approx(rates(both[1], lr=0.1, epochs=9))
-    book = rates({"name": "LambdaLR", "recipe": "step_power", "step_size": 2}, lr=0.01, epochs=5)
-    assert book == pytest.approx([0.01, 0.01, 0.001, 0.001, 0.0001])
-    assert rates({"name": "LambdaLR", "recipe": "linear_to_zero"}, lr=1, epochs=4) == [1, 0.75, 0.5, 0.25]
-    assert rates({"name": "LambdaLR", "recipe": "inverse_sqrt"}, lr=1, epochs=4)[3] == pytest.approx(0.5)
-
-
-def test_derived_lengths_follow_epochs_and_steps() -> None:
-    per_epoch, per_batch = ({"name": "PolynomialLR", "interval": interval} for interval in ("epoch", "batch"))
-    assert rates(per_epoch, lr=1, epochs=4, steps=5)[::5] == pytest.approx([1, 0.75, 0.5, 0.25])
-    assert rates(per_batch, lr=1, epochs=4, steps=5) == pytest.approx(np.linspace(1, 0, 21)[:20])
-    quarter = {"name": "StepLR", "step_size": 0.25, "interval": "batch"}
-    assert rates(quarter, lr=1, epochs=4, steps=5) == pytest.approx(np.repeat([1, 0.1, 0.01, 0.001], 5))
-
-
-def test_max_lr_is_the_optimizers_rate_and_base_lr_a_tenth() -> None:
-    assert max(rates("OneCycleLR", lr=0.3, epochs=1, steps=100)) == pytest.approx(0.3)
-    cyclic = rates({"name": "CyclicLR", "step_size_up": {"epochs": 1}}, lr=0.3, epochs=2, steps=10)
-    assert (cyclic[0], cyclic[10]) == (pytest.approx(0.03), pytest.approx(0.3))
-
-
 @pytest.mark.parametrize(("mode", "numpy_space"), [("exponential", np.geomspace), ("linear", np.linspace)])
 def test_range_test_sets_the_rate_whatever_the_schedule(mode: str, numpy_space: Any) -> None:
     test = {"start_lr": 1e-6, "end_lr": 1, "steps": 100, "mode": mode}
@@ -255,77 +218,3 @@ def test_range_test_sets_the_rate_whatever_the_schedule(mode: str, numpy_space: 
     found = preview(trial, steps_per_epoch=7)
     assert [rate for rate, _ in found] == pytest.approx(numpy_space(1e-6, 1, 100), rel=1e-12)
     assert (found[0][0], found[-1][0], {momentum for _, momentum in found}) == (1e-6, 1.0, {0.9})
-
-
-def test_notes_say_what_is_overridden() -> None:
-    def notes(schedule: Any, **optimizer: Any) -> str:
-        trial = trial_of(schedule, optimizer={"name": "SGD", **optimizer}, epochs=10)
-        return "\n".join(build_schedule(trial, build_optimizer(weights, trial.optimizer), steps_per_epoch=5).notes)
-
-    weights = [torch.nn.Parameter(torch.zeros(1))]
-    cycle = notes({"name": "OneCycleLR", "max_lr": 0.01}, lr=0.5, momentum=0.9)
-    assert "0.0004 → 0.01 → 4e-08; optimizer.lr 0.5 is ignored" in cycle
-    assert "momentum cycles 0.85–0.95" in cycle
-    assert "momentum" not in notes("OneCycleLR")
-    assert "T_max is 8 epochs" in notes({**COSINE, "warmup": {"epochs": 2}})
-    assert "stays at eta_min 0 after 4 epochs" in notes({**COSINE, "T_max": 4})
-    assert "mini-batches" in notes("none", name="Rprop")
-    assert notes("none") == ""
-
-
-@pytest.mark.parametrize(
-    ("schedule", "optimizer", "key", "allowed"),
-    [
-        ("CosineAnealingLR", "SGD", "schedule.name", "did you mean 'CosineAnnealingLR'"),
-        ({"name": "StepLR", "stepsize": 3}, "SGD", "schedule.stepsize", "did you mean 'step_size'"),
-        ({"name": "StepLR"}, "SGD", "schedule.step_size", "needs it"),
-        ({"name": "StepLR", "step_size": 0}, "SGD", "schedule.step_size", "whole number"),
-        ({"name": "StepLR", "step_size": 2.5}, "SGD", "schedule.step_size", "fraction"),
-        ({"name": "StepLR", "step_size": {"epoch": 2}}, "SGD", "schedule.step_size", "{epochs: x}"),
-        ({"name": "MultiStepLR", "milestones": [8, 3]}, "SGD", "schedule.milestones", "increasing"),
-        ({"name": "ReduceLROnPlateau", "factor": 1.0}, "SGD", "schedule.factor", "< 1"),
-        ({"name": "ReduceLROnPlateau", "verbose": True}, "SGD", "schedule.verbose", "takes"),
-        ({"name": "OneCycleLR", "interval": "epoch"}, "SGD", "schedule.interval", "batch"),
-        ({"name": "OneCycleLR", "warmup": {"epochs": 1}}, "SGD", "schedule.warmup", "of its own"),
-        ({"name": "CyclicLR", "warmup": {"epochs": 1}}, "SGD", "schedule.warmup", "of its own"),
-        ({"name": "OneCycleLR", "cycle_momentum": True}, "SGD", "schedule.cycle_momentum", "momentum > 0"),
-        ({"name": "CyclicLR", "cycle_momentum": True}, "Adagrad", "schedule.cycle_momentum", "betas"),
-        ({"name": "CyclicLR", "base_lr": 0.1}, {"name": "SGD", "lr": 0.01}, "schedule.base_lr", "< max_lr (0.01)"),
-        ({"name": "OneCycleLR", "three_phase": True, "pct_start": 0.6}, "SGD", "schedule.pct_start", "0.5"),
-        ({**COSINE, "warmup": {"epochs": 0}}, "SGD", "schedule.warmup.epochs", "≥ 1"),
-        ({**COSINE, "warmup": {"epochs": 4}}, "SGD", "schedule.warmup.epochs", "less than the 4 epochs"),
-        ({**COSINE, "warmup": 3}, "SGD", "schedule.warmup", "{epochs: n"),
-        ({**COSINE, "warmup": {"epochs": 1, "start": 0.1}}, "SGD", "schedule.warmup.start", "start_factor"),
-        ([COSINE], "SGD", "schedule", "at least two"),
-        ([COSINE, PLATEAU], "SGD", "schedule.0.epochs", "whole number"),
-        ([{**COSINE, "epochs": 2}, PLATEAU], "SGD", "schedule.1.name", "one of StepLR"),
-        ([{**COSINE, "epochs": 2}, "OneCycleLR"], "SGD", "schedule.1.name", "one of StepLR"),
-        ([{**COSINE, "epochs": 2}, {**COSINE, "epochs": 2}], "SGD", "schedule.1.epochs", "nothing"),
-        ([{**COSINE, "epochs": 2}, {**COSINE, "interval": "batch"}], "SGD", "schedule.1.interval", "epoch"),
-        ([{**COSINE, "epochs": 4}, COSINE], "SGD", "schedule.milestones", "below the 4"),
-        ({"name": "SequentialLR", "schedulers": [COSINE] * 2, "milestones": [1, 2]}, "SGD", "schedule.milestones", "2"),
-        ({"name": "ChainedScheduler", "schedulers": [COSINE, PLATEAU]}, "SGD", "schedule.schedulers.1.name", "one of"),
-        ({"name": "ChainedScheduler"}, "SGD", "schedule.schedulers", "a list"),
-        ({"name": "LambdaLR", "recipe": "lambda t: t"}, "SGD", "schedule.recipe", "step_power"),
-        ({"name": "LambdaLR", "recipe": "inverse_sqrt", "gamma": 1}, "SGD", "schedule.gamma", "timescale"),
-        (None, "SGD", "schedule.name", "a schedule's name"),
-        (3, "SGD", "schedule.name", "a schedule's name"),
-        ({"name": ["StepLR"]}, "SGD", "schedule.name", "a schedule's name"),
-    ],
-)
-def test_bad_schedule_is_refused_by_its_key(schedule: Any, optimizer: Any, key: str, allowed: str) -> None:
-    with pytest.raises(InputError, match=re.escape(allowed)) as caught:
-        trial_of(schedule, optimizer=optimizer)
-    assert caught.value.key == key
-    assert "\n" not in str(caught.value)
-
-
-def test_plateau_without_validation_is_refused() -> None:
-    with pytest.raises(InputError, match="val_size is 0"):
-        trial_of(PLATEAU, data={"val_size": 0})
-    trial_of({**PLATEAU, "monitor": "train_loss"}, data={"val_size": 0})
-
-
-def test_rise_of_exactly_one_step_is_refused() -> None:
-    with pytest.raises(InputError, match="pct_start"):  # torch divides by zero
-        preview(trial_of({"name": "OneCycleLR", "pct_start": 0.25}, epochs=1), steps_per_epoch=4)

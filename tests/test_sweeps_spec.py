@@ -148,43 +148,6 @@ def test_more_random_points_than_there_are_is_refused() -> None:
         expand(spec_of(content))
 
 
-# Overrides
-
-
-def overridden(folder: Path, content: dict[str, Any], *overrides: str) -> SweepSpec:
-    return load_spec(write(folder, content), overrides)
-
-
-def test_an_override_reaches_the_sweep_or_its_trial(tmp_path: Path) -> None:
-    spec = overridden(tmp_path, sweep(), "seeds=2", "trial.epochs=4", "data.batch_size=64", "label_smoothing=1e-1")
-    trials = expand(spec)
-    assert len(trials) == 4
-    assert {(t.epochs, t.data.batch_size, t.label_smoothing) for t in trials} == {(4, 64, 0.1)}
-
-
-def test_an_override_of_an_axis_makes_it_one_value(tmp_path: Path) -> None:
-    spec = overridden(tmp_path, sweep(seeds=1), "optimizer.lr=1e-3")
-    assert [trial.optimizer["lr"] for trial in expand(spec)] == [0.001]
-
-
-def test_an_override_inside_an_axis_of_mappings_holds_for_each_of_them(tmp_path: Path) -> None:
-    spec = overridden(tmp_path, axes(optimizer=["SGD", {"name": "Adam", "lr": 0.5}]), "optimizer.lr=0.2")
-    assert [(t.optimizer["name"], t.optimizer["lr"]) for t in expand(spec)] == [("SGD", 0.2), ("Adam", 0.2)]
-
-
-def test_an_override_reaches_into_a_bare_name_and_a_missing_section(tmp_path: Path) -> None:
-    bare = overridden(tmp_path, {**axes(epochs=[1]), "trial": {"optimizer": "Adam"}}, "optimizer.lr=0.2")
-    assert expand(bare)[0].optimizer["name"] == "Adam"
-    missing = overridden(tmp_path, axes(epochs=[1]), "optimizer.momentum=0.9")
-    assert expand(missing)[0].optimizer["momentum"] == 0.9
-
-
-def test_an_override_can_change_the_values_of_an_axis(tmp_path: Path) -> None:
-    spec = overridden(tmp_path, sweep(), "parameters.optimizer.lr.values=[1e-3, 1e-4, 1e-5]", "max_retries=0")
-    assert [trial.optimizer["lr"] for trial in expand(spec)] == [1e-3, 1e-4, 1e-5]
-    assert spec.max_retries == 0
-
-
 # What is refused
 
 BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
@@ -299,26 +262,6 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00name")
     with pytest.raises(InputError, match="UTF-8"):
         load_spec(tmp_path / "binary.yaml")
-
-
-@pytest.mark.parametrize(
-    ("override", "words"),
-    [
-        ("epochs", ["'epochs'", "key=value"]),
-        ("=3", ["key=value"]),
-        ("epoch=3", ["epoch", "did you mean 'epochs'"]),
-        ("optimizer.lrr=3", ["optimizer.lrr", "did you mean 'lr'"]),
-        ("epochs=[1", ["epochs", "'[1'"]),
-        ("epochs=0", ["trial.epochs", "0"]),
-        ("seed=1", ["seed", "`seeds`"]),
-        ("epochs.warm=1", ["trial.epochs"]),
-        ("optimizer.lr=nan", ["parameters.optimizer.lr.values[0]", "nan"]),
-    ],
-)
-def test_a_wrong_override_is_refused_in_one_line(override: str, words: list[str], tmp_path: Path) -> None:
-    message = refusal(write(tmp_path, sweep(trial={"epochs": 3})), override)
-    for word in words:
-        assert word in message
 
 
 def test_ten_thousand_trials_expand_in_order() -> None:

@@ -89,6 +89,7 @@ def _caption(data: pd.DataFrame) -> str:
 
 PLOT = Plot(
     name="leaderboard",
+    heading="The best, drawn",
     title="What won, by how much, and how sure is that?",
     data=leaderboard_data,
     draw=draw_leaderboard,

@@ -140,6 +140,7 @@ def _caption(data: pd.DataFrame) -> str:
 
 PLOT = Plot(
     name="lr_range_test",
+    heading="Learning-rate range tests",
     title="Where should the rate start, and did the range test predict the sweep?",
     data=lr_range_test_data,
     draw=draw_lr_range_test,

@@ -145,7 +145,9 @@ def _draw_valleys(ax: Axes, panel: pd.DataFrame, palette: Palette, optimizers: l
         if row["edge"]:
             arrow, shift = ("→", 6) if row["edge"] == "high" else ("←", -20)
             place = (row["best_lr"], y)
-            ax.annotate(arrow, place, (shift, -1), textcoords="offset points", va="center", color=look.colour, fontsize=14)
+            ax.annotate(
+                arrow, place, (shift, -1), textcoords="offset points", va="center", color=look.colour, fontsize=14
+            )
     for _, row in table[table["diverged"] > 0].iterrows():
         y = optimizers.index(row["optimizer"])
         ax.plot(row["lr"], y, "x", color=style.RED, ms=7, mew=2)
@@ -200,6 +202,7 @@ def _caption(data: pd.DataFrame) -> str:
 
 PLOT = Plot(
     name="lr_sensitivity",
+    heading="Learning-rate sensitivity",
     title="Which learning rate, how wide is the safe range, and is the best at its edge?",
     data=lr_sensitivity_data,
     draw=draw_lr_sensitivity,

@@ -21,7 +21,8 @@ class Plot:
     """One kind of figure. Registered in analysis/figures.py."""
 
     name: str  # of its files and on the command line
-    title: str  # the question
+    heading: str  # what it is, in a few words
+    title: str  # the question it answers
     data: Callable[[Study, pd.DataFrame], pd.DataFrame]  # empty: there is nothing to draw
     draw: Callable[[Figure, pd.DataFrame, Palette], None]
     size: Callable[[pd.DataFrame], tuple[float, float]]  # width and height in inches

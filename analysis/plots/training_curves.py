@@ -122,7 +122,7 @@ def _caption(data: pd.DataFrame) -> str:
     counts = data.groupby("order")["trial"].nunique()
     n = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
     return (
-        "The best configuration of each optimizer and schedule, then the next of the leaderboard, and in grey the "
+        "The best configuration of each optimizer, then of each schedule, then the next of the leaderboard; grey: the "
         f"worst that finished. Thin: one seed (n = {n}); thick: their mean, as far as all have come. Losses are on a "
         "logarithmic axis; training values are taken while the weights move, so they lag behind validation."
     )
@@ -130,6 +130,7 @@ def _caption(data: pd.DataFrame) -> str:
 
 PLOT = Plot(
     name="training_curves",
+    heading="Training curves",
     title="How did the best trainings go: overfitting, still improving, schedule as meant?",
     data=training_curves_data,
     draw=draw_training_curves,

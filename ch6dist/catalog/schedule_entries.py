@@ -68,7 +68,10 @@ RECIPES: dict[str, Entry] = {
         Entry(
             "step_power",
             "gamma ^ ⌊t / step_size⌋",
-            (_length("step_size", REQUIRED, "steps between two falls"), _gamma()),
+            (
+                _length("step_size", REQUIRED, "steps between two falls"),
+                Parameter("gamma", "float", 0.1, "factor of a fall", above=0, high=1),
+            ),
         ),
         Entry(
             "inverse_sqrt",
@@ -110,7 +113,11 @@ _ENTRIES = (
     ScheduleEntry(
         "ConstantLR",
         "a share of the rate, then all of it",
-        (_share("factor", 1 / 3, "share"), _length("total_iters", 5, "steps with the share"), _interval()),
+        (
+            Parameter("factor", "float", 1 / 3, "share", above=0, high=1),
+            _length("total_iters", 5, "steps with the share"),
+            _interval(),
+        ),
         slug="constant",
         within=BOTH,
     ),
@@ -168,8 +175,8 @@ _ENTRIES = (
             _CYCLE_MOMENTUM,
             _momentum("base_momentum", 0.85),
             _momentum("max_momentum", 0.95),
-            Parameter("div_factor", "float", 25.0, "max_lr ÷ first rate", above=0),
-            Parameter("final_div_factor", "float", 1e4, "first rate ÷ last rate", above=0),
+            Parameter("div_factor", "float", 25.0, "max_lr ÷ first rate", low=1),
+            Parameter("final_div_factor", "float", 1e4, "first rate ÷ last rate", low=1),
             Parameter("three_phase", "bool", False, "back to the first rate before the last phase"),
             _interval("batch", choices=("batch",)),
         ),

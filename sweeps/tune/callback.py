@@ -49,7 +49,7 @@ class LedgerCallback(tune.Callback):
         stops = self.driver.tick()
         if stops - self.posted:
             if self.mailbox is None:
-                self.mailbox = Mailbox.options(name=MAILBOX, get_if_exists=True, num_cpus=0).remote()
+                self.mailbox = ray.remote(Mailbox).options(name=MAILBOX, get_if_exists=True, num_cpus=0).remote()
             ray.get(self.mailbox.post.remote(sorted(stops)))
             self.posted |= stops
 
@@ -80,7 +80,6 @@ class SilentReporter(tune.ProgressReporter):
         return None
 
 
-@ray.remote
 class Mailbox:
     """Orders for packs, by trial id; workers read it after each report."""
 

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import ray
 
@@ -27,11 +28,11 @@ def ray_session(*, address: str | None, cpus: int, gpus: int) -> Iterator[None]:
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     for name in ("ray", "ray.tune", "ray.air"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters the runner says itself
-    quiet = {"logging_level": logging.CRITICAL, "log_to_driver": False, "namespace": "ch6dist"}
+    quiet: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False, "namespace": "ch6dist"}
     if address:
         ray.init(address=address, **quiet)
     else:
-        local = {"num_cpus": cpus, "num_gpus": gpus, "object_store_memory": OBJECT_STORE_BYTES}
+        local: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus, "object_store_memory": OBJECT_STORE_BYTES}
         ray.init(include_dashboard=False, **local, **quiet)
     try:
         yield

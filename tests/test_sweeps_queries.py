@@ -1,0 +1,259 @@
+"""status, top, show and best: what they say of runs that go well, that broke, and that nobody drives any more."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console, RenderableType
+
+from ch6dist import lease
+from ch6dist.config import TrialConfig, parse_trial
+from ch6dist.errors import InputError
+from ch6dist.ledger import Writer, read
+from sweeps.queries import best, best_yaml, find_trial, show, status, top
+from sweeps.views import render_show, render_status, render_top
+
+SPEC = {"name": "rates", "question": "Which rate?", "metric": {"name": "val_accuracy", "goal": "maximize"}}
+EPOCHS = 6  # scores are means over the last 2
+
+
+def config(lr: float, seed: int = 0, **fields: Any) -> TrialConfig:
+    return parse_trial({"epochs": EPOCHS, "seed": seed, "optimizer": {"name": "SGD", "lr": lr}, **fields})
+
+
+def trial_line(trial: TrialConfig) -> dict[str, Any]:
+    names = {"trial": trial.trial_id, "configuration": trial.configuration_id, "name": f"SGD {trial.optimizer['lr']}"}
+    return {"kind": "trial", **names, "config": trial.model_dump(), "seed": trial.seed}
+
+
+def state(trial: TrialConfig, word: str, reason: str = "", attempt: int = 1) -> dict[str, Any]:
+    place = {"trial": trial.trial_id, "attempt": attempt, "epoch": 0, "time": 1.7e9}
+    return {"kind": "status", **place, "status": word, "reason": reason}
+
+
+def rows(trial: TrialConfig, *accuracies: float | None) -> list[dict[str, Any]]:
+    return [
+        {"kind": "row", "trial": trial.trial_id, "attempt": 1, "epoch": e, "step": 10 * e, "lr": 0.1, "val_accuracy": a}
+        for e, a in enumerate(accuracies, start=1)
+    ]
+
+
+def trained(trial: TrialConfig, final: float) -> list[dict[str, Any]]:
+    """A whole training whose score is `final`."""
+    lines = rows(trial, 0.01, 0.02, 0.03, 0.9, final - 0.01, final + 0.01)
+    return [state(trial, "running"), *lines, state(trial, "finished")]
+
+
+def write(folder: Path, trials: list[TrialConfig], *lines: dict[str, Any], spec: dict[str, Any] = SPEC) -> Path:
+    with Writer(folder) as writer:
+        writer.append([{"kind": "sweep", **spec, "spec": spec}, *map(trial_line, trials), *lines])
+    return folder
+
+
+def printed(renderable: RenderableType) -> str:
+    console = Console(width=200, file=io.StringIO(), record=True)
+    console.print(renderable)
+    return console.export_text()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """Three rates × two seeds: 0.1 the better mean but for a diverged seed, 0.01 the winner, 0.001 the last."""
+    trials = [config(lr, seed) for lr in (0.1, 0.01, 0.001) for seed in (0, 1)]
+    high, diverged, good, better, low, lower = trials
+    lines = [*trained(high, 0.40), *rows(diverged, 0.01, None), state(diverged, "diverged", "loss nan at step 20")]
+    lines += [*trained(good, 0.30), *trained(better, 0.34), *trained(low, 0.10), *trained(lower, 0.12)]
+    return write(tmp_path / "rates", trials, *lines)
+
+
+# top
+
+
+def test_top_is_the_ranking_with_its_rule(run: Path) -> None:
+    found = top(run)
+    assert [item["name"] for item in found["top"]] == ["SGD 0.01", "SGD 0.001", "SGD 0.1"]
+    assert [item["score"] for item in found["top"]] == pytest.approx([0.32, 0.11, 0.40])
+    assert found["top"][2]["note"] == "1 of 2 diverged"
+    assert "last 2 epochs" in found["rule"]
+    text = printed(render_top(found))
+    assert "32.00 %" in text
+    assert found["rule"] in text
+    assert "SYNTHETIC" not in text
+
+
+def test_top_shows_as_many_as_asked_for(run: Path) -> None:
+    found = top(run, 1)
+    assert (len(found["top"]), found["configurations"]) == (1, 3)
+    for n in (0, -1):
+        with pytest.raises(InputError, match="-n"):
+            top(run, n)
+
+
+def test_a_loss_is_minimized(tmp_path: Path) -> None:
+    trials = [config(0.1), config(0.01)]
+    spec = {**SPEC, "metric": {"name": "val_loss", "goal": "minimize"}}
+    lines = []
+    for trial, loss in zip(trials, (2.0, 3.0), strict=True):
+        lines += [{**row, "val_loss": loss} for row in rows(trial, *[0.1] * EPOCHS)] + [state(trial, "finished")]
+    found = top(write(tmp_path, trials, *lines, spec=spec))
+    assert [item["score"] for item in found["top"]] == [2.0, 3.0]
+    assert "%" not in printed(render_top(found))
+
+
+# best
+
+
+def test_best_is_a_trial_file_that_makes_the_same_trial(run: Path) -> None:
+    text = best_yaml(best(run))
+    again = parse_trial(yaml.safe_load(text))
+    assert again == config(0.01, 0)
+    assert again.trial_id == config(0.01, 0).trial_id
+    head = [line for line in text.splitlines() if line.startswith("#")]
+    assert str(run) in head[0]
+    assert "0.32" in head[1]
+    assert "2 of 2 seeds" in head[1]
+    assert "last 2 epochs" in head[1]
+
+
+def test_best_skips_what_is_not_finished_and_says_so(tmp_path: Path) -> None:
+    done, ahead = config(0.01), config(0.1)
+    folder = write(tmp_path, [done, ahead], *trained(done, 0.2), state(ahead, "running"), *rows(ahead, 0.5, 0.6))
+    assert parse_trial(yaml.safe_load(best_yaml(best(folder)))) == done
+    assert "1 configurations could not win" in best_yaml(best(folder))
+
+
+def test_best_says_why_nobody_can_win(tmp_path: Path) -> None:
+    running, diverged, sweep = config(0.1), config(0.2), config(0.3, type="range_test")
+    cases = {
+        "running": (write(tmp_path / "a", [running], state(running, "running")), "1 of 1 not finished"),
+        "diverged": (write(tmp_path / "b", [diverged], state(diverged, "diverged")), "1 of 1 diverged"),
+        "range tests": (write(tmp_path / "c", [sweep], state(sweep, "finished")), "no trainings"),
+        "empty": (write(tmp_path / "d", []), "no trainings"),
+    }
+    for folder, words in cases.values():
+        with pytest.raises(InputError, match=words):
+            best(folder)
+
+
+def test_synthetic_data_are_marked_everywhere(tmp_path: Path) -> None:
+    trial = config(0.1, data={"name": "synthetic_cifar100"})
+    folder = write(tmp_path, [trial], *trained(trial, 0.5))
+    assert "SYNTHETIC" in printed(render_top(top(folder)))
+    assert best_yaml(best(folder)).startswith("# SYNTHETIC")
+    assert top(folder)["synthetic"] is best(folder)["synthetic"] is True
+
+
+# status
+
+
+def test_running_without_a_driver_is_interrupted_and_the_way_on_is_told(tmp_path: Path) -> None:
+    trials = [config(0.1), config(0.2), config(0.3)]
+    lines = [*trained(trials[0], 0.2), state(trials[1], "running"), *rows(trials[1], 0.1, 0.1)]
+    found = status(write(tmp_path, trials, *lines))
+    assert found["counts"] == {"planned": 1, "interrupted": 1, "finished": 1}
+    assert found["driver"] is None
+    assert f"sweeps resume {tmp_path}" in found["next"]
+    assert "2 trials" in found["next"]
+    assert found["progress"] == {"epochs": {"done": 8, "total": 18}}
+
+
+def test_with_a_live_driver_running_is_running(tmp_path: Path) -> None:
+    trial = config(0.1)
+    folder = write(tmp_path, [trial], state(trial, "running"))
+    with lease.hold(folder):
+        found = status(folder)
+    assert found["counts"] == {"running": 1}
+    assert found["driver"]["pid"] > 0
+    assert "sweeps stop" in found["next"]
+    assert status(folder)["counts"] == {"interrupted": 1}
+
+
+def test_failures_are_told_with_their_reasons(tmp_path: Path) -> None:
+    trials = [config(0.1), config(0.2)]
+    lines = [state(trials[0], "failed", "KeyError: 'x' [/red]", 3), state(trials[1], "out_of_memory", "12 GB asked")]
+    folder = write(tmp_path, trials, *lines)
+    found = status(folder)
+    assert {item["reason"] for item in found["failures"]} == {"KeyError: 'x' [/red]", "12 GB asked"}
+    assert "sweeps rerun" in found["next"]
+    assert "KeyError: 'x' [/red]" in printed(render_status(found))
+
+
+def test_an_ended_trial_has_nothing_to_come(run: Path) -> None:
+    found = status(run)
+    assert found["progress"] == {"epochs": {"done": 5 * EPOCHS + 2, "total": 5 * EPOCHS + 2}}
+    assert found["next"].startswith("all ended")
+    assert found["failures"] == []
+
+
+def test_range_tests_count_steps_and_have_no_ranking(tmp_path: Path) -> None:
+    trial = config(0.1, type="range_test", range_test={"steps": 50})
+    folder = write(tmp_path, [trial], state(trial, "running"), *rows(trial, None, None))
+    assert status(folder)["progress"] == {"steps": {"done": 20, "total": 50}}
+    assert "no trainings" in printed(render_top(top(folder)))
+
+
+def test_a_run_without_trials_can_be_asked(tmp_path: Path) -> None:
+    found = status(write(tmp_path, []))
+    assert (found["trials"], found["counts"], found["progress"]) == (0, {}, {})
+    assert "nothing yet" in printed(render_status(found))
+
+
+def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
+    for ask in (status, top, best):
+        with pytest.raises(InputError, match="run folder"):
+            ask(tmp_path)
+
+
+# show
+
+
+def test_show_takes_the_beginning_of_an_id(run: Path) -> None:
+    whole = config(0.001, 1).trial_id
+    found = show(run, whole[:-4])
+    assert found["trial"] == whole
+    assert found["status"] == "finished"
+    assert [item["status"] for item in found["history"]] == ["running", "finished"]
+    assert found["rows"][-1]["val_accuracy"] == pytest.approx(0.13)
+    assert len(found["rows"]) == 5
+    text = printed(render_show(found))
+    assert whole in text
+    assert "13.00 %" in text
+
+
+def test_a_wrong_id_lists_the_near_ones(run: Path) -> None:
+    with pytest.raises(InputError, match=config(0.01, 1).trial_id):
+        show(run, "sgd-lr0.01-s")  # the beginning of two
+    with pytest.raises(InputError, match="sgd-lr0"):
+        show(run, "sdg-lr0.1-s0")
+    with pytest.raises(InputError, match="TRIAL"):
+        show(run, "")
+
+
+def test_an_id_that_begins_another_is_itself(tmp_path: Path) -> None:
+    short, long = trial_line(config(0.1)), trial_line(config(0.2))
+    short["trial"], long["trial"] = "adam", "adam-2"
+    with Writer(tmp_path) as writer:
+        writer.append([short, long])
+    assert find_trial(read(tmp_path), "adam") == "adam"
+
+
+def test_artifacts_are_shown_by_path_or_value(tmp_path: Path) -> None:
+    trial = config(0.1)
+    name = {"kind": "artifact", "trial": trial.trial_id, "attempt": 1}
+    lines = [
+        {**name, "name": "last", "path": "checkpoints/x/last.pt"},
+        {**name, "name": "range_test", "value": {"a": 1}},
+    ]
+    found = show(write(tmp_path, [trial], *lines), trial.trial_id)
+    assert found["artifacts"] == {"last": "checkpoints/x/last.pt", "range_test": {"a": 1}}
+    assert "checkpoints/x/last.pt" in printed(render_show(found))
+
+
+def test_every_answer_is_one_json_document(run: Path) -> None:
+    for answer in (status(run), top(run), best(run), show(run, config(0.1, 0).trial_id)):
+        assert json.loads(json.dumps(answer, allow_nan=False)) == answer
