@@ -16,16 +16,12 @@ from typing import Annotated
 
 import typer
 
+from ch6dist.cli import new_app
+from ch6dist.cli import run as run_app
 from ch6dist.errors import InputError, unknown_name
 from ch6dist.runs import find_run
 
-app = typer.Typer(
-    help="Turn the ledger of a sweep into tables, figures and a report.",
-    no_args_is_help=True,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-)
+app = new_app("Turn the ledger of a sweep into tables, figures and a report.")
 
 Runs = Annotated[list[str], typer.Argument(metavar="RUN…", help="Run folders, or their names.")]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its name.")]
@@ -78,12 +74,8 @@ def plot(
 
 
 def main() -> None:
-    """Run a command; wrong input is one line and exit status 2."""
-    try:
-        app()
-    except InputError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
+    """The installed `analysis`."""
+    sys.exit(run_app(app, name="analysis"))
 
 
 if __name__ == "__main__":

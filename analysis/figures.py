@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from analysis import health, style
 from analysis.load import Study
@@ -27,6 +28,14 @@ def study_palette(study: Study) -> Palette:
     return style.palette(study.trials["optimizer"])
 
 
+def draw(plot: Plot, data: pd.DataFrame, *, study: Study, palette: Palette) -> Figure:
+    """The figure of `data`, which are not empty, with its title and caption. To be called within style.context()."""
+    figure = style.new_figure(*plot.size(data))
+    plot.draw(figure, data, palette)
+    style.title(figure, plot.title, caption=plot.caption(data), synthetic=study.synthetic)
+    return figure
+
+
 def write_figure(plot: Plot, data: pd.DataFrame, folder: Path, *, study: Study, palette: Palette) -> Path | None:
     """Write figures/NAME.png and .svg and data/NAME.csv under `folder`; the PNG's path, None where nothing is drawn.
 
@@ -41,8 +50,5 @@ def write_figure(plot: Plot, data: pd.DataFrame, folder: Path, *, study: Study, 
         return None
     (data.assign(synthetic=True) if study.synthetic else data).to_csv(numbers / f"{plot.name}.csv", index=False)
     with style.context():
-        figure = style.new_figure(*plot.size(data))
-        plot.draw(figure, data, palette)
-        style.title(figure, plot.title, caption=plot.caption(data), synthetic=study.synthetic)
-        style.save(figure, figures, plot.name)
+        style.save(draw(plot, data, study=study, palette=palette), figures, plot.name)
     return figures / f"{plot.name}.png"

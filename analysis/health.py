@@ -48,7 +48,7 @@ def health(study: Study, board: pd.DataFrame) -> list[Fact]:
     facts = [_trials(study), *_budget(study), _divergence(study), *_broken(study), *_stopped(study)]
     if len(board):
         facts += [_seeds(board), *_edges(board), *_effort(board), *_learning(board)]
-    return [*facts, *_cost(study, board), *_noise(study, board)]
+    return [*facts, *_cost(study), *_noise(study, board)]
 
 
 def _trials(study: Study) -> Fact:
@@ -128,12 +128,14 @@ def _learning(board: pd.DataFrame) -> list[Fact]:
     return facts + ([Fact("At chance at the end", f"{idle} of {n} configurations (not_learning)")] if idle else [])
 
 
-def _cost(study: Study, board: pd.DataFrame) -> list[Fact]:
+def _cost(study: Study) -> list[Fact]:
     rows = [row for lines in study.rows.values() for row in lines]
+    if not rows:
+        return []
     total = sum((row.get("seconds") or 0) + (row.get("eval_seconds") or 0) for row in rows)
-    lanes = {row["lanes"] for row in rows if row.get("lanes")}
-    told = f"trials shared a device in packs of {min(lanes)} to {max(lanes)}: compare their seconds with care"
-    return [Fact("Device time", seconds(total), told if len(lanes) > 1 else "")] if rows else []
+    lanes = sorted({row["lanes"] for row in rows if row.get("lanes")})
+    told = f"trials shared a device, {lanes[0]} to {lanes[-1]} at a time: compare seconds with care" if lanes else ""
+    return [Fact("Device time", seconds(total), told if len(lanes) > 1 else "")]
 
 
 def _noise(study: Study, board: pd.DataFrame) -> list[Fact]:

@@ -104,6 +104,7 @@ def save(figure: Figure, folder: Path, name: str) -> None:
     """Write NAME.png and NAME.svg, without dates or random ids: the same figure is the same file."""
     with mpl.rc_context({"svg.hashsalt": name}):
         figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+        figure.set_layout_engine("none")  # laid out once is enough
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
 
 

@@ -46,7 +46,9 @@ def preview(trial: TrialFile, overrides: Overrides = None, as_json: AsJson = Fal
 
     config = _read(trial, overrides)
     steps = -(-config.data.train_size // config.data.batch_size)
-    table: list[dict[str, Any]] = [{"step": n, "lr": lr, "momentum": m} for n, (lr, m) in enumerate(rates(config, steps_per_epoch=steps), 1)]
+    table: list[dict[str, Any]] = [
+        {"step": n, "lr": lr, "momentum": m} for n, (lr, m) in enumerate(rates(config, steps_per_epoch=steps), 1)
+    ]
     if as_json:
         print(json.dumps({"steps_per_epoch": steps, "rates": table}))
         return
@@ -65,7 +67,10 @@ def data(
     from ch6dist.datafiles import data_root
     from ch6dist.download import download
 
-    download(name, root=root)
+    try:
+        download(name, root=root)
+    except (RuntimeError, OSError) as error:  # torchvision raises the one, urllib the other
+        raise OSError(f"{name} could not be downloaded: {error}") from None
     print(f"{name}: in place in {data_root(root)}")
 
 

@@ -164,7 +164,12 @@ class TrialConfig(Frozen):
         content["data"].pop("root", None)
         if not seed:
             content.pop("seed")
-        content.pop("epochs" if self.type == "range_test" else "range_test")
+        if self.type == "train":
+            content.pop("range_test")
+        else:  # a range test sets the rate itself and ends when its steps do
+            content["optimizer"] = {k: v for k, v in content["optimizer"].items() if k != "lr"}
+            for ignored in ("epochs", "schedule"):
+                content.pop(ignored)
         return content
 
 

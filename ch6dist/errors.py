@@ -32,9 +32,8 @@ class InputError(ValueError):
 def unknown_name(key: str, name: object, valid: Iterable[str]) -> InputError:
     """The error for a name that is not in `valid`: says the nearest one and lists them all."""
     valid = list(valid)
-    near = difflib.get_close_matches(str(name), valid, n=1, cutoff=0.5)
-    if not near:  # 'adam' is near 'Adam' for a person
-        near = [word for word in valid if word.lower() == str(name).lower()][:1]
+    near = [word for word in valid if word.lower() == str(name).lower()][:1]  # 'adamw' is AdamW, not Adam
+    near = near or difflib.get_close_matches(str(name), valid, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return InputError(key, name, f"{hint}one of {', '.join(valid)}")
 

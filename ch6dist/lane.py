@@ -108,7 +108,7 @@ class Lane:
             "start_loss": self.start_loss,
             "curve": self.curve,
             "lane": self.engine.state_dict(),
-            "made_with": {"torch": torch.__version__, "threads": torch.get_num_threads()},
+            "made_with": {"torch": str(torch.__version__), "threads": torch.get_num_threads()},
         }
         store.save(self.trial_id, "last", state)
 

@@ -47,7 +47,8 @@ def trial_score(rows: Sequence[dict[str, Any]], metric: str, *, epochs: int) -> 
 
 def rank(ledger: Ledger, *, metric: str = "val_accuracy", goal: str = "maximize") -> list[Ranked]:
     """Every configuration of the `train` trials of a ledger, best first."""
-    rows, groups = ledger.rows_by_trial(), {}
+    rows = ledger.rows_by_trial()
+    groups: dict[str, list[str]] = {}
     for trial, line in ledger.trials.items():
         if line["config"]["type"] == "train":
             groups.setdefault(line["configuration"], []).append(trial)

@@ -27,7 +27,7 @@ class Entry:
     last: dict[str, Any] = field(default_factory=dict)  # newest row
     reason: str = ""
     strikes: int = 0  # times its pack broke without the trial having got further
-    struck_at: int = -1  # epoch at the last break
+    struck_at: int = -1  # the furthest epoch at which it broke
 
     @property
     def epochs(self) -> int:
@@ -35,9 +35,9 @@ class Entry:
         return int(self.config["epochs"]) if self.config["type"] == "train" else 1
 
     @property
-    def done(self) -> float:
-        """Share of the trial that is done, from 0 to 1."""
-        return 1.0 if self.status in ENDED else min(1.0, self.epoch / self.epochs)
+    def done(self) -> int:
+        """How many of them are done."""
+        return min(self.epoch, self.epochs)
 
 
 class Board:
@@ -89,5 +89,5 @@ class Board:
         """A pack broke under this trial: how often that has now happened without the trial getting further."""
         entry = self.entries[trial]
         entry.strikes = entry.strikes + 1 if entry.epoch <= entry.struck_at else 1
-        entry.struck_at = entry.epoch
+        entry.struck_at = max(entry.struck_at, entry.epoch)
         return entry.strikes

@@ -91,7 +91,7 @@ def parse_gpus(text: str) -> tuple[Gpu, ...]:
     for line in text.splitlines():
         name, _, memory = line.rpartition(",")
         amount = memory.split()[0] if memory.split() else ""
-        if name.strip() and amount.isdigit():
+        if name.strip() and amount.isdecimal():
             gpus.append(Gpu(name.strip(), int(amount) * MIB))
         elif line.strip():
             log.warning("nvidia-smi says %r: this GPU is not counted", line.strip())
@@ -111,7 +111,7 @@ def _gpus() -> tuple[Gpu, ...]:
     if chosen is None:
         return gpus
     entries = [entry.strip() for entry in chosen.split(",") if entry.strip() and not entry.strip().startswith("-")]
-    if all(entry.isdigit() for entry in entries):
+    if all(entry.isdecimal() for entry in entries):
         return tuple(gpus[int(entry)] for entry in entries if int(entry) < len(gpus))
     return gpus[: len(entries)]  # named by UUID: as many as are named
 
@@ -151,7 +151,7 @@ def _first(names: Iterable[str]) -> str:
 
 def _number(path: Path) -> int | None:
     text = _read(path).strip()
-    return int(text) if text.lstrip("-").isdigit() else None
+    return int(text) if text.lstrip("-").isdecimal() else None
 
 
 def _read(path: Path | str) -> str:

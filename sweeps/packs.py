@@ -127,7 +127,7 @@ def _limit(trial: TrialConfig, slots: Slots, packs: str | int) -> int:
         return limit
     if packs == "off":
         return 1
-    lanes = int(packs) if str(packs).isdigit() else 0
+    lanes = int(packs) if str(packs).isdecimal() else 0
     if not 1 <= lanes <= MAX_LANES[slots.kind]:
         raise InputError("--packs", packs, f"auto, off, or a number of trials from 1 to {MAX_LANES[slots.kind]}")
     return min(lanes, limit)

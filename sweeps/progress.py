@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -51,11 +51,12 @@ class Progress:
         """The sweep in one line: counts by status, epochs, time gone and to go."""
         counts = ", ".join(f"{n} {status}" for status, n in sorted(self.board.counts().items()))
         done, total = self.epochs()
-        return f"{self.title}: {counts} · {done:.0f} of {total} epochs · {self.elapsed()}{self.remaining()}"
+        return f"{self.title}: {counts} · {done} of {total} epochs · {self.elapsed()}{self.remaining()}"
 
-    def epochs(self) -> tuple[float, int]:
+    def epochs(self) -> tuple[int, int]:
+        """Epochs that are done, and in total. An ended trial has none to come."""
         entries = self.board.entries.values()
-        return sum(e.done * e.epochs for e in entries), sum(e.epochs for e in entries)
+        return sum(e.done for e in entries), sum(e.done if e.status in ENDED else e.epochs for e in entries)
 
     def elapsed(self) -> str:
         return clock(time.monotonic() - self.board.started)
@@ -71,25 +72,33 @@ class Progress:
         done, total = self.epochs()
         running = [e for e in self.board.entries.values() if e.status == Status.RUNNING]
         table = Table(box=None, pad_edge=False, header_style="dim")
+        bar = Table.grid()  # a bar alone does not end its line
+        bar.add_row(ProgressBar(total=max(total, 1), completed=done, width=60))
         for name in ("trial", "epoch", "lr", "train loss", "val accuracy"):
             table.add_column(name, justify="left" if name == "trial" else "right", no_wrap=True)
         for entry in running[:SHOWN]:
             table.add_row(entry.trial, *_cells(entry))
-        parts = [Text(self.line(), style="bold"), ProgressBar(total=total, completed=done, width=60), table]
+        parts: list[RenderableType] = [_line(self.line(), "bold"), bar, table]
         if len(running) > SHOWN:
-            parts.append(Text(f"… and {len(running) - SHOWN} more running", style="dim"))
+            parts.append(_line(f"… and {len(running) - SHOWN} more running", "dim"))
         recent = [e for e in self.board.entries.values() if e.status in ENDED - {Status.FINISHED}][-3:]
-        parts += [Text(f"{e.status}: {e.trial} {e.reason}", style=STYLES.get(e.status, "")) for e in recent]
+        parts += [_line(f"{e.status}: {e.trial}: {e.reason}", STYLES.get(e.status, "")) for e in recent]
         return Group(*parts)
 
 
 def clock(seconds: float) -> str:
     """Seconds for people: 45 s, 3 min 20 s, 2 h 05 min."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s"
-    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:02.0f} min"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
+def _line(text: str, style: str) -> Text:
+    """One line of the terminal, cut at its edge: a wrapped one would confuse the live display."""
+    return Text(" ".join(text.split()), style=style, no_wrap=True, overflow="ellipsis", end="\n")
 
 
 def _cells(entry: Entry) -> tuple[str, str, str, str]:

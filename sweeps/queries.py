@@ -134,10 +134,10 @@ def best(run: Path | str) -> dict[str, Any]:
 
 def best_yaml(found: dict[str, Any]) -> str:
     """What `best` found as a trial file, headed by where it comes from."""
-    score = f"{found['score']:.6g} ({found['rule']}; {len(found['scores'])} of {found['seeds']} seeds)"
     head = [
         f"{found['configuration']}, the best of {found['configurations']} configurations of the run {found['run']}",
-        f"score: {score}; the seed below is the first",
+        f"score: {found['score']:.6g} over {len(found['scores'])} of {found['seeds']} seeds; below is the first seed",
+        f"rule: {found['rule']}",
     ]
     if found["note"]:
         head.append(f"note: {found['note']}")

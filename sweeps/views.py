@@ -20,7 +20,7 @@ from sweeps.plan import duration
 
 SYNTHETIC = Text("SYNTHETIC DATA: made-up images; this says nothing about real ones", style="bold red")
 COLOURS = {"finished": "green", "running": "cyan", "failed": "red", "out_of_memory": "red", "diverged": "yellow"}
-ROW_COLUMNS = ("attempt", "epoch", "step", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
+ROW_COLUMNS = ("epoch", "step", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
 PER_CENT = ("train_accuracy", "val_accuracy")
 
 
@@ -77,12 +77,15 @@ def render_show(data: Mapping[str, Any]) -> RenderableType:
     ]
     rows = [[number(name, row.get(name)) for name in ROW_COLUMNS] for row in data["rows"]]
     artifacts = [[name, _short(value)] for name, value in data["artifacts"].items()]
-    return Group(
-        _grid([("trial", Text(data["trial"])), ("status", Text(data["status"]))]),
-        Text(yaml.safe_dump(data["config"], sort_keys=False).rstrip()),
+    tables = [
         _table("Statuses", ("attempt", "time", "status", "epoch", "reason"), history),
         _table("Last rows", ROW_COLUMNS, rows),
         _table("Artifacts", ("name", "path or value"), artifacts),
+    ]
+    return Group(
+        _grid([("trial", Text(data["trial"])), ("status", Text(data["status"]))]),
+        Text(yaml.safe_dump(data["config"], sort_keys=False).rstrip()),
+        *(table for table in tables if table.rows),
     )
 
 
@@ -110,7 +113,7 @@ def _grid(facts: Iterable[tuple[str, Text]]) -> Table:
 def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     table = Table(title=title, title_justify="left")
     for heading in headings:
-        table.add_column(Text(heading), overflow="fold")
+        table.add_column(Text(heading.replace("_", " ")), overflow="fold")
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     return table

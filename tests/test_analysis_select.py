@@ -6,11 +6,11 @@ import math
 
 import pytest
 from scipy.stats import ttest_ind
-from tests.ledgers import range_trial, trial, twelve, write_ledger
 
 from analysis.load import load_study
 from analysis.select import chosen, finals, leaderboard, ranking_rule
 from ch6dist.errors import InputError
+from tests.ledgers import range_trial, trial, twelve, write_ledger
 
 
 def board_of(folder):

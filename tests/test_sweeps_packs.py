@@ -86,7 +86,7 @@ def test_a_large_model_has_fewer_lanes_on_a_small_gpu() -> None:
     assert max(sizes(make_packs(trials(64), devices=small))) == 64
 
 
-@pytest.mark.parametrize("lanes", [0, -1, "0", "-3", "two", "", 33, 1.5])
+@pytest.mark.parametrize("lanes", [0, -1, "0", "-3", "two", "²", "", 33, 1.5])
 def test_a_wrong_number_of_lanes_is_refused(lanes: Any) -> None:
     with pytest.raises(InputError, match=r"--packs.*1 to 32"):
         make_packs(trials(2), devices=TWO_CORES, packs=lanes)

@@ -117,7 +117,7 @@ def test_best_is_a_trial_file_that_makes_the_same_trial(run: Path) -> None:
     assert str(run) in head[0]
     assert "0.32" in head[1]
     assert "2 of 2 seeds" in head[1]
-    assert "last 2 epochs" in head[1]
+    assert "last 2 epochs" in head[2]
 
 
 def test_best_skips_what_is_not_finished_and_says_so(tmp_path: Path) -> None:

@@ -148,10 +148,9 @@ def _combined(name: str, rest: Resolved, optimizer: Mapping[str, Any], *, place:
     for index, child in enumerate(given):
         with _inside(f"{place}.{index}".lstrip(".")):
             children.append(_single(*_split(child, _allowed_in(name)), optimizer, alone=False))
-            if children[-1]["interval"] != children[0]["interval"]:
-                raise InputError(
-                    "interval", children[-1]["interval"], f"{children[0]['interval']}, as the first has it"
-                )
+            interval, first = children[-1]["interval"], children[0]["interval"]
+            if interval != first:
+                raise InputError("interval", interval, f"{first}, as the first schedule has it")
     resolved = {"name": name, **SCHEDULES[name].resolve(rest), "schedulers": children}
     if name == "SequentialLR" and len(resolved["milestones"]) != len(children) - 1:
         raise InputError("milestones", resolved["milestones"], f"one less than the {len(children)} schedules")
