@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from analysis import stats, style
 from analysis.load import Study
@@ -99,7 +100,7 @@ def _seeds(board: pd.DataFrame) -> Fact:
 
 
 def _edges(board: pd.DataFrame) -> list[Fact]:
-    rows = [row for index, row in board.iterrows() if index in best_at_edge(board)]
+    rows = [row for _, row in board.loc[best_at_edge(board)].iterrows()]
     told = ", ".join(configuration(row) for row in rows)
     warning = "the best rate may lie outside of what was tried: extend it"
     return [Fact("Best rate at the edge", told, warning)] if rows else []
@@ -168,6 +169,7 @@ def draw_sweep_health(figure: Figure, data: pd.DataFrame, palette: Palette) -> N
         text.set_color(palette[str(optimizer)].colour)
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("trainings")
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0)
 

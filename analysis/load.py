@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ class Study:
     metric: str
     goal: str  # maximize | minimize
 
-    @property
+    @cached_property
     def synthetic(self) -> bool:
         """Whether any trial learned made-up data: then every table and figure says so."""
         return bool(self.trials["dataset"].astype(str).str.startswith("synthetic").any())
@@ -66,10 +67,10 @@ class Study:
         """+1 where more is better."""
         return 1 if self.goal == "maximize" else -1
 
-    @property
+    @cached_property
     def classes(self) -> int | None:
-        """Number of classes of the trials' data set; None where they differ or nobody knows it."""
-        names = set(self.trials["dataset"])
+        """Number of classes of the trainings' data set; None where they differ or nobody knows it."""
+        names = set(self.trials.loc[self.trials["type"] == "train", "dataset"])
         entry = DATASETS.get(next(iter(names))) if len(names) == 1 else None
         return entry.classes if entry else None
 

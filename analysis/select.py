@@ -31,7 +31,7 @@ GROUP = ["run", "optimizer", "scheduler", "setting"]  # what one line of a rate 
 # fmt: off
 COLUMNS = [
     "rank", "run", "optimizer", "scheduler", "setting", "lr", "weight_decay", "score", "std", "low", "high",
-    "n", "best", "last", "target", "epochs_to_target", "seconds_to_target", "reached", "wobble", "diverged",
+    "n", "best", "last", "target", "epochs_to_target", "seconds_to_target", "reached", "wobble", "val_size", "diverged",
     "seeds", "seconds_per_epoch", "lanes", "train_accuracy", "val_accuracy", "difference", "difference_low",
     "difference_high", "p_holm", "close", "eligible", "flags", "note", "slope", "configuration", "trials",
     "scores",
@@ -45,11 +45,9 @@ def leaderboard(study: Study) -> pd.DataFrame:
     """(configurations, COLUMNS), best first, by the one rule of ch6dist.ranking."""
     ranked = rank(without_finals(study), metric=study.metric, goal=study.goal)
     target = target_of(ranked, study)
-    about = study.trials[study.trials["type"] == "train"].drop_duplicates("configuration").set_index("configuration")
-    records = [
-        {**about.loc[item.configuration, [*GROUP, "lr", "weight_decay"]].to_dict(), **_entry(item, study, target)}
-        for item in ranked
-    ]
+    train = study.trials[study.trials["type"] == "train"].drop_duplicates("configuration").set_index("configuration")
+    about = train[[*GROUP, "lr", "weight_decay", "val_size"]].to_dict("index")
+    records = [{**about[item.configuration], **_entry(item, study, target)} for item in ranked]
     _number(records)
     _compare(records, ranked)
     return _flagged(_board(records), study)
@@ -215,11 +213,10 @@ def best_at_edge(board: pd.DataFrame) -> list[int]:
 
 def _not_learning(row: pd.Series, study: Study) -> bool:
     """Whether what finished ended at chance: `finished` says that a training ran, not that it learned."""
-    sizes = study.trials.loc[study.trials["configuration"] == row["configuration"], "val_size"]
-    images, accuracy = int(sizes.iloc[0] or 0), row["val_accuracy"]
+    accuracy, images = row["val_accuracy"], row["val_size"]
     if study.classes is None or not images or pd.isna(accuracy):
         return False
-    return stats.at_chance(float(accuracy), classes=study.classes, images=images)
+    return stats.at_chance(float(accuracy), classes=study.classes, images=int(images))
 
 
 def _values(rows: Sequence[Line], column: str) -> list[float]:

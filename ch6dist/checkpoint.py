@@ -53,7 +53,7 @@ class Checkpoints:
         if not path.exists():
             return None
         try:
-            state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+            state = dict(torch.load(path, map_location=device, weights_only=True))
         except Exception as error:  # torch raises many kinds for a damaged file
             reason = f"a readable checkpoint ({type(error).__name__}); `sweeps rerun` starts the trial anew"
             raise InputError("checkpoint", str(path), reason) from error

@@ -64,6 +64,12 @@ class Lane:
     def step(self) -> int:
         return self.engine.step
 
+    @property
+    def closing(self) -> bool:
+        """Whether it is at the end of a final training, and sound: then the test set is evaluated."""
+        at_end = self.trial.evaluate_test and self.epoch == self.trial.epochs
+        return at_end and self.status == Status.RUNNING
+
     def line(self, kind: str, **content: Any) -> dict[str, Any]:
         """A ledger line of this trial."""
         return {"kind": kind, "trial": self.trial_id, "attempt": self.attempt, **content}
@@ -86,6 +92,11 @@ class Lane:
             )
             self.end(Status.DIVERGED, why, step=self.step)
         return None
+
+    def judge_validation(self, loss: float) -> None:
+        """Diverged too: what the last step of the epoch broke, and no later step shows."""
+        if not math.isfinite(loss):
+            self.end(Status.DIVERGED, f"validation loss not finite after step {self.step}", step=self.step)
 
     def keep_best(self, val_accuracy: float) -> None:
         if self.best is None or val_accuracy > self.best["val_accuracy"]:

@@ -16,6 +16,7 @@ Rows are keyed by (trial, attempt, step); the last line of a key counts, and onl
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -77,21 +78,26 @@ class Writer:
         numbers = [int(path.stem) for path in self.folder.glob("[0-9]*.jsonl")]
         path = self.folder / f"{max(numbers, default=0) + 1:06d}.jsonl"
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND, 0o644)
-        self._file = os.fdopen(descriptor, "wb")
+        self._file = os.fdopen(descriptor, "wb", buffering=0)
         self._lines = 0
         _sync_folder(self.folder)
 
     def append(self, lines: Iterable[Mapping[str, Any]]) -> None:
         """Write and sync; OSError (a full disk) reaches the caller, and what was written before stays readable."""
-        encoded = [json.dumps(_finite(line), separators=(",", ":")).encode() + b"\n" for line in lines]
+        encoded = [_encode(line) for line in lines]
         if not encoded:
             return
         if self._lines >= LINES_PER_SEGMENT:
             self.close()
             self._open_segment()
-        self._file.write(b"".join(encoded))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        rest = memoryview(b"".join(encoded))
+        try:
+            while rest:
+                rest = rest[self._file.write(rest) :]
+            os.fsync(self._file.fileno())
+        except OSError:
+            self._lines = LINES_PER_SEGMENT  # what comes next begins a segment: only a segment's last line may be torn
+            raise
         self._lines += len(encoded)
 
     def close(self) -> None:
@@ -115,21 +121,18 @@ def read(run: Path | str) -> Ledger:
     newest: dict[str, int] = {}
     for line in _lines(segments):
         _take(ledger, line, rows, newest)
-    ledger.rows = [rows[key] for key in sorted(rows)]
+    # what an older attempt left is no longer read
+    ledger.rows = [rows[key] for key in sorted(rows) if _is_newest(rows[key], newest)]
+    ledger.artifacts = {key: line for key, line in ledger.artifacts.items() if _is_newest(line, newest)}
     return ledger
 
 
 def _take(ledger: Ledger, line: Line, rows: dict[tuple[str, int], Line], newest: dict[str, int]) -> None:
     kind, trial = line.get("kind"), line.get("trial", "")
-    if "attempt" in line and line["attempt"] > newest.get(trial, 0):
-        if trial in newest:  # what an older attempt left is no longer read
-            for key in [key for key in rows if key[0] == trial]:
-                del rows[key]
-            for name in [key for key in ledger.artifacts if key[0] == trial]:
-                del ledger.artifacts[name]
-        newest[trial] = line["attempt"]
-    if line.get("attempt", newest.get(trial, 0)) < newest.get(trial, 0):
+    if not _is_newest(line, newest):
         return
+    if "attempt" in line:
+        newest[trial] = line["attempt"]
     if kind == "row":
         rows[trial, line["step"]] = line
     elif kind == "status":
@@ -145,21 +148,22 @@ def _take(ledger: Ledger, line: Line, rows: dict[tuple[str, int], Line], newest:
         ledger.sweeps.append(line)
 
 
+def _is_newest(line: Line, newest: Mapping[str, int]) -> bool:
+    """Whether no newer attempt of the line's trial has been seen."""
+    attempt = newest.get(line.get("trial", ""), 0)
+    return bool(line.get("attempt", attempt) >= attempt)
+
+
 def _lines(segments: Iterable[Path]) -> Iterator[Line]:
     for path in segments:
-        content = path.read_bytes()
-        lines = content.split(b"\n")
+        lines = path.read_bytes().split(b"\n")
         for number, raw in enumerate(lines[:-1], start=1):  # what follows the last newline is torn, or empty
-            try:
-                line = from_json(raw, cache_strings="keys")
-            except ValueError as error:
-                raise InputError(f"{path}:{number}", raw[:60].decode(errors="replace"), "one JSON object") from error
-            yield line
+            yield _decode(raw, f"{path}:{number}")
 
 
 def differences(a: Ledger, b: Ledger) -> list[str]:
-    """Why two ledgers are not equal (times, speeds and memory aside); empty when they are."""
-    columns = [c.name for c in ROW_COLUMNS if c.name not in VOLATILE_COLUMNS]
+    """Why two ledgers are not equal (times, speeds, memory and attempts aside); empty when they are."""
+    columns = [c.name for c in ROW_COLUMNS if c.name not in VOLATILE_COLUMNS | {"attempt"}]
     left = {(row["trial"], row["step"]): row for row in a.rows}
     right = {(row["trial"], row["step"]): row for row in b.rows}
     found = [f"only in the first: {key}" for key in sorted(left.keys() - right.keys())]
@@ -168,10 +172,25 @@ def differences(a: Ledger, b: Ledger) -> list[str]:
         for name in columns:
             if left[key].get(name) != right[key].get(name):
                 found.append(f"{key} {name}: {left[key].get(name)} and {right[key].get(name)}")
-    for trial in sorted(a.trials.keys() | b.trials.keys()):
+    found += [f"{trial} only in one of the two" for trial in sorted(a.trials.keys() ^ b.trials.keys())]
+    for trial in sorted(a.trials.keys() & b.trials.keys()):
         if a.status(trial) != b.status(trial):
             found.append(f"{trial} status: {a.status(trial)} and {b.status(trial)}")
     return found
+
+
+def _encode(line: Mapping[str, Any]) -> bytes:
+    """One line. Half a surrogate pair, as in a file name that is no UTF-8, becomes `?`: JSON could not be read back."""
+    text = json.dumps(_finite(line), separators=(",", ":"), ensure_ascii=False)
+    return text.encode(errors="replace") + b"\n"
+
+
+def _decode(raw: bytes, place: str) -> Line:
+    with contextlib.suppress(ValueError):
+        line = from_json(raw, cache_strings="keys")
+        if isinstance(line, dict):
+            return line
+    raise InputError(place, raw[:60].decode(errors="replace"), "one JSON object")
 
 
 def _finite(value: Any) -> Any:

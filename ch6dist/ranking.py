@@ -2,7 +2,8 @@
 
 A trial's score is the mean of the sweep's metric over its last min(5, a third of its epochs, at least 1) epochs; a
 configuration's is the mean over its seeds. A configuration with a diverged seed ranks below all without, by k of n.
-One that still runs, was stopped or has a broken seed is listed last and cannot win. NaN never wins.
+One that still runs, was stopped, or has a broken seed or one without a score is listed last and cannot win. NaN never
+wins.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Ranked:
     score: float | None  # over the seeds that have one
     scores: tuple[float, ...]  # one per such seed, in the order of `trials`
     trials: tuple[str, ...]  # every seed's trial
-    eligible: bool  # complete, nothing stopped or broken, a finite score
+    eligible: bool  # every seed diverged or has a finite score, at least one a score
     diverged: int
     note: str  # why it is not eligible, or how many seeds diverged
 
@@ -57,8 +58,8 @@ def rank(ledger: Ledger, *, metric: str = "val_accuracy", goal: str = "maximize"
 
     def order(item: Ranked) -> tuple[Any, ...]:
         share = item.diverged / len(item.trials)
-        group = 0 if item.eligible and not share else 1 if item.eligible or share else 2
-        return (group, share, math.inf if item.score is None else sign * item.score, item.configuration)
+        complete = item.eligible or share == 1
+        return (not complete, share, math.inf if item.score is None else sign * item.score, item.configuration)
 
     return sorted(ranked, key=order)
 
@@ -85,17 +86,17 @@ def _rank_one(ledger: Ledger, rows: dict[str, list[dict[str, Any]]], trials: lis
             (counts[Status.STOPPED], "stopped early"),
             (broken, "failed"),
             (waiting, "not finished"),
+            (counts[Status.FINISHED] - len(scores), f"without a finite {metric}"),
         ]
         if count
     ]
-    complete = not (counts[Status.STOPPED] or broken or waiting)
     return Ranked(
         configuration=line["configuration"],
         name=line["name"],
         score=sum(scores) / len(scores) if scores else None,
         scores=tuple(scores),
         trials=tuple(trials),
-        eligible=complete and bool(scores),
+        eligible=bool(scores) and len(scores) + counts[Status.DIVERGED] == len(trials),
         diverged=counts[Status.DIVERGED],
         note=", ".join(notes),
     )

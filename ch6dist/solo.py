@@ -25,19 +25,21 @@ from ch6dist.errors import InputError
 from ch6dist.ledger import FOLDER, Ledger, Writer, read
 from ch6dist.provenance import provenance
 from ch6dist.records import BROKEN, ENDED, Status
+from ch6dist.schedules import preview
 from ch6dist.train import Line, Orders, Report, no_report, train
 
 
 def run_trial(trial: TrialConfig, *, run: Path, resume: bool = False, console: Console) -> int:
     """Train `trial` into `run`; the exit status. With `resume`, go on from its checkpoint if there is one."""
     check_files(trial.data.name, root=trial.data.root, test=trial.evaluate_test)
-    there = (run / FOLDER).is_dir()
+    preview(trial, steps_per_epoch=-(-trial.data.train_size // trial.data.batch_size))  # refuses before it writes
+    there = any((run / FOLDER).glob("*.jsonl"))
     if there and not resume:
         raise InputError("--run", str(run), "a folder without a ledger, or --resume to go on in this one")
     before = read(run) if there else Ledger()
-    if before.status(trial.trial_id) in ENDED:
-        console.print(f"{trial.trial_id} has ended: {before.status(trial.trial_id)}", highlight=False)
-        return 0
+    if (status := before.status(trial.trial_id)) in ENDED:
+        console.print(f"{trial.trial_id} has ended: {status}", highlight=False)
+        return 1 if status in BROKEN else 0
     with from_environment() as group, _reporting(trial, before, run, group, console) as report:
         status = train(
             [trial],

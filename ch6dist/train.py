@@ -88,9 +88,7 @@ class _Pack:
         self.saved_at = time.monotonic()
 
     def run(self, trials: Sequence[TrialConfig]) -> dict[str, Status]:
-        lanes = [self.open(trial) for trial in trials]
-        self.send(self.opening(lanes))
-        statuses, lanes = self.settle(lanes)
+        statuses, lanes = self.begin(trials)
         while lanes:
             records = self.train_epoch(lanes)
             self.validate(lanes, records)
@@ -100,9 +98,19 @@ class _Pack:
                 if lane.trial_id in orders.stop and lane.status == Status.RUNNING:
                     lane.end(Status.STOPPED, "asked to stop")
             ended, lanes = self.settle(lanes)
-            statuses |= ended
-            lanes += self.admit(orders)
+            check_shared([self.first, *orders.admit])
+            joined_ended, joined = self.begin(orders.admit)
+            statuses |= ended | joined_ended
+            lanes += joined
         return statuses
+
+    def begin(self, trials: Sequence[TrialConfig]) -> tuple[dict[str, Status], list[Lane]]:
+        """Lanes for `trials`, as `settle` returns them: one whose checkpoint is of its last epoch ends at once."""
+        if not trials:
+            return {}, []
+        lanes = [self.open(trial) for trial in trials]
+        self.send(self.opening(lanes))
+        return self.settle(lanes)
 
     def open(self, trial: TrialConfig) -> Lane:
         """A lane for `trial`, at its last checkpoint if there is one."""
@@ -114,14 +122,6 @@ class _Pack:
     def opening(self, lanes: Sequence[Lane]) -> list[Line]:
         where = {"device": str(self.device), "workers": self.group.world_size, "engine": self.engine.name}
         return [opening_line(lane, **where) for lane in lanes]
-
-    def admit(self, orders: Orders) -> list[Lane]:
-        if not orders.admit:
-            return []
-        check_shared([self.first, *orders.admit])
-        lanes = [self.open(trial) for trial in orders.admit]
-        self.send(self.opening(lanes))
-        return lanes
 
     def send(self, lines: Sequence[Line]) -> Orders:
         """Report on rank 0; every rank gets the orders."""
@@ -188,8 +188,9 @@ class _Pack:
             results = self.evaluate(sound, self.data.val_images, self.data.val_labels)
             for lane, result in zip(sound, results, strict=True):
                 records[lane.trial_id].val = result
+                lane.judge_validation(result[0])
                 records[lane.trial_id].eval_seconds = (self.clock() - started) / len(sound)
-        closing = [lane for lane in sound if lane.trial.evaluate_test and lane.epoch == lane.trial.epochs]
+        closing = [lane for lane in sound if lane.closing]
         if closing:
             images, labels = load_test(self.first.data, device=self.device)
             for lane, result in zip(closing, self.evaluate(closing, images, labels), strict=True):

@@ -201,18 +201,18 @@ def final(
         str, typer.Argument(metavar="RUN|trial.yaml", help="a run, whose best is trained, or a trial file")
     ],
     trial: Annotated[str | None, typer.Option(help="this trial of RUN instead of its best")] = None,
-    epochs: Annotated[int | None, typer.Option(help="left out: as in the sweep")] = None,
-    workers: Annotated[int, typer.Option(help="processes that train one seed together")] = 1,
-    seeds: Annotated[int, typer.Option(help="how many repeats")] = 1,
+    epochs: Annotated[int | None, typer.Option(min=1, help="left out: as in the sweep")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="processes that train one seed together")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="how many repeats")] = 1,
     all_data: Annotated[bool, typer.Option("--all-data", help="train on the validation split as well")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="go on in the final run folder SOURCE")] = False,
     runs: Runs = None,
     address: Address = None,
 ) -> int:
     """Train the chosen configuration over its full budget, and test it once."""
+    console, launch = Console(soft_wrap=True), _launch(address, "auto")
     from sweeps import final as finals
 
-    console, launch = Console(soft_wrap=True), _launch(address, "auto")
     if resume:
         folder, code = finals.resume_final(source, launch, runs=runs)
     else:

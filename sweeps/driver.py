@@ -47,8 +47,8 @@ class Driver:
         """Write a pack's lines before it may go on; a ledger that cannot be written ends the sweep."""
         if "broken" in report:
             self.broken[pack] = report
-            if report["broken"] in ("input", "storage"):
-                self.halt(report["reason"], exit_status=2 if report["broken"] == "input" else 1)
+            if report["broken"] in ("data", "storage"):  # every pack needs them: better mended than tried again
+                self.halt(report["reason"], exit_status=1)
             return
         self.write(report["lines"])
 
@@ -118,7 +118,11 @@ class Driver:
         for number, pack in enumerate(self.launched):
             rest = [trial for trial in pack if self.board.entries[trial].status not in ENDED]
             report = self.broken.get(number)
-            packs += self.after_break(rest, report) if report and rest else [rest]
+            again = self.after_break(rest, report) if report and rest else [rest]
+            if report and any(again):
+                more = f" and {len(rest) - 1} more" if len(rest) > 1 else ""
+                self.progress.say(f"trying again: {rest[0]}{more}: {report['reason']}")
+            packs += again
         self.packs = packs
 
     def after_break(self, rest: list[str], report: dict[str, Any]) -> list[list[str]]:
@@ -127,7 +131,7 @@ class Driver:
             return [rest[:half], rest[half:]]
         status = Status.OUT_OF_MEMORY if report["broken"] == "out_of_memory" else Status.FAILED
         strikes = max(self.board.strike(trial) for trial in rest)
-        if len(rest) > 1 and strikes >= SPLIT_AFTER:
+        if len(rest) > 1 and (strikes >= SPLIT_AFTER or strikes > self.max_retries):
             return [[trial] for trial in rest]
         if status == Status.OUT_OF_MEMORY or strikes > self.max_retries:
             facts = {"traceback": report["traceback"]} if "traceback" in report else {}

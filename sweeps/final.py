@@ -10,26 +10,36 @@ each seed is trained by `torchrun` over processes of this host instead.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
+from types import FrameType
 from typing import Any
 
 import yaml
 from rich.console import Console
 
+from ch6dist import lease
+from ch6dist.catalog.schedule_entries import RECIPES, SCHEDULES
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
-from ch6dist.ledger import read
+from ch6dist.ledger import Writer, read
 from ch6dist.runs import check_name, find_run, new_run
 from ch6dist.schedules import preview
 from ch6dist.yamlfile import read_mapping
 from sweeps.queries import best, find_trial
-from sweeps.runner import Launch, check_data, resume, start
+from sweeps.runner import Launch, check_data, resume, start, sweep_line, trial_line
 
+LENGTHS = {
+    parameter.name
+    for entry in (*SCHEDULES.values(), *RECIPES.values())
+    for parameter in entry.parameters
+    if parameter.kind in ("duration", "durations")
+}
 
 @dataclass(frozen=True)
 class FinalPlan:
@@ -55,9 +65,7 @@ def plan_final(
     chosen, origin, name = _choice(source, runs, trial)
     if chosen.type != "train":
         raise InputError("type", chosen.type, "train: a range test has nothing to train on")
-    if seeds < 1:
-        raise InputError("--seeds", seeds, "a whole number ≥ 1")
-    content = chosen.model_dump() | {"evaluate_test": True, "epochs": epochs or chosen.epochs}
+    content = chosen.model_dump() | {"evaluate_test": True, "epochs": chosen.epochs if epochs is None else epochs}
     notes = []
     if all_data:
         data = content["data"]
@@ -87,18 +95,20 @@ def train_final(plan: FinalPlan, how: Launch, *, workers: int = 1, runs: Path | 
         return start(content, plan.trials, how, runs=runs)
     check_data(plan.trials)
     run = new_run(plan.name, root=runs, explicit=False)
-    (run / "sweep.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    with lease.hold(run), Writer(run) as writer:
+        (run / "sweep.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+        writer.append([sweep_line(content), *(trial_line(trial) for trial in plan.trials)])
     return run, torchrun(run, plan.trials, workers=workers)
 
 
-def torchrun(run: Path, trials: tuple[TrialConfig, ...], *, workers: int) -> int:
+def torchrun(run: Path, trials: Sequence[TrialConfig], *, workers: int) -> int:
     """Each trial in turn over `workers` processes of this host; the first exit status that is not 0."""
     for trial in trials:
         file = run / f"trial-s{trial.seed}.yaml"
         file.write_text(yaml.safe_dump(trial.model_dump(), sort_keys=False))
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={workers}"]
         command = [*launcher, "-m", "ch6dist", "train", str(file), "--run", str(run), "--resume"]
-        status = subprocess.run(command, env={"OMP_NUM_THREADS": "1", **os.environ}, check=False).returncode
+        status = _run(command)
         if status != 0:
             return status
     return 0
@@ -106,13 +116,12 @@ def torchrun(run: Path, trials: tuple[TrialConfig, ...], *, workers: int) -> int
 
 def resume_final(source: str, how: Launch, *, runs: Path | None = None) -> tuple[Path, int]:
     """Go on with a final training: its own run folder, or the run (or trial file) it was chosen from."""
-    names = [source, f"{Path(source).stem if Path(source).is_file() else Path(source).name}-final"]
-    run = find_run(names[0] if names[0].rstrip("/").endswith("-final") else names[1], root=runs)
-    workers = read(run).spec.get("resources", {}).get("workers", 1)
-    if workers == 1:
+    run = _final_run(source, runs)
+    content = read_mapping(run / "sweep.yaml")
+    if content["resources"]["workers"] == 1:
         return run, resume(run, how)
-    trials = tuple(parse_trial(read_mapping(file)) for file in sorted(run.glob("trial-s*.yaml")))
-    return run, torchrun(run, trials, workers=workers)
+    trials = [parse_trial({**content["trial"], "seed": seed}, file=str(run)) for seed in content["seeds"]]
+    return run, torchrun(run, trials, workers=content["resources"]["workers"])
 
 
 def say_plan(plan: FinalPlan, console: Console) -> None:
@@ -160,6 +169,32 @@ def say_result(found: Mapping[str, Any], console: Console) -> None:
     console.print(f"test accuracy {100 * found['mean']:.2f} %{spread}", highlight=False)
 
 
+def _final_run(source: str, runs: Path | None) -> Path:
+    if not Path(source).is_file():
+        run = find_run(source, root=runs)
+        if "chosen_from" in read_mapping(run / "sweep.yaml"):
+            return run
+    return find_run(f"{Path(source).stem if Path(source).is_file() else Path(source).name}-final", root=runs)
+
+
+def _run(command: list[str]) -> int:
+    """The exit status of a command. Ctrl-C and SIGTERM end it, and it its own processes, before this one goes on."""
+    with subprocess.Popen(command, env={"OMP_NUM_THREADS": "1", **os.environ}) as process:
+        asked = []
+
+        def on_signal(number: int, frame: FrameType | None) -> None:
+            asked.append(number)
+            process.terminate()
+
+        before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            status = process.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    return 130 if asked else status
+
+
 def _choice(source: str, runs: Path | None, trial: str | None) -> tuple[TrialConfig, str, str]:
     if Path(source).is_file():
         if trial:
@@ -186,13 +221,20 @@ def _kept_counts(chosen: TrialConfig, resized: TrialConfig) -> list[str]:
     """Whole epoch counts stay as they are when the training gets longer: say which."""
     if chosen.epochs == resized.epochs:
         return []
-    kept = [
-        f"{name} stays {value}"
-        for name, value in chosen.schedule.items()
-        if name in ("step_size", "milestones", "T_0", "T_max", "total_iters", "total_steps", "step_size_up")
-        and (isinstance(value, int) or (isinstance(value, list) and all(isinstance(item, int) for item in value)))
-    ]
+    kept = [f"{key} stays {value}" for key, value in _counts(chosen.schedule)]
     if not kept:
         return []
     change = f"from {chosen.epochs} to {resized.epochs} epochs"
     return [f"{', '.join(kept)} though the training goes {change}; fractions such as 0.5 would follow it"]
+
+
+def _counts(schedule: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Lengths of a resolved schedule that do not follow the training, by dotted key."""
+    for key, value in schedule.items():
+        if key in LENGTHS and value is not None and not isinstance(value, float):
+            yield key, value
+        elif key == "warmup":
+            yield "warmup.epochs", value["epochs"]
+        elif key == "schedulers":
+            for number, inner in enumerate(value):
+                yield from ((f"schedulers.{number}.{name}", count) for name, count in _counts(inner))

@@ -40,12 +40,16 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         if self.console.is_terminal:
             self.live.stop()
-        self.console.print(self.line(), highlight=False)
+        self.say(self.line())
 
     def tick(self) -> None:
         if not self.console.is_terminal and time.monotonic() - self.said_at >= LINE_SECONDS:
             self.said_at = time.monotonic()
-            self.console.print(self.line(), highlight=False)
+            self.say(self.line())
+
+    def say(self, text: str) -> None:
+        """A line that stays: above the live table, or in the log."""
+        self.console.print(text, highlight=False, markup=False)
 
     def line(self) -> str:
         """The sweep in one line: counts by status, epochs, time gone and to go."""

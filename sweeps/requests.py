@@ -1,4 +1,4 @@
-"""What a person asks of a driver that runs elsewhere: small files in the run folder, which the driver looks at.
+"""What one process asks of another: a person of a driver, by small files in the run folder; a driver of its workers.
 
 ask_stop(run)               # the whole sweep; what is unfinished can be resumed
 ask_stop(run, trial_id)     # one trial; it ends as `stopped` at its next epoch's end
@@ -6,11 +6,24 @@ ask_stop(run, trial_id)     # one trial; it ends as `stopped` at its next epoch'
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+MAILBOX = "ch6dist-orders"  # the actor where workers look for orders
 FOLDER = "requests"
 STOP_ALL = "stop"
 STOP_TRIAL = "stop-"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every pack of a launch has in common, and the packs."""
+
+    packs: tuple[tuple[dict[str, Any], ...], ...]  # trial configurations
+    attempts: dict[str, int]
+    checkpoints: str  # folder, on storage that driver and workers share
+    threads: int  # per process
 
 
 def ask_stop(run: Path, trial: str | None = None) -> None:

@@ -32,7 +32,6 @@ from sweeps.progress import Progress, clock
 from sweeps.spec import Resources
 from sweeps.tune.launch import launch
 from sweeps.tune.session import ray_session
-from sweeps.worker import Job
 
 
 @dataclass(frozen=True)
@@ -71,6 +70,9 @@ def resume(run: Path, how: Launch, *, again: Sequence[str] = ()) -> int:
     """Go on where a run stopped. `again` names ended trials to train anew, as a new attempt."""
     ledger = read(run)
     spec = ledger.spec
+    if not again and all(ledger.status(trial) in ENDED for trial in ledger.trials):
+        how.console.print(f"{run}: nothing to do, every trial has ended", highlight=False)
+        return 0
     trials = [parse_trial(line["config"], file=str(run)) for line in ledger.trials.values()]
     check_data([trial for trial in trials if ledger.status(trial.trial_id) not in ENDED or trial.trial_id in again])
     devices, resources = visible_devices(), Resources.model_validate(spec.get("resources", {}))
@@ -79,9 +81,6 @@ def resume(run: Path, how: Launch, *, again: Sequence[str] = ()) -> int:
         writer.append([sweep_line(spec), *(_anew(ledger, trial) for trial in again)])
         board = Board.from_ledger(read(run))
         todo = set(board.unfinished())
-        if not todo:
-            how.console.print(f"{run}: nothing to do, every trial has ended", highlight=False)
-            return 0
         packs = recorded_packs(ledger, todo) if how.packs == "auto" else []
         known = {trial for pack in packs for trial in pack}
         rest = [trial for trial in trials if trial.trial_id in todo - known]
@@ -146,7 +145,7 @@ def _drive(
         while not driver.halted and (todo := driver.next_packs()):
             attempts = driver.begin(todo)
             contents = tuple(tuple(board.entries[trial].config for trial in pack) for pack in todo)
-            job = Job(contents, attempts, str((run / "checkpoints").resolve()), threads=slots.cpus)
+            job = requests.Job(contents, attempts, str((run / "checkpoints").resolve()), threads=slots.cpus)
             if not driver.halted:
                 launch(job, driver=driver, cpus=slots.cpus, gpus=slots.gpus)
             driver.settle()

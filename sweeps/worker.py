@@ -1,10 +1,12 @@
-"""The worker: what Ray Tune runs for a pack. It trains, reports after every epoch, and reads the driver's orders."""
+"""The worker: what Ray Tune runs for a pack. It trains, reports after every epoch, and reads the driver's orders.
+
+Only workers import this file: it brings torch, which a driver can do without.
+"""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import ray
@@ -14,18 +16,7 @@ from ch6dist.checkpoint import Checkpoints
 from ch6dist.config import parse_trial
 from ch6dist.errors import InputError
 from ch6dist.train import Line, Orders, train
-
-MAILBOX = "ch6dist-orders"
-
-
-@dataclass(frozen=True)
-class Job:
-    """What every pack of a launch has in common, and the packs."""
-
-    packs: tuple[tuple[dict[str, Any], ...], ...]  # trial configurations
-    attempts: dict[str, int]
-    checkpoints: str  # folder, on storage that driver and workers share
-    threads: int  # per process
+from sweeps.requests import MAILBOX, Job
 
 
 def train_pack(config: dict[str, Any], *, job: Job) -> None:
@@ -59,16 +50,28 @@ class _Reporter:
         return Orders(stop=frozenset(ray.get(mailbox.stops.remote())))
 
     def broken(self, error: Exception) -> None:
-        kind = "failed"
-        if "OutOfMemory" in type(error).__name__ or isinstance(error, MemoryError):
-            kind = "out_of_memory"
-        elif isinstance(error, InputError):
-            kind = "input"
-        elif isinstance(error, OSError):
-            kind = "storage"
-        reason = f"{type(error).__name__}: {error}" if kind != "input" else str(error)
-        self._send({"broken": kind, "reason": reason, "traceback": traceback.format_exc()})
+        if isinstance(error, InputError):
+            kind, reason = "data" if error.key.startswith("data.") else "failed", str(error)
+        else:
+            kind, reason = _kind(error), f"{type(error).__name__}: {error}"
+        first_line = reason.strip().partition("\n")[0]
+        self._send({"broken": kind, "reason": first_line, "traceback": traceback.format_exc()})
 
     def _send(self, content: dict[str, Any]) -> None:
         self.number += 1
         tune.report({"number": self.number, **content})
+
+
+def _kind(error: Exception) -> str:
+    """What a sweep can do about it: smaller packs, wait for the storage, or try again."""
+    causes = list(_causes(error))
+    if any("OutOfMemory" in type(cause).__name__ or isinstance(cause, MemoryError) for cause in causes):
+        return "out_of_memory"
+    return "storage" if any(isinstance(cause, OSError) for cause in causes) else "failed"
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it was raised over: torch wraps a full disk in an error of its own."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -121,9 +121,9 @@ def _draw_scores(ax: Axes, panel: pd.DataFrame, palette: Palette, *, named: bool
     for optimizer, line in summary(panel).groupby("optimizer", sort=True):
         look = palette[str(optimizer)]
         seeds = panel[(panel["optimizer"] == optimizer) & panel["score"].notna()]
-        ax.plot(seeds["lr"], seeds["score"], look.marker, color=look.colour, ms=4, alpha=0.45, mew=0)
+        ax.plot(seeds["lr"], seeds["score"], look.marker, color=look.colour, ms=6.5, alpha=0.35, mew=0)
         line = line[line["n"] > 0]
-        ax.plot(line["lr"], line["mean"], look.line, marker=look.marker, ms=6, color=look.colour)
+        ax.plot(line["lr"], line["mean"], look.line, marker=look.marker, ms=4, color=look.colour)
     chance = panel["chance"].iloc[0]
     if pd.notna(chance):
         ax.axhline(chance, color=style.GREY, lw=1, ls=":", zorder=1)

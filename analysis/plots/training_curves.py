@@ -5,6 +5,8 @@ data = training_curves_data(study, board)      # one row per epoch and seed of t
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -55,12 +57,12 @@ def draw_training_curves(figure: Figure, data: pd.DataFrame, palette: Palette) -
         [["train_loss", "val_loss"], ["train_accuracy", "val_accuracy"], ["lr", "lr"], ["legend", "legend"]],
         height_ratios=(3, 3, 1.5, 0.14 * data["order"].nunique()),
     )
-    drawn: dict[str, int] = {}
+    drawn: Counter[str] = Counter()  # lines of a colour: the next one is dashed otherwise
     for _, group in data.groupby("order", sort=True):
         first = group.iloc[0]
-        dash = style.LINES[drawn.get(first["optimizer"], 0) % len(style.LINES)]
-        drawn[first["optimizer"]] = drawn.get(first["optimizer"], 0) + 1
         colour = palette[first["optimizer"]].colour if first["role"] == "best" else style.GREY
+        dash = style.LINES[drawn[colour] % len(style.LINES)]
+        drawn[colour] += 1
         for column, _ in (*PANELS, ("lr", "")):
             _draw_line(axes[column], group, column, colour=colour, dash=dash)
     for column, name in PANELS:

@@ -62,7 +62,7 @@ class EagerLane:
         set_dropout_position(self.model, seed=self.trial.seed, step=self.step, first_row=position.first_row)
         self.optimizer.zero_grad()
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.trial.precision == "bf16"):
-            logits = self.module(images)
+            logits = self.module(images).to(images.dtype)  # eight bits are too few for a sum of losses
         loss = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=self.trial.label_smoothing)
         # The group averages gradients over ranks; the factor makes that the mean over the global batch's rows,
         # also when the ranks' shares differ by one.
@@ -130,7 +130,7 @@ class EagerEngine:
         for images, labels in batches:
             for index, lane in enumerate(lanes):
                 with torch.autocast(images.device.type, torch.bfloat16, enabled=lane.trial.precision == "bf16"):
-                    logits = lane.model(images)
+                    logits = lane.model(images).to(images.dtype)
                 sums[index, 0] += F.cross_entropy(logits, labels, reduction="sum")
                 sums[index, 1] += (logits.argmax(1) == labels).sum()
         for lane in lanes:

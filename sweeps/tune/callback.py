@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import ray
 from ray import tune
 
-from sweeps.worker import MAILBOX
+from sweeps.requests import MAILBOX
 
 
 class Driver(Protocol):

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import pkgutil
 import tempfile
+from typing import Any
 
 from ray import tune
 
+from sweeps.requests import Job
 from sweeps.tune.callback import Driver, HaltStopper, LedgerCallback, SilentReporter
-from sweeps.worker import Job, train_pack
+
+WORKER = "sweeps.worker:train_pack"  # by name: torch is imported where it trains, not in the driver
+
+
+def run_pack(config: dict[str, Any], *, job: Job) -> None:
+    """Ray Tune's function trainable."""
+    pkgutil.resolve_name(WORKER)(config, job=job)
 
 
 def launch(job: Job, *, driver: Driver, cpus: float, gpus: float) -> None:
     """Train the packs of `job`, as many at once as fit; returns when all have ended or the driver halted."""
     with tempfile.TemporaryDirectory(prefix="ch6dist-tune-") as scratch:  # Tune's own record is not kept
-        trainable = tune.with_resources(tune.with_parameters(train_pack, job=job), {"cpu": cpus, "gpu": gpus})
+        trainable = tune.with_resources(tune.with_parameters(run_pack, job=job), {"cpu": cpus, "gpu": gpus})
         tuner = tune.Tuner(
             trainable,
             param_space={"pack": tune.grid_search(list(range(len(job.packs))))},

@@ -28,6 +28,7 @@ def ray_session(*, address: str | None, cpus: int, gpus: int) -> Iterator[None]:
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     for name in ("ray", "ray.tune", "ray.air"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters the runner says itself
+    ray._private.worker._worker_logs_enabled = False  # no other switch stops "(raylet) A worker died …" on stdout
     quiet: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False, "namespace": "ch6dist"}
     if address:
         ray.init(address=address, **quiet)
