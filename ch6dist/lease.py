@@ -63,7 +63,8 @@ def hold(run: Path | str) -> Iterator[None]:
         stop.set()
         beat.join()
         with contextlib.suppress(OSError):
-            (folder / FILE).unlink()
+            if not _lost(folder):
+                (folder / FILE).unlink()
 
 
 def _take(folder: Path) -> None:
@@ -83,7 +84,14 @@ def _take(folder: Path) -> None:
 def _beat(folder: Path, stop: threading.Event) -> None:
     while not stop.wait(BEAT_SECONDS):
         with contextlib.suppress(OSError):  # a full disk is reported where the ledger is written
-            _write(folder)
+            if not _lost(folder):
+                _write(folder)
+
+
+def _lost(folder: Path) -> bool:
+    """Whether another host took the lease over because this process slept through its own heartbeats."""
+    holder = current(folder)
+    return holder is not None and (holder.host, holder.pid) != (socket.gethostname(), os.getpid())
 
 
 def _write(folder: Path) -> None:

@@ -41,6 +41,7 @@ LENGTHS = {
     if parameter.kind in ("duration", "durations")
 }
 
+
 @dataclass(frozen=True)
 class FinalPlan:
     """What a final training trains, and what it changed of the chosen configuration."""

@@ -208,7 +208,7 @@ line = {"kind": "row", "trial": "a", "attempt": 1, "epoch": 1, "lr": 0.1, "note"
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 with Writer(sys.argv[1]) as writer:
     writer.append([{**line, "step": 1}])
-    resource.setrlimit(resource.RLIMIT_FSIZE, (SIZE, resource.RLIM_INFINITY))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
     try:
         writer.append([{**line, "step": step} for step in range(2, 12)])
     except OSError as error:
@@ -223,7 +223,7 @@ print([row["step"] for row in read(sys.argv[1]).rows])
 @pytest.mark.parametrize("size", [1500, 2500, 5000])
 def test_a_full_disk_is_told_and_what_follows_it_is_readable(tmp_path, size):
     found = subprocess.run(
-        [sys.executable, "-c", FULL_DISK.replace("SIZE", str(size)), str(tmp_path)],
+        [sys.executable, "-c", FULL_DISK, str(tmp_path), str(size)],
         capture_output=True,
         text=True,
         check=False,

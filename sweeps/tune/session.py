@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,11 +31,13 @@ def ray_session(*, address: str | None, cpus: int, gpus: int) -> Iterator[None]:
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters the runner says itself
     ray._private.worker._worker_logs_enabled = False  # no other switch stops "(raylet) A worker died …" on stdout
     quiet: dict[str, Any] = {"logging_level": logging.CRITICAL, "log_to_driver": False, "namespace": "ch6dist"}
+    on_term = signal.getsignal(signal.SIGTERM)
     if address:
         ray.init(address=address, **quiet)
     else:
         local: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus, "object_store_memory": OBJECT_STORE_BYTES}
         ray.init(include_dashboard=False, **local, **quiet)
+    signal.signal(signal.SIGTERM, on_term)  # ray.init puts one of its own there
     try:
         yield
     finally:
