@@ -91,7 +91,7 @@ def _train(config: TrialConfig, folder: Path | None, resume: bool) -> int:
     from ch6dist.solo import default_run, run_trial
 
     folder = folder or default_run(config, runs_root())
-    return run_trial(config, run=folder, resume=resume, console=Console(soft_wrap=True))
+    return run_trial(config, run=folder, resume=resume, console=Console(soft_wrap=True, markup=False))
 
 
 def main() -> None:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from collections.abc import Mapping
@@ -35,10 +36,12 @@ class Checkpoints:
         """Write beside, sync, rename: whoever reads sees the old file or the new one, whole."""
         path = self.path(trial, name)
         path.parent.mkdir(parents=True, exist_ok=True)
+        content = io.BytesIO()
+        torch.save(dict(state), content)  # in memory: on a full disk it would hide the OSError behind one of its own
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:
             with open(temporary, "wb") as file:
-                torch.save(dict(state), file)
+                file.write(content.getbuffer())
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)

@@ -32,6 +32,7 @@ class Ranked:
     eligible: bool  # every seed diverged or has a finite score, at least one a score
     diverged: int
     note: str  # why it is not eligible, or how many seeds diverged
+    latest: float | None  # newest value of the metric, over the seeds that have rows: while they still train
 
 
 def last_k(epochs: int) -> int:
@@ -59,7 +60,8 @@ def rank(ledger: Ledger, *, metric: str = "val_accuracy", goal: str = "maximize"
     def order(item: Ranked) -> tuple[Any, ...]:
         share = item.diverged / len(item.trials)
         complete = item.eligible or share == 1
-        return (not complete, share, math.inf if item.score is None else sign * item.score, item.configuration)
+        value = item.latest if item.score is None else item.score  # without a score, only among the incomplete
+        return (not complete, share, math.inf if value is None else sign * value, item.configuration)
 
     return sorted(ranked, key=order)
 
@@ -77,6 +79,7 @@ def _rank_one(ledger: Ledger, rows: dict[str, list[dict[str, Any]]], trials: lis
         if ledger.status(trial) == Status.FINISHED:
             score = trial_score(rows[trial], metric, epochs=line["config"]["epochs"])
             scores += [] if score is None else [score]
+    newest = [row[metric] for trial in trials for row in rows[trial][-1:] if row.get(metric) is not None]
     broken = sum(counts[status] for status in BROKEN)
     waiting = sum(counts[s] for s in (Status.PLANNED, Status.RUNNING, Status.INTERRUPTED))
     notes = [
@@ -99,4 +102,5 @@ def _rank_one(ledger: Ledger, rows: dict[str, list[dict[str, Any]]], trials: lis
         eligible=bool(scores) and len(scores) + counts[Status.DIVERGED] == len(trials),
         diverged=counts[Status.DIVERGED],
         note=", ".join(notes),
+        latest=sum(newest) / len(newest) if newest else None,
     )

@@ -67,6 +67,7 @@ def top(run: Path | str, n: int = 10) -> dict[str, Any]:
                 "configuration": item.configuration,
                 "name": item.name,
                 "score": item.score,
+                "latest": item.latest,
                 "scores": list(item.scores),
                 "seeds": len(item.trials),
                 "diverged": item.diverged,

@@ -22,6 +22,7 @@ SYNTHETIC = Text("SYNTHETIC DATA: made-up images; this says nothing about real o
 COLOURS = {"finished": "green", "running": "cyan", "failed": "red", "out_of_memory": "red", "diverged": "yellow"}
 ROW_COLUMNS = ("epoch", "step", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
 PER_CENT = ("train_accuracy", "val_accuracy")
+NAMES = ("configuration", "trial", "first trial")  # columns that a reader copies from: never broken
 
 
 def render_status(data: Mapping[str, Any]) -> RenderableType:
@@ -56,17 +57,21 @@ def render_top(data: Mapping[str, Any]) -> RenderableType:
         [
             item["rank"],
             item["name"],
-            number(data["metric"], item["score"]),
+            number(data["metric"], item["score"]) or _bracketed(number(data["metric"], item["latest"])),
             " ".join(number(data["metric"], score) for score in item["scores"]),
             f"{len(item['scores'])} of {item['seeds']}",
             item["note"] or ("" if item["eligible"] else "not eligible"),
         ]
         for item in data["top"]
     ]
-    headings = ("rank", "configuration", data["metric"], "by seed", "seeds scored", "note")
+    headings = ("rank", "configuration", data["metric"], "by seed", "seeds", "note")
     table = _table(f"Top {len(rows)} of {data['configurations']} configurations", headings, rows)
     mark = [SYNTHETIC] if data["synthetic"] else []
-    return Group(*mark, table, Text(f"rule: {data['rule']} ({data['goal']})"))
+    partial = any(item["score"] is None and item["latest"] is not None for item in data["top"])
+    note = (
+        [Text("[in brackets]: newest epoch of seeds that have not finished; not ranked by the rule")] if partial else []
+    )
+    return Group(*mark, table, *note, Text(f"rule: {data['rule']} ({data['goal']})"))
 
 
 def render_show(data: Mapping[str, Any]) -> RenderableType:
@@ -113,10 +118,14 @@ def _grid(facts: Iterable[tuple[str, Text]]) -> Table:
 def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     table = Table(title=title, title_justify="left")
     for heading in headings:
-        table.add_column(Text(heading.replace("_", " ")), overflow="fold")
+        table.add_column(Text(heading.replace("_", " ")), overflow="fold", no_wrap=heading in NAMES)
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     return table
+
+
+def _bracketed(text: str) -> str:
+    return f"[{text}]" if text else ""
 
 
 def _short(value: Any, limit: int = 200) -> str:

@@ -1,8 +1,8 @@
 """Small trials, trained for real: what tests of the training share.
 
-    seen = Seen()
-    train([small_trial(optimizer="Adam")], report=seen, device="cpu")
-    seen.rows()         # what two equal trainings have in common: no times, no attempts
+seen = Seen()
+train([small_trial(optimizer="Adam")], report=seen, device="cpu")
+seen.rows()         # what two equal trainings have in common: no times, no attempts
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ch6dist.records import VOLATILE_COLUMNS
 DATA = {"name": "synthetic_mnist", "train_size": 100, "val_size": 60, "batch_size": 32}  # 4 steps, the last of 4 images
 # A process forked from one that has torch loaded starts at once, and may be killed without harm to this one.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["ch6dist.solo", "ch6dist.__main__"])
+PROCESSES.set_forkserver_preload(["ch6dist.solo", "torch._dynamo"])  # torch's optimizers import the latter when made
 
 
 def small_trial(**changes: Any) -> TrialConfig:
@@ -34,7 +34,7 @@ def small_trial(**changes: Any) -> TrialConfig:
 
 
 class Seen:
-    """A report that keeps every line. `stop` maps a trial to the epoch after which to stop it, `admit` epoch to trials."""
+    """A report that keeps every line. `stop`: trial id → epoch after which it stops; `admit`: epoch → trials to join."""
 
     def __init__(
         self, *, stop: Mapping[str, int] | None = None, admit: Mapping[int, Sequence[TrialConfig]] | None = None

@@ -19,7 +19,9 @@ from ch6dist.errors import InputError
 from ch6dist.lease import FILE, STALE_SECONDS, current, hold
 
 ROOT = Path(__file__).resolve().parent.parent
-HOLDER = "import sys, time\nfrom ch6dist.lease import hold\nwith hold(sys.argv[1]):\n    print('held', flush=True)\n    "
+HOLDER = (
+    "import sys, time\nfrom ch6dist.lease import hold\nwith hold(sys.argv[1]):\n    print('held', flush=True)\n    "
+)
 
 
 @pytest.fixture

@@ -104,7 +104,9 @@ def test_a_late_line_of_an_older_attempt_changes_nothing(tmp_path):
     assert found.status("a") == Status.FINISHED
 
 
-@pytest.mark.parametrize("damage", [b'{"kind": "row", "tri', b"", b"\x00\x00\x00", b"17", b"null", b"[1, 2]", b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "damage", [b'{"kind": "row", "tri', b"", b"\x00\x00\x00", b"17", b"null", b"[1, 2]", b"\xff\xfe"]
+)
 def test_a_damaged_line_in_the_middle_is_refused_naming_file_and_line(tmp_path, damage):
     write(tmp_path, row(1), row(2), row(3))
     file = tmp_path / FOLDER / "000001.jsonl"
@@ -115,7 +117,7 @@ def test_a_damaged_line_in_the_middle_is_refused_naming_file_and_line(tmp_path, 
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
-    with pytest.raises(InputError, match="ledger/000001.jsonl"):
+    with pytest.raises(InputError, match=r"ledger/000001\.jsonl"):
         read(tmp_path)
     (tmp_path / FOLDER).mkdir()
     with pytest.raises(InputError):

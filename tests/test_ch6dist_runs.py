@@ -6,7 +6,23 @@ from ch6dist.errors import InputError
 from ch6dist.ledger import Writer
 from ch6dist.runs import check_name, find_run, new_run, runs_root
 
-BAD_NAMES = ["../x", "/tmp/x", "", "a b", ".", "..", ".hidden", "-n", "a/b", "a\n", "a\x00", "ä", "a" * 101, "~", "$HOME"]
+BAD_NAMES = [
+    "../x",
+    "/tmp/x",
+    "",
+    "a b",
+    ".",
+    "..",
+    ".hidden",
+    "-n",
+    "a/b",
+    "a\n",
+    "a\x00",
+    "ä",
+    "a" * 101,
+    "~",
+    "$HOME",
+]
 
 
 def made(folder):
