@@ -1,7 +1,7 @@
 """The command line of single trials: `ch6dist train`, `range-test`, `preview`, `data` (also `python -m ch6dist …`).
 
 ch6dist train trial.yaml optimizer.lr=0.1 --run runs/one
-torchrun --nproc-per-node 2 -m ch6dist train trial.yaml --run runs/two
+torchrun --nproc-per-node 2 -m -- ch6dist train trial.yaml --run runs/two   # without `--` torchrun takes --run itself
 """
 
 from __future__ import annotations

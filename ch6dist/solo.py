@@ -23,10 +23,11 @@ from ch6dist.datafiles import check_files
 from ch6dist.distributed import Group, default_device, from_environment
 from ch6dist.errors import InputError
 from ch6dist.ledger import FOLDER, Ledger, Writer, read
+from ch6dist.orders import Line, Orders, Report, no_report
 from ch6dist.provenance import provenance
 from ch6dist.records import BROKEN, ENDED, Status
 from ch6dist.schedules import preview
-from ch6dist.train import Line, Orders, Report, no_report, train
+from ch6dist.train import train
 
 
 def run_trial(trial: TrialConfig, *, run: Path, resume: bool = False, console: Console) -> int:

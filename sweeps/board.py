@@ -45,7 +45,7 @@ class Board:
 
     def __init__(self, trials: Mapping[str, dict[str, Any]]) -> None:
         self.entries = {trial: Entry(trial, config) for trial, config in trials.items()}
-        self.started = time.monotonic()
+        self.started = self.training_since = time.monotonic()
         self.epochs_done = 0  # by this driver
         self.notes: list[str] = []  # what torch overrides, each once
 
@@ -75,6 +75,8 @@ class Board:
         entry = self.entries[line["trial"]]
         entry.status, entry.attempt = Status(line["status"]), line["attempt"]
         entry.reason = line.get("reason", "")
+        if entry.status == Status.RUNNING and not self.epochs_done:
+            self.training_since = time.monotonic()  # the start of Ray is not the pace of the training
         if entry.status == Status.PLANNED:  # a new attempt begins at zero
             entry.epoch, entry.last = 0, {}
         self.notes += [note for note in line.get("notes", []) if note not in self.notes]

@@ -77,6 +77,7 @@ class Driver:
     def halt(self, reason: str, *, exit_status: int) -> None:
         if not self.halted:
             self.halted, self.halt_reason, self.exit_status = True, reason, exit_status
+            self.progress.doing = f"stopping: {reason}"
 
     # Rounds
 

@@ -99,18 +99,20 @@ def train_final(plan: FinalPlan, how: Launch, *, workers: int = 1, runs: Path | 
     with lease.hold(run), Writer(run) as writer:
         (run / "sweep.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
         writer.append([sweep_line(content), *(trial_line(trial) for trial in plan.trials)])
-    return run, torchrun(run, plan.trials, workers=workers)
+    return run, torchrun(run, plan.trials, workers=workers, console=how.console)
 
 
-def torchrun(run: Path, trials: Sequence[TrialConfig], *, workers: int) -> int:
+def torchrun(run: Path, trials: Sequence[TrialConfig], *, workers: int, console: Console) -> int:
     """Each trial in turn over `workers` processes of this host; the first exit status that is not 0."""
     for trial in trials:
         file = run / f"trial-s{trial.seed}.yaml"
         file.write_text(yaml.safe_dump(trial.model_dump(), sort_keys=False))
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={workers}"]
-        command = [*launcher, "-m", "ch6dist", "train", str(file), "--run", str(run), "--resume"]
+        # behind `--` torchrun leaves the options to ch6dist; it would take `--run` for its own `--run-path`
+        command = [*launcher, "-m", "--", "ch6dist", "train", str(file), "--run", str(run), "--resume"]
         status = _run(command)
         if status != 0:
+            console.print(f"go on with: sweeps final {run} --resume", highlight=False)
             return status
     return 0
 
@@ -122,7 +124,7 @@ def resume_final(source: str, how: Launch, *, runs: Path | None = None) -> tuple
     if content["resources"]["workers"] == 1:
         return run, resume(run, how)
     trials = [parse_trial({**content["trial"], "seed": seed}, file=str(run)) for seed in content["seeds"]]
-    return run, torchrun(run, trials, workers=content["resources"]["workers"])
+    return run, torchrun(run, trials, workers=content["resources"]["workers"], console=how.console)
 
 
 def say_plan(plan: FinalPlan, console: Console) -> None:
@@ -180,15 +182,22 @@ def _final_run(source: str, runs: Path | None) -> Path:
 
 def _run(command: list[str]) -> int:
     """The exit status of a command. Ctrl-C and SIGTERM end it, and it its own processes, before this one goes on."""
-    with subprocess.Popen(command, env={"OMP_NUM_THREADS": "1", **os.environ}) as process:
-        asked = []
+    asked: list[int] = []
+    env = {"OMP_NUM_THREADS": "1", **os.environ}
+    with subprocess.Popen(
+        command, env=env, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True
+    ) as process:
 
         def on_signal(number: int, frame: FrameType | None) -> None:
+            if not asked:  # a second signal would interrupt its tidying up
+                process.terminate()
             asked.append(number)
-            process.terminate()
 
         before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
+            for line in process.stderr or ():
+                if not asked:  # how torchrun takes a signal is thirty lines that help nobody
+                    sys.stderr.write(line)
             status = process.wait()
         finally:
             for number, handler in before.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -29,6 +30,7 @@ class Progress:
 
     def __init__(self, board: Board, console: Console, *, title: str) -> None:
         self.board, self.console, self.title = board, console, title
+        self.doing = "starting Ray"  # shown instead of the table
         self.live = Live(console=console, get_renderable=self.view, refresh_per_second=2, transient=True)
         self.said_at = time.monotonic()
 
@@ -52,10 +54,18 @@ class Progress:
         self.console.print(text, highlight=False, markup=False)
 
     def line(self) -> str:
-        """The sweep in one line: counts by status, epochs, time gone and to go."""
+        """The sweep in one line."""
+        return f"{self.counts()} · {self.times()}"
+
+    def counts(self) -> str:
+        """Trials by status."""
         counts = ", ".join(f"{n} {status}" for status, n in sorted(self.board.counts().items()))
+        return f"{self.title}: {counts}"
+
+    def times(self) -> str:
+        """Epochs, time gone and time to go."""
         done, total = self.epochs()
-        return f"{self.title}: {counts} · {done} of {total} epochs · {self.elapsed()}{self.remaining()}"
+        return f"{done} of {total} epochs · {self.elapsed()}{self.remaining()}"
 
     def epochs(self) -> tuple[int, int]:
         """Epochs that are done, and in total. An ended trial has none to come."""
@@ -69,10 +79,10 @@ class Progress:
         done, total = self.epochs()
         if not self.board.epochs_done or done >= total:
             return ""
-        per_epoch = (time.monotonic() - self.board.started) / self.board.epochs_done
+        per_epoch = (time.monotonic() - self.board.training_since) / self.board.epochs_done
         return f" · about {clock(per_epoch * (total - done))} to go"
 
-    def view(self) -> Group:
+    def view(self) -> RenderableType:
         done, total = self.epochs()
         running = [e for e in self.board.entries.values() if e.status == Status.RUNNING]
         table = Table(box=None, pad_edge=False, header_style="dim")
@@ -82,12 +92,14 @@ class Progress:
             table.add_column(name, justify="left" if name == "trial" else "right", no_wrap=True)
         for entry in running[:SHOWN]:
             table.add_row(entry.trial, *_cells(entry))
-        parts: list[RenderableType] = [_line(self.line(), "bold"), bar, table]
+        doing = self.doing or ("" if running else "starting workers")
+        parts: list[RenderableType] = [_line(self.counts(), "bold"), bar, _line(self.times())]
+        parts.append(_line(doing, "dim") if doing else table)
         if len(running) > SHOWN:
             parts.append(_line(f"… and {len(running) - SHOWN} more running", "dim"))
         recent = [e for e in self.board.entries.values() if e.status in ENDED - {Status.FINISHED}][-3:]
         parts += [_line(f"{e.status}: {e.trial}: {e.reason}", STYLES.get(e.status, "")) for e in recent]
-        return Group(*parts)
+        return Constrain(Group(*parts), self.console.width - len("^C "))  # an echoed ^C must not wrap the last line
 
 
 def clock(seconds: float) -> str:
@@ -100,7 +112,7 @@ def clock(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
-def _line(text: str, style: str) -> Text:
+def _line(text: str, style: str = "") -> Text:
     """One line of the terminal, cut at its edge: a wrapped one would confuse the live display."""
     return Text(" ".join(text.split()), style=style, no_wrap=True, overflow="ellipsis", end="\n")
 

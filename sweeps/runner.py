@@ -147,6 +147,7 @@ def _drive(
             contents = tuple(tuple(board.entries[trial].config for trial in pack) for pack in todo)
             job = requests.Job(contents, attempts, str((run / "checkpoints").resolve()), threads=slots.cpus)
             if not driver.halted:
+                progress.doing = ""
                 launch(job, driver=driver, cpus=slots.cpus, gpus=slots.gpus)
             driver.settle()
     return _verdict(run, board, driver, how.console)

@@ -34,7 +34,7 @@ def small_trial(**changes: Any) -> TrialConfig:
 
 
 class Seen:
-    """A report that keeps every line. `stop`: trial id → epoch after which it stops; `admit`: epoch → trials to join."""
+    """A report that keeps every line. `stop`: trial id → epoch after which it ends; `admit`: epoch → trials to join."""
 
     def __init__(
         self, *, stop: Mapping[str, int] | None = None, admit: Mapping[int, Sequence[TrialConfig]] | None = None

@@ -80,6 +80,8 @@ def assert_resume_is_exact(trial, folder):
     for name in ("last", "best"):
         assert same_weights(saved_weights(store, trial, name), saved_weights(broken_up, trial, name)), name
     assert store.load(trial.trial_id, "best")["epoch"] == broken_up.load(trial.trial_id, "best")["epoch"]
+    start, again = (x.load(trial.trial_id, "last")["start_loss"] for x in (store, broken_up))
+    assert start == again, "what divergence is measured against"
 
 
 # Resume
@@ -192,6 +194,17 @@ def test_a_stopped_lane_leaves_a_checkpoint_and_the_others_alone(tmp_path):
     assert seen.of_kind("status", trials[1])[-1]["reason"] == "asked to stop"
     for trial in (trials[0], trials[2]):
         assert seen.rows(trial) == solo(trial)[0].rows()
+
+
+def test_a_trial_stopped_in_a_pack_goes_on_alone_to_the_same_end(tmp_path):
+    trials, store = pack(), Checkpoints(tmp_path)
+    first = Seen(stop={trial.trial_id: epoch % 2 + 1 for epoch, trial in enumerate(trials)})
+    assert set(train(trials, report=first, checkpoints=store, device="cpu").values()) == {Status.STOPPED}
+    for trial in trials:
+        rest, _, _ = solo(trial, tmp_path)
+        alone, _, its_store = solo(trial, tmp_path / "alone")
+        assert first.rows(trial) + rest.rows() == alone.rows()
+        assert same_weights(saved_weights(store, trial), saved_weights(its_store, trial))
 
 
 @pytest.mark.parametrize(

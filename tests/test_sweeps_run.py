@@ -80,6 +80,7 @@ def test_the_folder_says_what_it_is_and_nobody_holds_it(run: Path, spec: Path) -
         assert (run / "checkpoints" / trial / "last.pt").exists() == (status == "finished")
 
 
+@pytest.mark.slow
 def test_a_second_run_of_the_name_gets_a_number_of_its_own(run: Path, place: Path, spec: Path) -> None:
     found = sweeps("run", spec, "optimizer.lr=0.01", "seeds=1", "epochs=1", cwd=place)
     assert found.returncode == 0, found.stderr
