@@ -38,7 +38,7 @@ class Checkpoints:
         path.parent.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()
         torch.save(dict(state), content)  # in memory: on a full disk it would hide the OSError behind one of its own
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        temporary = path.with_suffix(".tmp")  # a trial has one writer; what a killed one left is overwritten
         try:
             with open(temporary, "wb") as file:
                 file.write(content.getbuffer())

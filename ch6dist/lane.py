@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,3 +134,11 @@ class Lane:
         self.engine.load_state_dict(state["lane"])
         self.best = store.load(self.trial_id, "best", device=device)
         return True
+
+
+def grouped(lanes: Sequence[Lane]) -> list[tuple[tuple[int, int], list[Lane]]]:
+    """Lanes that can share batches, by (seed, completed epochs)."""
+    groups: dict[tuple[int, int], list[Lane]] = {}
+    for lane in lanes:
+        groups.setdefault((lane.trial.seed, lane.epoch), []).append(lane)
+    return list(groups.items())

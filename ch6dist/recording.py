@@ -19,7 +19,7 @@ Line = dict[str, Any]
 
 def opening_line(lane: Lane, **where: Any) -> Line:
     """The trial runs: on which device, from which epoch, and what torch overrides of its configuration."""
-    notes = {"notes": list(lane.engine.schedule.notes)} if lane.engine.schedule.notes else {}
+    notes = {"notes": list(lane.engine.notes)} if lane.engine.notes else {}
     return lane.line("status", status=Status.RUNNING, epoch=lane.epoch, time=time.time(), **where, **notes)
 
 

@@ -22,7 +22,7 @@ from ch6dist.config import TrialConfig
 from ch6dist.data import epoch_plan, load_split, load_test, normalize
 from ch6dist.distributed import SOLO, Group, default_device
 from ch6dist.engines.eager import DTYPES, EagerEngine, Position
-from ch6dist.lane import EpochRecord, Lane
+from ch6dist.lane import EpochRecord, Lane, grouped
 from ch6dist.orders import Line, Orders, Report, check_shared, no_report
 from ch6dist.recording import closing_lines, epoch_row, opening_line, range_result, range_rows
 from ch6dist.records import Status
@@ -94,10 +94,7 @@ class _Pack:
             self.validate(lanes, records)
             rows = [row for lane in lanes for row in self.finish_epoch(lane, records[lane.trial_id])]
             orders = self.send(rows)
-            for lane in lanes:
-                if lane.trial_id in orders.stop and lane.status == Status.RUNNING:
-                    lane.end(Status.STOPPED, "asked to stop")
-            ended, lanes = self.settle(lanes)
+            ended, lanes = self.settle(self.obeyed(lanes, orders))
             check_shared([self.first, *orders.admit])
             joined_ended, joined = self.begin(orders.admit)
             statuses |= ended | joined_ended
@@ -109,8 +106,14 @@ class _Pack:
         if not trials:
             return {}, []
         lanes = [self.open(trial) for trial in trials]
-        self.send(self.opening(lanes))
-        return self.settle(lanes)
+        orders = self.send(self.opening(lanes))
+        return self.settle(self.obeyed(lanes, orders))
+
+    def obeyed(self, lanes: Sequence[Lane], orders: Orders) -> Sequence[Lane]:
+        for lane in lanes:
+            if lane.trial_id in orders.stop and lane.status == Status.RUNNING:
+                lane.end(Status.STOPPED, "asked to stop")
+        return lanes
 
     def open(self, trial: TrialConfig) -> Lane:
         """A lane for `trial`, at its last checkpoint if there is one."""
@@ -132,7 +135,7 @@ class _Pack:
     def train_epoch(self, lanes: Sequence[Lane]) -> dict[str, EpochRecord]:
         """Every lane's next epoch. Lanes with one seed, at one epoch, share their batches."""
         records: dict[str, EpochRecord] = {}
-        for (seed, epoch), members in _grouped(lanes):
+        for (seed, epoch), members in grouped(lanes):
             started = self.clock()
             sums, rates = self.steps(members, seed, epoch)
             losses, accuracies, counts = self.means(sums)
@@ -238,7 +241,9 @@ class _Pack:
         due = time.monotonic() - self.saved_at >= self.checkpoint_seconds
         if self.checkpoints and self.group.rank == 0:
             for lane in lanes:
-                if lane.status in (Status.FINISHED, Status.STOPPED) or (due and lane.status == Status.RUNNING):
+                if lane.trial.type == "range_test" and lane.status == Status.FINISHED:
+                    self.checkpoints.discard(lane.trial_id)  # its curve is what stays, not its weights
+                elif lane.status in (Status.FINISHED, Status.STOPPED) or (due and lane.status == Status.RUNNING):
                     lane.save(self.checkpoints)
             if due:
                 self.saved_at = time.monotonic()
@@ -251,10 +256,3 @@ class _Pack:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
-
-
-def _grouped(lanes: Sequence[Lane]) -> list[tuple[tuple[int, int], list[Lane]]]:
-    groups: dict[tuple[int, int], list[Lane]] = {}
-    for lane in lanes:
-        groups.setdefault((lane.trial.seed, lane.epoch), []).append(lane)
-    return list(groups.items())

@@ -210,16 +210,16 @@ def final(
     address: Address = None,
 ) -> int:
     """Train the chosen configuration over its full budget, and test it once."""
-    console, launch = Console(soft_wrap=True), _launch(address, "auto")
+    launch = _launch(address, "auto")
     from sweeps import final as finals
 
     if resume:
         folder, code = finals.resume_final(source, launch, runs=runs)
     else:
         planned = finals.plan_final(source, runs=runs, trial=trial, epochs=epochs, seeds=seeds, all_data=all_data)
-        finals.say_plan(planned, console)
+        finals.say_plan(planned, launch.console)
         folder, code = finals.train_final(planned, launch, workers=workers, runs=runs)
-    finals.say_result(finals.result(folder), console)
+    finals.say_result(finals.result(folder), launch.console)
     return code
 
 
@@ -239,7 +239,7 @@ def _launch(address: str | None, packs: str) -> Launch:
         raise InputError(
             "", f"sweeps without {error.name}", "an installation with it: pip install 'ch6dist[train]'"
         ) from None
-    return Launch(address=address, packs=chosen, console=Console(soft_wrap=True))
+    return Launch(address=address, packs=chosen)
 
 
 def _calibrate(trials: list[Any], devices: Any, resources: Any) -> None:

@@ -112,7 +112,7 @@ def torchrun(run: Path, trials: Sequence[TrialConfig], *, workers: int, console:
         command = [*launcher, "-m", "--", "ch6dist", "train", str(file), "--run", str(run), "--resume"]
         status = _run(command)
         if status != 0:
-            console.print(f"go on with: sweeps final {run} --resume", highlight=False)
+            console.print(f"go on with: sweeps final {run} --resume")
             return status
     return 0
 
@@ -130,12 +130,12 @@ def resume_final(source: str, how: Launch, *, runs: Path | None = None) -> tuple
 def say_plan(plan: FinalPlan, console: Console) -> None:
     """What will be trained, at which rates, and what was kept as it was."""
     first = plan.trials[0]
-    console.print(f"final training of {plan.chosen.configuration_id} ({plan.source})", highlight=False)
+    console.print(f"final training of {plan.chosen.configuration_id} ({plan.source})")
     images = f"{first.data.train_size} images, {first.data.val_size} held out for validation"
-    console.print(f"{first.epochs} epochs, {len(plan.trials)} seed(s), {images}", highlight=False)
-    console.print(f"rates at the start of epochs: {rates(first)}", highlight=False)
+    console.print(f"{first.epochs} epochs, {len(plan.trials)} seed(s), {images}")
+    console.print(f"rates at the start of epochs: {rates(first)}")
     for note in plan.notes:
-        console.print(f"note: {note}", highlight=False)
+        console.print(f"note: {note}")
 
 
 def rates(trial: TrialConfig) -> str:
@@ -164,12 +164,12 @@ def result(run: Path) -> dict[str, Any]:
 
 def say_result(found: Mapping[str, Any], console: Console) -> None:
     if not found["seeds"]:
-        console.print("no seed reached the test set", highlight=False)
+        console.print("no seed reached the test set")
         return
     for trial, accuracy in found["test_accuracy"].items():
-        console.print(f"{trial}: test accuracy {100 * accuracy:.2f} %", highlight=False)
+        console.print(f"{trial}: test accuracy {100 * accuracy:.2f} %")
     spread = f" ± {100 * found['std']:.2f} (std over {found['seeds']} seeds)" if found["std"] is not None else ""
-    console.print(f"test accuracy {100 * found['mean']:.2f} %{spread}", highlight=False)
+    console.print(f"test accuracy {100 * found['mean']:.2f} %{spread}")
 
 
 def _final_run(source: str, runs: Path | None) -> Path:

@@ -51,7 +51,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         """A line that stays: above the live table, or in the log."""
-        self.console.print(text, highlight=False, markup=False)
+        self.console.print(text)
 
     def line(self) -> str:
         """The sweep in one line."""

@@ -34,13 +34,18 @@ from sweeps.tune.launch import launch
 from sweeps.tune.session import ray_session
 
 
+def plain_console() -> Console:
+    """Paths and reasons are printed as they are: a bracket in one is no markup, and a long line no short ones."""
+    return Console(soft_wrap=True, markup=False, highlight=False)
+
+
 @dataclass(frozen=True)
 class Launch:
     """How a run is trained: what a person may choose anew at every start."""
 
     address: str | None = None  # of a running Ray; None starts one for this run
     packs: str | int = "auto"
-    console: Console = field(default_factory=Console)
+    console: Console = field(default_factory=plain_console)
 
 
 def start(
@@ -71,7 +76,7 @@ def resume(run: Path, how: Launch, *, again: Sequence[str] = ()) -> int:
     ledger = read(run)
     spec = ledger.spec
     if not again and all(ledger.status(trial) in ENDED for trial in ledger.trials):
-        how.console.print(f"{run}: nothing to do, every trial has ended", highlight=False)
+        how.console.print(f"{run}: nothing to do, every trial has ended")
         return 0
     trials = [parse_trial(line["config"], file=str(run)) for line in ledger.trials.values()]
     check_data([trial for trial in trials if ledger.status(trial.trial_id) not in ENDED or trial.trial_id in again])
@@ -136,7 +141,7 @@ def _drive(
     how: Launch,
 ) -> int:
     """Rounds of packs until nothing is left to do or the driver halts; says how it ended."""
-    how.console.print(f"run folder: {run}", highlight=False)
+    how.console.print(f"run folder: {run}")
     slots = place(resources, devices)
     progress = Progress(board, how.console, title=run.name)
     driver = Driver(run, board, writer, progress, packs=packs, max_retries=max_retries)
@@ -156,12 +161,12 @@ def _drive(
 def _verdict(run: Path, board: Board, driver: Driver, console: Console) -> int:
     """The last words, and the exit status."""
     for note in board.notes:
-        console.print(f"note: {note}", highlight=False)
+        console.print(f"note: {note}")
     for entry in board.entries.values():
         if entry.status in BROKEN:
-            console.print(f"{entry.status}: {entry.trial}: {entry.reason}", highlight=False)
+            console.print(f"{entry.status}: {entry.trial}: {entry.reason}")
     if driver.halted:
-        console.print(f"{driver.halt_reason}\ngo on with: sweeps resume {run}", highlight=False)
+        console.print(f"{driver.halt_reason}\ngo on with: sweeps resume {run}")
         return driver.exit_status
-    console.print(f"done in {clock(time.monotonic() - board.started)}; next: analysis report {run}", highlight=False)
+    console.print(f"done in {clock(time.monotonic() - board.started)}; next: analysis report {run}")
     return 1 if any(entry.status in BROKEN for entry in board.entries.values()) else 0

@@ -85,6 +85,11 @@ class Driving:
     def wait(self) -> int:
         return self.process.wait(timeout=SECONDS)
 
+    def until(self, condition: Callable[[], Any]) -> None:
+        """Return when `condition` holds, which it must while the command runs."""
+        wait_for(lambda: condition() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.output()
+
     def output(self) -> str:
         return (self.folder / "stdout").read_text() + (self.folder / "stderr").read_text()
 

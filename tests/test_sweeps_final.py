@@ -201,7 +201,7 @@ def test_best_to_final_over_two_processes(run: Path) -> None:
 def test_two_processes_are_ended_and_resumed_seed_by_seed(run: Path) -> None:
     here, folder = Path.cwd(), Path("runs/tiny-final")
     with driving("final", run, "--workers", 2, "--seeds", 2, "--epochs", 150, "--runs", "runs", cwd=here) as driver:
-        wait_for(lambda: row_count(folder) > 3)
+        driver.until(lambda: row_count(folder) > 3)
         below = offspring(driver.pid)
         driver.interrupt()
         assert driver.wait() == 130, driver.output()
@@ -209,7 +209,7 @@ def test_two_processes_are_ended_and_resumed_seed_by_seed(run: Path) -> None:
     assert len(read(folder).trials) == 2
     assert ended(folder) == 0
     with driving("final", "tiny-final", "--resume", "--runs", "runs", cwd=here) as driver:
-        wait_for(lambda: ended(folder) == 1)
+        driver.until(lambda: ended(folder) == 1)
         driver.interrupt(signal.SIGTERM)
         assert driver.wait() == 130, driver.output()
     found = sweeps("final", run, "--resume", "--runs", "runs", cwd=here)
@@ -222,13 +222,13 @@ def test_two_processes_are_ended_and_resumed_seed_by_seed(run: Path) -> None:
 @pytest.mark.slow
 def test_a_final_training_is_resumed_on_ray(run: Path) -> None:
     here, folder = Path.cwd(), Path("runs/tiny-final")
-    with driving("final", run, "--epochs", 100_000, "--runs", "runs", cwd=here) as driver:
-        wait_for(lambda: row_count(folder) > 3)
+    with driving("final", run, "--epochs", 3_000, "--runs", "runs", cwd=here) as driver:
+        driver.until(lambda: row_count(folder) > 3)
         driver.interrupt()
         assert driver.wait() == 130, driver.output()
         assert "no seed reached the test set" in driver.output()
     with driving("final", run, "--resume", "--runs", "runs", cwd=here) as driver:
         before = row_count(folder)
-        wait_for(lambda: row_count(folder) > before)
+        driver.until(lambda: row_count(folder) > before)
         assert sweeps("stop", folder, cwd=here).returncode == 0
         assert driver.wait() == 130, driver.output()

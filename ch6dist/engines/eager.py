@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from ch6dist.catalog.datasets import DatasetEntry
 from ch6dist.config import TrialConfig
@@ -53,6 +54,9 @@ class EagerLane:
         self.optimizer = build_optimizer(self.model.parameters(), trial.optimizer)
         self.schedule = build_schedule(trial, self.optimizer, steps_per_epoch=steps_per_epoch)
         self.rate = self._rate()
+        self.notes = self.schedule.notes
+        if group.world_size > 1 and any(isinstance(module, nn.BatchNorm2d) for module in self.model.modules()):
+            self.notes += ("batch normalisation takes its statistics over each worker's share of the batch",)
 
     def _rate(self) -> tuple[float, float | None]:
         return float(self.optimizer.param_groups[0]["lr"]), momentum_of(self.optimizer)
