@@ -58,10 +58,10 @@ class Checkpoints:
         try:
             state = dict(torch.load(path, map_location=device, weights_only=True))
         except Exception as error:  # torch raises many kinds for a damaged file
-            reason = f"a readable checkpoint ({type(error).__name__}); `sweeps rerun` starts the trial anew"
-            raise InputError("checkpoint", str(path), reason) from error
+            reason = "a readable checkpoint; `sweeps rerun` starts the trial anew"
+            raise InputError("checkpoint", type(error).__name__, reason, file=str(path)) from error
         if state.get("trial", trial) != trial:
-            raise InputError("checkpoint", str(path), f"a checkpoint of {trial} (it is of {state['trial']})")
+            raise InputError("trial", state["trial"], f"a checkpoint of {trial}", file=str(path))
         return state
 
     def discard(self, trial: str) -> None:

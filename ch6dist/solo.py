@@ -63,13 +63,10 @@ def _reporting(trial: TrialConfig, before: Ledger, run: Path, group: Group, cons
     run.mkdir(parents=True, exist_ok=True)
     with lease.hold(run), Writer(run) as writer:
         names = {"trial": trial.trial_id, "configuration": trial.configuration_id, "name": trial.name}
-        content = trial.model_dump()
-        writer.append(
-            [
-                {"kind": "sweep", "name": run.name, "question": "", "spec": solo_spec(trial, run), **provenance()},
-                {"kind": "trial", **names, "config": content, "seed": trial.seed},
-            ]
-        )
+        spec = before.spec or solo_spec(trial, run)  # in a run that a sweep began, the sweep's stays
+        head = {"kind": "sweep", "name": run.name, "question": spec.get("question", ""), "spec": spec}
+        config = {"config": trial.model_dump(), "seed": trial.seed}
+        writer.append([{**head, **provenance()}, {"kind": "trial", **names, **config}])
 
         def report(lines: Sequence[Line]) -> Orders:
             writer.append(lines)

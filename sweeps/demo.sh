@@ -23,7 +23,7 @@ fi
 
 NAME=demo
 number=2
-while [ -e "$RUNS/$NAME" ]; do
+while [ -e "$RUNS/$NAME" ] || [ -e "$RUNS/$NAME-final" ]; do
     NAME=demo-$number
     number=$((number + 1))
 done

@@ -7,10 +7,12 @@ Exit statuses: 0 done (diverged trials are results), 1 a trial failed, 2 wrong i
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import yaml
@@ -25,6 +27,7 @@ from ch6dist.records import BROKEN, ENDED, Status
 from ch6dist.runs import new_run
 from sweeps import requests
 from sweeps.board import Board
+from sweeps.calibration import calibration_key, record_calibration
 from sweeps.devices import Devices, place, visible_devices
 from sweeps.driver import Driver
 from sweeps.packs import make_packs
@@ -155,7 +158,20 @@ def _drive(
                 progress.doing = ""
                 launch(job, driver=driver, cpus=slots.cpus, gpus=slots.gpus)
             driver.settle()
+    if how.address is None:
+        remember_speeds(board, slots.device)
     return _verdict(run, board, driver, how.console)
+
+
+def remember_speeds(board: Board, device: str) -> None:
+    """What this run measured, for the next `plan` on this machine: median images per second of a process, by model."""
+    speeds: dict[str, list[float]] = {}
+    for entry in board.entries.values():
+        if entry.config["type"] == "train" and entry.last:
+            speeds.setdefault(entry.config["model"]["name"], []).append(entry.last["images_per_second"])
+    for model, values in speeds.items():
+        with contextlib.suppress(OSError):  # a cache that cannot be written costs a run nothing
+            record_calibration(calibration_key(device, model), median(values))
 
 
 def _verdict(run: Path, board: Board, driver: Driver, console: Console) -> int:

@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -63,7 +64,9 @@ def sweep_file(folder: Path, **changes: Any) -> Path:
 
 
 def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0", **more}
+    quiet = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    cache = {"XDG_CACHE_HOME": str(Path(tempfile.gettempdir()) / "ch6dist-test-cache")}  # not the person's own
+    return {**os.environ, **quiet, **cache, **more}
 
 
 def command(*arguments: object) -> list[str]:

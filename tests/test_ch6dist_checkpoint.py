@@ -87,7 +87,7 @@ def test_a_damaged_checkpoint_is_refused_by_its_path(tmp_path):
     path = store.save("a", "last", OLD)
     for content in damaged(path.read_bytes()):
         path.write_bytes(content)
-        with pytest.raises(InputError, match=r"a/last\.pt.* allowed; allowed: a readable checkpoint"):
+        with pytest.raises(InputError, match=r"a/last\.pt: checkpoint: .* allowed: a readable checkpoint"):
             store.load("a", "last")
     torch.save(torch.zeros(3), path)  # whole, and no checkpoint
     with pytest.raises(InputError):
@@ -111,7 +111,7 @@ def test_the_checkpoint_of_another_trial_is_refused(tmp_path):
     store = Checkpoints(tmp_path)
     store.save("a", "last", OLD)
     (tmp_path / "a").rename(tmp_path / "b")
-    with pytest.raises(InputError, match=r"a checkpoint of b \(it is of a\)"):
+    with pytest.raises(InputError, match=r"trial: .a. is not allowed; allowed: a checkpoint of b"):
         store.load("b", "last")
 
 

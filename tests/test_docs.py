@@ -1,4 +1,4 @@
-"""The documents are true: every link leads somewhere, every name in the registries is explained, every config is named."""
+"""The documents are true: every link leads somewhere, every file they name is there, every registry is explained."""
 
 from __future__ import annotations
 

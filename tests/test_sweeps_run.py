@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def alone(place: Path, spec: Path) -> Ledger:
 @pytest.fixture(scope="module")
 def done(place: Path, spec: Path) -> subprocess.CompletedProcess[str]:
     """`sweeps run`, in packs as the program makes them."""
-    return sweeps("run", spec, cwd=place)
+    return sweeps("run", spec, cwd=place, XDG_CACHE_HOME=str(place / "cache"))
 
 
 @pytest.fixture
@@ -64,6 +65,14 @@ def test_every_trial_is_there_and_ended_once(run: Path, spec: Path) -> None:
     keys = [(row["trial"], row["attempt"], row["step"]) for row in raw_lines(run, "row")]
     assert len(keys) == len(set(keys)) == 4 * 2 + 2
     assert sorted(trial for line in raw_lines(run, "pack") for trial in line["trials"]) == sorted(trials)
+
+
+def test_a_run_calibrates_the_next_plan(place: Path, run: Path, spec: Path) -> None:
+    plan = sweeps("plan", spec, "--json", cwd=place, XDG_CACHE_HOME=str(place / "cache"))
+    estimate = json.loads(plan.stdout)["estimate"]
+    measured = sorted(row["images_per_second"] for row in read(run).rows)
+    assert estimate["calibrated"]
+    assert measured[0] <= next(iter(estimate["images_per_second"].values())) <= measured[-1]
 
 
 def test_the_ledger_is_that_of_trainings_without_ray(run: Path, alone: Ledger) -> None:
