@@ -26,6 +26,11 @@ LOOK_SECONDS = 1.0  # how often requests are looked for
 DEAD = "its worker process died"
 
 
+class HaltedError(Exception):
+    """The ledger takes no more lines. Raised through Ray Tune, whose workers wait for the driver meanwhile: none of
+    them writes a checkpoint of an epoch that the ledger does not hold."""
+
+
 class Driver:
     """Packs, reports and requests of one run. `halted` says that nothing more shall begin."""
 
@@ -67,11 +72,12 @@ class Driver:
         return self.stops
 
     def write(self, lines: Sequence[dict[str, Any]]) -> None:
+        """Append to the ledger. Halted when it cannot be written: the pack that reported must not go on."""
         try:
             self.writer.append(lines)
         except OSError as error:
             self.halt(f"the ledger cannot be written: {error}", exit_status=1)
-            return
+            raise HaltedError(self.halt_reason) from error
         self.board.take(lines)
 
     def halt(self, reason: str, *, exit_status: int) -> None:

@@ -29,7 +29,7 @@ from sweeps import requests
 from sweeps.board import Board
 from sweeps.calibration import calibration_key, record_calibration
 from sweeps.devices import Devices, place, visible_devices
-from sweeps.driver import Driver
+from sweeps.driver import Driver, HaltedError
 from sweeps.packs import make_packs
 from sweeps.progress import Progress, clock
 from sweeps.spec import Resources
@@ -149,7 +149,7 @@ def _drive(
     progress = Progress(board, how.console, title=run.name)
     driver = Driver(run, board, writer, progress, packs=packs, max_retries=max_retries)
     session = ray_session(address=how.address, cpus=devices.cpus, gpus=len(devices.gpus))
-    with driver.interruptible(), progress, session:
+    with driver.interruptible(), progress, session, contextlib.suppress(HaltedError):
         while not driver.halted and (todo := driver.next_packs()):
             attempts = driver.begin(todo)
             contents = tuple(tuple(board.entries[trial].config for trial in pack) for pack in todo)

@@ -7,6 +7,7 @@ import tempfile
 from typing import Any
 
 from ray import tune
+from ray.tune import TuneError
 
 from sweeps.requests import Job
 from sweeps.tune.callback import Driver, HaltStopper, LedgerCallback, SilentReporter
@@ -36,4 +37,8 @@ def launch(job: Job, *, driver: Driver, cpus: float, gpus: float) -> None:
                 progress_reporter=SilentReporter(),
             ),
         )
-        tuner.fit()
+        try:
+            tuner.fit()
+        except TuneError:  # how Tune passes on what a callback raised
+            if not driver.halted:
+                raise
