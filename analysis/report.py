@@ -137,7 +137,7 @@ def _head(run: Run) -> dict[str, Any]:
     times = sorted(float(line["time"]) for line in lines if line.get("time"))
     hardware = head.get("hardware") or {}
     facts = {
-        "Command": head.get("command"),
+        "Command": ", then ".join(str(line["command"]) for line in drivers if line.get("command")),
         "Commit": head.get("git_commit"),
         "Versions": ", ".join(f"{name} {version}" for name, version in (head.get("versions") or {}).items() if version),
         "Hardware": _hardware(hardware),
