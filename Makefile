@@ -1,14 +1,14 @@
 # make demo    installs, gets the data, runs the demo sweep, reports, trains the winner
 # make test    the tests that need no more than a few minutes
 # make check   what CI runs besides: style, types
-# make test-all  with the slow tests
+# make test-slow  the slow tests (minutes each way: kills, full disks, a bare environment)
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 export RAY_USAGE_STATS_ENABLED := 0
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test test-all check install clean
+.PHONY: demo test test-slow check install clean
 
 install: $(VENV)/installed
 
@@ -24,8 +24,8 @@ demo: install
 test: install
 	$(BIN)/python -m pytest -q -m "not slow and not cluster"
 
-test-all: install
-	$(BIN)/python -m pytest -q -m "not cluster"
+test-slow: install
+	$(BIN)/python -m pytest -q -m "slow and not cluster"
 
 check: install
 	$(BIN)/ruff check .
