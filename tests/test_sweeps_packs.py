@@ -154,7 +154,9 @@ def test_cores_end_within_one_trial_of_the_best_possible(count: int, seeds: int,
 
 def test_a_pack_shares_what_the_training_loop_demands() -> None:
     train = pytest.importorskip("ch6dist.train")
-    mixed = trials(6, seeds=2) + trials(3, epochs=2) + trials(1, seeds=3, type="range_test") + trials(2, precision="fp64")
+    mixed = (
+        trials(6, seeds=2) + trials(3, epochs=2) + trials(1, seeds=3, type="range_test") + trials(2, precision="fp64")
+    )
     for devices in (TWO_CORES, H200):
         for pack in make_packs(mixed, devices=devices):
             train.check_shared(pack.trials)
