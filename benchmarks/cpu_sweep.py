@@ -1,6 +1,6 @@
 """A sweep on a CPU: `sweeps run` against the loop most people write with Ray Tune. Whole command against whole command.
 
-    python benchmarks/cpu_sweep.py --pairs 5 -o benchmarks/results/cpu_sweep.md
+    python benchmarks/cpu_sweep.py --pairs 3 -o benchmarks/results/cpu_sweep.md
 
 16 LeNet-5 trials (4 optimizers × 4 rates), 10,000 real CIFAR-100 images with crop and flip, 1 epoch, 1,000 images of
 validation; one thread per process on both sides. The other side is a function trainable with torchvision's transforms

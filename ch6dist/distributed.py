@@ -35,6 +35,9 @@ class Group:
         """The module whose backward leaves the group's mean gradient in `model`'s parameters."""
         return model
 
+    def align(self, model: nn.Module) -> None:
+        """Rank 0's buffers on every rank: DDP sends them before a training step, so the last step's are missing."""
+
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         """Sum over ranks, the same on each; in place."""
         return tensor
@@ -50,6 +53,10 @@ class TorchGroup(Group):
 
     def wrap(self, model: nn.Module) -> nn.Module:
         return DistributedDataParallel(model)
+
+    def align(self, model: nn.Module) -> None:
+        for buffer in model.buffers():
+            torch.distributed.broadcast(buffer, src=0)
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         torch.distributed.all_reduce(tensor)

@@ -63,7 +63,16 @@ def _configure(spec: SweepSpec, base: Mapping[str, Any], point: Point) -> TrialC
     if ignored and _varies(spec.parameters.get("optimizer.lr")):
         allowed = f"no rate axis beside {ignored[0]}, which takes the rate's place"
         raise InputError("parameters.optimizer.lr", point["optimizer.lr"], allowed)
+    if ignored and len({value.get("lr") for value in _mappings(spec.parameters.get("optimizer"))}) > 1:
+        allowed = f"one rate for all beside {ignored[0]}, which takes the rate's place"
+        raise InputError("parameters.optimizer", point["optimizer"], allowed)
+    if config.type == "train" and config.data.val_size == 0 and spec.metric.name.startswith("val_"):
+        raise InputError("metric.name", spec.metric.name, "train_accuracy or train_loss (data.val_size is 0)")
     return config
+
+
+def _mappings(axis: Axis | None) -> list[Mapping[str, Any]]:
+    return [value for value in (axis.values if axis else None) or () if isinstance(value, Mapping)]
 
 
 def _in_sweep(error: InputError, spec: SweepSpec, point: Point) -> InputError:

@@ -51,6 +51,7 @@ class FinalPlan:
     trials: tuple[TrialConfig, ...]  # one per seed
     source: str  # where the choice comes from, in words
     notes: tuple[str, ...]
+    resources: dict[str, Any]  # of the sweep it was chosen from
 
 
 def plan_final(
@@ -76,7 +77,8 @@ def plan_final(
         notes += ["the plateau schedule watches the training metric: there is no validation split"] if changed else []
     resized = [parse_trial(content | {"seed": seed}) for seed in range(seeds)]
     notes += _kept_counts(chosen, resized[0])
-    return FinalPlan(check_name(f"{name}-final"), chosen, tuple(resized), origin, tuple(notes))
+    resources = {} if Path(source).is_file() else read(find_run(source, root=runs)).spec.get("resources", {})
+    return FinalPlan(check_name(f"{name}-final"), chosen, tuple(resized), origin, tuple(notes), resources)
 
 
 def train_final(plan: FinalPlan, how: Launch, *, workers: int = 1, runs: Path | None = None) -> tuple[Path, int]:
@@ -90,7 +92,7 @@ def train_final(plan: FinalPlan, how: Launch, *, workers: int = 1, runs: Path | 
         "parameters": {},
         "seeds": [trial.seed for trial in plan.trials],
         "chosen_from": plan.source,
-        "resources": {"workers": workers},
+        "resources": {**plan.resources, "workers": workers},
     }
     if workers == 1:
         return start(content, plan.trials, how, runs=runs)

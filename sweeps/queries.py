@@ -34,6 +34,7 @@ def status(run: Path | str) -> dict[str, Any]:
     folder, ledger, driver = Path(run), ledgers.read(run), current(run)
     states = {trial: _status(ledger, trial, alive=driver is not None) for trial in ledger.trials}
     counts = Counter(states.values())
+    workers = ledger.spec.get("resources", {}).get("workers", 1)
     return {
         "run": str(folder),
         "name": ledger.spec.get("name", folder.name),
@@ -44,7 +45,7 @@ def status(run: Path | str) -> dict[str, Any]:
         "driver": {"host": driver.host, "pid": driver.pid} if driver else None,
         "seconds_since_last_line": _age_seconds(folder),
         "failures": [_failure(ledger, trial) for trial, state in states.items() if state in BROKEN],
-        "next": _next(folder, counts, alive=driver is not None),
+        "next": _next(folder, counts, alive=driver is not None, workers=workers),
     }
 
 
@@ -187,14 +188,15 @@ def _age_seconds(folder: Path) -> float:
     return max(0.0, time.time() - newest)
 
 
-def _next(folder: Path, counts: Counter[Status], *, alive: bool) -> str:
+def _next(folder: Path, counts: Counter[Status], *, alive: bool, workers: int) -> str:
     """What a person may do now, in plain words."""
     waiting = sum(counts[state] for state in (Status.PLANNED, Status.RUNNING, Status.INTERRUPTED))
     broken = sum(counts[state] for state in BROKEN)
     if alive:
         return f"it runs; `sweeps stop {folder}` ends it, `sweeps top {folder}` ranks what is there"
     if waiting:
-        return f"no driver lives: `sweeps resume {folder}` trains the {waiting} trials that have not ended"
+        command = f"sweeps resume {folder}" if workers == 1 else f"sweeps final {folder} --resume"
+        return f"no driver lives: `{command}` trains the {waiting} trials that have not ended"
     if broken:
         return f"`sweeps show {folder} TRIAL` says more of a failure; `sweeps rerun {folder} TRIAL` tries it again"
     return f"all ended: `sweeps top {folder}` ranks them, `analysis report {folder}` draws them"

@@ -24,6 +24,7 @@ class Job:
     attempts: dict[str, int]
     checkpoints: str  # folder, on storage that driver and workers share
     threads: int  # per process
+    kind: str = "cpu"  # of device that the packs were placed on: cpu or gpu
 
 
 def ask_stop(run: Path, trial: str | None = None) -> None:

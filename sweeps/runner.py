@@ -21,6 +21,7 @@ from rich.console import Console
 from ch6dist import lease
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.datafiles import check_files
+from ch6dist.errors import InputError
 from ch6dist.ledger import Ledger, Writer, read
 from ch6dist.provenance import provenance
 from ch6dist.records import BROKEN, ENDED, Status
@@ -69,7 +70,7 @@ def start(
     run = new_run(name or content["name"], root=runs, explicit=name is not None)
     with lease.hold(run), Writer(run) as writer:
         (run / "sweep.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
-        writer.append([sweep_line(content), *(trial_line(trial) for trial in trials)])
+        writer.append([sweep_line(content) | {"trials": len(trials)}, *(trial_line(trial) for trial in trials)])
         board = Board({trial.trial_id: trial.model_dump() for trial in trials})
         return run, _drive(run, board, writer, packs, resources, content.get("max_retries", 2), devices, how)
 
@@ -78,21 +79,23 @@ def resume(run: Path, how: Launch, *, again: Sequence[str] = ()) -> int:
     """Go on where a run stopped. `again` names ended trials to train anew, as a new attempt."""
     ledger = read(run)
     spec = ledger.spec
+    if len(ledger.trials) < max([line.get("trials", 1) for line in ledger.sweeps], default=1):
+        raise InputError("RUN", str(run), "a run that had begun (this one was cut off before: run the sweep anew)")
     if not again and all(ledger.status(trial) in ENDED for trial in ledger.trials):
         how.console.print(f"{run}: nothing to do, every trial has ended")
-        return 0
+        return 1 if any(ledger.status(trial) in BROKEN for trial in ledger.trials) else 0
     trials = [parse_trial(line["config"], file=str(run)) for line in ledger.trials.values()]
     check_data([trial for trial in trials if ledger.status(trial.trial_id) not in ENDED or trial.trial_id in again])
     devices, resources = visible_devices(), Resources.model_validate(spec.get("resources", {}))
+    todo = {trial for trial in ledger.trials if trial in again or ledger.status(trial) not in ENDED}
+    packs = recorded_packs(ledger, todo) if how.packs == "auto" else []
+    known = {trial for pack in packs for trial in pack}
+    packs += packed([trial for trial in trials if trial.trial_id in todo - known], devices, resources, how)
+    place(resources, devices)  # refused, where it is, before anything is written
     with lease.hold(run), Writer(run) as writer:
         requests.clear(run)
         writer.append([sweep_line(spec), *(_anew(ledger, trial) for trial in again)])
         board = Board.from_ledger(read(run))
-        todo = set(board.unfinished())
-        packs = recorded_packs(ledger, todo) if how.packs == "auto" else []
-        known = {trial for pack in packs for trial in pack}
-        rest = [trial for trial in trials if trial.trial_id in todo - known]
-        packs += packed(rest, devices, resources, how)
         return _drive(run, board, writer, packs, resources, spec.get("max_retries", 2), devices, how)
 
 
@@ -153,7 +156,7 @@ def _drive(
         while not driver.halted and (todo := driver.next_packs()):
             attempts = driver.begin(todo)
             contents = tuple(tuple(board.entries[trial].config for trial in pack) for pack in todo)
-            job = requests.Job(contents, attempts, str((run / "checkpoints").resolve()), threads=slots.cpus)
+            job = requests.Job(contents, attempts, str((run / "checkpoints").resolve()), slots.cpus, slots.kind)
             if not driver.halted:
                 progress.doing = ""
                 launch(job, driver=driver, cpus=slots.cpus, gpus=slots.gpus)

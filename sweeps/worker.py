@@ -29,6 +29,7 @@ def train_pack(config: dict[str, Any], *, job: Job) -> None:
             report=reporter,
             checkpoints=Checkpoints(job.checkpoints, job.attempts),
             attempts=job.attempts,
+            device="cpu" if job.kind == "cpu" else None,
             threads=job.threads,
         )
     except Exception as error:

@@ -129,3 +129,12 @@ def test_a_worker_killed_behind_a_checkpoint_goes_on_from_it(tmp_path: Path) -> 
     resumed = [line["epoch"] for line in raw_lines(run, "status") if line["status"] == "running"]
     assert 0 < resumed[1] <= below + 1
     assert differences(read(run), without_ray(spec, tmp_path / "alone")) == []
+
+
+def test_a_refused_rerun_leaves_the_ledger_as_it_was(tmp_path: Path) -> None:
+    spec, run = sweep_file(tmp_path), tmp_path / "runs" / "tiny"
+    without_ray(spec, run)
+    before, trial = {path: path.read_bytes() for path in (run / "ledger").iterdir()}, next(iter(read(run).trials))
+    found = sweeps("rerun", "tiny", trial, "--packs", "100000", cwd=tmp_path)
+    assert (found.returncode, len(found.stderr.splitlines())) == (2, 1), found.stderr
+    assert {path: path.read_bytes() for path in (run / "ledger").iterdir()} == before

@@ -269,3 +269,20 @@ def test_ten_thousand_trials_expand_in_order() -> None:
     trials = expand(spec_of({**axes(optimizer__lr=rates), "seeds": 10}))
     assert len({trial.trial_id for trial in trials}) == 10_000
     assert [trial.optimizer["lr"] for trial in trials[::10]] == rates
+
+
+def test_a_validation_metric_without_validation_images_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.yaml"
+    axis = "{optimizer.lr: {values: [0.1, 0.01]}}"
+    path.write_text(f"name: tiny\ntrial: {{data: {{train_size: 50000, val_size: 0}}}}\nparameters: {axis}\n")
+    with pytest.raises(InputError, match=r"metric\.name: 'val_accuracy' is not allowed"):
+        expand(load_spec(path))
+
+
+def test_rates_inside_an_optimizer_axis_are_refused_beside_max_lr_too(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.yaml"
+    values = "[{name: SGD, lr: 0.1}, {name: SGD, lr: 0.01}]"
+    schedule = "{schedule: {name: OneCycleLR, max_lr: 0.1}}"
+    path.write_text(f"name: tiny\ntrial: {schedule}\nparameters: {{optimizer: {{values: {values}}}}}\n")
+    with pytest.raises(InputError, match="one rate for all beside"):
+        expand(load_spec(path))

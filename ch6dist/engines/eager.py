@@ -130,6 +130,7 @@ class EagerEngine:
         """[K, 2]: sums of losses and right answers of every lane over `batches`, in evaluation mode."""
         sums = torch.zeros(len(lanes), 2, dtype=torch.float64, device=self.device)
         for lane in lanes:
+            self.group.align(lane.model)
             lane.model.eval()
         for images, labels in batches:
             for index, lane in enumerate(lanes):
