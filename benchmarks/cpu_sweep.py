@@ -21,6 +21,8 @@ from datetime import date
 from importlib import metadata
 from pathlib import Path
 
+from ch6dist.provenance import hardware
+
 ROOT = Path(__file__).resolve().parent.parent
 TRAIN, VAL, BATCH = 10_000, 1_000, 128
 OPTIMIZERS = [
@@ -59,6 +61,7 @@ def tune_loop() -> None:
 
 
 def train_one(config: dict) -> None:
+    """One trial of the other side, in Tune's worker process: data, LeNet-5, an epoch, validation accuracy reported."""
     import torch
     import torch.nn.functional as F
     from ray import tune
@@ -92,6 +95,7 @@ def train_one(config: dict) -> None:
 
 
 def timed(command: list[str], **environment: str) -> float:
+    """Wall-clock seconds of a whole command; ends the benchmark with the command's output if it fails."""
     started = time.perf_counter()
     run = subprocess.run(command, env=os.environ | environment, cwd=ROOT, capture_output=True, text=True, check=False)
     if run.returncode != 0:
@@ -100,6 +104,7 @@ def timed(command: list[str], **environment: str) -> float:
 
 
 def pair(scratch: Path, number: int) -> tuple[float, float]:
+    """Seconds of both sides, the plain loop first; `number` keeps the run folders of `scratch` apart."""
     spec = scratch / "sweep.yaml"
     spec.write_text(SPEC)
     ours = [sys.executable, "-m", "sweeps", "run", str(spec), "--name", f"run{number}", "--runs", str(scratch)]
@@ -109,6 +114,8 @@ def pair(scratch: Path, number: int) -> tuple[float, float]:
 
 
 def table(pairs: list[tuple[float, float]]) -> str:
+    """The Markdown table of (plain loop, `sweeps run`) pairs in seconds: medians, spread and their ratio."""
+
     def row(name: str, values: list[float], form: str) -> str:
         middle, low, high = statistics.median(values), min(values), max(values)
         return f"| {name} | {middle:{form}} | {low:{form}} | {high:{form}} |"
@@ -118,7 +125,7 @@ def table(pairs: list[tuple[float, float]]) -> str:
     lines = [
         f"# CPU sweep, {date.today()}",
         "",
-        f"`python benchmarks/cpu_sweep.py --pairs {len(pairs)}` · {os.cpu_count()} cores ({cpu_name()}) · "
+        f"`python benchmarks/cpu_sweep.py --pairs {len(pairs)}` · {os.cpu_count()} cores ({hardware()['cpu']}) · "
         f"Python {sys.version.split()[0]}, {versions} · n = {len(pairs)} pairs, one after the other",
         "",
         "16 LeNet-5 trials × 10,000 CIFAR-100 images × 1 epoch, crop + flip; seconds of the whole command.",
@@ -132,12 +139,8 @@ def table(pairs: list[tuple[float, float]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def cpu_name() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
-
-
 def main() -> None:
+    """The command line: measure pairs and print their table, or be the other side once."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("-o", "--output", type=Path)

@@ -28,6 +28,7 @@ class Checkpoints:
         self.root, self.attempts = Path(folder), dict(attempts or {})
 
     def path(self, trial: str, name: str) -> Path:
+        """Where checkpoint `name` (last or best) of a trial's attempt lies; it need not be there."""
         attempt = self.attempts.get(trial, 1)
         folder = self.root / trial
         return (folder if attempt == 1 else folder / f"attempt-{attempt}") / f"{name}.pt"

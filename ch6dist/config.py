@@ -25,6 +25,8 @@ Section = TypeVar("Section", bound=BaseModel)
 
 
 class Frozen(BaseModel):
+    """The ground of every section: frozen, no unknown keys, no NaN or infinity."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @field_validator("*", mode="before")

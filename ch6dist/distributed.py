@@ -52,17 +52,21 @@ class TorchGroup(Group):
     """torch.distributed's default group."""
 
     def wrap(self, model: nn.Module) -> nn.Module:
+        """DistributedDataParallel around `model`: its backward averages gradients over the ranks."""
         return DistributedDataParallel(model)
 
     def align(self, model: nn.Module) -> None:
+        """Broadcast the buffers (BatchNorm's running statistics) of rank 0's model, in place."""
         for buffer in model.buffers():
             torch.distributed.broadcast(buffer, src=0)
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        """All-reduce, in place."""
         torch.distributed.all_reduce(tensor)
         return tensor
 
     def from_first(self, value: Any) -> Any:
+        """Broadcast, by pickle."""
         box = [value]
         torch.distributed.broadcast_object_list(box, src=0)
         return box[0]

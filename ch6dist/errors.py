@@ -26,6 +26,7 @@ class InputError(ValueError):
         return type(self)(key, self.value, self.allowed, file=self.file)
 
     def in_file(self, file: str) -> InputError:
+        """The same error, with the file it was read from."""
         return type(self)(self.key, self.value, self.allowed, file=file)
 
 

@@ -34,6 +34,7 @@ class EpochRecord:
         return sum(v * n for v, n in zip(values, self.counts, strict=True)) / sum(self.counts)
 
     def metrics(self) -> dict[str, float]:
+        """The epoch's means by row column; `val_*` only where there was a validation."""
         found = {"train_loss": self.mean(self.losses), "train_accuracy": self.mean(self.accuracies)}
         return found | ({"val_loss": self.val[0], "val_accuracy": self.val[1]} if self.val else {})
 
@@ -56,6 +57,7 @@ class Lane:
 
     @property
     def trial_id(self) -> str:
+        """The trial's id, hashed once."""
         return self._id
 
     def __post_init__(self) -> None:
@@ -63,6 +65,7 @@ class Lane:
 
     @property
     def step(self) -> int:
+        """Optimizer steps done."""
         return self.engine.step
 
     @property
@@ -76,6 +79,7 @@ class Lane:
         return {"kind": kind, "trial": self.trial_id, "attempt": self.attempt, **content}
 
     def end(self, status: Status, reason: str = "", *, step: int | None = None) -> None:
+        """The lane trains no further; `step` is the one to blame, where there is one."""
         self.status, self.reason, self.bad_step = status, reason, step
 
     def judge(self, record: EpochRecord) -> None:
@@ -100,6 +104,7 @@ class Lane:
             self.end(Status.DIVERGED, f"validation loss not finite after step {self.step}", step=self.step)
 
     def keep_best(self, val_accuracy: float) -> None:
+        """Copy the weights when `val_accuracy` beats every epoch before; a tie keeps the earlier ones."""
         if self.best is None or val_accuracy > self.best["val_accuracy"]:
             self.best = {
                 "trial": self.trial_id,

@@ -29,12 +29,15 @@ STALE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Lease:
+    """Who writes to a run folder, and when they last said so."""
+
     host: str
     pid: int
     started: str  # the process's start, so that a reused pid is not taken for the holder
     heartbeat: float  # unix seconds
 
     def alive(self) -> bool:
+        """Whether the holder lives: by its process on this host, by its heartbeat on another."""
         if self.host == socket.gethostname():
             return _process_start(self.pid) == self.started
         return time.time() - self.heartbeat < STALE_SECONDS

@@ -53,6 +53,7 @@ class Ledger:
         return self.sweeps[-1].get("spec", {}) if self.sweeps else {}
 
     def status(self, trial: str) -> Status:
+        """The newest status of a trial; planned before it has one."""
         return Status(self.statuses[trial]["status"]) if trial in self.statuses else Status.PLANNED
 
     def attempt(self, trial: str) -> int:
@@ -60,6 +61,7 @@ class Ledger:
         return int(self.statuses[trial].get("attempt", 1)) if trial in self.statuses else 1
 
     def rows_by_trial(self) -> dict[str, list[Line]]:
+        """Rows in order of steps, of every trial: an empty list for one without."""
         grouped: dict[str, list[Line]] = {trial: [] for trial in self.trials}
         for row in self.rows:
             grouped.setdefault(row["trial"], []).append(row)
@@ -101,6 +103,7 @@ class Writer:
         self._lines += len(encoded)
 
     def close(self) -> None:
+        """Close the segment; every line is on the disk already."""
         self._file.close()
 
     def __enter__(self) -> Writer:

@@ -86,6 +86,7 @@ class Dropout(nn.Module):
         self.register_buffer("step", torch.zeros((), dtype=torch.int64), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: [B, …], of which row i is row `first_row` + i of the global batch. Zeroed and rescaled while training."""
         if not self.training or self.p == 0:
             return x
         key = dropout_key(self.seed, layer=self.layer)
@@ -220,6 +221,7 @@ class ResidualBlock(nn.Module):
         self.relu2 = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
+        """x: [B, channels, H, W] → [B, maps, H / stride, W / stride]."""
         inner = self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
         return self.relu2(inner + self.shortcut(x))
 

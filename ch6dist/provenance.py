@@ -47,6 +47,7 @@ def git_commit() -> str | None:
 
 
 def hardware() -> dict[str, Any]:
+    """This machine: host, usable cores, processor, GPUs by name, memory in bytes."""
     return {
         "host": socket.gethostname(),
         "cpus": len(os.sched_getaffinity(0)),

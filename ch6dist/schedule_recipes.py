@@ -55,6 +55,7 @@ class HeldCosine(CosineAnnealingLR):
     """Stays at eta_min after T_max."""
 
     def step(self, epoch: int | None = None) -> None:
+        """As torch's, but only up to T_max: beyond it torch's rate would rise again."""
         if self.last_epoch < self.T_max:
             super().step(epoch)
 
@@ -63,6 +64,7 @@ class HeldOneCycle(OneCycleLR):
     """Stays at its last rate, that of step total_steps − 1."""
 
     def step(self, epoch: int | None = None) -> None:
+        """As torch's, but only up to the last useful step: one more would raise the rate, two would raise an error."""
         if self.last_epoch < self.total_steps - 1:
             super().step(epoch)
 

@@ -49,6 +49,7 @@ class Schedule:
         return {"scheduler": self._scheduler.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state_dict`; the optimizer's own state is loaded beside it."""
         self._scheduler.load_state_dict(dict(state["scheduler"]))  # a copy: torch takes entries out of what it is given
 
 

@@ -88,6 +88,7 @@ class _Pack:
         self.saved_at = time.monotonic()
 
     def run(self, trials: Sequence[TrialConfig]) -> dict[str, Status]:
+        """Epoch after epoch until no lane is left: train, validate, report, obey, save. Returns each trial's status."""
         statuses, lanes = self.begin(trials)
         while lanes:
             records = self.train_epoch(lanes)
@@ -110,6 +111,7 @@ class _Pack:
         return self.settle(self.obeyed(lanes, orders))
 
     def obeyed(self, lanes: Sequence[Lane], orders: Orders) -> Sequence[Lane]:
+        """`lanes`, of which those that were ordered to stop have ended as stopped."""
         for lane in lanes:
             if lane.trial_id in orders.stop and lane.status == Status.RUNNING:
                 lane.end(Status.STOPPED, "asked to stop")
@@ -123,6 +125,7 @@ class _Pack:
         return lane
 
     def opening(self, lanes: Sequence[Lane]) -> list[Line]:
+        """The first line of each lane."""
         where = {"device": str(self.device), "workers": self.group.world_size, "engine": self.engine.name}
         return [opening_line(lane, **where) for lane in lanes]
 
@@ -231,6 +234,7 @@ class _Pack:
     # The end of an epoch
 
     def complete(self, lane: Lane) -> bool:
+        """Whether a lane has done all its epochs (range test: steps)."""
         if lane.trial.type == "train":
             return lane.epoch >= lane.trial.epochs
         return lane.step >= lane.trial.range_test.steps

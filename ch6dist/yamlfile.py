@@ -21,6 +21,7 @@ class _PlainLoader(yaml.SafeLoader):
     """Mappings, lists, text and numbers; no tag builds an object, and a key given twice is an error, not a choice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        """As SafeLoader's, after refusing a key that stands twice; ConstructorError carries its line."""
         seen = set()
         for key_node, _ in node.value:
             if isinstance(key_node, yaml.ScalarNode) and key_node.tag != "tag:yaml.org,2002:merge":

@@ -51,6 +51,7 @@ class Board:
 
     @classmethod
     def from_ledger(cls, ledger: Ledger) -> Board:
+        """The board of a run that goes on: statuses, attempts and newest rows as the ledger has them."""
         board = cls({trial: line["config"] for trial, line in ledger.trials.items()})
         for trial, entry in board.entries.items():
             entry.status, entry.attempt = ledger.status(trial), ledger.attempt(trial)
@@ -82,9 +83,11 @@ class Board:
         self.notes += [note for note in line.get("notes", []) if note not in self.notes]
 
     def unfinished(self) -> list[str]:
+        """Ids of trials that have not ended, in the ledger's order."""
         return [trial for trial, entry in self.entries.items() if entry.status not in ENDED]
 
     def counts(self) -> Counter[Status]:
+        """How many trials have each status."""
         return Counter(entry.status for entry in self.entries.values())
 
     def strike(self, trial: str) -> int:

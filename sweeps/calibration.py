@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def calibration_file() -> Path:
+    """Where this person's measured speeds are kept; it need not be there."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ch6dist" / "calibration.json"
 
 

@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Gpu:
+    """A GPU as nvidia-smi tells of it."""
+
     name: str
     memory_bytes: int
 

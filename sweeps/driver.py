@@ -58,6 +58,7 @@ class Driver:
         self.write(report["lines"])
 
     def on_dead_worker(self, pack: int) -> None:
+        """Note a pack whose process died without a word; what it said before it died counts more."""
         self.broken.setdefault(pack, {"broken": "failed", "reason": DEAD})
 
     def tick(self) -> set[str]:
@@ -81,6 +82,7 @@ class Driver:
         self.board.take(lines)
 
     def halt(self, reason: str, *, exit_status: int) -> None:
+        """Begin nothing more and end what runs; the first reason is the one that is told."""
         if not self.halted:
             self.halted, self.halt_reason, self.exit_status = True, reason, exit_status
             self.progress.doing = f"stopping: {reason}"
@@ -113,6 +115,7 @@ class Driver:
         return {trial: self.board.entries[trial].attempt for pack in packs for trial in pack}
 
     def has_checkpoint(self, trial: str) -> bool:
+        """Whether the trial's present attempt can go on from a checkpoint."""
         attempt = self.board.entries[trial].attempt
         folder = self.run / "checkpoints" / trial
         return ((folder if attempt == 1 else folder / f"attempt-{attempt}") / "last.pt").exists()
@@ -133,6 +136,7 @@ class Driver:
         self.packs = packs
 
     def after_break(self, rest: list[str], report: dict[str, Any]) -> list[list[str]]:
+        """The packs in which `rest`, what a broken pack left unfinished, is tried again; none when it is given up."""
         if report["broken"] == "out_of_memory" and len(rest) > 1:
             half = (len(rest) + 1) // 2
             return [rest[:half], rest[half:]]
@@ -147,6 +151,7 @@ class Driver:
         return [rest]
 
     def ending(self, trial: str, status: Status, reason: str, **facts: Any) -> dict[str, Any]:
+        """The status line that ends a trial from here, not from its worker."""
         entry = self.board.entries[trial]
         place = {"trial": trial, "attempt": entry.attempt, "epoch": entry.epoch}
         return {"kind": "status", **place, "status": status, "reason": reason, "time": time.time(), **facts}

@@ -165,6 +165,7 @@ def result(run: Path) -> dict[str, Any]:
 
 
 def say_result(found: Mapping[str, Any], console: Console) -> None:
+    """Print what `result` found: test accuracy of every seed, their mean and spread."""
     if not found["seeds"]:
         console.print("no seed reached the test set")
         return

@@ -45,6 +45,7 @@ class Progress:
         self.say(self.line())
 
     def tick(self) -> None:
+        """Called often: says the line of the minute where there is no terminal."""
         if not self.console.is_terminal and time.monotonic() - self.said_at >= LINE_SECONDS:
             self.said_at = time.monotonic()
             self.say(self.line())
@@ -73,9 +74,11 @@ class Progress:
         return sum(e.done for e in entries), sum(e.done if e.status in ENDED else e.epochs for e in entries)
 
     def elapsed(self) -> str:
+        """Time since this driver began."""
         return clock(time.monotonic() - self.board.started)
 
     def remaining(self) -> str:
+        """Time to go at this driver's pace so far; empty before the first epoch and after the last."""
         done, total = self.epochs()
         if not self.board.epochs_done or done >= total:
             return ""
@@ -83,6 +86,7 @@ class Progress:
         return f" · about {clock(per_epoch * (total - done))} to go"
 
     def view(self) -> RenderableType:
+        """The live table: counts, bar and times, the running trials, and the last three that did not finish."""
         done, total = self.epochs()
         running = [e for e in self.board.entries.values() if e.status == Status.RUNNING]
         table = Table(box=None, pad_edge=False, header_style="dim")

@@ -28,6 +28,7 @@ class Job:
 
 
 def ask_stop(run: Path, trial: str | None = None) -> None:
+    """Ask the driver of `run` to stop it, or only `trial`; answered within about a second."""
     folder = run / FOLDER
     folder.mkdir(exist_ok=True)
     (folder / (STOP_ALL if trial is None else STOP_TRIAL + trial)).touch()

@@ -122,11 +122,13 @@ def check_data(trials: Sequence[TrialConfig]) -> None:
 
 
 def sweep_line(spec: dict[str, Any]) -> dict[str, Any]:
+    """The line with which a driver heads its part of the ledger."""
     head = {"kind": "sweep", "name": spec.get("name"), "question": spec.get("question", "")}
     return {**head, "spec": spec, **provenance()}
 
 
 def trial_line(trial: TrialConfig) -> dict[str, Any]:
+    """The line that makes a trial known to the ledger."""
     names = {"trial": trial.trial_id, "configuration": trial.configuration_id, "name": trial.name}
     return {"kind": "trial", **names, "config": trial.model_dump(), "seed": trial.seed}
 

@@ -51,6 +51,7 @@ class _Reporter:
         return Orders(stop=frozenset(ray.get(mailbox.stops.remote())))
 
     def broken(self, error: Exception) -> None:
+        """Tell the driver why the pack broke, and of which kind that is: it decides what follows."""
         if isinstance(error, InputError):
             kind, reason = "data" if error.key.startswith("data.") else "failed", str(error)
         else:

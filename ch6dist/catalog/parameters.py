@@ -80,6 +80,7 @@ class Entry:
     parameters: tuple[Parameter, ...] = field(default=())
 
     def parameter(self, name: str) -> Parameter:
+        """The parameter called `name`; KeyError when there is none."""
         return {p.name: p for p in self.parameters}[name]
 
     def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class RecipeEntry(ScheduleEntry):
     """LambdaLR and MultiplicativeLR: the recipe decides which further parameters there are."""
 
     def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """As Entry.resolve, with the parameters of the recipe that `given` names. Raises InputError."""
         recipe = self.parameter("recipe").parse(given.get("recipe"))
         chosen = RECIPES[recipe]
         return Entry(f"{self.name} with {recipe}", "", (*self.parameters, *chosen.parameters)).resolve(given)

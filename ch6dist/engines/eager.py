@@ -78,6 +78,7 @@ class EagerLane:
         return torch.stack([loss.detach(), (logits.detach().argmax(1) == labels).sum().to(loss.dtype)])
 
     def end_epoch(self, metrics: Mapping[str, float]) -> None:
+        """Step the schedule; `metrics` holds what a plateau may monitor, equal on every rank."""
         self.schedule.after_epoch(metrics)
 
     def weights(self) -> dict[str, torch.Tensor]:
@@ -94,6 +95,7 @@ class EagerLane:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where `state_dict` was taken."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
@@ -109,6 +111,7 @@ class EagerEngine:
         self.dataset, self.steps_per_epoch, self.device, self.group = dataset, steps_per_epoch, device, group
 
     def open(self, trial: TrialConfig) -> EagerLane:
+        """A lane for `trial`, at its initial weights; InputError where its schedule fits no training of that length."""
         return EagerLane(
             trial,
             dataset=self.dataset,

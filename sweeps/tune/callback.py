@@ -13,15 +13,18 @@ from sweeps.requests import MAILBOX
 class Driver(Protocol):
     """What the runner gives the callback."""
 
-    def on_report(self, pack: int, report: dict[str, Any]) -> None: ...
+    def on_report(self, pack: int, report: dict[str, Any]) -> None:
+        """Called with each report of a pack, before the pack may go on."""
 
-    def on_dead_worker(self, pack: int) -> None: ...
+    def on_dead_worker(self, pack: int) -> None:
+        """Called when the process of a pack has died."""
 
     def tick(self) -> set[str]:
         """Called about ten times a second; returns every trial that has been asked to stop."""
 
     @property
-    def halted(self) -> bool: ...
+    def halted(self) -> bool:
+        """Whether nothing more shall be trained."""
 
 
 class LedgerCallback(tune.Callback):
@@ -37,15 +40,18 @@ class LedgerCallback(tune.Callback):
         return {}  # Tune pickles callbacks for a restore that never happens: the driver does not travel
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
+        """Tune has a report: hand it to the driver, each numbered report once."""
         key = (trial.trial_id, result.get("number", 0))
         if "number" in result and key not in self.seen:
             self.seen.add(key)
             self.driver.on_report(trial.config["pack"], result)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        """Tune has lost a pack's process: tell the driver."""
         self.driver.on_dead_worker(trial.config["pack"])
 
     def on_step_end(self, iteration: int, trials: list[Any], **_: Any) -> None:
+        """Tune's event loop has turned once: let the driver look around, and post new orders for the workers."""
         stops = self.driver.tick()
         if stops - self.posted:
             if self.mailbox is None:
@@ -64,9 +70,11 @@ class HaltStopper(tune.Stopper):
         return {}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether Tune shall end this one pack: never; packs end by themselves, or all at once."""
         return False
 
     def stop_all(self) -> bool:
+        """Whether Tune shall end its run."""
         return self.driver.halted
 
 
@@ -74,9 +82,11 @@ class SilentReporter(tune.ProgressReporter):
     """The runner shows the progress."""
 
     def should_report(self, trials: list[Any], done: bool = False) -> bool:
+        """Never."""
         return False
 
     def report(self, trials: list[Any], done: bool, *sys_info: Any) -> None:
+        """Nothing."""
         return None
 
 
@@ -87,7 +97,9 @@ class Mailbox:
         self._stops: set[str] = set()
 
     def post(self, stops: list[str]) -> None:
+        """Add trials to stop."""
         self._stops |= set(stops)
 
     def stops(self) -> list[str]:
+        """Every trial that was ever asked to stop."""
         return sorted(self._stops)
