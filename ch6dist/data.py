@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import pickle
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -48,6 +49,11 @@ class TrainData:
     mean: Tensor  # [C] float64, of `train_images` on the scale 0–1
     std: Tensor  # [C] float64
     coarse_of_class: Tensor | None  # [classes] int64: the superclass of every class, where there are superclasses
+
+    def batches(self, images: Tensor, labels: Tensor, *, size: int, dtype: torch.dtype) -> Iterator[Batch]:
+        """uint8 `images` and their labels as they are, in order, normalised as the training images are."""
+        for part, right in zip(images.split(size), labels.split(size), strict=True):
+            yield Batch(normalize(part, self.mean, self.std, dtype), right)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ import torch
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.checkpoint import Checkpoints
 from ch6dist.config import TrialConfig
-from ch6dist.data import epoch_plan, load_split, load_test, normalize
+from ch6dist.data import epoch_plan, load_split, load_test
 from ch6dist.distributed import SOLO, Group, default_device
 from ch6dist.engines.eager import DTYPES, EagerEngine, Position
 from ch6dist.lane import EpochRecord, Lane, grouped
@@ -205,16 +205,10 @@ class _Pack:
     def evaluate(self, lanes: Sequence[Lane], images: torch.Tensor, labels: torch.Tensor) -> list[tuple[float, float]]:
         """Mean loss and accuracy of each lane over all of `images`, each rank its share."""
         low, high = self.group.share(0, len(images))
-        sums = self.engine.evaluate([lane.engine for lane in lanes], self.batches(images, labels, low, high))
+        batches = self.data.batches(images[low:high], labels[low:high], size=EVALUATION_BATCH, dtype=self.dtype)
+        sums = self.engine.evaluate([lane.engine for lane in lanes], batches)
         means = (self.group.sum(sums) / len(images)).tolist()
         return [(loss, accuracy) for loss, accuracy in means]
-
-    def batches(
-        self, images: torch.Tensor, labels: torch.Tensor, low: int, high: int
-    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        for start in range(low, high, EVALUATION_BATCH):
-            stop = min(start + EVALUATION_BATCH, high)
-            yield normalize(images[start:stop], self.data.mean, self.data.std, self.dtype), labels[start:stop]
 
     def finish_epoch(self, lane: Lane, record: EpochRecord) -> list[Line]:
         """Step the schedule, keep the best weights, see whether that was the last epoch, and make the rows."""
