@@ -9,7 +9,9 @@ import torch
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.config import TrialConfig
 from ch6dist.distributed import SOLO, default_device
-from ch6dist.engines.eager import DTYPES, EagerEngine, Position
+from ch6dist.engines.eager import EagerEngine
+from ch6dist.engines.engine import DTYPES
+from ch6dist.feed import Position
 
 WARM_UP_STEPS = 3
 SECONDS = 2.0  # of timing, at least
@@ -31,7 +33,7 @@ def images_per_second(trial: TrialConfig) -> float:
         if steps == WARM_UP_STEPS:
             _wait(device)
             started = time.perf_counter()
-        engine.train_batch([lane], images, labels, Position(epoch=0, batch=steps, first_row=0, rows=rows))
+        lane.train_batch(images, labels, Position(epoch=0, batch=steps, first_row=0, rows=rows), 1)
         steps += 1
     _wait(device)
     return (steps - WARM_UP_STEPS) * rows / (time.perf_counter() - started)

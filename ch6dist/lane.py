@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import torch
 
 from ch6dist.checkpoint import Checkpoints
 from ch6dist.config import TrialConfig
-from ch6dist.engines.eager import EagerLane
+from ch6dist.engines.engine import EngineLane
 from ch6dist.records import Status
 
 
@@ -44,7 +44,7 @@ class Lane:
     """One trial in a pack."""
 
     trial: TrialConfig
-    engine: EagerLane
+    engine: EngineLane
     attempt: int = 1
     epoch: int = 0  # completed
     start_loss: float | None = None  # of the first step: divergence is measured against it
@@ -141,9 +141,9 @@ class Lane:
         return True
 
 
-def grouped(lanes: Sequence[Lane]) -> list[tuple[tuple[int, int], list[Lane]]]:
-    """Lanes that can share batches, by (seed, completed epochs)."""
-    groups: dict[tuple[int, int], list[Lane]] = {}
+def grouped(lanes: Sequence[Lane], company: Callable[[Lane], Hashable]) -> list[list[Lane]]:
+    """Lanes that train together, by `company`; those of one seed stand side by side."""
+    groups: dict[Hashable, list[Lane]] = {}
     for lane in lanes:
-        groups.setdefault((lane.trial.seed, lane.epoch), []).append(lane)
-    return list(groups.items())
+        groups.setdefault(company(lane), []).append(lane)
+    return [sorted(group, key=lambda lane: (lane.trial.seed, lane.epoch)) for group in groups.values()]

@@ -12,16 +12,17 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import torch
 
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.checkpoint import Checkpoints
 from ch6dist.config import TrialConfig
-from ch6dist.data import epoch_plan, load_split, load_test
+from ch6dist.data import load_split, load_test
 from ch6dist.distributed import SOLO, Group, default_device
-from ch6dist.engines.eager import DTYPES, EagerEngine, Position
+from ch6dist.engines.eager import EagerEngine
+from ch6dist.engines.engine import DTYPES
+from ch6dist.feed import make_feed
 from ch6dist.lane import EpochRecord, Lane, grouped
 from ch6dist.orders import Line, Orders, Report, check_shared, no_report
 from ch6dist.recording import closing_lines, epoch_row, opening_line, range_result, range_rows
@@ -80,8 +81,7 @@ class _Pack:
         self.device, self.group, self.checkpoint_seconds = device, group, checkpoint_seconds
         self.data = load_split(first.data, device=device)
         self.dtype = DTYPES[first.precision]
-        self.batch_size = first.data.batch_size
-        self.steps_per_epoch = math.ceil(first.data.train_size / self.batch_size)
+        self.steps_per_epoch = math.ceil(first.data.train_size / first.data.batch_size)
         self.engine = EagerEngine(
             dataset=DATASETS[first.data.name], steps_per_epoch=self.steps_per_epoch, device=device, group=group
         )
@@ -136,52 +136,45 @@ class _Pack:
     # One epoch
 
     def train_epoch(self, lanes: Sequence[Lane]) -> dict[str, EpochRecord]:
-        """Every lane's next epoch. Lanes with one seed, at one epoch, share their batches."""
+        """Every lane's next epoch, those that can together."""
         records: dict[str, EpochRecord] = {}
-        for (seed, epoch), members in grouped(lanes):
+        for members in grouped(lanes, lambda lane: self.engine.company(lane.trial, lane.epoch, self.steps_in(lane))):
             started = self.clock()
-            sums, rates = self.steps(members, seed, epoch)
-            losses, accuracies, counts = self.means(sums)
+            feed = make_feed(
+                self.data,
+                seeds=[lane.trial.seed for lane in members],
+                epochs=[lane.epoch for lane in members],
+                config=self.first.data,
+                steps=self.steps_in(members[0]),
+                device=self.device,
+                dtype=self.dtype,
+            )
+            trained = self.engine.train_epoch([lane.engine for lane in members], feed)
+            losses, accuracies = self.means(trained.sums, feed.counts)
             seconds = (self.clock() - started) / len(members)
             for k, lane in enumerate(members):
                 lane.epoch += 1
                 records[lane.trial_id] = EpochRecord(
                     losses=[step[k] for step in losses],
                     accuracies=[step[k] for step in accuracies],
-                    counts=counts,
-                    rates=[step[k] for step in rates],
+                    counts=feed.counts,
+                    rates=[step[k] for step in trained.rates],
                     seconds=seconds,
                     lanes=len(lanes),
                 )
         return records
 
-    def steps(self, lanes: list[Lane], seed: int, epoch: int) -> tuple[torch.Tensor, list[Any]]:
-        """Sums [steps, K, 2] of losses and right answers, and the rates used; nothing leaves the device here."""
-        size, data = self.first.data.train_size, self.data
-        plan = epoch_plan(seed=seed, epoch=epoch, count=size, augment=self.first.data.augment, device=self.device)
-        handles, sums, rates = [lane.engine for lane in lanes], [], []
-        for index in range(self.steps_in(epoch)):
-            start, stop = index * self.batch_size, min((index + 1) * self.batch_size, size)
-            low, high = self.group.share(start, stop)
-            batch = plan.batch(data, low, high, self.dtype)
-            position = Position(epoch=epoch, batch=index, first_row=low - start, rows=stop - start)
-            sums.append(self.engine.train_batch(handles, batch.images, batch.labels, position))
-            rates.append([handle.rate for handle in handles])
-        return torch.stack(sums), rates
-
-    def steps_in(self, epoch: int) -> int:
-        """Steps of an epoch; a range test ends inside one."""
+    def steps_in(self, lane: Lane) -> int:
+        """Steps of a lane's next epoch; a range test ends inside one."""
         if self.first.type == "train":
             return self.steps_per_epoch
-        return min(self.steps_per_epoch, self.first.range_test.steps - epoch * self.steps_per_epoch)
+        return min(self.steps_per_epoch, self.first.range_test.steps - lane.epoch * self.steps_per_epoch)
 
-    def means(self, sums: torch.Tensor) -> tuple[list[list[float]], list[list[float]], list[int]]:
-        """Per step and lane, over all ranks: mean loss, accuracy; and each step's images."""
+    def means(self, sums: torch.Tensor, counts: Sequence[int]) -> tuple[list[list[float]], list[list[float]]]:
+        """Per step and lane, over all ranks: mean loss, accuracy; `counts`: each step's images."""
         total = self.group.sum(sums.double()).cpu()
-        size, batch = self.first.data.train_size, self.batch_size
-        counts = [min(batch, size - index * batch) for index in range(len(total))]
         means = total / torch.tensor(counts, dtype=torch.float64)[:, None, None]
-        return means[..., 0].tolist(), means[..., 1].tolist(), counts
+        return means[..., 0].tolist(), means[..., 1].tolist()
 
     def validate(self, lanes: Sequence[Lane], records: Mapping[str, EpochRecord]) -> None:
         """Judge each lane, and evaluate the sound ones; on the test set too at the end of a final training."""

@@ -20,10 +20,11 @@ LAYERS = [
     # L1
     "ch6dist.seeding ch6dist.synthetic ch6dist.data ch6dist.download ch6dist.models ch6dist.optimizers "
     "ch6dist.schedule_recipes ch6dist.schedule_notes ch6dist.schedules ch6dist.range_test ch6dist.distributed "
-    "ch6dist.checkpoint analysis.stats analysis.labels analysis.style analysis.text",
+    "ch6dist.feed ch6dist.checkpoint analysis.stats analysis.labels analysis.style analysis.text",
     # L2
-    "ch6dist.engines.eager ch6dist.lane ch6dist.recording ch6dist.orders sweeps.axes sweeps.overrides sweeps.spec "
-    "sweeps.expand analysis.load",
+    "ch6dist.engines.engine ch6dist.engines.eager "
+    "ch6dist.lane ch6dist.recording ch6dist.orders sweeps.axes sweeps.overrides sweeps.spec sweeps.expand "
+    "analysis.load",
     # L3
     "ch6dist.train ch6dist.calibrate ch6dist.solo sweeps.devices sweeps.calibration sweeps.packs sweeps.plan "
     "analysis.select",

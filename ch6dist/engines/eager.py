@@ -6,8 +6,7 @@ and fusing lanes buys none of it back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,22 +15,13 @@ from torch import nn
 
 from ch6dist.catalog.datasets import DatasetEntry
 from ch6dist.config import TrialConfig
+from ch6dist.data import Batch
 from ch6dist.distributed import Group
+from ch6dist.engines.engine import DTYPES, EngineName, Rate, Trained
+from ch6dist.feed import Feed, Position
 from ch6dist.models import build_model, set_dropout_position
 from ch6dist.optimizers import build_optimizer, momentum_of
 from ch6dist.schedules import build_schedule
-
-DTYPES = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}  # of parameters; bf16 is autocast
-
-
-@dataclass(frozen=True)
-class Position:
-    """Where a batch stands in its epoch: what schedules, dropout and gradient weights depend on."""
-
-    epoch: int  # epochs completed before it
-    batch: int  # its number in the epoch, from 0
-    first_row: int  # where this rank's rows begin in the global batch
-    rows: int  # size of the global batch
 
 
 class EagerLane:
@@ -58,7 +48,7 @@ class EagerLane:
         if group.world_size > 1 and any(isinstance(module, nn.BatchNorm2d) for module in self.model.modules()):
             self.notes += ("batch normalisation takes its statistics over each worker's share of the batch",)
 
-    def _rate(self) -> tuple[float, float | None]:
+    def _rate(self) -> Rate:
         return float(self.optimizer.param_groups[0]["lr"]), momentum_of(self.optimizer)
 
     def train_batch(self, images: torch.Tensor, labels: torch.Tensor, position: Position, world_size: int) -> Any:
@@ -105,7 +95,7 @@ class EagerLane:
 class EagerEngine:
     """Opens lanes and trains them on shared batches."""
 
-    name = "eager"
+    name: EngineName = "eager"
 
     def __init__(self, *, dataset: DatasetEntry, steps_per_epoch: int, device: torch.device, group: Group) -> None:
         self.dataset, self.steps_per_epoch, self.device, self.group = dataset, steps_per_epoch, device, group
@@ -120,16 +110,24 @@ class EagerEngine:
             group=self.group,
         )
 
-    def train_batch(
-        self, lanes: Sequence[EagerLane], images: torch.Tensor, labels: torch.Tensor, position: Position
-    ) -> torch.Tensor:
-        """One step of every lane. Returns [K, 2] as EagerLane.train_batch, not yet summed over ranks."""
-        return torch.stack([lane.train_batch(images, labels, position, self.group.world_size) for lane in lanes])
+    def company(self, trial: TrialConfig, epoch: int, steps: int) -> Hashable:
+        """Lanes of one seed, at one epoch, share their batches."""
+        return trial.seed, epoch
+
+    def train_epoch(self, lanes: Sequence[EagerLane], feed: Feed) -> Trained:
+        """Batch by batch, the lanes one after another."""
+        sums, rates, world_size = [], [], self.group.world_size
+        for position, batch in feed.batches(self.group):
+            sums.append(torch.stack([lane.train_batch(*batch, position, world_size) for lane in lanes]))
+            rates.append([lane.rate for lane in lanes])
+        return Trained(torch.stack(sums), rates)
+
+    def facts(self) -> dict[str, Any]:
+        """Nothing: it computes as torch does."""
+        return {}
 
     @torch.no_grad()
-    def evaluate(
-        self, lanes: Sequence[EagerLane], batches: Iterable[tuple[torch.Tensor, torch.Tensor]]
-    ) -> torch.Tensor:
+    def evaluate(self, lanes: Sequence[EagerLane], batches: Iterable[Batch]) -> torch.Tensor:
         """[K, 2]: sums of losses and right answers of every lane over `batches`, in evaluation mode."""
         sums = torch.zeros(len(lanes), 2, dtype=torch.float64, device=self.device)
         for lane in lanes:

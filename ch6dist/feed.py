@@ -1,0 +1,82 @@
+"""The batches of one epoch for lanes that train together: which images, in which order, cut and mirrored how.
+
+    feed = make_feed(data, seeds=[0, 0, 1], epochs=[4, 4, 4], config=trial.data, steps=352, device=device, dtype=dtype)
+    feed.plans, feed.plan_of        # two epoch plans; the lanes' places among them: (0, 0, 1)
+
+Lanes of one seed at one epoch see the same batches; an epoch plan is drawn once for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from ch6dist.config import DataConfig
+from ch6dist.data import Batch, EpochPlan, TrainData, epoch_plan
+from ch6dist.distributed import Group
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a batch stands in its epoch: what schedules, dropout and gradient weights depend on."""
+
+    epoch: int  # epochs completed before it
+    batch: int  # its number in the epoch, from 0
+    first_row: int  # where this rank's rows begin in the global batch
+    rows: int  # size of the global batch
+
+
+@dataclass(frozen=True)
+class Feed:
+    """An epoch, or the part of one that a range test takes."""
+
+    data: TrainData
+    plans: tuple[EpochPlan, ...]  # of the different (seed, epoch)
+    plan_of: tuple[int, ...]  # for each lane, in order: its plan
+    epochs: tuple[int, ...]  # for each lane: epochs completed before this one
+    size: int  # images of an epoch
+    batch_size: int
+    steps: int  # batches to train on; the epoch's last batch may be smaller
+    dtype: torch.dtype
+
+    @property
+    def counts(self) -> list[int]:
+        """Images of each step's global batch."""
+        return [min(self.batch_size, self.size - index * self.batch_size) for index in range(self.steps)]
+
+    def batches(self, group: Group) -> Iterator[tuple[Position, Batch]]:
+        """This rank's share of each batch; for lanes that share one plan."""
+        for index, rows in enumerate(self.counts):
+            start = index * self.batch_size
+            low, high = group.share(start, start + rows)
+            position = Position(epoch=self.epochs[0], batch=index, first_row=low - start, rows=rows)
+            yield position, self.plans[0].batch(self.data, low, high, self.dtype)
+
+
+def make_feed(
+    data: TrainData,
+    *,
+    seeds: Sequence[int],
+    epochs: Sequence[int],
+    config: DataConfig,
+    steps: int,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Feed:
+    """The feed of lanes with `seeds` that have completed `epochs`."""
+    lanes = list(zip(seeds, epochs, strict=True))
+    keys = list(dict.fromkeys(lanes))
+    size = config.train_size
+    plans = [epoch_plan(seed=s, epoch=e, count=size, augment=config.augment, device=device) for s, e in keys]
+    return Feed(
+        data=data,
+        plans=tuple(plans),
+        plan_of=tuple(keys.index(lane) for lane in lanes),
+        epochs=tuple(epochs),
+        size=size,
+        batch_size=config.batch_size,
+        steps=steps,
+        dtype=dtype,
+    )
