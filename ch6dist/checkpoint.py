@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 from ch6dist.errors import InputError
+from ch6dist.runs import checkpoint_path
 
 
 class Checkpoints:
@@ -29,9 +30,7 @@ class Checkpoints:
 
     def path(self, trial: str, name: str) -> Path:
         """Where checkpoint `name` (last or best) of a trial's attempt lies; it need not be there."""
-        attempt = self.attempts.get(trial, 1)
-        folder = self.root / trial
-        return (folder if attempt == 1 else folder / f"attempt-{attempt}") / f"{name}.pt"
+        return checkpoint_path(self.root, trial, name, attempt=self.attempts.get(trial, 1))
 
     def save(self, trial: str, name: str, state: Mapping[str, Any]) -> Path:
         """Write beside, sync, rename: whoever reads sees the old file or the new one, whole."""

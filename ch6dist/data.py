@@ -66,13 +66,23 @@ class EpochPlan:
 
     def batch(self, data: TrainData, start: int, stop: int, dtype: torch.dtype) -> Batch:
         """The images from place `start` to before `stop` in the epoch's order, augmented and normalised."""
-        index = self.order[start:stop]
+        return self.at(data, slice(start, stop), dtype)
+
+    def at(self, data: TrainData, places: slice | Tensor, dtype: torch.dtype) -> Batch:
+        """The images at `places` (int64 [B] on the plan's device: no host sync) of the epoch's order."""
+        index = self.order[places]
         images = augment_images(
             data.train_images.index_select(0, index),
-            offsets=None if self.offsets is None else self.offsets[start:stop],
-            flips=None if self.flips is None else self.flips[start:stop],
+            offsets=None if self.offsets is None else self.offsets[places],
+            flips=None if self.flips is None else self.flips[places],
         )
         return Batch(normalize(images, data.mean, data.std, dtype), data.train_labels.index_select(0, index))
+
+    def replace_by(self, other: EpochPlan) -> None:
+        """Take over the values of another epoch's plan, in place: a CUDA graph reads the tensors it was made with."""
+        for mine, new in ((self.order, other.order), (self.offsets, other.offsets), (self.flips, other.flips)):
+            if mine is not None and new is not None:
+                mine.copy_(new)
 
 
 def epoch_plan(*, seed: int, epoch: int, count: int, augment: Augment, device: Device) -> EpochPlan:

@@ -9,7 +9,7 @@ Lanes of one seed at one epoch see the same batches; an epoch plan is drawn once
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -45,6 +45,10 @@ class Feed:
     def counts(self) -> list[int]:
         """Images of each step's global batch."""
         return [min(self.batch_size, self.size - index * self.batch_size) for index in range(self.steps)]
+
+    def of(self, lane: int) -> Feed:
+        """The feed of one lane."""
+        return replace(self, plans=(self.plans[self.plan_of[lane]],), plan_of=(0,), epochs=(self.epochs[lane],))
 
     def batches(self, group: Group) -> Iterator[tuple[Position, Batch]]:
         """This rank's share of each batch; for lanes that share one plan."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -114,8 +114,11 @@ class Lane:
             }
             self.best_unsaved = True
 
-    def save(self, store: Checkpoints) -> None:
-        """`best` first: should the two be torn apart, replaying from `last` finds the same best again."""
+    def save(self, store: Checkpoints, *, made_with: Mapping[str, Any]) -> None:
+        """`best` first: should the two be torn apart, replaying from `last` finds the same best again.
+
+        `made_with` is kept beside the state: what a resume has to use again to compute the same bits.
+        """
         if self.best is not None and self.best_unsaved:
             store.save(self.trial_id, "best", self.best)
             self.best_unsaved = False
@@ -125,20 +128,20 @@ class Lane:
             "start_loss": self.start_loss,
             "curve": self.curve,
             "lane": self.engine.state_dict(),
-            "made_with": {"torch": str(torch.__version__), "threads": torch.get_num_threads()},
+            "made_with": {"torch": str(torch.__version__), **made_with},
         }
         store.save(self.trial_id, "last", state)
 
-    def restore(self, store: Checkpoints, device: torch.device) -> bool:
-        """Go on from `last` if there is one."""
+    def restore(self, store: Checkpoints, device: torch.device) -> dict[str, Any] | None:
+        """Go on from `last` if there is one; returns what it was made with."""
         state = store.load(self.trial_id, "last", device=device)
         if state is None:
-            return False
+            return None
         self.epoch, self.start_loss = state["epoch"], state["start_loss"]
         self.curve = [(lr, loss) for lr, loss in state["curve"]]
         self.engine.load_state_dict(state["lane"])
         self.best = store.load(self.trial_id, "best", device=device)
-        return True
+        return dict(state["made_with"])
 
 
 def grouped(lanes: Sequence[Lane], company: Callable[[Lane], Hashable]) -> list[list[Lane]]:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig
+from ch6dist.engines.engine import EngineName
 from ch6dist.errors import InputError
 
 Line = dict[str, Any]
@@ -29,7 +31,7 @@ def no_report(lines: Sequence[Line]) -> Orders:
     return Orders()
 
 
-def check_shared(trials: Sequence[TrialConfig]) -> None:
+def check_shared(trials: Sequence[TrialConfig], *, engine: EngineName = "eager") -> None:
     """InputError naming the first field in which trials differ that a pack has to share."""
     if not trials:
         raise InputError("trials", [], "at least one trial")
@@ -40,3 +42,15 @@ def check_shared(trials: Sequence[TrialConfig]) -> None:
             raise InputError(name, getattr(trial, name), f"the pack's {getattr(trials[0], name)!r}: packs share {name}")
     if len({trial.trial_id for trial in trials}) != len(trials):
         raise InputError("trials", [trial.trial_id for trial in trials], "each trial once")
+    if engine == "fused":
+        _check_fused([trial.optimizer["name"] for trial in trials])
+
+
+def _check_fused(optimizers: Sequence[str]) -> None:
+    family = OPTIMIZERS[optimizers[0]].family
+    for name in optimizers:
+        if OPTIMIZERS[name].family is None:
+            raise InputError("optimizer.name", name, "an element-wise optimizer: a fused pack has no place for others")
+        if OPTIMIZERS[name].family != family:
+            allowed = f"an optimizer of the pack's family, {family}: fused packs share it"
+            raise InputError("optimizer.name", name, allowed)

@@ -22,6 +22,12 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 NAME_RULE = "letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 100"
 
 
+def checkpoint_path(folder: Path, trial: str, name: str, *, attempt: int = 1) -> Path:
+    """Where checkpoint `name` (last or best) of a trial's attempt lies in `folder`; it need not be there."""
+    home = folder / trial if attempt == 1 else folder / trial / f"attempt-{attempt}"
+    return home / f"{name}.pt"
+
+
 def runs_root(given: Path | str | None = None) -> Path:
     """The folder that holds run folders: the given one, else CH6DIST_RUNS, else ./runs."""
     return Path(given or os.environ.get("CH6DIST_RUNS") or "runs")

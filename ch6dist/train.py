@@ -20,8 +20,8 @@ from ch6dist.checkpoint import Checkpoints
 from ch6dist.config import TrialConfig
 from ch6dist.data import load_split, load_test
 from ch6dist.distributed import SOLO, Group, default_device
-from ch6dist.engines.eager import EagerEngine
-from ch6dist.engines.engine import DTYPES
+from ch6dist.engines.choice import make_engine
+from ch6dist.engines.engine import DTYPES, EngineName
 from ch6dist.feed import make_feed
 from ch6dist.lane import EpochRecord, Lane, grouped
 from ch6dist.orders import Line, Orders, Report, check_shared, no_report
@@ -40,6 +40,7 @@ def train(
     attempts: Mapping[str, int] | None = None,
     device: torch.device | str | None = None,
     group: Group = SOLO,
+    engine: EngineName = "eager",
     checkpoint_seconds: float = 30.0,
     threads: int | None = None,
 ) -> dict[str, Status]:
@@ -52,15 +53,16 @@ def train(
         attempts: attempt of each trial, 1 where left out; stamped on every line.
         device: left out: this process's GPU, else the CPU.
         group: the processes that train together (distributed.py).
+        engine: `eager`, or `fused` for element-wise optimizers of one family in one process (engines/fused.py).
         checkpoint_seconds: how often `last` is written; also at a stop and at the end.
         threads: of this process, on a CPU; a resume is bit-exact with the same number.
     """
-    check_shared(trials)
+    check_shared(trials, engine=engine)
     if threads is not None:
         torch.set_num_threads(threads)
     where = torch.device(device) if device is not None else default_device()
     with numerics(where, deterministic=trials[0].deterministic):
-        pack = _Pack(trials[0], report, checkpoints, attempts or {}, where, group, checkpoint_seconds)
+        pack = _Pack(trials[0], report, checkpoints, attempts or {}, where, group, engine, checkpoint_seconds)
         return pack.run(trials)
 
 
@@ -75,6 +77,7 @@ class _Pack:
         attempts: Mapping[str, int],
         device: torch.device,
         group: Group,
+        engine: EngineName,
         checkpoint_seconds: float,
     ) -> None:
         self.first, self.report, self.checkpoints, self.attempts = first, report, checkpoints, attempts
@@ -82,9 +85,8 @@ class _Pack:
         self.data = load_split(first.data, device=device)
         self.dtype = DTYPES[first.precision]
         self.steps_per_epoch = math.ceil(first.data.train_size / first.data.batch_size)
-        self.engine = EagerEngine(
-            dataset=DATASETS[first.data.name], steps_per_epoch=self.steps_per_epoch, device=device, group=group
-        )
+        dataset, steps = DATASETS[first.data.name], self.steps_per_epoch
+        self.engine = make_engine(engine, dataset=dataset, steps_per_epoch=steps, device=device, group=group)
         self.saved_at = time.monotonic()
 
     def run(self, trials: Sequence[TrialConfig]) -> dict[str, Status]:
@@ -95,8 +97,8 @@ class _Pack:
             self.validate(lanes, records)
             rows = [row for lane in lanes for row in self.finish_epoch(lane, records[lane.trial_id])]
             orders = self.send(rows)
-            ended, lanes = self.settle(self.obeyed(lanes, orders))
-            check_shared([self.first, *orders.admit])
+            ended, lanes = self.settle(self.obeyed(lanes, orders), joining=bool(orders.admit))
+            check_shared([self.first, *orders.admit], engine=self.engine.name)
             joined_ended, joined = self.begin(orders.admit)
             statuses |= ended | joined_ended
             lanes += joined
@@ -120,8 +122,11 @@ class _Pack:
     def open(self, trial: TrialConfig) -> Lane:
         """A lane for `trial`, at its last checkpoint if there is one."""
         lane = Lane(trial, self.engine.open(trial), attempt=self.attempts.get(trial.trial_id, 1))
-        if self.checkpoints and lane.restore(self.checkpoints, self.device) and self.complete(lane):
-            lane.end(Status.FINISHED)
+        made_with = lane.restore(self.checkpoints, self.device) if self.checkpoints else None
+        if made_with is not None:
+            self.engine.recall(made_with)
+            if self.complete(lane):
+                lane.end(Status.FINISHED)
         return lane
 
     def opening(self, lanes: Sequence[Lane]) -> list[Line]:
@@ -226,16 +231,19 @@ class _Pack:
             return lane.epoch >= lane.trial.epochs
         return lane.step >= lane.trial.range_test.steps
 
-    def settle(self, lanes: Sequence[Lane]) -> tuple[dict[str, Status], list[Lane]]:
+    def settle(self, lanes: Sequence[Lane], *, joining: bool = False) -> tuple[dict[str, Status], list[Lane]]:
         """Write the checkpoints that are due, tell of the lanes that ended, and return those that go on."""
         ended = [lane for lane in lanes if lane.status != Status.RUNNING]
         due = time.monotonic() - self.saved_at >= self.checkpoint_seconds
+        if self.engine.company_shows and (ended or joining):
+            due = True  # what is trained again after a crash is trained in the same company
         if self.checkpoints and self.group.rank == 0:
+            facts = {"engine": self.engine.name, "threads": torch.get_num_threads(), **self.engine.facts()}
             for lane in lanes:
                 if lane.trial.type == "range_test" and lane.status == Status.FINISHED:
                     self.checkpoints.discard(lane.trial_id)  # its curve is what stays, not its weights
                 elif lane.status in (Status.FINISHED, Status.STOPPED) or (due and lane.status == Status.RUNNING):
-                    lane.save(self.checkpoints)
+                    lane.save(self.checkpoints, made_with=facts)
             if due:
                 self.saved_at = time.monotonic()
         if ended:

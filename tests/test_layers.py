@@ -22,15 +22,18 @@ LAYERS = [
     "ch6dist.schedule_recipes ch6dist.schedule_notes ch6dist.schedules ch6dist.range_test ch6dist.distributed "
     "ch6dist.feed ch6dist.checkpoint analysis.stats analysis.labels analysis.style analysis.text",
     # L2
-    "ch6dist.engines.engine ch6dist.engines.eager "
+    "ch6dist.engines.families.family ch6dist.engines.families.terms ch6dist.engines.families.sgd "
+    "ch6dist.engines.families.adam ch6dist.engines.families.adaptive ch6dist.engines.families.registry "
+    "ch6dist.engines.engine ch6dist.engines.eager ch6dist.engines.forms ch6dist.engines.layers "
+    "ch6dist.engines.stack ch6dist.engines.replay ch6dist.engines.step ch6dist.engines.fused ch6dist.engines.choice "
     "ch6dist.lane ch6dist.recording ch6dist.orders sweeps.axes sweeps.overrides sweeps.spec sweeps.expand "
     "analysis.load",
     # L3
-    "ch6dist.train ch6dist.calibrate ch6dist.solo sweeps.devices sweeps.calibration sweeps.packs sweeps.plan "
-    "analysis.select",
+    "ch6dist.train ch6dist.calibrate ch6dist.solo sweeps.words sweeps.devices sweeps.calibration sweeps.costs "
+    "sweeps.packs sweeps.plan analysis.select",
     # L4
-    "sweeps.queries sweeps.views sweeps.requests sweeps.board sweeps.worker sweeps.tune.callback sweeps.tune.launch "
-    "sweeps.tune.session sweeps.progress sweeps.driver analysis.plots.plot analysis.plots.leaderboard "
+    "sweeps.queries sweeps.views sweeps.requests sweeps.board sweeps.lineup sweeps.tune.reporter sweeps.worker "
+    "sweeps.tune.callback sweeps.tune.launch sweeps.tune.session sweeps.progress sweeps.driver analysis.plots.plot analysis.plots.leaderboard "
     "analysis.plots.lr_sensitivity analysis.plots.training_curves analysis.plots.lr_range_test analysis.health "
     "analysis.verdict analysis.tables",
     # L5

@@ -24,6 +24,9 @@ class OptimizerEntry(Entry):
 
     momentum: Literal["momentum", "betas"] | None = None  # where a cyclic schedule finds the momentum
     full_batch: bool = False  # made for gradients over all images; mini-batches mislead it
+    family: (
+        str | None
+    )  # optimizers of one family train as lanes of one fused pack; None: not element-wise, packs of one
     state_tensors: int  # tensors of a parameter's size that it keeps per parameter, with every option on
 
     def check(self, resolved: Mapping[str, Any]) -> None:
@@ -96,6 +99,7 @@ _ENTRIES = (
             _flag("nesterov", "step by gradient + momentum · buffer"),
         ),
         momentum="momentum",
+        family="SGD",
         state_tensors=1,
     ),
     OptimizerEntry(
@@ -103,6 +107,7 @@ _ENTRIES = (
         "momentum and scaling by bias-corrected moving averages (Kingma & Ba 2015)",
         (_lr(1e-3), _BETAS, _eps(), _weight_decay(), _AMSGRAD, _DECOUPLED),
         momentum="betas",
+        family="Adam",
         state_tensors=3,
     ),
     OptimizerEntry(
@@ -110,6 +115,7 @@ _ENTRIES = (
         "Adam with decoupled weight decay (Loshchilov & Hutter 2019)",
         (_lr(1e-3), _BETAS, _eps(), _weight_decay(0.01, "share of a weight taken off, times the rate"), _AMSGRAD),
         momentum="betas",
+        family="Adam",
         state_tensors=3,
     ),
     OptimizerEntry(
@@ -124,6 +130,7 @@ _ENTRIES = (
             _DECOUPLED,
         ),
         momentum="betas",
+        family="NAdam",
         state_tensors=2,
     ),
     OptimizerEntry(
@@ -131,6 +138,7 @@ _ENTRIES = (
         "Adam whose scaling waits until its variance is known (Liu et al. 2020)",
         (_lr(1e-3), _BETAS, _eps(), _weight_decay(), _DECOUPLED),
         momentum="betas",
+        family="RAdam",
         state_tensors=2,
     ),
     OptimizerEntry(
@@ -138,6 +146,7 @@ _ENTRIES = (
         "Adam with the infinity norm (Kingma & Ba 2015, section 7.1)",
         (_lr(2e-3), _BETAS, _eps(), _weight_decay()),
         momentum="betas",
+        family="Adamax",
         state_tensors=2,
     ),
     OptimizerEntry(
@@ -152,6 +161,7 @@ _ENTRIES = (
             _flag("centered", "scale by the estimated variance instead"),
         ),
         momentum="momentum",
+        family="RMSprop",
         state_tensors=3,
     ),
     OptimizerEntry(
@@ -164,6 +174,7 @@ _ENTRIES = (
             _at_least_0("initial_accumulator_value", 0.0, "where the sum begins"),
             _eps(1e-10),
         ),
+        family="Adagrad",
         state_tensors=1,
     ),
     OptimizerEntry(
@@ -175,6 +186,7 @@ _ENTRIES = (
             _eps(1e-6),
             _weight_decay(),
         ),
+        family="Adadelta",
         state_tensors=2,
     ),
     OptimizerEntry(
@@ -187,6 +199,7 @@ _ENTRIES = (
             Parameter("t0", "float", 1e6, "step at which the averaging begins"),
             _weight_decay(),
         ),
+        family="ASGD",
         state_tensors=1,
     ),
     OptimizerEntry(
@@ -199,6 +212,7 @@ _ENTRIES = (
             Parameter("d", "float", 1.0, "clipping threshold of an update's root mean square", low=1),
             _weight_decay(0.0, "share of a weight taken off, times the rate"),
         ),
+        family=None,
         state_tensors=1,
     ),
     OptimizerEntry(
@@ -210,6 +224,7 @@ _ENTRIES = (
             Parameter("step_sizes", "floats", [1e-6, 50.0], "smallest and largest step", length=2),
         ),
         full_batch=True,
+        family="Rprop",
         state_tensors=2,
     ),
 )

@@ -96,6 +96,7 @@ class EagerEngine:
     """Opens lanes and trains them on shared batches."""
 
     name: EngineName = "eager"
+    company_shows = False
 
     def __init__(self, *, dataset: DatasetEntry, steps_per_epoch: int, device: torch.device, group: Group) -> None:
         self.dataset, self.steps_per_epoch, self.device, self.group = dataset, steps_per_epoch, device, group
@@ -125,6 +126,9 @@ class EagerEngine:
     def facts(self) -> dict[str, Any]:
         """Nothing: it computes as torch does."""
         return {}
+
+    def recall(self, facts: Mapping[str, Any]) -> None:
+        """Nothing."""
 
     @torch.no_grad()
     def evaluate(self, lanes: Sequence[EagerLane], batches: Iterable[Batch]) -> torch.Tensor:

@@ -54,6 +54,7 @@ class Engine(Protocol):
     """Opens lanes, trains and evaluates them; it is handed the lanes that it opened."""
 
     name: EngineName
+    company_shows: bool  # whether a lane's last bits depend on how many lanes train beside it
 
     def open(self, trial: TrialConfig) -> EngineLane:
         """A lane at its first step; InputError where its schedule fits no training of that length."""
@@ -68,4 +69,7 @@ class Engine(Protocol):
         """[K, 2] float64: this rank's sums of losses and right answers over `batches`, in evaluation mode."""
 
     def facts(self) -> dict[str, Any]:
-        """What the ledger records of how it computes, such as measured forms."""
+        """What checkpoints keep of how it computes, such as measured forms; plain data."""
+
+    def recall(self, facts: Mapping[str, Any]) -> None:
+        """Compute as a checkpoint's `facts` say, where nothing else has been decided."""

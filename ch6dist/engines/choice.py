@@ -1,0 +1,23 @@
+"""The engines by name."""
+
+from __future__ import annotations
+
+import torch
+
+from ch6dist.catalog.datasets import DatasetEntry
+from ch6dist.distributed import Group
+from ch6dist.engines.eager import EagerEngine
+from ch6dist.engines.engine import Engine, EngineName
+from ch6dist.engines.fused import FusedEngine
+from ch6dist.errors import InputError
+
+
+def make_engine(
+    name: EngineName, *, dataset: DatasetEntry, steps_per_epoch: int, device: torch.device, group: Group
+) -> Engine:
+    """The engine of that name; InputError for `fused` over several processes, whose lanes are one process's."""
+    if name == "eager":
+        return EagerEngine(dataset=dataset, steps_per_epoch=steps_per_epoch, device=device, group=group)
+    if group.world_size > 1:
+        raise InputError("engine", name, f"eager (a trial over {group.world_size} processes trains alone)")
+    return FusedEngine(dataset=dataset, steps_per_epoch=steps_per_epoch, device=device)

@@ -1,0 +1,136 @@
+"""The Adams: Adam with AdamW, NAdam, RAdam and Adamax.
+
+Bias corrections are numbers per lane and go into rate and eps, as Kingma & Ba (2015) propose at the end of their
+section 2:  lr · (m / (1 − β1^t)) / (sqrt(v / (1 − β2^t)) + eps) = rate · m / (sqrt(v) + eps')  with
+correction = sqrt(1 − β2^t),  rate = lr · correction / (1 − β1^t)  and  eps' = eps · correction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ch6dist.engines.families.family import Config, Epoch, Family
+from ch6dist.engines.families.terms import average_scalars, averages, decay_scalars, decayed
+
+
+def _matrices(config: Config) -> dict[str, float]:
+    return {"exp_avg": 0.0, "exp_avg_sq": 0.0}
+
+
+def _corrections(epoch: Epoch) -> tuple[Tensor, Tensor]:
+    """[T, K] each: 1 − β1^t with the β1 of step t, and sqrt(1 − β2^t)."""
+    return 1 - epoch.momentum**epoch.step, (1 - epoch.option("betas", index=1) ** epoch.step).sqrt()
+
+
+def _adam_matrices(config: Config) -> dict[str, float]:
+    return _matrices(config) | ({"max_exp_avg_sq": 0.0} if config["amsgrad"] else {})
+
+
+def _adam_scalars(epoch: Epoch) -> dict[str, Tensor]:
+    first, second = _corrections(epoch)
+    found = decay_scalars(epoch) | average_scalars(epoch)
+    found |= {"rate": epoch.lr * second / first, "eps": epoch.option("eps") * second}
+    amsgrad = epoch.option("amsgrad")
+    return found | ({"amsgrad": amsgrad} if amsgrad.any() else {})
+
+
+def _adam(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapping[str, Tensor]) -> Tensor:
+    weights, gradient = decayed(weights, gradient, c)
+    average, square = averages(state, gradient, c)
+    if "max_exp_avg_sq" in state:
+        largest = state["max_exp_avg_sq"].mul_(c["amsgrad"])  # times 0, the maximum is the average itself
+        square = torch.maximum(largest, square, out=largest)
+    return torch.addcmul(weights, average / square.sqrt().add_(c["eps"]), c["rate"], value=-1)
+
+
+ADAM = Family(name="Adam", matrices=_adam_matrices, scalars=_adam_scalars, update=_adam)
+
+
+def _nadam_scalars(epoch: Epoch) -> dict[str, Tensor]:
+    """`rate` along the average and `direct` along the gradient (Dozat 2016).
+
+    mu_t = β1 · (1 − 0.96^(t · momentum_decay) / 2); torch keeps the product of all mu_t as float32.
+    """
+    decay, step, second = epoch.option("momentum_decay"), epoch.step, _corrections(epoch)[1]
+    mu, next_mu = (epoch.momentum * (1 - 0.5 * 0.96 ** (t * decay)) for t in (step, step + 1))
+    product = _products(mu, epoch.memory["mu_product"])
+    return (
+        decay_scalars(epoch)
+        | average_scalars(epoch)
+        | {
+            "direct": epoch.lr * (1 - mu) / (1 - product) * second,
+            "rate": epoch.lr * next_mu / (1 - product * next_mu) * second,
+            "eps": epoch.option("eps") * second,
+        }
+    )
+
+
+def _products(factors: Tensor, start: Tensor) -> Tensor:
+    """[T, K]: running products, each rounded to float32, which cumprod would not do; `start` [K] becomes the last."""
+    products = []
+    for factor in factors.float():
+        start.copy_(start.float() * factor)
+        products.append(start.clone())
+    return torch.stack(products)
+
+
+def _nadam(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapping[str, Tensor]) -> Tensor:
+    weights, gradient = decayed(weights, gradient, c)
+    average, square = averages(state, gradient, c)
+    step = torch.mul(gradient, c["direct"]).addcmul_(average, c["rate"])
+    return torch.addcdiv(weights, step, square.sqrt().add_(c["eps"]), value=-1)
+
+
+NADAM = Family(name="NAdam", matrices=_matrices, scalars=_nadam_scalars, update=_nadam, memory={"mu_product": 1.0})
+
+
+def _radam_scalars(epoch: Epoch) -> dict[str, Tensor]:
+    """Until the variance is known (rho ≤ 5) the denominator is root · 0 + 1; then root · 1 + eps (Liu et al. 2020)."""
+    beta2, (first, second) = epoch.option("betas", index=1), _corrections(epoch)
+    longest = 2 / (1 - beta2) - 1
+    rho = longest - 2 * epoch.step * beta2**epoch.step / second**2
+    known = rho > 5
+    rectified = ((rho - 4) * (rho - 2) * longest / ((longest - 4) * (longest - 2) * rho)).sqrt()
+    return (
+        decay_scalars(epoch)
+        | average_scalars(epoch)
+        | {
+            "rate": epoch.lr / first * torch.where(known, rectified * second, 1.0),
+            "root": known.double(),
+            "eps": torch.where(known, epoch.option("eps"), 1.0),
+        }
+    )
+
+
+def _radam(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapping[str, Tensor]) -> Tensor:
+    weights, gradient = decayed(weights, gradient, c)
+    average, square = averages(state, gradient, c)
+    return torch.addcmul(weights, average / square.sqrt().mul_(c["root"]).add_(c["eps"]), c["rate"], value=-1)
+
+
+RADAM = Family(name="RAdam", matrices=_matrices, scalars=_radam_scalars, update=_radam)
+
+
+def _adamax_matrices(config: Config) -> dict[str, float]:
+    return {"exp_avg": 0.0, "exp_inf": 0.0}
+
+
+def _adamax_scalars(epoch: Epoch) -> dict[str, Tensor]:
+    rate = epoch.lr / _corrections(epoch)[0]
+    keep, share = epoch.option("betas", index=1), 1 - epoch.momentum
+    return decay_scalars(epoch) | {"share1": share, "keep": keep, "eps": epoch.option("eps"), "rate": rate}
+
+
+def _adamax(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapping[str, Tensor]) -> Tensor:
+    """The norm is the largest |gradient|, decayed by β2 per step (Kingma & Ba 2015, algorithm 2)."""
+    weights, gradient = decayed(weights, gradient, c)
+    average = state["exp_avg"].lerp_(gradient, c["share1"])
+    norm = state["exp_inf"].mul_(c["keep"])
+    torch.maximum(norm, gradient.abs().add_(c["eps"]), out=norm)
+    return torch.addcmul(weights, average / norm, c["rate"], value=-1)
+
+
+ADAMAX = Family(name="Adamax", matrices=_adamax_matrices, scalars=_adamax_scalars, update=_adamax)

@@ -1,0 +1,23 @@
+"""The families by name, and the one an optimizer belongs to.
+
+family_of("AdamW").name     # 'Adam'
+family_of("Adafactor")      # None: not element-wise, it trains alone
+"""
+
+from __future__ import annotations
+
+from ch6dist.catalog.optimizers import OPTIMIZERS
+from ch6dist.engines.families.adam import ADAM, ADAMAX, NADAM, RADAM
+from ch6dist.engines.families.adaptive import ADADELTA, ADAGRAD, RMSPROP, RPROP
+from ch6dist.engines.families.family import Family
+from ch6dist.engines.families.sgd import ASGD, SGD
+
+FAMILIES: dict[str, Family] = {
+    family.name: family for family in (SGD, ADAM, NADAM, RADAM, ADAMAX, RMSPROP, ADAGRAD, ADADELTA, ASGD, RPROP)
+}
+
+
+def family_of(optimizer: str) -> Family | None:
+    """The family of the optimizer named `optimizer` in the catalog; None where it has none."""
+    name = OPTIMIZERS[optimizer].family
+    return None if name is None else FAMILIES[name]

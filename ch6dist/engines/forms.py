@@ -1,0 +1,117 @@
+"""Several ways to compute one thing, and which of them is the fastest here: measured once for each shape.
+
+    book = FormBook()
+    form = book.pick("conv 6>16 …", {"grouped": run, "loop": run_too}, device=device)
+    book.choices                            # goes into checkpoints: a resume takes the same forms, for the same bits
+
+Grouped convolutions are not fast everywhere (pytorch#73764, #70954): so nothing is taken for granted.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from statistics import median
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+WARM_UPS = 2  # the first runs choose algorithms and allocate
+REPEATS = 5
+ENOUGH_SECONDS = 1.0  # of measuring: then what there is, is taken
+
+
+class FormBook:
+    """What was chosen for each key, and by measuring what has not been chosen yet."""
+
+    def __init__(self) -> None:
+        self.choices: dict[str, str] = {}
+
+    def pick(self, key: str, forms: Mapping[str, Callable[[], object]], *, device: torch.device) -> str:
+        """The name of the fastest of `forms` on `device`; the first of equals."""
+        if self.choices.get(key) not in forms:
+            self.choices[key] = min(forms, key=lambda name: seconds(forms[name], device=device))
+        return self.choices[key]
+
+
+def seconds(run: Callable[[], object], *, device: torch.device) -> float:
+    """Median time of `run`, which it takes to end; infinite if it does not fit into the device's memory."""
+    times: list[float] = []
+    while len(times) < WARM_UPS + REPEATS and not (sum(times) > ENOUGH_SECONDS and len(times) > 1):
+        started = _now(device)
+        try:
+            run()
+        except torch.OutOfMemoryError:
+            return math.inf
+        times.append(_now(device) - started)
+    return median(times[min(WARM_UPS, len(times) - 1) :])
+
+
+def lanes_key(lanes: int) -> int:
+    """Lane counts that share a measurement: up to the next power of two, so that a pack that shrinks times little."""
+    return 1 << (lanes - 1).bit_length()
+
+
+# Convolutions of K lanes. x: [B, W·C, H, W'] holds W groups of lanes side by side, lanes of a group see the same maps;
+# weight: [K, O, C, h, w], bias: [K, O] or None. All give [B, K·O, H, W'].
+
+
+def grouped(x: Tensor, weight: Tensor, bias: Tensor | None, *, width: int, stride: int, padding: int) -> Tensor:
+    """One convolution of `width` groups."""
+    together = None if bias is None else bias.reshape(-1)
+    return F.conv2d(x, weight.flatten(0, 1), together, stride=stride, padding=padding, groups=width)
+
+
+def loop(x: Tensor, weight: Tensor, bias: Tensor | None, *, width: int, stride: int, padding: int) -> Tensor:
+    """A convolution for each group."""
+    weights = weight.view(width, -1, *weight.shape[2:])
+    biases = [None] * width if bias is None else bias.reshape(width, -1)
+    parts = zip(x.chunk(width, dim=1), weights, biases, strict=True)
+    return torch.cat([F.conv2d(maps, w, b, stride=stride, padding=padding) for maps, w, b in parts], dim=1)
+
+
+def matmul(x: Tensor, weight: Tensor, bias: Tensor | None, *, width: int, stride: int, padding: int) -> Tensor:
+    """All patches written out, then one product of matrices for each group."""
+    kernel = weight.shape[3:]
+    height, breadth = ((size + 2 * padding - k) // stride + 1 for size, k in zip(x.shape[2:], kernel, strict=True))
+    patches = F.unfold(x, kernel, padding=padding, stride=stride).view(len(x), width, -1, height * breadth)
+    columns = patches.permute(1, 2, 0, 3).flatten(2)  # [W, C·h·w, B·H·W']
+    rows = weight.reshape(width, -1, columns.shape[1])  # [W, K/W·O, C·h·w]
+    maps = torch.bmm(rows, columns) if bias is None else torch.baddbmm(bias.reshape(width, -1, 1), rows, columns)
+    return maps.view(width, -1, len(x), height * breadth).permute(2, 0, 1, 3).reshape(len(x), -1, height, breadth)
+
+
+CONVOLUTIONS: dict[str, Callable[..., Tensor]] = {"grouped": grouped, "loop": loop, "matmul": matmul}
+
+
+def pick_convolution(
+    book: FormBook, x: Tensor, weight: Tensor, bias: Tensor | None, *, width: int, stride: int, padding: int
+) -> Callable[..., Tensor]:
+    """The fastest form for tensors like these, forward and backward."""
+    lanes, maps, channels, *kernel = weight.shape
+    sides = "×".join(map(str, x.shape[2:]))
+    what = f"conv {channels}>{maps} {kernel[0]}×{kernel[1]} stride {stride} on {sides}"
+    key = f"{what}, {lanes_key(lanes)} lanes, {'shared' if width < lanes else 'own'} input"
+    if book.choices.get(key) not in CONVOLUTIONS:
+        like = torch.ones_like(x).requires_grad_(x.requires_grad), torch.ones_like(weight).requires_grad_(), bias
+
+        def runner(form: Callable[..., Tensor]) -> Callable[[], object]:
+            return lambda: _forward_backward(form, like, width=width, stride=stride, padding=padding)
+
+        book.pick(key, {name: runner(form) for name, form in CONVOLUTIONS.items()}, device=x.device)
+    return CONVOLUTIONS[book.choices[key]]
+
+
+def _forward_backward(form: Callable[..., Tensor], like: tuple[Tensor, Tensor, Tensor | None], **how: int) -> None:
+    x, weight, bias = like
+    with torch.enable_grad():
+        maps = form(x, weight, bias, **how)
+    torch.autograd.grad(maps, [t for t in (x, weight) if t.requires_grad], torch.ones_like(maps))
+
+
+def _now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()

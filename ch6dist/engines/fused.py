@@ -1,0 +1,221 @@
+"""The fused engine: trials of one optimizer family as lanes of one model, a row of each tensor per lane.
+
+On a GPU a whole training step of all lanes is one CUDA graph; on a CPU the same code runs eagerly. A lane is its solo
+run, up to rounding, and its checkpoint is the eager engine's: a trial may go on in either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ch6dist.catalog.datasets import DatasetEntry
+from ch6dist.config import TrialConfig
+from ch6dist.data import Batch
+from ch6dist.engines.engine import DTYPES, EngineName, Rate, Trained
+from ch6dist.engines.families.registry import family_of
+from ch6dist.engines.forms import FormBook, lanes_key
+from ch6dist.engines.layers import Activations, Rows, lane_form
+from ch6dist.engines.stack import Stack, gather, single
+from ch6dist.engines.step import StackSteps, forward
+from ch6dist.errors import InputError
+from ch6dist.feed import Feed
+from ch6dist.models import build_model
+from ch6dist.optimizers import build_optimizer, momentum_of
+from ch6dist.schedules import build_schedule
+
+
+class FusedLane:
+    """One trial: a row of a stack, and a schedule that torch's schedulers run on a parameter that never trains."""
+
+    def __init__(self, trial: TrialConfig, stack: Stack, *, steps_per_epoch: int) -> None:
+        self.trial, self.stack, self.index, self.step = trial, stack, 0, 0
+        self.optimizer = build_optimizer([nn.Parameter(torch.zeros(()))], trial.optimizer)
+        self.schedule = build_schedule(trial, self.optimizer, steps_per_epoch=steps_per_epoch)
+        self.optimizer.step()  # without a gradient nothing moves, and torch knows that optimizers step first
+        self.notes = self.schedule.notes
+        self.steps: StackSteps | None = None  # of its stack, kept by the stack's first lane
+
+    def rates(self, *, epoch: int, steps: int) -> list[Rate]:
+        """Rate and momentum of each of the next `steps`; the schedule is then where it is after them."""
+        used = []
+        for batch in range(steps):
+            used.append((float(self.optimizer.param_groups[0]["lr"]), momentum_of(self.optimizer)))
+            self.schedule.after_step(epoch=epoch, batch=batch)
+        return used
+
+    def end_epoch(self, metrics: Mapping[str, float]) -> None:
+        """Step the schedule; the next epoch's rates follow."""
+        self.schedule.after_epoch(metrics)
+
+    def weights(self) -> dict[str, Tensor]:
+        """A copy of the model's tensors."""
+        return {name: tensor.detach().clone() for name, tensor in self.stack.model_row(self.index).items()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """As the eager engine's, tensor for tensor."""
+        stack, shapes = self.stack, list(self.stack.layout.shapes.values())
+        row = {name: matrix[self.index] for name, matrix in stack.state.items()}
+        memory = {name: float(values[self.index]) for name, values in stack.memory.items()}
+        state = stack.family.to_torch(self.trial.optimizer, row=row, memory=memory, step=self.step, shapes=shapes)
+        groups = [{**self.optimizer.param_groups[0], "params": list(range(len(shapes)))}]
+        return {
+            "model": self.weights(),
+            "optimizer": {"state": state, "param_groups": groups},
+            "schedule": self.schedule.state_dict(),
+            "step": self.step,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on exactly where `state_dict` was taken, here or by the eager engine. For a lane alone in its stack."""
+        stack, layout = self.stack, self.stack.layout
+        model, weights = state["model"], self.stack.weights
+        weights.copy_(torch.cat([model[name].flatten() for name in layout.shapes])[None])
+        for name in layout.buffers:
+            stack.buffers[name].copy_(model[name][None])
+        saved, shapes = state["optimizer"], list(layout.shapes.values())
+        row, memory = stack.family.from_torch(
+            self.trial.optimizer, saved["state"], shapes=shapes, dtype=weights.dtype, device=weights.device
+        )
+        stack.state = {name: values[None] for name, values in row.items()}
+        stack.memory = {name: torch.tensor([value], dtype=torch.float64) for name, value in memory.items()}
+        groups = [{**saved["param_groups"][0], "params": [0]}]
+        self.optimizer.load_state_dict({"state": {}, "param_groups": groups})
+        self.schedule.load_state_dict(state["schedule"])
+        self.step = state["step"]
+
+
+class FusedEngine:
+    """Opens lanes, stacks them, and trains the stack."""
+
+    name: EngineName = "fused"
+    company_shows = True
+
+    def __init__(self, *, dataset: DatasetEntry, steps_per_epoch: int, device: torch.device) -> None:
+        self.dataset, self.steps_per_epoch, self.device = dataset, steps_per_epoch, device
+        self.book = FormBook()
+        self.net = lane_form(nn.Identity())
+
+    def open(self, trial: TrialConfig) -> FusedLane:
+        """A lane alone in a stack of its own; InputError for an optimizer that is not element-wise."""
+        family = family_of(trial.optimizer["name"])
+        if family is None:
+            raise InputError(
+                "optimizer.name", trial.optimizer["name"], "an element-wise optimizer, or the eager engine"
+            )
+        size = {"channels": self.dataset.channels, "height": self.dataset.height, "width": self.dataset.width}
+        model = build_model(trial.model, **size, classes=self.dataset.classes, seed=trial.seed)
+        model = model.to(dtype=DTYPES[trial.precision])
+        self.net = lane_form(model)  # the same for all lanes: it holds no weights
+        stack = single(model, family, trial.optimizer, device=self.device)
+        return FusedLane(trial, stack, steps_per_epoch=self.steps_per_epoch)
+
+    def company(self, trial: TrialConfig, epoch: int, steps: int) -> Hashable:
+        """Every lane with as many steps to do."""
+        return steps
+
+    def facts(self) -> dict[str, Any]:
+        """The forms that were measured to be the fastest."""
+        return {"forms": dict(self.book.choices)}
+
+    def recall(self, facts: Mapping[str, Any]) -> None:
+        """Use the forms that a checkpoint was made with."""
+        self.book.choices = dict(facts.get("forms", {})) | self.book.choices
+
+    def train_epoch(self, lanes: Sequence[FusedLane], feed: Feed) -> Trained:
+        """All lanes at once, or one after another where a measurement said that stacking them loses."""
+        columns = [lane.rates(epoch=e, steps=feed.steps) for lane, e in zip(lanes, feed.epochs, strict=True)]
+        if self.stacking_pays(lanes, feed, columns):
+            sums = self.train_stack(lanes, feed, columns)
+        else:
+            alone = [self.train_stack([lane], feed.of(k), [columns[k]]) for k, lane in enumerate(lanes)]
+            sums = torch.cat(alone, dim=1)
+        return Trained(sums, [list(rates) for rates in zip(*columns, strict=True)])
+
+    def train_stack(self, lanes: Sequence[FusedLane], feed: Feed, columns: Sequence[Sequence[Rate]]) -> Tensor:
+        """Sums [steps, K, 2] of lanes that are one stack, or become one here."""
+        steps = self.prepared(lanes, feed, columns)
+        for lane in lanes:
+            lane.step += feed.steps
+        return steps.train(feed)
+
+    def prepared(self, lanes: Sequence[FusedLane], feed: Feed, columns: Sequence[Sequence[Rate]]) -> StackSteps:
+        """The steps of the lanes' stack, its tables filled for this epoch."""
+        stack = stacked(lanes)
+        if lanes[0].steps is None or lanes[0].steps.stack is not stack:
+            lanes[0].steps = StackSteps(
+                stack,
+                self.net,
+                feed,
+                seeds=[lane.trial.seed for lane in lanes],
+                smoothing=[lane.trial.label_smoothing for lane in lanes],
+                precision=lanes[0].trial.precision,
+                max_steps=self.steps_per_epoch,
+                book=self.book,
+            )
+        none = float("nan")  # a momentum where the optimizer has none
+        table = [[(lr, none if m is None else m) for lr, m in column] for column in columns]
+        lr, momentum = torch.tensor(table, dtype=torch.float64).permute(2, 1, 0)
+        done = torch.tensor([lane.step for lane in lanes])
+        steps, memory = lanes[0].steps, stack.memory
+        coefficients = stack.family.coefficients(stack.configs, lr=lr, momentum=momentum, steps=done, memory=memory)
+        steps.load(feed, coefficients, done=done)
+        return steps
+
+    def stacking_pays(self, lanes: Sequence[FusedLane], feed: Feed, columns: Sequence[Sequence[Rate]]) -> bool:
+        """Whether a step of the stack takes no longer than a step of each lane alone; timed once for each."""
+        key = f"{lanes_key(len(lanes))} lanes of {lanes[0].trial.model['name']}"
+        if len(lanes) > 1 and key not in self.book.choices:
+            one = FusedLane(lanes[0].trial, gather([(lanes[0].stack, lanes[0].index)]), steps_per_epoch=10**6)
+            alone = self.prepared([one], feed.of(0), columns[:1]).seconds()
+            memory = {name: values.clone() for name, values in stacked(lanes).memory.items()}
+            together = self.prepared(lanes, feed, columns).seconds()
+            lanes[0].stack.memory = memory
+            self.book.choices[key] = "stacked" if together <= alone * len(lanes) else "one by one"
+        return len(lanes) == 1 or self.book.choices[key] == "stacked"
+
+    @torch.no_grad()
+    def evaluate(self, lanes: Sequence[FusedLane], batches: Iterable[Batch]) -> Tensor:
+        """[K, 2]: sums of losses and right answers of every lane over `batches`, in evaluation mode."""
+        stacks = {id(lane.stack): lane.stack for lane in lanes}
+        sums = {key: torch.zeros(s.lanes, 2, dtype=torch.float64, device=self.device) for key, s in stacks.items()}
+        trial = lanes[0].trial
+        for images, labels in batches:
+            for part, right in zip(
+                images.split(trial.data.batch_size), labels.split(trial.data.batch_size), strict=True
+            ):
+                for key, stack in stacks.items():
+                    sums[key] += self.judged(stack, part, right, precision=trial.precision)
+        return torch.stack([sums[id(lane.stack)][lane.index] for lane in lanes])
+
+    def judged(self, stack: Stack, images: Tensor, labels: Tensor, *, precision: str) -> Tensor:
+        """[K, 2] of one batch that all lanes see."""
+        rows = Rows(
+            lanes=stack.lanes,
+            weights=stack.layout.views(stack.weights),
+            buffers=stack.buffers,
+            group_of=None,
+            step=torch.zeros(0),
+            keys={},
+            training=False,
+            book=self.book,
+        )
+        logits = forward(self.net, Activations(images, 1), rows, precision=precision)
+        losses = F.cross_entropy(logits.flatten(0, 1), labels.repeat(stack.lanes), reduction="none")
+        return torch.stack([losses.view(stack.lanes, -1).sum(1), (logits.argmax(2) == labels).sum(1)], dim=1)
+
+
+def stacked(lanes: Sequence[FusedLane]) -> Stack:
+    """The stack whose rows are `lanes`, in order: theirs, or a new one into which they move."""
+    stack = lanes[0].stack
+    places = [(lane.stack, lane.index) for lane in lanes]
+    if stack.lanes == len(lanes) and all(s is stack and index == k for k, (s, index) in enumerate(places)):
+        return stack
+    stack = gather(places)
+    for index, lane in enumerate(lanes):
+        lane.stack, lane.index = stack, index
+    return stack

@@ -1,0 +1,161 @@
+"""One training step of a stack of lanes, from the images to the metric sums, on the device without a word to the host.
+
+    steps = StackSteps(stack, net, feed, seeds=[0, 0, 1], smoothing=[0.0, 0.1, 0.0], precision="fp32", …)
+    steps.load(feed, coefficients, done=torch.tensor([1408, 1408, 0]))
+    sums = steps.train(feed)        # [steps, K, 2]
+
+A step reads row `t` of its tables: the epoch's order, crops and flips, and the coefficients that its schedules and its
+optimizer give each lane. So all steps of an epoch are the same program, and a CUDA graph can replay it.
+A lane whose loss is not finite is frozen where it is: the others do not notice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ch6dist.engines.forms import FormBook, seconds
+from ch6dist.engines.layers import Activations, Form, Rows
+from ch6dist.engines.replay import Replay
+from ch6dist.engines.stack import Stack
+from ch6dist.feed import Feed
+from ch6dist.models import dropout_key
+
+DROPOUT_LAYERS = 8  # keys kept for each lane; no model of the catalog has more
+
+
+class StackSteps:
+    """The tables and the step of one stack. Made for a stack and the images its lanes see; used for all its epochs."""
+
+    def __init__(
+        self,
+        stack: Stack,
+        net: Form,
+        feed: Feed,
+        *,
+        seeds: Sequence[int],
+        smoothing: Sequence[float],
+        precision: str,
+        max_steps: int,
+        book: FormBook,
+    ) -> None:
+        device, dtype = stack.weights.device, stack.weights.dtype
+        self.stack, self.net, self.data, self.batch_size, self.dtype = stack, net, feed.data, feed.batch_size, dtype
+        self.plans, self.precision, self.book = feed.plans, precision, book
+        self.group_of = torch.tensor(feed.plan_of, device=device)
+        self.even = even(feed.plan_of)
+        self.smoothing = torch.tensor(smoothing, device=device, dtype=dtype)[:, None] if any(smoothing) else None
+        self.leaves = {name: view.detach().requires_grad_() for name, view in stack.layout.views(stack.weights).items()}
+        self.keys = {
+            layer: torch.tensor([dropout_key(seed, layer=layer) for seed in seeds], device=device)
+            for layer in range(DROPOUT_LAYERS)
+        }
+        self.names: list[str] = []  # of the coefficients
+        self.table = torch.empty(0)  # [max_steps, coefficients, K]
+        self.t = torch.zeros(1, dtype=torch.int64, device=device)
+        self.done = torch.zeros(stack.lanes, dtype=torch.int64, device=device)  # optimizer steps of each lane
+        self.alive = torch.ones(stack.lanes, dtype=torch.bool, device=device)
+        self.sums = torch.zeros(max_steps, stack.lanes, 2, dtype=dtype, device=device)
+        written = [*stack.tensors(), self.t, self.done, self.alive, self.sums]
+        self.run = Replay(self.step, written=written, device=device)
+
+    def load(self, feed: Feed, coefficients: dict[str, Tensor], *, done: Tensor) -> None:
+        """Fill the tables for an epoch. On the host: `coefficients` [steps, K] float64 each, `done` [K] steps before"""
+        if not self.names:
+            self.names = list(coefficients)
+            shape = (len(self.sums), len(self.names), self.stack.lanes)
+            self.table = torch.zeros(shape, dtype=self.dtype, device=self.alive.device)
+        rows = torch.stack([coefficients[name] for name in self.names], dim=1)
+        self.table[: feed.steps].copy_(rows.to(self.dtype))
+        for mine, new in zip(self.plans, feed.plans, strict=True):
+            mine.replace_by(new)
+        self.done.copy_(done)
+        self.alive.fill_(True)
+        self.t.zero_()
+
+    def train(self, feed: Feed) -> Tensor:
+        """The loaded epoch: [steps, K, 2], sums of losses (no number once a lane is frozen) and right answers."""
+        for count in feed.counts:
+            self.run(count)
+        return self.sums[: feed.steps].clone()
+
+    def seconds(self) -> float:
+        """Time of one step on the loaded epoch's first batch; all is put back as it was."""
+        before = [tensor.clone() for tensor in self.run.written]
+
+        def first_step() -> None:
+            self.run.put_back(before)
+            self.run(min(self.batch_size, len(self.plans[0].order)))
+
+        taken = seconds(first_step, device=self.alive.device)
+        self.run.put_back(before)
+        return taken
+
+    def step(self, rows: int) -> None:
+        """One step of every lane on the next `rows` images of the epoch."""
+        places = self.t * self.batch_size + torch.arange(rows, device=self.t.device)
+        batches = [plan.at(self.data, places, self.dtype) for plan in self.plans]
+        images = Activations(torch.cat([batch.images for batch in batches], dim=1), len(batches))
+        labels = torch.stack([batch.labels for batch in batches]).index_select(0, self.group_of)  # [K, B]
+        with torch.enable_grad():
+            logits = self.forward(images)
+            losses = self.losses(logits, labels)  # [K]
+            each = torch.full_like(losses, 1 / rows)
+            gradients = torch.autograd.grad(losses, list(self.leaves.values()), each)
+        with torch.no_grad():
+            right = (logits.argmax(2) == labels).sum(1).to(self.dtype)
+            told = torch.where(self.alive, losses, math.nan)
+            self.sums.index_copy_(0, self.t, torch.stack([told, right], dim=1)[None])
+            self.alive.logical_and_(losses.isfinite())
+            self.update(torch.cat([gradient.flatten(1) for gradient in gradients], dim=1))
+            self.done.add_(1)
+            self.t.add_(1)
+
+    def forward(self, images: Activations) -> Tensor:
+        """Logits [K, B, classes] in training mode."""
+        rows = Rows(
+            lanes=self.stack.lanes,
+            weights=self.leaves,
+            buffers=self.stack.buffers,
+            group_of=None if self.even else self.group_of,
+            step=self.done,
+            keys=self.keys,
+            training=True,
+            book=self.book,
+        )
+        return forward(self.net, images, rows, precision=self.precision)
+
+    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """[K]: each lane's sum of cross entropies, smoothed by its own share (Szegedy et al. 2016)."""
+        lanes, count, _ = logits.shape
+        entropies = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(lanes, count)
+        if self.smoothing is not None:
+            uniform = -F.log_softmax(logits, dim=2).mean(2)
+            entropies = (1 - self.smoothing) * entropies + self.smoothing * uniform
+        return entropies.sum(1)
+
+    def update(self, gradient: Tensor) -> None:
+        """The optimizer's step on [K, N]; a frozen lane keeps its weights."""
+        row = self.table.index_select(0, self.t)[0]  # [coefficients, K]
+        c = {name: value[:, None] for name, value in zip(self.names, row, strict=True)}
+        weights = self.stack.weights
+        moved = self.stack.family.update(weights, gradient, self.stack.state, c)
+        weights.copy_(torch.where(self.alive[:, None], moved, weights))
+
+
+def forward(net: Form, images: Activations, rows: Rows, *, precision: str) -> Tensor:
+    """Logits [K, B, classes] in the images' type."""
+    values = images.values
+    with torch.autocast(values.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        logits = rows.spread(net(images, rows)).values
+    return logits.to(values.dtype)  # eight bits are too few for a sum of losses
+
+
+def even(plan_of: Sequence[int]) -> bool:
+    """Whether the lanes stand in groups of equal size, one plan after the other."""
+    count = max(plan_of) + 1
+    return len(plan_of) % count == 0 and list(plan_of) == [i * count // len(plan_of) for i in range(len(plan_of))]
