@@ -18,7 +18,7 @@ def build_optimizer(parameters: Iterable[torch.Tensor], config: Mapping[str, Any
     """The optimizer of a resolved mapping (`TrialConfig.optimizer`) over `parameters`; torch keeps lists as tuples."""
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items() if key != "name"}
     optimizer: torch.optim.Optimizer = getattr(torch.optim, config["name"])(parameters, **given)
-    optimizer.register_load_state_dict_post_hook(_keep_type_of_product)
+    optimizer.register_load_state_dict_post_hook(_keep_type_of_scalars)
     return optimizer
 
 
@@ -38,8 +38,8 @@ def optimizer_notes(config: Mapping[str, Any]) -> tuple[str, ...]:
     return ()
 
 
-def _keep_type_of_product(optimizer: torch.optim.Optimizer) -> None:
-    """Loading casts NAdam's product of momenta (fp32) to the weights' type: with fp64 weights a resume would drift."""
+def _keep_type_of_scalars(optimizer: torch.optim.Optimizer) -> None:
+    """Loading casts NAdam's and ASGD's scalars (fp32) to the weights' type: with fp64 weights a resume would drift."""
     for state in optimizer.state.values():
-        if "mu_product" in state:
-            state["mu_product"] = state["mu_product"].to(torch.get_default_dtype())
+        for name in state.keys() & {"mu_product", "eta", "mu"}:
+            state[name] = state[name].to(torch.get_default_dtype())

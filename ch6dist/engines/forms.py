@@ -66,7 +66,7 @@ def grouped(x: Tensor, weight: Tensor, bias: Tensor | None, *, width: int, strid
 
 def loop(x: Tensor, weight: Tensor, bias: Tensor | None, *, width: int, stride: int, padding: int) -> Tensor:
     """A convolution for each group."""
-    weights = weight.view(width, -1, *weight.shape[2:])
+    weights = weight.reshape(width, -1, *weight.shape[2:])
     biases = [None] * width if bias is None else bias.reshape(width, -1)
     parts = zip(x.chunk(width, dim=1), weights, biases, strict=True)
     return torch.cat([F.conv2d(maps, w, b, stride=stride, padding=padding) for maps, w, b in parts], dim=1)

@@ -11,6 +11,7 @@ A lane whose loss is not finite is frozen where it is: the others do not notice.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 
@@ -150,7 +151,8 @@ class StackSteps:
 def forward(net: Form, images: Activations, rows: Rows, *, precision: str) -> Tensor:
     """Logits [K, B, classes] in the images' type."""
     values = images.values
-    with torch.autocast(values.device.type, torch.bfloat16, enabled=precision == "bf16"):
+    cast = torch.autocast(values.device.type, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
+    with cast:
         logits = rows.spread(net(images, rows)).values
     return logits.to(values.dtype)  # eight bits are too few for a sum of losses
 
