@@ -3,9 +3,9 @@
     python -m benchmarks.lanes --model lenet5 --lanes 1 2 4 8 16 32 -n 5 -o benchmarks/results/lanes_lenet5.md
 
 K trials of SGD with momentum 0.9 and K rates train on the same images: `eager` lane after lane on shared batches,
-`fused` as lanes of one model (on a GPU a CUDA graph per step), `vmap` as torch.func's ensembles do it. A run is an epoch
-after one that warms up, validation left out. The ratio of interest is K lanes over one lane of the same engine: what a
-solo run does. `vmap` has no batch normalisation with running statistics and is left out where a model has it. No ray.
+`fused` as lanes of one model (on a GPU a CUDA graph per step), `vmap` as torch.func's ensembles do it. A run is an
+epoch after one that warms up, validation left out. The ratio of interest is K lanes over one lane of the same engine:
+what a solo run does. `vmap` has no batch normalisation with running statistics; there it is left out. No ray.
 """
 
 from __future__ import annotations
@@ -157,10 +157,8 @@ def main() -> None:
     device = default_device()
     rows, found, largest = [], {}, max(args.lanes)
     with numerics(device, deterministic=True):
-        has_norm = any(
-            isinstance(m, nn.BatchNorm2d)
-            for m in build_model({"name": args.model}, channels=3, height=32, width=32, classes=100, seed=0).modules()
-        )
+        model = build_model({"name": args.model}, channels=3, height=32, width=32, classes=100, seed=0)
+        has_norm = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
         for lanes in args.lanes:
             sides = {name: EngineSide(name, args, lanes, device) for name in ("eager", "fused")}
             sides |= {} if has_norm else {"vmap": VmapSide(args, lanes, device)}
