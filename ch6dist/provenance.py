@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -13,6 +11,8 @@ import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from ch6dist.machine import visible_devices
 
 PACKAGES = ("ch6dist", "torch", "torchvision", "ray", "numpy", "pandas", "matplotlib")
 
@@ -48,30 +48,14 @@ def git_commit() -> str | None:
 
 def hardware() -> dict[str, Any]:
     """This machine: host, usable cores, processor, GPUs by name, memory in bytes."""
+    devices = visible_devices()
     return {
         "host": socket.gethostname(),
-        "cpus": len(os.sched_getaffinity(0)),
-        "cpu": _cpu_name(),
-        "gpus": gpu_names(),
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "cpus": devices.cpus,
+        "cpu": devices.cpu_name,
+        "gpus": [gpu.name for gpu in devices.gpus],
+        "memory_bytes": devices.memory_bytes,
     }
-
-
-def gpu_names() -> list[str]:
-    """The GPUs that nvidia-smi lists; none where there is no nvidia-smi."""
-    if shutil.which("nvidia-smi") is None:
-        return []
-    query = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    found = subprocess.run(query, capture_output=True, text=True, timeout=30, check=False)
-    return [line.strip() for line in found.stdout.splitlines() if line.strip()] if found.returncode == 0 else []
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 def _versions() -> dict[str, str | None]:

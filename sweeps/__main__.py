@@ -48,8 +48,8 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Show trials, packs, devices, estimated time, memory and disk; write nothing."""
+    from ch6dist.machine import visible_devices
     from sweeps.calibration import read_calibration
-    from sweeps.devices import visible_devices
     from sweeps.expand import expand
     from sweeps.plan import make_plan, plan_json, render_plan
     from sweeps.spec import load_spec

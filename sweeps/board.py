@@ -28,6 +28,7 @@ class Entry:
     reason: str = ""
     strikes: int = 0  # times its pack broke without the trial having got further
     struck_at: int = -1  # the furthest epoch at which it broke
+    engine: str = "eager"  # that trained it last
 
     @property
     def epochs(self) -> int:
@@ -53,8 +54,8 @@ class Board:
     def from_ledger(cls, ledger: Ledger) -> Board:
         """The board of a run that goes on: statuses, attempts and newest rows as the ledger has them."""
         board = cls({trial: line["config"] for trial, line in ledger.trials.items()})
-        for trial, entry in board.entries.items():
-            entry.status, entry.attempt = ledger.status(trial), ledger.attempt(trial)
+        for lines in ledger.history.values():
+            board.take(lines)
         for row in ledger.rows:
             board._row(row)
         return board
@@ -76,8 +77,10 @@ class Board:
         entry = self.entries[line["trial"]]
         entry.status, entry.attempt = Status(line["status"]), line["attempt"]
         entry.reason = line.get("reason", "")
-        if entry.status == Status.RUNNING and not self.epochs_done:
-            self.training_since = time.monotonic()  # the start of Ray is not the pace of the training
+        if entry.status == Status.RUNNING:
+            entry.engine = line.get("engine", "eager")
+            if not self.epochs_done:
+                self.training_since = time.monotonic()  # the start of Ray is not the pace of the training
         if entry.status == Status.PLANNED:  # a new attempt begins at zero
             entry.epoch, entry.last = 0, {}
         self.notes += [note for note in line.get("notes", []) if note not in self.notes]

@@ -23,9 +23,9 @@ def calibration_file() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ch6dist" / "calibration.json"
 
 
-def calibration_key(device: str, model: str) -> str:
-    """By a device's name (a core's, for CPUs) and a model's."""
-    return f"{device}/{model}"
+def calibration_key(device: str, model: str, engine: str = "eager") -> str:
+    """By a device's name (a core's, for CPUs), a model's, and an engine's where it is not the eager one."""
+    return f"{device}/{model}" if engine == "eager" else f"{device}/{model}/{engine}"
 
 
 def read_calibration() -> dict[str, float]:

@@ -2,7 +2,8 @@
 
 It goes in rounds. A round is one launch of packs; what broke in it is tried again in the next, as long as it gets
 further or has tries left. A pack that breaks twice at the same place is tried as packs of one, so that one poisonous
-trial does not take the others with it; one that runs out of memory is halved.
+trial does not take the others with it; one that runs out of memory is halved. Within a round, lanes that end early are
+given to trials that wait.
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from ch6dist.ledger import Writer
 from ch6dist.records import ENDED, Status
+from ch6dist.runs import checkpoint_path
 from sweeps import requests
 from sweeps.board import Board
+from sweeps.lineup import Lineup
 from sweeps.progress import Progress
+from sweeps.requests import PackJob
 
 SPLIT_AFTER = 2  # strikes
 LOOK_SECONDS = 1.0  # how often requests are looked for
@@ -35,11 +40,11 @@ class Driver:
     """Packs, reports and requests of one run. `halted` says that nothing more shall begin."""
 
     def __init__(
-        self, run: Path, board: Board, writer: Writer, progress: Progress, *, packs: list[list[str]], max_retries: int
+        self, run: Path, board: Board, writer: Writer, progress: Progress, *, packs: list[PackJob], max_retries: int
     ) -> None:
         self.run, self.board, self.writer, self.progress = run, board, writer, progress
         self.packs, self.max_retries = packs, max_retries
-        self.launched: list[list[str]] = []
+        self.lineup = Lineup([], board)
         self.broken: dict[int, dict[str, Any]] = {}  # pack number → its report
         self.halted = False
         self.halt_reason, self.exit_status = "", 0
@@ -48,17 +53,34 @@ class Driver:
 
     # What the launch calls
 
-    def on_report(self, pack: int, report: dict[str, Any]) -> None:
-        """Write a pack's lines before it may go on; a ledger that cannot be written ends the sweep."""
+    def on_report(self, pack: int, report: dict[str, Any]) -> dict[str, list[str]]:
+        """Write a pack's lines before it may go on, and return the orders it shall find then.
+
+        A ledger that cannot be written ends the sweep.
+        """
+        if "begin" in report:
+            moved = self.lineup.begin(pack)
+            return {"moved": moved} if moved else {}
         if "broken" in report:
             self.broken[pack] = report
             if report["broken"] in ("data", "storage"):  # every pack needs them: better mended than tried again
                 self.halt(report["reason"], exit_status=1)
-            return
+            return {}
         self.write(report["lines"])
+        at_epoch_end = any(line["kind"] == "row" for line in report["lines"])  # the loop admits nobody at other times
+        return self.refill(pack) if at_epoch_end and not self.halted else {}
+
+    def refill(self, pack: int) -> dict[str, list[str]]:
+        """Give the lanes that have ended to trials that wait. The ledger knows their new company before they do."""
+        admitted = self.lineup.refill(pack, without=self.stops)
+        if not admitted:
+            return {}
+        self.write([pack_line(self.lineup.packs[pack])])
+        return {"admit": admitted}
 
     def on_dead_worker(self, pack: int) -> None:
         """Note a pack whose process died without a word; what it said before it died counts more."""
+        self.lineup.drop(pack)
         self.broken.setdefault(pack, {"broken": "failed", "reason": DEAD})
 
     def tick(self) -> set[str]:
@@ -89,50 +111,46 @@ class Driver:
 
     # Rounds
 
-    def next_packs(self) -> list[list[str]]:
+    def next_packs(self) -> list[PackJob]:
         """The packs of the next round: what is not ended, smaller where something broke."""
         self.stop_waiting()
         todo = set(self.board.unfinished())
-        packs = [[trial for trial in pack if trial in todo] for pack in self.packs]
-        return sorted((pack for pack in packs if pack), key=len, reverse=True)
+        packs = [replace(pack, trials=tuple(trial for trial in pack.trials if trial in todo)) for pack in self.packs]
+        return sorted((pack for pack in packs if pack.trials), key=lambda pack: len(pack.trials), reverse=True)
 
     def stop_waiting(self) -> None:
         """Trials asked to stop before they began need no worker to end."""
-        for trial in sorted(self.stops):
-            if self.board.entries[trial].status not in ENDED:
-                self.write([self.ending(trial, Status.STOPPED, "asked to stop")])
+        waiting = [trial for trial in sorted(self.stops) if self.board.entries[trial].status not in ENDED]
+        self.write([self.ending(trial, Status.STOPPED, "asked to stop") for trial in waiting])
 
-    def begin(self, packs: list[list[str]]) -> dict[str, int]:
-        """Note the packs and return each trial's attempt. What has rows but no checkpoint begins anew, at zero."""
-        self.launched, self.broken = packs, {}
-        for trial in (trial for pack in packs for trial in pack):
-            entry = self.board.entries[trial]
-            if entry.last and not self.has_checkpoint(trial):
-                entry.attempt += 1
-                line = {"kind": "status", "trial": trial, "attempt": entry.attempt, "status": Status.PLANNED}
-                self.write([{**line, "reason": "no checkpoint: from zero", "time": time.time()}])
-        self.write([{"kind": "pack", "trials": pack, "engine": "eager", "time": time.time()} for pack in packs])
-        return {trial: self.board.entries[trial].attempt for pack in packs for trial in pack}
+    def begin(self, packs: list[PackJob]) -> None:
+        """Note the packs that are launched. What has rows but no checkpoint begins anew, at zero."""
+        lines = []
+        for entry in (self.board.entries[trial] for pack in packs for trial in pack.trials):
+            if entry.last and not self.has_checkpoint(entry.trial):
+                line = {"kind": "status", "trial": entry.trial, "attempt": entry.attempt + 1, "status": Status.PLANNED}
+                lines.append({**line, "reason": "no checkpoint: from zero", "time": time.time()})
+        self.write(lines + [pack_line(pack) for pack in packs])
+        self.lineup, self.broken = Lineup(packs, self.board), {}
 
     def has_checkpoint(self, trial: str) -> bool:
         """Whether the trial's present attempt can go on from a checkpoint."""
         attempt = self.board.entries[trial].attempt
-        folder = self.run / "checkpoints" / trial
-        return ((folder if attempt == 1 else folder / f"attempt-{attempt}") / "last.pt").exists()
+        return checkpoint_path(self.run / "checkpoints", trial, "last", attempt=attempt).exists()
 
     def settle(self) -> None:
         """After a round: retry, split or give up what broke. A halt breaks nothing: a resume goes on."""
         if self.halted:
             return
         packs = []
-        for number, pack in enumerate(self.launched):
-            rest = [trial for trial in pack if self.board.entries[trial].status not in ENDED]
+        for number, pack in enumerate(self.lineup.packs):
+            rest = [trial for trial in pack.trials if self.board.entries[trial].status not in ENDED]
             report = self.broken.get(number)
             again = self.after_break(rest, report) if report and rest else [rest]
             if report and any(again):
                 more = f" and {len(rest) - 1} more" if len(rest) > 1 else ""
                 self.progress.say(f"trying again: {rest[0]}{more}: {report['reason']}")
-            packs += again
+            packs += [replace(pack, trials=tuple(part)) for part in again]
         self.packs = packs
 
     def after_break(self, rest: list[str], report: dict[str, Any]) -> list[list[str]]:
@@ -171,3 +189,8 @@ class Driver:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def pack_line(pack: PackJob) -> dict[str, Any]:
+    """The ledger's line of a pack: the newest one that names a trial is the company it keeps in a resume."""
+    return {"kind": "pack", "trials": list(pack.trials), "engine": pack.engine, "time": time.time()}

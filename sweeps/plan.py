@@ -20,13 +20,16 @@ from rich.text import Text
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig
+from ch6dist.machine import Devices
 from sweeps.calibration import calibration_key
-from sweeps.devices import Devices, Slots, place
-from sweeps.packs import CORE_MFLOPS, FP32_BYTES, PACK_SECONDS, Pack, images, make_packs, makespan, pack_bytes
+from sweeps.costs import CORE_MFLOPS, FP32_BYTES, PACK_SECONDS, Engine, images, makespan, pack_bytes
+from sweeps.devices import Slots, place
+from sweeps.packs import Pack, make_packs, notes
 from sweeps.spec import Resources, SweepSpec
+from sweeps.words import duration, size
 
 GPU_MFLOPS = 20e6  # per second of a GPU: a third of an H200's fp32 peak, estimated
-GPU_STEP_SECONDS = 1e-3  # host time of an eager step, estimated
+GPU_STEP_SECONDS = {"eager": 1e-3, "fused": 2e-4}  # of a step besides its arithmetic, estimated
 START_SECONDS = 15.0  # of Ray, measured
 ROW_BYTES = 400  # of the ledger
 SHOWN_PACKS = 20
@@ -38,7 +41,7 @@ class Estimate:
 
     seconds: float
     pack_seconds: tuple[float, ...]
-    images_per_second: dict[str, float]  # of one process, by model
+    images_per_second: dict[str, float]  # of one process, by model and, where it is fused, engine
     calibrated: bool  # every speed was measured on this machine
     memory_bytes: int  # of the largest pack, where its tensors live
     disk_bytes: int  # checkpoints and ledger
@@ -88,19 +91,21 @@ def estimate(
 ) -> Estimate:
     """Time, memory and disk of `packs`. `calibration`: images per second by `calibration_key`."""
     slots = place(resources or Resources(), devices)
-    trials = [trial for pack in packs for trial in pack.trials]
-    kinds = {trial.model["name"]: trial for trial in trials}
-    keys = {model: calibration_key(slots.device, model) for model in kinds}
-    speeds = {model: calibration.get(keys[model]) or _assumed_speed(trial, slots) for model, trial in kinds.items()}
-    seconds = [PACK_SECONDS + sum(_seconds(trial, speeds) for trial in pack.trials) for pack in packs]
+    largest: dict[tuple[str, Engine], Pack] = {}
+    for pack in packs:
+        kind = _kind(pack)
+        largest[kind] = max(largest.get(kind, pack), pack, key=lambda pack: len(pack.trials))
+    keys = {kind: calibration_key(slots.device, *kind) for kind in largest}
+    speeds = {kind: calibration.get(keys[kind]) or _assumed_speed(pack, slots) for kind, pack in largest.items()}
+    seconds = [PACK_SECONDS + sum(map(_images, pack.trials)) / speeds[_kind(pack)] for pack in packs]
     return Estimate(
         seconds=START_SECONDS + makespan(seconds, slots.count),
         pack_seconds=tuple(seconds),
-        images_per_second=speeds,
+        images_per_second={_label(*kind): speed for kind, speed in speeds.items()},
         calibrated=all(key in calibration for key in keys.values()),
-        memory_bytes=max((pack_bytes(pack.trials, kind=slots.kind) for pack in packs), default=0),
-        disk_bytes=sum(map(_disk_bytes, trials)),
-        epochs=sum(trial.epochs for trial in trials if trial.type == "train"),
+        memory_bytes=max((pack_bytes(p.trials, kind=slots.kind, engine=p.engine) for p in packs), default=0),
+        disk_bytes=sum(_disk_bytes(trial) for pack in packs for trial in pack.trials),
+        epochs=sum(trial.epochs for pack in packs for trial in pack.trials if trial.type == "train"),
     )
 
 
@@ -115,8 +120,15 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "devices": asdict(plan.devices),
         "slots": asdict(plan.slots),
         "estimate": asdict(plan.estimate),
+        "notes": notes(plan.packs),
         "packs": [
-            {"trials": [trial.trial_id for trial in pack.trials], "why": pack.why, "seconds": seconds}
+            {
+                "trials": [trial.trial_id for trial in pack.trials],
+                "engine": pack.engine,
+                "not_fused": pack.not_fused,
+                "why": pack.why,
+                "seconds": seconds,
+            }
             for pack, seconds in zip(plan.packs, plan.estimate.pack_seconds, strict=True)
         ],
     }
@@ -127,35 +139,33 @@ def render_plan(plan: Plan) -> RenderableType:
     facts = Table.grid(padding=(0, 2))
     for label, words in _facts(plan):
         facts.add_row(Text(label, style="bold"), Text(words))
+    hidden = len(plan.packs) - SHOWN_PACKS
+    rest = [f"… and {hidden} more packs (--json lists them all)"] if hidden > 0 else []
+    return Group(facts, _pack_table(plan), *map(Text, rest + notes(plan.packs)))
+
+
+def _pack_table(plan: Plan) -> Table:
+    """A line per pack; which engine, where not all have the same."""
     table = Table(title="Packs: trials trained together in one process", title_justify="left")
-    for heading in ("pack", "trials", "time", "why apart", "first trial"):
+    mixed = [] if _one_engine(plan) else ["engine"]
+    for heading in ("pack", "trials", "time", *mixed, "why apart", "first trial"):
         table.add_column(heading, justify="right" if heading in ("pack", "trials", "time") else "left")
     for number, pack in enumerate(plan.packs[:SHOWN_PACKS], start=1):
         time = duration(plan.estimate.pack_seconds[number - 1])
-        table.add_row(
-            str(number), str(len(pack.trials)), time, Text(pack.why or "all in one"), Text(pack.trials[0].trial_id)
-        )
-    hidden = len(plan.packs) - SHOWN_PACKS
-    rest = [Text(f"… and {hidden} more packs (--json lists them all)")] if hidden > 0 else []
-    return Group(facts, table, *rest)
+        why = pack.why or ("the engine" if mixed else "all in one")
+        words = [*([_engine(pack)] if mixed else []), why, pack.trials[0].trial_id]
+        table.add_row(str(number), str(len(pack.trials)), time, *map(Text, words))
+    return table
 
 
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: `45 s`, `12 min`, `3.4 h`, `2.1 days`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
+def _one_engine(plan: Plan) -> str:
+    """The engine of all packs, and why it is not the fused one; empty where they differ."""
+    words = {_engine(pack) for pack in plan.packs}
+    return words.pop() if len(words) == 1 else ""
 
 
-def size(count: float) -> str:
-    """Bytes as a person says them: `1.2 GB`."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "bytes" or count >= 10 else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} TB"
+def _engine(pack: Pack) -> str:
+    return f"{pack.engine}: {pack.not_fused}" if pack.not_fused else pack.engine
 
 
 def _facts(plan: Plan) -> list[tuple[str, str]]:
@@ -170,6 +180,7 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         ("trials", f"{len(plan.trials)}: configurations {configurations} × seeds {len(seeds)}"),
         ("epochs", f"{cost.epochs:,} over all trials"),
         ("packs", f"{len(plan.packs)}, {min(slots.count, len(plan.packs))} at once"),
+        ("engine", _one_engine(plan) or "by pack: see below"),
         ("devices", f"{where}, {size(slots.memory_bytes)} of memory for each pack"),
         ("time", f"about {duration(cost.seconds)} ({measured}; images per second of a process: {speeds})"),
         ("memory", f"about {size(cost.memory_bytes)} for the largest pack"),
@@ -177,17 +188,29 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
     ]
 
 
-def _seconds(trial: TrialConfig, speeds: Mapping[str, float]) -> float:
+def _kind(pack: Pack) -> tuple[str, Engine]:
+    """What the speed of a pack's process depends on: model and engine."""
+    return pack.trials[0].model["name"], pack.engine
+
+
+def _label(model: str, engine: Engine) -> str:
+    return model if engine == "eager" else f"{model} {engine}"
+
+
+def _images(trial: TrialConfig) -> float:
+    """Images of a trial's training; one of validation, forward only, counts a third."""
     trained, validated = images(trial)
-    return (trained + validated / 3) / speeds[trial.model["name"]]
+    return trained + validated / 3
 
 
-def _assumed_speed(trial: TrialConfig, slots: Slots) -> float:
+def _assumed_speed(pack: Pack, slots: Slots) -> float:
     """Images per second of one process, training, without a measurement."""
-    mflop, batch = MODELS[trial.model["name"]].mflop_per_image, trial.data.batch_size
+    first = pack.trials[0]
+    mflop = MODELS[first.model["name"]].mflop_per_image
     if slots.kind == "cpu":
         return CORE_MFLOPS / mflop
-    return batch / (GPU_STEP_SECONDS + batch * mflop / GPU_MFLOPS)
+    step = first.data.batch_size * (len(pack.trials) if pack.engine == "fused" else 1)
+    return step / (GPU_STEP_SECONDS[pack.engine] + step * mflop / GPU_MFLOPS)
 
 
 def _disk_bytes(trial: TrialConfig) -> int:

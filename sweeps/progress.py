@@ -13,6 +13,7 @@ from rich.text import Text
 
 from ch6dist.records import ENDED, Status
 from sweeps.board import Board, Entry
+from sweeps.words import duration
 
 LINE_SECONDS = 60.0
 SHOWN = 12  # running trials in the live table
@@ -75,7 +76,7 @@ class Progress:
 
     def elapsed(self) -> str:
         """Time since this driver began."""
-        return clock(time.monotonic() - self.board.started)
+        return duration(time.monotonic() - self.board.started)
 
     def remaining(self) -> str:
         """Time to go at this driver's pace so far; empty before the first epoch and after the last."""
@@ -83,7 +84,7 @@ class Progress:
         if not self.board.epochs_done or done >= total:
             return ""
         per_epoch = (time.monotonic() - self.board.training_since) / self.board.epochs_done
-        return f" · about {clock(per_epoch * (total - done))} to go"
+        return f" · about {duration(per_epoch * (total - done))} to go"
 
     def view(self) -> RenderableType:
         """The live table: counts, bar and times, the running trials, and the last three that did not finish."""
@@ -104,16 +105,6 @@ class Progress:
         recent = [e for e in self.board.entries.values() if e.status in ENDED - {Status.FINISHED}][-3:]
         parts += [_line(f"{e.status}: {e.trial}: {e.reason}", STYLES.get(e.status, "")) for e in recent]
         return Constrain(Group(*parts), self.console.width - len("^C "))  # an echoed ^C must not wrap the last line
-
-
-def clock(seconds: float) -> str:
-    """Seconds for people: 45 s, 3 min 20 s, 2 h 05 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
 def _line(text: str, style: str = "") -> Text:

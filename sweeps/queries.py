@@ -87,14 +87,17 @@ def show(run: Path | str, trial: str) -> dict[str, Any]:
     name = find_trial(ledger, trial)
     line = ledger.trials[name]
     artifacts = [found for (owner, _), found in ledger.artifacts.items() if owner == name]
+    history, rows = ledger.history.get(name, []), ledger.rows_by_trial()[name]
     return {
         "run": str(run),
         "trial": name,
         "configuration": line["configuration"],
         "status": _status(ledger, name, alive=current(run) is not None).value,
+        "engine": next((found["engine"] for found in reversed(history) if "engine" in found), None),
+        "lanes": rows[-1].get("lanes") if rows else None,
         "config": line["config"],
-        "history": [_without_kind(found) for found in ledger.history.get(name, [])],
-        "rows": [_without_kind(row) for row in ledger.rows_by_trial()[name][-SHOWN_ROWS:]],
+        "history": [_without_kind(found) for found in history],
+        "rows": [_without_kind(row) for row in rows[-SHOWN_ROWS:]],
         "artifacts": {found["name"]: found.get("path", found.get("value")) for found in artifacts},
     }
 

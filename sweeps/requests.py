@@ -6,25 +6,40 @@ ask_stop(run, trial_id)     # one trial; it ends as `stopped` at its next epoch'
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-MAILBOX = "ch6dist-orders"  # the actor where workers look for orders
+from sweeps.costs import Engine
+
+WORKER = "sweeps.worker:train_pack"  # by name: torch is imported where it trains, not in the driver
 FOLDER = "requests"
 STOP_ALL = "stop"
 STOP_TRIAL = "stop-"
 
 
 @dataclass(frozen=True)
+class PackJob:
+    """A pack as it is launched."""
+
+    trials: tuple[str, ...]  # ids
+    engine: Engine = "eager"
+
+
+@dataclass(frozen=True)
 class Job:
     """What every pack of a launch has in common, and the packs."""
 
-    packs: tuple[tuple[dict[str, Any], ...], ...]  # trial configurations
-    attempts: dict[str, int]
+    packs: tuple[PackJob, ...]
+    trials: Mapping[str, dict[str, Any]]  # configurations by id: a trial may join another pack than its own
+    attempts: Mapping[str, int]
     checkpoints: str  # folder, on storage that driver and workers share
     threads: int  # per process
     kind: str = "cpu"  # of device that the packs were placed on: cpu or gpu
+    worker: str = WORKER  # module:function that trains a pack
+    mailbox: str = field(default_factory=lambda: f"ch6dist-orders-{uuid.uuid4().hex}")  # actor that holds the orders
 
 
 def ask_stop(run: Path, trial: str | None = None) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -23,19 +24,23 @@ from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.datafiles import check_files
 from ch6dist.errors import InputError
 from ch6dist.ledger import Ledger, Writer, read
+from ch6dist.machine import Devices, visible_devices
 from ch6dist.provenance import provenance
 from ch6dist.records import BROKEN, ENDED, Status
 from ch6dist.runs import new_run
 from sweeps import requests
 from sweeps.board import Board
 from sweeps.calibration import calibration_key, record_calibration
-from sweeps.devices import Devices, place, visible_devices
+from sweeps.costs import Engine
+from sweeps.devices import Slots, place
 from sweeps.driver import Driver, HaltedError
-from sweeps.packs import make_packs
-from sweeps.progress import Progress, clock
+from sweeps.packs import choose_engine, make_packs, notes
+from sweeps.progress import Progress
+from sweeps.requests import WORKER, Job, PackJob
 from sweeps.spec import Resources
 from sweeps.tune.launch import launch
 from sweeps.tune.session import ray_session
+from sweeps.words import duration
 
 
 def plain_console() -> Console:
@@ -50,6 +55,7 @@ class Launch:
     address: str | None = None  # of a running Ray; None starts one for this run
     packs: str | int = "auto"
     console: Console = field(default_factory=plain_console)
+    worker: str = WORKER  # module:function that trains a pack; another one to measure what is not training
 
 
 def start(
@@ -70,8 +76,9 @@ def start(
     run = new_run(name or content["name"], root=runs, explicit=name is not None)
     with lease.hold(run), Writer(run) as writer:
         (run / "sweep.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
-        writer.append([sweep_line(content) | {"trials": len(trials)}, *(trial_line(trial) for trial in trials)])
-        board = Board({trial.trial_id: trial.model_dump() for trial in trials})
+        lines = [trial_line(trial) for trial in trials]
+        writer.append([sweep_line(content) | {"trials": len(lines)}, *lines])
+        board = Board({line["trial"]: line["config"] for line in lines})
         return run, _drive(run, board, writer, packs, resources, content.get("max_retries", 2), devices, how)
 
 
@@ -89,9 +96,12 @@ def resume(run: Path, how: Launch, *, again: Sequence[str] = ()) -> int:
     devices, resources = visible_devices(), Resources.model_validate(spec.get("resources", {}))
     todo = {trial for trial in ledger.trials if trial in again or ledger.status(trial) not in ENDED}
     packs = recorded_packs(ledger, todo) if how.packs == "auto" else []
-    known = {trial for pack in packs for trial in pack}
-    packs += packed([trial for trial in trials if trial.trial_id in todo - known], devices, resources, how)
-    place(resources, devices)  # refused, where it is, before anything is written
+    slots = place(resources, devices)  # refused, where it is, before anything is written
+    known = {trial for pack in packs for trial in pack.trials}
+    rest = [trial for trial in trials if trial.trial_id in todo - known]
+    packs += packed(rest, devices, resources, how, engines=recorded_engines(ledger))
+    for note in kept_engines(ledger, packs, kind=slots.kind, wanted=resources.engine):
+        how.console.print(note)
     with lease.hold(run), Writer(run) as writer:
         requests.clear(run)
         writer.append([sweep_line(spec), *(_anew(ledger, trial) for trial in again)])
@@ -99,20 +109,52 @@ def resume(run: Path, how: Launch, *, again: Sequence[str] = ()) -> int:
         return _drive(run, board, writer, packs, resources, spec.get("max_retries", 2), devices, how)
 
 
-def packed(trials: Sequence[TrialConfig], devices: Devices, resources: Resources, how: Launch) -> list[list[str]]:
-    """The ids of trials, pack by pack. InputError when a pack can never be placed."""
-    packs = make_packs(trials, devices=devices, packs=how.packs, resources=resources)
-    return [[trial.trial_id for trial in pack.trials] for pack in packs]
+def packed(
+    trials: Sequence[TrialConfig],
+    devices: Devices,
+    resources: Resources,
+    how: Launch,
+    *,
+    engines: Mapping[str, Engine] | None = None,
+) -> list[PackJob]:
+    """Packs of trials, by id; those that an engine has begun stay with it. InputError if a pack can never be placed."""
+    by_engine: dict[Engine | None, list[TrialConfig]] = {}
+    for trial in trials:
+        by_engine.setdefault(engines.get(trial.trial_id) if engines else None, []).append(trial)
+    made = []
+    for engine, members in by_engine.items():
+        wanted = resources.model_copy(update={"engine": engine}) if engine else resources
+        made += make_packs(members, devices=devices, packs=how.packs, resources=wanted)
+    for note in notes(made):
+        how.console.print(note)
+    return [PackJob(tuple(trial.trial_id for trial in pack.trials), pack.engine) for pack in made]
 
 
-def recorded_packs(ledger: Ledger, todo: set[str]) -> list[list[str]]:
-    """The packs that trials were last in: a resumed trial keeps its company, and its lane count."""
+def recorded_packs(ledger: Ledger, todo: set[str]) -> list[PackJob]:
+    """The packs that trials were last in: a resumed trial keeps its company, its lane count and its engine."""
     packs, seen = [], set()
     for line in reversed(ledger.packs):
         pack = [trial for trial in line["trials"] if trial in todo and trial not in seen]
         seen |= set(line["trials"])
-        packs += [pack] if pack else []
+        packs += [PackJob(tuple(pack), line["engine"])] if pack else []
     return packs[::-1]
+
+
+def recorded_engines(ledger: Ledger) -> dict[str, Engine]:
+    """The engine that each trial was last packed for."""
+    return {trial: line["engine"] for line in ledger.packs for trial in line["trials"]}
+
+
+def kept_engines(ledger: Ledger, packs: Sequence[PackJob], *, kind: str, wanted: str) -> list[str]:
+    """Where packs keep an engine that this machine would not choose: that they do."""
+    found: Counter[tuple[str, str]] = Counter()
+    for pack in packs:
+        optimizer = ledger.trials[pack.trials[0]]["config"]["optimizer"]["name"]
+        chosen, _ = choose_engine(optimizer, kind=kind, wanted=wanted)
+        if chosen != pack.engine:
+            found[pack.engine, chosen] += len(pack.trials)
+    words = "trials that keep the {} engine they began with: {} (here it would be {})"
+    return [words.format(kept, count, chosen) for (kept, chosen), count in found.items()]
 
 
 def check_data(trials: Sequence[TrialConfig]) -> None:
@@ -142,7 +184,7 @@ def _drive(
     run: Path,
     board: Board,
     writer: Writer,
-    packs: list[list[str]],
+    packs: list[PackJob],
     resources: Resources,
     max_retries: int,
     devices: Devices,
@@ -156,9 +198,8 @@ def _drive(
     session = ray_session(address=how.address, cpus=devices.cpus, gpus=len(devices.gpus))
     with driver.interruptible(), progress, session, contextlib.suppress(HaltedError):
         while not driver.halted and (todo := driver.next_packs()):
-            attempts = driver.begin(todo)
-            contents = tuple(tuple(board.entries[trial].config for trial in pack) for pack in todo)
-            job = requests.Job(contents, attempts, str((run / "checkpoints").resolve()), slots.cpus, slots.kind)
+            driver.begin(todo)
+            job = _job(run, board, todo, slots, how)
             if not driver.halted:
                 progress.doing = ""
                 launch(job, driver=driver, cpus=slots.cpus, gpus=slots.gpus)
@@ -168,15 +209,29 @@ def _drive(
     return _verdict(run, board, driver, how.console)
 
 
+def _job(run: Path, board: Board, packs: Sequence[PackJob], slots: Slots, how: Launch) -> Job:
+    entries = {trial: board.entries[trial] for pack in packs for trial in pack.trials}
+    return Job(
+        packs=tuple(packs),
+        trials={trial: entry.config for trial, entry in entries.items()},
+        attempts={trial: entry.attempt for trial, entry in entries.items()},
+        checkpoints=str((run / "checkpoints").resolve()),
+        threads=slots.cpus,
+        kind=slots.kind,
+        worker=how.worker,
+    )
+
+
 def remember_speeds(board: Board, device: str) -> None:
-    """What this run measured, for the next `plan` on this machine: median images per second of a process, by model."""
+    """What this run measured, for the next `plan` on this machine: median images per second of a process."""
     speeds: dict[str, list[float]] = {}
     for entry in board.entries.values():
         if entry.config["type"] == "train" and entry.last:
-            speeds.setdefault(entry.config["model"]["name"], []).append(entry.last["images_per_second"])
-    for model, values in speeds.items():
+            key = calibration_key(device, entry.config["model"]["name"], entry.engine)
+            speeds.setdefault(key, []).append(entry.last["images_per_second"])
+    for key, values in speeds.items():
         with contextlib.suppress(OSError):  # a cache that cannot be written costs a run nothing
-            record_calibration(calibration_key(device, model), median(values))
+            record_calibration(key, median(values))
 
 
 def _verdict(run: Path, board: Board, driver: Driver, console: Console) -> int:
@@ -189,5 +244,5 @@ def _verdict(run: Path, board: Board, driver: Driver, console: Console) -> int:
     if driver.halted:
         console.print(f"{driver.halt_reason}\ngo on with: sweeps resume {run}")
         return driver.exit_status
-    console.print(f"done in {clock(time.monotonic() - board.started)}; next: analysis report {run}")
+    console.print(f"done in {duration(time.monotonic() - board.started)}; next: analysis report {run}")
     return 1 if any(entry.status in BROKEN for entry in board.entries.values()) else 0

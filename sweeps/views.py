@@ -16,7 +16,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sweeps.plan import duration
+from sweeps.words import duration
 
 SYNTHETIC = Text("SYNTHETIC DATA: made-up images; this says nothing about real ones", style="bold red")
 COLOURS = {"finished": "green", "running": "cyan", "failed": "red", "out_of_memory": "red", "diverged": "yellow"}
@@ -87,8 +87,12 @@ def render_show(data: Mapping[str, Any]) -> RenderableType:
         _table("Last rows", ROW_COLUMNS, rows),
         _table("Artifacts", ("name", "path or value"), artifacts),
     ]
+    facts = [("trial", Text(data["trial"])), ("status", Text(data["status"]))]
+    if data["engine"]:
+        lanes = f", {data['lanes']} lanes in the last epoch" if data["lanes"] else ""
+        facts.append(("engine", Text(f"{data['engine']}{lanes}")))
     return Group(
-        _grid([("trial", Text(data["trial"])), ("status", Text(data["status"]))]),
+        _grid(facts),
         Text(yaml.safe_dump(data["config"], sort_keys=False).rstrip()),
         *(table for table in tables if table.rows),
     )

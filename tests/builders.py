@@ -13,10 +13,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
+from ch6dist.catalog.datasets import DATASETS
 from ch6dist.checkpoint import Checkpoints
 from ch6dist.config import TrialConfig, parse_trial
+from ch6dist.datafiles import data_root
 from ch6dist.ledger import Line
 from ch6dist.orders import Orders
 from ch6dist.records import VOLATILE_COLUMNS
@@ -31,6 +34,13 @@ def small_trial(**changes: Any) -> TrialConfig:
     """A trial of milliseconds: simple_nn on a hundred synthetic digits, three epochs. `data` is merged."""
     content = {"model": "simple_nn", "optimizer": {"name": "SGD", "lr": 0.05}, "epochs": 3, **changes}
     return parse_trial({**content, "data": {**DATA, **changes.get("data", {})}})
+
+
+def real(name: str) -> None:
+    """Skip the test where the files of a data set are not."""
+    entry = DATASETS[name]
+    if not all((data_root() / file.path).is_file() for file in (*entry.train_files, *entry.test_files)):
+        pytest.skip(f"no {name} under {data_root()}: `ch6dist data {name}` downloads it")
 
 
 class Seen:

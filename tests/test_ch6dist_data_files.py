@@ -18,6 +18,7 @@ from ch6dist.data import TrainData, _ArrayUnpickler, epoch_plan, load_split, loa
 from ch6dist.datafiles import data_root
 from ch6dist.download import download
 from ch6dist.errors import InputError
+from tests.builders import real
 
 torch.set_num_threads(1)
 
@@ -30,12 +31,6 @@ def config(name: str = "synthetic_mnist", **fields: object) -> DataConfig:
 
 def split(name: str = "synthetic_mnist", **fields: object) -> TrainData:
     return load_split(config(name, **fields), device="cpu")
-
-
-def real(name: str) -> None:
-    entry = DATASETS[name]
-    if not all((data_root() / file.path).is_file() for file in (*entry.train_files, *entry.test_files)):
-        pytest.skip(f"no {name} under {data_root()}: `ch6dist data {name}` downloads it")
 
 
 # Files

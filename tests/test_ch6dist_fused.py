@@ -10,6 +10,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import ch6dist.engines.eager as eager_module
+from analysis.stats import t_interval
+from benchmarks.exactness import fused_minus_solo, trials_of
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.schedules import SCHEDULES
@@ -24,12 +26,12 @@ from ch6dist.errors import InputError
 from ch6dist.feed import make_feed
 from ch6dist.records import Status
 from ch6dist.train import train
-from tests.builders import Seen, same_weights, saved_weights, small_trial
+from tests.builders import Seen, real, same_weights, saved_weights, small_trial
 from tests.test_ch6dist_train import SCHEDULE_OF
 
 torch.set_num_threads(1)
 FUSED = [name for name, entry in OPTIMIZERS.items() if entry.family]
-RATES = {"SGD": 0.05, "Adadelta": 0.5, "ASGD": 0.05, "Rprop": 1e-4, "RMSprop": 1e-4, "Adagrad": 3e-3}
+RATES = {"SGD": 0.01, "Adadelta": 0.5, "ASGD": 0.05, "Rprop": 1e-4, "RMSprop": 1e-4, "Adagrad": 3e-3}
 SIDES = {"lenet5": 16, "conv3bn": 8, "cnn2": 10, "resnet18": 8}  # the smallest images that a model takes
 DROPPED = {"lenet5": {"name": "lenet5", "dropout": 0.3}, "cnn2": "cnn2"}
 
@@ -64,7 +66,7 @@ def tiny(monkeypatch):
 
 def run(trials, folder=None, *, engine="fused", **how):
     seen, store = Seen(**how), Checkpoints(folder) if folder else None
-    statuses = train(trials, report=seen, checkpoints=store, device="cpu", engine=engine, checkpoint_seconds=0)
+    statuses = train(trials, report=seen, checkpoints=store, device="cpu", engine=engine, checkpoint_seconds=math.inf)
     return seen, statuses, store
 
 
@@ -220,7 +222,6 @@ def test_a_lane_freezes_where_its_loss_is_not_finite_and_the_rest_goes_on(tiny, 
     seen, statuses, store = run([trials[0], lost, trials[2]], tmp_path / "pack")
     assert statuses[lost.trial_id] == Status.DIVERGED
     assert len(seen.rows(lost)) == 1
-    assert store.load(lost.trial_id, "last")["epoch"] == 0, "what it became is not kept"
     assert [row["lanes"] for row in seen.of_kind("row", trials[0])] == [3, 2, 2], "compacted at the epoch's end"
     for trial in (trials[0], trials[2]):
         expected = saved_weights(run([trial], tmp_path / "solo", engine="eager")[2], trial)
@@ -419,3 +420,20 @@ def test_a_step_writes_only_what_is_put_back_after_a_warm_up(tiny):
     for _ in range(2):
         steps.step(8)
     assert all(torch.equal(a, b) for a, b in zip(after, steps.run.written, strict=True))
+
+
+# On real images, where fp32 is chaotic and only the mean can agree
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_fused_trainings_reach_the_accuracy_of_solo_trainings_on_real_images():
+    """24 trials on 4,000 images: the mean difference of validation accuracy lies inside its own interval.
+
+    An interval of 99.9 %, because another processor's roundings are another draw; benchmarks/exactness.py has the 95 %.
+    """
+    real("cifar100")
+    differences = fused_minus_solo(trials_of(24, images=4000, epochs=2))
+    interval = t_interval(differences, confidence=0.999)
+    assert interval.low < 0 < interval.high
+    assert interval.high - interval.low < 0.02, "so wide an interval would hold anything"

@@ -10,7 +10,8 @@ import pytest
 
 from ch6dist.config import parse_section
 from ch6dist.errors import InputError
-from sweeps.devices import Devices, Gpu, parse_gpus, place, visible_devices
+from ch6dist.machine import Devices, Gpu, parse_gpus, visible_devices
+from sweeps.devices import place
 from sweeps.spec import Resources
 
 TWO_CORES = Devices(cpus=2, memory_bytes=24 * 10**9)

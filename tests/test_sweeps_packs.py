@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ch6dist.catalog.models import MODELS
+from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
-from sweeps.devices import Devices, Gpu
-from sweeps.packs import MAX_LANES, Pack, make_packs, makespan, shared
+from ch6dist.machine import Devices, Gpu
+from sweeps.costs import CORE_MFLOPS, makespan, work
+from sweeps.packs import MAX_LANES, Pack, choose_engine, make_packs, notes, shared
 from sweeps.spec import Resources
 
 TWO_CORES = Devices(cpus=2, memory_bytes=24 * 10**9)
@@ -65,11 +67,80 @@ def test_packs_off_trains_each_trial_alone_and_a_number_is_the_largest_pack() ->
     assert sizes(make_packs(trials(5), devices=TWO_CORES, packs=5)) == [5]
 
 
-def test_a_gpu_shares_seeds_but_not_optimizers() -> None:
-    mixed = [*trials(4, seeds=3), parse_trial({"epochs": 30, "optimizer": {"name": "Adam"}})]
-    packs = make_packs(mixed, devices=H200)
-    assert sizes(packs) == [12, 1]
-    assert {pack.why for pack in packs} == {"optimizer SGD", "optimizer Adam"}
+def with_optimizers(*names: str, seeds: int = 1, **fields: Any) -> list[TrialConfig]:
+    made = [parse_trial({"epochs": 30, "optimizer": {"name": name}, **fields}) for name in names]
+    return [trial.model_copy(update={"seed": seed}) for trial in made for seed in range(seeds)]
+
+
+def test_a_fused_pack_shares_a_family_of_optimizers_and_not_the_seed() -> None:
+    packs = make_packs(with_optimizers("SGD", "Adam", "AdamW", seeds=3), devices=H200)
+    assert [{trial.optimizer["name"] for trial in pack.trials} for pack in packs] == [{"Adam", "AdamW"}, {"SGD"}]
+    assert [[trial.seed for trial in pack.trials] for pack in packs] == [[0, 0, 1, 1, 2, 2], [0, 1, 2]]
+    assert [pack.why for pack in packs] == ["optimizer family Adam", "optimizer family SGD"]
+    assert {(pack.engine, pack.not_fused) for pack in packs} == {("fused", "")}
+
+
+def test_what_is_not_element_wise_trains_alone_on_a_gpu_and_in_eager_lanes_on_a_cpu() -> None:
+    mixed = [*trials(4), *trials(2, data={"name": "mnist"})]
+    mixed += [parse_trial({"epochs": 30, "optimizer": {"name": "Adafactor", "lr": lr}}) for lr in (0.1, 0.01)]
+    packs = make_packs(mixed, devices=H200, packs=4)
+    assert sorted(sizes(packs)) == [1, 1, 2, 4]
+    assert {pack.engine for pack in packs if len(pack.trials) > 1} == {"fused"}
+    assert {pack.not_fused for pack in packs if len(pack.trials) == 1} == {"Adafactor is not element-wise"}
+    assert {pack.why for pack in packs if pack.engine == "eager"} == {"part 1 of 2", "part 2 of 2"}
+
+    fused = make_packs(mixed, devices=TWO_CORES, resources=Resources(engine="fused"), packs=4)
+    assert sorted((pack.engine, len(pack.trials)) for pack in fused) == [("eager", 2), ("fused", 2), ("fused", 4)]
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("kind", ["cpu", "gpu"])
+@pytest.mark.parametrize("wanted", ["auto", "eager", "fused"])
+def test_only_what_has_a_family_is_fused_and_where_it_is_not_there_is_a_reason(
+    name: str, kind: str, wanted: str
+) -> None:
+    engine, why = choose_engine(name, kind=kind, wanted=wanted)
+    assert (engine == "fused") == (not why)
+    if engine == "fused":
+        assert OPTIMIZERS[name].family
+        assert (kind, wanted) != ("cpu", "auto")
+        assert wanted != "eager"
+
+
+def test_a_wish_for_an_engine_is_followed_on_either_device() -> None:
+    for devices in (TWO_CORES, H200):
+        for engine in ("eager", "fused"):
+            packs = make_packs(trials(4, seeds=2), devices=devices, resources=Resources(engine=engine))
+            assert {pack.engine for pack in packs} == {engine}
+    assert sizes(make_packs(trials(4), devices=H200, resources=Resources(engine="eager"))) == [1] * 4
+
+
+def test_packs_that_memory_cannot_hold_are_split_and_it_is_said() -> None:
+    small = Devices(cpus=16, memory_bytes=128 * 10**9, gpus=(Gpu("small", 12 * 10**9),))
+    packs = make_packs(trials(64, model={"name": "conv3bn"}), devices=small, packs=64)
+    assert sizes(packs) == [32, 32]
+    assert notes(packs) == ["packs of 64 asked for; 12 GB hold 38 lanes of conv3bn: split into packs of 32"]
+    for fitting in (make_packs(trials(64), devices=small, packs=64), make_packs(trials(9), devices=small, packs=256)):
+        assert (len(fitting), notes(fitting)) == (1, [])
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_core_ends_an_epoch_of_a_pack_within_two_minutes(model: str) -> None:
+    one_core = Devices(cpus=1, memory_bytes=10**12)
+    packs = make_packs(trials(300, model={"name": model}), devices=one_core)
+    for pack in packs:
+        seconds = sum(work(trial) / trial.epochs for trial in pack.trials) / CORE_MFLOPS
+        assert len(pack.trials) == 1 or seconds <= 120
+
+
+def test_tiny_trials_make_large_packs_on_a_core() -> None:
+    tiny = trials(300, data={"name": "mnist", "train_size": 1000, "val_size": 100})
+    assert sizes(make_packs(tiny, devices=Devices(cpus=1, memory_bytes=10**12))) == [150, 150]
+
+
+def test_many_packs_of_one_are_laid_out_at_once() -> None:
+    many = [parse_trial({"optimizer": {"name": "Adafactor", "lr": 1e-6 * (n + 1)}, "epochs": 1}) for n in range(3000)]
+    assert sizes(make_packs([*many, *trials(3)], devices=H200)).count(1) == 3000
 
 
 def test_no_gpus_asked_for_means_packs_for_cores() -> None:
@@ -86,9 +157,9 @@ def test_a_large_model_has_fewer_lanes_on_a_small_gpu() -> None:
     assert max(sizes(make_packs(trials(64), devices=small))) == 64
 
 
-@pytest.mark.parametrize("lanes", [0, -1, "0", "-3", "two", "²", "", 33, 1.5])
+@pytest.mark.parametrize("lanes", [0, -1, "0", "-3", "two", "²", "", 257, 1.5])
 def test_a_wrong_number_of_lanes_is_refused(lanes: Any) -> None:
-    with pytest.raises(InputError, match=r"--packs.*1 to 32"):
+    with pytest.raises(InputError, match=r"--packs.*1 to 256"):
         make_packs(trials(2), devices=TWO_CORES, packs=lanes)
 
 
@@ -106,7 +177,7 @@ def test_no_trials_are_no_packs() -> None:
 ANY_TRIAL = st.fixed_dictionaries(
     {
         "lr": st.floats(1e-5, 1.0),
-        "optimizer": st.sampled_from(["SGD", "Adam"]),
+        "optimizer": st.sampled_from(["SGD", "Adam", "AdamW", "Adafactor"]),
         "seed": st.integers(0, 2),
         "epochs": st.sampled_from([1, 3]),
         "batch_size": st.sampled_from([32, 128]),
@@ -127,20 +198,20 @@ def any_trial(drawn: dict[str, Any]) -> TrialConfig:
     drawn=st.lists(ANY_TRIAL, max_size=60),
     devices=st.sampled_from([TWO_CORES, H200, Devices(cpus=5, memory_bytes=10**11)]),
     packs=st.sampled_from(["auto", "off", 1, 3, 32]),
+    wanted=st.sampled_from(["auto", "eager", "fused"]),
 )
 def test_every_trial_is_in_one_pack_of_its_kind_and_parts_differ_by_one(
-    drawn: list[dict[str, Any]], devices: Devices, packs: Any
+    drawn: list[dict[str, Any]], devices: Devices, packs: Any, wanted: Any
 ) -> None:
     given_trials = list({trial.trial_id: trial for trial in map(any_trial, drawn)}.values())
-    made = make_packs(given_trials, devices=devices, packs=packs)
+    made = make_packs(given_trials, devices=devices, packs=packs, resources=Resources(engine=wanted))
     assert Counter(t.trial_id for pack in made for t in pack.trials) == Counter(t.trial_id for t in given_trials)
-    kind = "gpu" if devices.gpus else "cpu"
     parts: dict[str, list[int]] = {}
     for pack in made:
-        keys = {json.dumps(shared(trial, kind=kind), sort_keys=True) for trial in pack.trials}
+        keys = {json.dumps(shared(t.model_dump(), engine=pack.engine), sort_keys=True) for t in pack.trials}
         assert len(keys) == 1
         parts.setdefault(keys.pop(), []).append(len(pack.trials))
-    limit = {"auto": MAX_LANES[kind], "off": 1}.get(packs, packs)
+    limit = {"auto": MAX_LANES, "off": 1}.get(packs, packs)
     assert all(max(lengths) - min(lengths) <= 1 and max(lengths) <= limit for lengths in parts.values())
 
 
@@ -153,10 +224,11 @@ def test_cores_end_within_one_trial_of_the_best_possible(count: int, seeds: int,
 
 
 def test_a_pack_shares_what_the_training_loop_demands() -> None:
-    train = pytest.importorskip("ch6dist.train")
+    orders = pytest.importorskip("ch6dist.orders")
     mixed = (
         trials(6, seeds=2) + trials(3, epochs=2) + trials(1, seeds=3, type="range_test") + trials(2, precision="fp64")
     )
+    mixed += with_optimizers(*OPTIMIZERS, seeds=2)
     for devices in (TWO_CORES, H200):
-        for pack in make_packs(mixed, devices=devices):
-            train.check_shared(pack.trials)
+        for pack in make_packs(list({trial.trial_id: trial for trial in mixed}.values()), devices=devices):
+            orders.check_shared(pack.trials, engine=pack.engine)

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from rich.console import Console
 
 from ch6dist.catalog.models import MODELS
 from ch6dist.config import TrialConfig, parse_trial
+from ch6dist.machine import Devices, Gpu
 from sweeps.calibration import calibration_key
-from sweeps.devices import Devices, Gpu
 from sweeps.expand import expand
 from sweeps.packs import Pack, make_packs
-from sweeps.plan import Plan, duration, estimate, make_plan, plan_json, render_plan, size
+from sweeps.plan import Plan, estimate, make_plan, plan_json, render_plan
 from sweeps.spec import load_spec
 
 CONFIGS = sorted((Path(__file__).parents[1] / "sweeps" / "configs").glob("*.yaml"))
@@ -100,6 +101,54 @@ def test_the_demo_is_planned_for_about_a_minute_and_a_half_on_two_cores() -> Non
     assert 45 < plan.estimate.seconds < 100
 
 
+def optimizers(folder: Path, *names: str, **changes: Any) -> Path:
+    path = folder / "engines.yaml"
+    axes = {"optimizer": {"values": list(names)}, "optimizer.lr": {"values": [0.1, 0.01, 0.001]}}
+    path.write_text(yaml.safe_dump({"name": "engines", "parameters": axes, **changes}))
+    return path
+
+
+def planned(path: Path, devices: Devices, *, packs: str | int = "auto") -> Plan:
+    spec = load_spec(path)
+    return make_plan(spec, expand(spec), devices=devices, calibration={}, packs=packs)
+
+
+def test_one_engine_for_all_is_one_fact_with_its_reason(tmp_path: Path) -> None:
+    text = printed(planned(optimizers(tmp_path, "SGD", "Adafactor"), TWO_CORES))
+    assert text.count("eager: on a CPU fusing buys little") == 1
+    assert "fused" not in text
+    chosen = optimizers(tmp_path, "SGD", resources={"engine": "eager"})
+    assert "eager: asked for" in printed(planned(chosen, H200))
+    assert re.search(r"^engine +fused *$", printed(planned(optimizers(tmp_path, "SGD"), H200)), re.MULTILINE)
+
+
+def test_where_packs_differ_each_says_its_engine_and_why_it_does_not_fuse(tmp_path: Path) -> None:
+    plan = planned(optimizers(tmp_path, "SGD", "Adafactor"), H200)
+    lines = [line for line in printed(plan).splitlines() if "adafactor-" in line or "sgd-" in line]
+    assert sorted("eager: Adafactor is not element-wise" in line for line in lines) == [False, True, True, True]
+    found = {(pack["engine"], pack["not_fused"], len(pack["trials"])) for pack in plan_json(plan)["packs"]}
+    assert found == {("fused", "", 3), ("eager", "Adafactor is not element-wise", 1)}
+
+
+def test_a_pack_that_had_to_be_split_is_told_in_words_and_in_json(tmp_path: Path) -> None:
+    small = Devices(cpus=16, memory_bytes=128 * 10**9, gpus=(Gpu("small", 2 * 10**9),))
+    plan = planned(optimizers(tmp_path, "Adam", "AdamW", trial={"model": "conv3bn"}), small, packs=6)
+    words = "packs of 6 asked for; 2.0 GB hold 1 lanes of conv3bn: split into packs of 1"
+    assert plan_json(plan)["notes"] == [words]
+    assert words in printed(plan)
+
+
+def test_a_fused_pack_is_estimated_by_its_own_speed(tmp_path: Path) -> None:
+    spec = load_spec(optimizers(tmp_path, "SGD"))
+    keys = {engine: calibration_key(H200.gpus[0].name, "lenet5", engine) for engine in ("eager", "fused")}
+    assert len(set(keys.values())) == 2
+    calibration = {keys["eager"]: 1e5, keys["fused"]: 1e6}
+    plan = make_plan(spec, expand(spec), devices=H200, calibration=calibration)
+    assert plan.estimate.images_per_second == {"lenet5 fused": 1e6}
+    assert plan.estimate.calibrated
+    assert not make_plan(spec, expand(spec), devices=H200, calibration={keys["eager"]: 1e5}).estimate.calibrated
+
+
 def test_markup_in_a_question_is_text() -> None:
     spec = load_spec(CONFIGS[0], ["question='[/red] which [bold]?'", "seeds=1"])
     plan = make_plan(spec, expand(spec), devices=TWO_CORES, calibration={})
@@ -108,24 +157,8 @@ def test_markup_in_a_question_is_text() -> None:
 
 def test_a_plan_imports_neither_torch_nor_ray() -> None:
     folder = Path(__file__).parents[1]
-    modules = ("axes", "overrides", "spec", "expand", "devices", "packs", "calibration", "plan", "queries", "views")
+    modules = ("axes", "overrides", "spec", "expand", "words", "devices", "costs", "packs", "calibration", "plan")
+    modules += ("queries", "views")
     for name in modules:
         text = (folder / "sweeps" / f"{name}.py").read_text()
         assert not re.search(r"^\s*(import|from) (torch|ray|pandas)\b", text, re.MULTILINE)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(61, "61 s"), (600, "10 min"), (7200, "2.0 h"), (5 * 86400, "5.0 days"), (0, "0 s")]
-)
-def test_durations_read_as_people_say_them(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
-
-
-def test_sizes_read_as_people_say_them() -> None:
-    assert [size(n) for n in (12, 1500, 2.5e6, 1.41e11, 3e15)] == [
-        "12 bytes",
-        "1.5 kB",
-        "2.5 MB",
-        "141 GB",
-        "3000.0 TB",
-    ]

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ch6dist.records import Status
 from sweeps.board import Board
-from sweeps.progress import Progress, clock
+from sweeps.progress import Progress
 
 
 @pytest.mark.parametrize(("epochs", "strikes"), [([3, 3, 3], [1, 2, 3]), ([3, 5, 4, 5, 6], [1, 1, 2, 3, 1])])
@@ -37,16 +37,3 @@ def test_the_live_table_fits_a_terminal_of_80_by_24_whatever_happens() -> None:
     assert len(lines) < 24
     assert max(map(len, lines)) < 80
     assert "[/red] a reason in very" in console.file.getvalue()  # type: ignore[attr-defined]
-
-
-def test_durations_read_as_people_say_them() -> None:
-    seconds = (0.2, 59.4, 59.7, 60, 119.6, 3599.6, 7500)
-    assert list(map(clock, seconds)) == [
-        "0 s",
-        "59 s",
-        "1 min 00 s",
-        "1 min 00 s",
-        "2 min 00 s",
-        "1 h 00 min",
-        "2 h 05 min",
-    ]

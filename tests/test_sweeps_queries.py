@@ -225,6 +225,16 @@ def test_show_takes_the_beginning_of_an_id(run: Path) -> None:
     assert "13.00 %" in text
 
 
+def test_show_says_which_engine_trained_it_and_beside_how_many(tmp_path: Path) -> None:
+    trial = config(0.1)
+    running = {**state(trial, "running"), "engine": "fused"}
+    row = {**rows(trial, 0.5)[0], "lanes": 20}
+    found = show(write(tmp_path, [trial], running, row, state(trial, "finished")), trial.trial_id)
+    assert (found["engine"], found["lanes"]) == ("fused", 20)
+    assert "fused, 20 lanes in the last epoch" in printed(render_show(found))
+    assert "engine" not in printed(render_show(show(write(tmp_path / "new", [trial]), trial.trial_id)))
+
+
 def test_a_wrong_id_lists_the_near_ones(run: Path) -> None:
     with pytest.raises(InputError, match=config(0.01, 1).trial_id):
         show(run, "sgd-lr0.01-s")  # the beginning of two

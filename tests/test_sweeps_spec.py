@@ -200,6 +200,7 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "negative GPUs": (sweep(resources={"gpus": -1}), ["resources.gpus", "-1"]),
     "one and a half GPUs": (sweep(resources={"gpus": 1.5}), ["resources.gpus", "1.5"]),
     "NaN GPUs": (sweep(resources={"gpus": math.nan}), ["resources.gpus", "nan"]),
+    "an engine nobody has": (sweep(resources={"engine": "warp"}), ["resources.engine", "warp", "'fused'"]),
     "no core": (sweep(resources={"cpus": 0}), ["resources.cpus", "0"]),
     "negative retries": (sweep(max_retries=-1), ["max_retries", "-1"]),
     "too many trials": (

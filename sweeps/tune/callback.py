@@ -1,4 +1,4 @@
-"""Between Ray Tune and the runner: results go to the driver, and its wish to stop comes back."""
+"""Between Ray Tune and the driver: reports go to it, and its orders come back."""
 
 from __future__ import annotations
 
@@ -7,14 +7,12 @@ from typing import Any, Protocol
 import ray
 from ray import tune
 
-from sweeps.requests import MAILBOX
-
 
 class Driver(Protocol):
     """What the runner gives the callback."""
 
-    def on_report(self, pack: int, report: dict[str, Any]) -> None:
-        """Called with each report of a pack, before the pack may go on."""
+    def on_report(self, pack: int, report: dict[str, Any]) -> dict[str, list[str]]:
+        """Called with each report of a pack, before the pack may go on; returns the orders it shall find then."""
 
     def on_dead_worker(self, pack: int) -> None:
         """Called when the process of a pack has died."""
@@ -28,11 +26,11 @@ class Driver(Protocol):
 
 
 class LedgerCallback(tune.Callback):
-    """Writes each report before its pack may go on, and posts orders where the pack's worker will look."""
+    """Hands each report to the driver before its pack may go on, and posts orders where the pack's worker will look."""
 
-    def __init__(self, driver: Driver) -> None:
-        self.driver = driver
-        self.seen: set[tuple[str, int]] = set()
+    def __init__(self, driver: Driver, *, mailbox: str) -> None:
+        self.driver, self.name = driver, mailbox
+        self.seen: set[tuple[int, int]] = set()
         self.posted: set[str] = set()
         self.mailbox: Any = None
 
@@ -41,10 +39,12 @@ class LedgerCallback(tune.Callback):
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
         """Tune has a report: hand it to the driver, each numbered report once."""
-        key = (trial.trial_id, result.get("number", 0))
-        if "number" in result and key not in self.seen:
-            self.seen.add(key)
-            self.driver.on_report(trial.config["pack"], result)
+        pack, number = trial.config["pack"], result.get("number")
+        if number is not None and (pack, number) not in self.seen:
+            self.seen.add((pack, number))
+            orders = self.driver.on_report(pack, result)
+            if orders:
+                self.post("order", pack, orders)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """Tune has lost a pack's process: tell the driver."""
@@ -54,10 +54,14 @@ class LedgerCallback(tune.Callback):
         """Tune's event loop has turned once: let the driver look around, and post new orders for the workers."""
         stops = self.driver.tick()
         if stops - self.posted:
-            if self.mailbox is None:
-                self.mailbox = ray.remote(Mailbox).options(name=MAILBOX, get_if_exists=True, num_cpus=0).remote()
-            ray.get(self.mailbox.post.remote(sorted(stops)))
+            self.post("stop", sorted(stops))
             self.posted |= stops
+
+    def post(self, method: str, *content: Any) -> None:
+        """Tell the mailbox, and go on when it has understood. Made with the first order: a process costs a second."""
+        if self.mailbox is None:
+            self.mailbox = ray.remote(Mailbox).options(name=self.name, num_cpus=0).remote()
+        ray.get(getattr(self.mailbox, method).remote(*content))
 
 
 class HaltStopper(tune.Stopper):
@@ -91,15 +95,20 @@ class SilentReporter(tune.ProgressReporter):
 
 
 class Mailbox:
-    """Orders for packs, by trial id; workers read it after each report."""
+    """Orders of the driver: for a pack, read once; and the trials to stop, for all who ask."""
 
     def __init__(self) -> None:
         self._stops: set[str] = set()
+        self._orders: dict[int, dict[str, list[str]]] = {}
 
-    def post(self, stops: list[str]) -> None:
+    def stop(self, trials: list[str]) -> None:
         """Add trials to stop."""
-        self._stops |= set(stops)
+        self._stops |= set(trials)
 
-    def stops(self) -> list[str]:
-        """Every trial that was ever asked to stop."""
-        return sorted(self._stops)
+    def order(self, pack: int, orders: dict[str, list[str]]) -> None:
+        """What a pack shall do when it goes on: `moved`, trials to leave to others, or `admit`, trials to take in."""
+        self._orders[pack] = orders
+
+    def read(self, pack: int) -> dict[str, list[str]]:
+        """The pack's orders, which are gone then, and every trial that was ever asked to stop."""
+        return {"stop": sorted(self._stops), **self._orders.pop(pack, {})}

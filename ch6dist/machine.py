@@ -1,0 +1,117 @@
+"""This machine as a process may use it: cores, memory and GPUs. No torch: GPUs are asked of nvidia-smi.
+
+    devices = visible_devices()
+    devices.cpus, devices.cpu_name, devices.gpus
+
+Cores are those of the process's affinity and its control group's quota.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+QUERY = ("--query-gpu=name,memory.total", "--format=csv,noheader")
+QUERY_SECONDS = 20
+MIB = 2**20
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU as nvidia-smi tells of it."""
+
+    name: str
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Devices:
+    """The cores, the host's memory and the GPUs that this process may use."""
+
+    cpus: int
+    memory_bytes: int
+    cpu_name: str = "CPU"
+    gpus: tuple[Gpu, ...] = ()
+
+
+def visible_devices() -> Devices:
+    """The devices of this machine. A GPU hidden by CUDA_VISIBLE_DEVICES does not count."""
+    return Devices(cpus=_cpus(), memory_bytes=_memory_bytes(), cpu_name=_cpu_name(), gpus=_gpus())
+
+
+def parse_gpus(text: str) -> tuple[Gpu, ...]:
+    """The answer of nvidia-smi, a line `NAME, N MiB` per GPU; a line that does not say its memory is left out."""
+    gpus = []
+    for line in text.splitlines():
+        name, _, memory = line.rpartition(",")
+        amount = memory.split()[0] if memory.split() else ""
+        if name.strip() and amount.isdecimal():
+            gpus.append(Gpu(name.strip(), int(amount) * MIB))
+        elif line.strip():
+            log.warning("nvidia-smi says %r: this GPU is not counted", line.strip())
+    return tuple(gpus)
+
+
+def _gpus() -> tuple[Gpu, ...]:
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return ()
+    try:
+        answer = subprocess.run([program, *QUERY], capture_output=True, text=True, timeout=QUERY_SECONDS, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        log.warning("no GPU is counted: %s", error)
+        return ()
+    gpus, chosen = parse_gpus(answer.stdout), os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is None:
+        return gpus
+    entries = [entry.strip() for entry in chosen.split(",") if entry.strip() and not entry.strip().startswith("-")]
+    if all(entry.isdecimal() for entry in entries):
+        return tuple(gpus[int(entry)] for entry in entries if int(entry) < len(gpus))
+    return gpus[: len(entries)]  # named by UUID: as many as are named
+
+
+def _cpus() -> int:
+    quotas = [_quota("/sys/fs/cgroup/cpu.max"), _quota_v1(Path("/sys/fs/cgroup/cpu"))]
+    return max(1, int(min([len(os.sched_getaffinity(0)), *(quota for quota in quotas if quota)])))
+
+
+def _quota(path: str) -> float | None:
+    """Cores that a control group (version 2) may use; None without a limit."""
+    quota, period = [*_read(path).split(), "max", "100000"][:2]
+    return None if quota == "max" else int(quota) / int(period)
+
+
+def _quota_v1(folder: Path) -> float | None:
+    quota = _number(folder / "cpu.cfs_quota_us")
+    period = _number(folder / "cpu.cfs_period_us")
+    return quota / period if quota and period and quota > 0 else None
+
+
+def _memory_bytes() -> int:
+    limits = (_number(Path("/sys/fs/cgroup/memory.max")), _number(Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")))
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([total, *(limit for limit in limits if limit)])
+
+
+def _cpu_name() -> str:
+    lines = _read("/proc/cpuinfo").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if "model name" in line), platform.machine())
+
+
+def _number(path: Path) -> int | None:
+    text = _read(path).strip()
+    return int(text) if text.lstrip("-").isdecimal() else None
+
+
+def _read(path: Path | str) -> str:
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""

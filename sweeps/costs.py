@@ -1,0 +1,59 @@
+"""What trials cost: operations, memory of a pack, and when several places are done with many packs.
+
+From the catalog's sizes and the constants below; where this machine has been measured, plan.py knows better.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from ch6dist.catalog.datasets import DATASETS
+from ch6dist.catalog.models import MODELS
+from ch6dist.catalog.optimizers import OPTIMIZERS
+from ch6dist.config import TrialConfig
+
+Engine = Literal["eager", "fused"]
+
+WORKER_BYTES = {"cpu": 900_000_000, "gpu": 1_500_000_000}  # CPU: a process with torch and ray; GPU: CUDA's own share
+FP32_BYTES = 4
+CORE_MFLOPS = 38_000.0  # per second of a core: LeNet-5, one thread, AMD EPYC, measured
+PACK_SECONDS = 1.6  # start of a Ray Tune trial, measured
+
+
+def images(trial: TrialConfig) -> tuple[int, int]:
+    """Images a trial trains on and images it validates on, repeats counted."""
+    if trial.type == "range_test":
+        return trial.range_test.steps * min(trial.data.batch_size, trial.data.train_size), 0
+    return trial.epochs * trial.data.train_size, trial.epochs * trial.data.val_size
+
+
+def work(trial: TrialConfig) -> float:
+    """MFLOP of a trial's training; the forward pass alone, a third, for validation."""
+    trained, validated = images(trial)
+    return (trained + validated / 3) * MODELS[trial.model["name"]].mflop_per_image
+
+
+def makespan(durations: Iterable[float], count: int) -> float:
+    """When `count` places are done that each take the next item as they become free."""
+    ends = [0.0] * count
+    for duration in durations:
+        heapq.heapreplace(ends, ends[0] + duration)
+    return max(ends)
+
+
+def pack_bytes(trials: Sequence[TrialConfig], *, kind: str, engine: Engine = "eager") -> int:
+    """Memory of a pack where its tensors live: the process, the images, each lane's weights, gradients and state."""
+    first = trials[0]
+    data, dataset = first.data, DATASETS[first.data.name]
+    pixels = (data.train_size + data.val_size) * dataset.channels * dataset.height * dataset.width
+    activations = MODELS[first.model["name"]].activation_bytes_per_image * data.batch_size
+    together = len(trials) if engine == "fused" else 1  # eager lanes take turns
+    return WORKER_BYTES[kind] + pixels + activations * together + sum(map(lane_bytes, trials))
+
+
+def lane_bytes(trial: TrialConfig) -> int:
+    """Weights, their best copy, gradients and the optimizer's state."""
+    tensors = 3 + OPTIMIZERS[trial.optimizer["name"]].state_tensors
+    return MODELS[trial.model["name"]].parameter_count * FP32_BYTES * tensors

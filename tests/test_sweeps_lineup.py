@@ -1,0 +1,280 @@
+"""Refill: lanes that end are given to trials that wait, each trial trains in one pack, and the ledger knows which."""
+
+from __future__ import annotations
+
+import io
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from ch6dist.config import parse_trial
+from ch6dist.ledger import Writer, read
+from ch6dist.records import ENDED, Status
+from sweeps.board import Board
+from sweeps.driver import Driver
+from sweeps.progress import Progress
+from sweeps.requests import PackJob
+from sweeps.runner import recorded_engines, recorded_packs
+from sweeps.tune.callback import LedgerCallback, Mailbox
+
+EPOCHS = 3
+
+
+def config(number: int, **fields: Any) -> dict[str, Any]:
+    optimizer = {"name": "SGD", "lr": 0.001 * (number + 1), **fields.pop("optimizer", {})}
+    return parse_trial({"epochs": EPOCHS, "optimizer": optimizer, **fields}).model_dump()
+
+
+def names(*numbers: int) -> tuple[str, ...]:
+    return tuple(f"t{number}" for number in numbers)
+
+
+class Fixture:
+    """A driver over trials t0, t1, …, and the reports of workers that are not there."""
+
+    def __init__(self, run: Path, packs: list[PackJob], **changes: dict[str, Any]) -> None:
+        trials = [trial for pack in packs for trial in pack.trials]
+        self.configs = {t: config(int(t[1:]), **changes.get(t, {})) for t in trials}
+        self.run, self.board = run, Board(self.configs)
+        self.writer = Writer(run)
+        lines = [{"kind": "trial", "trial": t, "config": content} for t, content in self.configs.items()]
+        self.writer.append([{"kind": "sweep", "spec": {}}, *lines])
+        progress = Progress(self.board, Console(file=io.StringIO()), title="test")
+        self.driver = Driver(run, self.board, self.writer, progress, packs=packs, max_retries=2)
+        self.driver.begin(packs)
+        self.alive: dict[int, list[str]] = {}
+
+    def begin(self, pack: int) -> list[str]:
+        """A worker begins a pack; the trials it trains."""
+        moved = self.driver.on_report(pack, {"begin": True}).get("moved", [])
+        self.alive[pack] = [t for t in self.driver.lineup.planned[pack].trials if t not in moved]
+        self.driver.on_report(pack, {"lines": [self.status(t, Status.RUNNING) for t in self.alive[pack]]})
+        return self.alive[pack]
+
+    def epoch(self, pack: int, *, diverged: tuple[str, ...] = ()) -> list[str]:
+        """An epoch of a pack, as `train` reports it; the trials that its orders admit."""
+        rows = [self.row(t) for t in self.alive[pack]]
+        admitted = self.driver.on_report(pack, {"lines": rows}).get("admit", [])
+        ended = dict.fromkeys(diverged, Status.DIVERGED)
+        ended |= {row["trial"]: Status.FINISHED for row in rows if row["epoch"] == EPOCHS}
+        if ended:
+            lines = [self.status(t, ended[t]) for t in self.alive[pack] if t in ended]
+            assert self.driver.on_report(pack, {"lines": lines}) == {}  # the loop admits nobody now
+        self.alive[pack] = [t for t in self.alive[pack] if t not in ended]
+        if admitted:
+            self.driver.on_report(pack, {"lines": [self.status(t, Status.RUNNING) for t in admitted]})
+        self.alive[pack] += admitted
+        return admitted
+
+    def row(self, trial: str) -> dict[str, Any]:
+        epoch = self.board.entries[trial].epoch + 1
+        return {"kind": "row", "trial": trial, "attempt": 1, "epoch": epoch, "step": 10 * epoch}
+
+    def status(self, trial: str, status: Status) -> dict[str, Any]:
+        return {"kind": "status", "trial": trial, "attempt": 1, "status": status, "epoch": 0}
+
+
+@pytest.mark.parametrize("engine", ["eager", "fused"])
+def test_a_lane_that_diverged_is_taken_by_a_trial_that_waits(engine: Any, tmp_path: Path) -> None:
+    test = Fixture(tmp_path, [PackJob(names(0, 1, 2), engine), PackJob(names(3, 4, 5), engine)])
+    test.begin(0)
+    assert test.epoch(0, diverged=names(1)) == []
+    assert test.epoch(0) == ["t5"]
+    assert test.alive[0] == ["t0", "t2", "t5"]
+    assert test.epoch(0) == ["t3", "t4"]  # t0 and t2 have just done their last epoch
+    assert test.begin(1) == []
+
+
+def test_the_last_pack_gives_first_and_what_is_left_of_it_trains_there(tmp_path: Path) -> None:
+    test = Fixture(tmp_path, [PackJob(names(0, 1, 2)), PackJob(names(3, 4)), PackJob(names(5, 6))])
+    test.begin(0)
+    test.epoch(0, diverged=names(0))
+    assert test.epoch(0) == ["t6"]
+    assert test.begin(2) == ["t5"]
+    assert test.begin(1) == ["t3", "t4"]
+
+
+def test_a_pack_whose_trials_are_all_taken_has_nothing_to_do(tmp_path: Path) -> None:
+    test = Fixture(tmp_path, [PackJob(names(0, 1, 2, 3)), PackJob(names(4, 5))])
+    test.begin(0)
+    test.epoch(0, diverged=names(0, 1))
+    assert test.epoch(0) == ["t4", "t5"]
+    assert test.begin(1) == []
+
+
+def test_a_running_pack_gives_nobody_away_and_never_has_more_lanes_than_it_began_with(tmp_path: Path) -> None:
+    test = Fixture(tmp_path, [PackJob(names(0, 1)), PackJob(names(2, 3)), PackJob(names(4, 5, 6))])
+    test.begin(0)
+    test.begin(1)
+    test.epoch(0, diverged=names(0))
+    test.epoch(1, diverged=names(2))
+    assert test.epoch(0) == ["t6"]
+    assert test.epoch(1) == ["t5"]
+    assert test.begin(2) == ["t4"]
+    test.epoch(0)
+    assert len(test.alive[0]) <= 2
+
+
+def test_a_pack_that_ends_leaves_the_waiting_ones_whole(tmp_path: Path) -> None:
+    test = Fixture(tmp_path, [PackJob(names(0, 1)), PackJob(names(2, 3))])
+    test.begin(0)
+    for _ in range(EPOCHS):
+        assert test.epoch(0) == []
+    assert test.begin(1) == ["t2", "t3"]
+
+
+@pytest.mark.parametrize(
+    ("engine", "other"),
+    [
+        ("eager", {"seed": 1}),
+        ("eager", {"epochs": 4}),
+        ("fused", {"optimizer": {"name": "Adam"}}),
+        ("fused", {"data": {"batch_size": 64}}),
+        ("fused", {"model": "conv3bn"}),
+    ],
+)
+def test_only_company_that_a_pack_may_keep_joins_it(engine: Any, other: dict[str, Any], tmp_path: Path) -> None:
+    test = Fixture(tmp_path, [PackJob(names(0, 1), engine), PackJob(names(2, 3), engine)], t2=other, t3=other)
+    test.begin(0)
+    test.epoch(0, diverged=names(0))
+    assert test.epoch(0) == []
+
+
+def test_packs_of_two_engines_exchange_no_trials(tmp_path: Path) -> None:
+    test = Fixture(tmp_path, [PackJob(names(0, 1), "fused"), PackJob(names(2, 3), "eager")])
+    test.begin(0)
+    test.epoch(0, diverged=names(0))
+    assert test.epoch(0) == []
+
+
+def test_fused_lanes_may_be_refilled_with_other_seeds(tmp_path: Path) -> None:
+    test = Fixture(tmp_path, [PackJob(names(0, 1), "fused"), PackJob(names(2), "fused")], t2={"seed": 7})
+    test.begin(0)
+    test.epoch(0, diverged=names(0))
+    assert test.epoch(0) == ["t2"]
+
+
+def test_what_shall_stop_or_goes_on_from_a_checkpoint_or_lost_its_process_is_not_moved(tmp_path: Path) -> None:
+    test = Fixture(tmp_path, [PackJob(names(0, 1)), PackJob(names(2, 3, 4)), PackJob(names(5))])
+    test.begin(0)
+    test.epoch(0, diverged=names(0))
+    test.driver.stops.add("t4")
+    test.board.entries["t3"].last = {"epoch": 1}
+    test.driver.on_dead_worker(2)
+    assert test.epoch(0) == ["t2"]
+
+
+def test_nobody_is_moved_when_the_driver_is_halted(tmp_path: Path) -> None:
+    test = Fixture(tmp_path, [PackJob(names(0, 1)), PackJob(names(2))])
+    test.begin(0)
+    test.epoch(0, diverged=names(0))
+    test.driver.halt("asked to stop", exit_status=130)
+    assert test.epoch(0) == []
+
+
+def test_a_broken_pack_is_tried_again_with_those_who_joined_and_the_giver_without(tmp_path: Path) -> None:
+    test = Fixture(tmp_path, [PackJob(names(0, 1, 2), "fused"), PackJob(names(3, 4), "fused")])
+    test.begin(0)
+    test.epoch(0, diverged=names(0))
+    assert test.epoch(0) == ["t4"]
+    test.driver.on_dead_worker(0)
+    test.driver.settle()
+    assert test.driver.next_packs() == [PackJob(names(1, 2, 4), "fused"), PackJob(names(3), "fused")]
+
+
+def test_the_ledger_knows_the_company_before_the_worker_does(tmp_path: Path) -> None:
+    test = Fixture(tmp_path, [PackJob(names(0, 1, 2), "fused"), PackJob(names(3, 4), "fused")])
+    test.begin(0)
+    test.epoch(0, diverged=names(0))
+    row = test.row("t1")
+    test.driver.on_report(0, {"lines": [row, test.row("t2")]})  # and here the driver is killed
+    ledger = read(tmp_path)
+    todo = {trial for trial in ledger.trials if ledger.status(trial) not in ENDED}
+    found = recorded_packs(ledger, todo)
+    assert sorted(found, key=lambda pack: pack.trials) == [
+        PackJob(names(1, 2, 4), "fused"),
+        PackJob(names(3), "fused"),
+    ]
+    assert recorded_engines(ledger) == dict.fromkeys(names(0, 1, 2, 3, 4), "fused")
+    again = recorded_packs(ledger, set(ledger.trials))  # everything is trained anew: nobody is forgotten
+    assert sorted(trial for pack in again for trial in pack.trials) == list(names(0, 1, 2, 3, 4))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_whatever_happens_every_trial_trains_once_in_one_pack(seed: int, tmp_path: Path) -> None:
+    """Forty trials in packs of five on three places; lanes diverge, workers die and driver rounds follow."""
+    rng = random.Random(seed)
+    jobs = [PackJob(names(*range(low, low + 5)), "fused") for low in range(0, 40, 5)]
+    test, finished = Fixture(tmp_path, jobs), Counter[str]()
+    while packs := test.driver.next_packs():
+        test.driver.begin(packs)
+        waiting, places = list(range(len(packs))), []
+        while waiting or places:
+            while waiting and len(places) < 3:
+                places.append(waiting.pop(0))
+                test.begin(places[-1])
+            busy = [t for pack in places for t in test.alive[pack]]
+            assert len(busy) == len(set(busy))
+            pack = rng.choice(places)
+            if rng.random() < 0.05:
+                test.driver.on_dead_worker(pack)
+                places.remove(pack)
+                continue
+            diverged = tuple(t for t in test.alive[pack] if rng.random() < 0.1)
+            before = set(test.alive[pack])
+            test.epoch(pack, diverged=diverged)
+            finished.update(before - set(test.alive[pack]))
+            assert len(test.alive[pack]) <= test.driver.lineup.lanes[pack]
+            if not test.alive[pack]:
+                places.remove(pack)
+        test.driver.settle()
+    assert finished == Counter(names(*range(40)))
+    assert {entry.status for entry in test.board.entries.values()} == {Status.FINISHED, Status.DIVERGED}
+
+
+# The mailbox and who fills it
+
+
+class Told:
+    """A driver that answers each report with orders, and a Tune trial."""
+
+    halted = False
+    trial_id, config = "tune-1", {"pack": 3}
+
+    def __init__(self) -> None:
+        self.reports: list[dict[str, Any]] = []
+
+    def on_report(self, pack: int, report: dict[str, Any]) -> dict[str, list[str]]:
+        self.reports.append(report)
+        return {"admit": ["a"]} if len(self.reports) > 1 else {}
+
+    def on_dead_worker(self, pack: int) -> None: ...
+
+    def tick(self) -> set[str]:
+        return set()
+
+
+def test_orders_are_posted_before_the_pack_goes_on_and_a_repeated_report_counts_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told = Told()
+    callback, posted = LedgerCallback(told, mailbox="here"), []
+    monkeypatch.setattr(callback, "post", lambda *content: posted.append(content))
+    for number in (1, 1, 2, 2):
+        callback.on_trial_result(0, [], told, {"number": number, "lines": []})
+    callback.on_trial_result(0, [], told, {"done": True})
+    assert len(told.reports) == 2
+    assert posted == [("order", 3, {"admit": ["a"]})]
+
+
+def test_a_packs_orders_are_read_once_and_a_stop_by_everybody() -> None:
+    mailbox = Mailbox()
+    mailbox.order(1, {"admit": ["a"]})
+    mailbox.stop(["x"])
+    assert mailbox.read(2) == {"stop": ["x"]}
+    assert mailbox.read(1) == {"stop": ["x"], "admit": ["a"]}
+    assert mailbox.read(1) == {"stop": ["x"]}

@@ -1,0 +1,109 @@
+"""What a launch begins with: packs as the ledger has them, engines that are kept, speeds that are remembered."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from ch6dist.config import TrialConfig, parse_trial
+from ch6dist.ledger import Ledger, Writer, read
+from ch6dist.machine import Devices, Gpu
+from sweeps.board import Board
+from sweeps.calibration import read_calibration
+from sweeps.requests import PackJob
+from sweeps.runner import (
+    Launch,
+    kept_engines,
+    packed,
+    recorded_engines,
+    recorded_packs,
+    remember_speeds,
+    trial_line,
+)
+from sweeps.spec import Resources
+
+TWO_CORES = Devices(cpus=2, memory_bytes=24 * 10**9)
+SMALL_GPU = Devices(cpus=16, memory_bytes=10**11, gpus=(Gpu("small", 12 * 10**9),))
+
+
+def trials(count: int, **fields: Any) -> list[TrialConfig]:
+    return [parse_trial({"optimizer": {"name": "SGD", "lr": 0.001 * (n + 1)}, **fields}) for n in range(count)]
+
+
+def ids(given: list[TrialConfig]) -> tuple[str, ...]:
+    return tuple(trial.trial_id for trial in given)
+
+
+def ledger(folder: Path, given: list[TrialConfig], *packs: tuple[str, tuple[str, ...]]) -> Ledger:
+    """A ledger of trials and of the packs they were in, one after the other."""
+    with Writer(folder) as writer:
+        writer.append(map(trial_line, given))
+        writer.append({"kind": "pack", "trials": list(names), "engine": engine} for engine, names in packs)
+    return read(folder)
+
+
+def test_a_resumed_trial_keeps_its_newest_company_and_engine(tmp_path: Path) -> None:
+    a, b, c, d, e = names = ids(trials(5))
+    found = ledger(tmp_path, trials(5), ("fused", (a, b, c)), ("fused", (d, e)), ("fused", (b, c, e)))
+    assert recorded_packs(found, set(names) - {a}) == [PackJob((d,), "fused"), PackJob((b, c, e), "fused")]
+    assert recorded_packs(found, {c}) == [PackJob((c,), "fused")]
+    assert recorded_engines(found) == dict.fromkeys(names, "fused")
+
+
+def test_a_kept_engine_is_told_only_where_another_would_be_chosen(tmp_path: Path) -> None:
+    given = trials(3)
+    found = ledger(tmp_path, given)
+    packs = [PackJob(ids(given[:2]), "fused"), PackJob(ids(given[2:]), "eager")]
+    told = kept_engines(found, packs, kind="cpu", wanted="auto")
+    assert told == ["trials that keep the fused engine they began with: 2 (here it would be eager)"]
+    told = kept_engines(found, packs, kind="gpu", wanted="auto")
+    assert told == ["trials that keep the eager engine they began with: 1 (here it would be fused)"]
+    assert kept_engines(found, packs[:1], kind="cpu", wanted="fused") == []
+
+
+@pytest.mark.parametrize("devices", [TWO_CORES, SMALL_GPU], ids=["cpu", "gpu"])
+def test_packs_made_anew_change_no_begun_trials_engine(devices: Devices) -> None:
+    given, how = trials(6), Launch(packs=2, console=Console(file=io.StringIO()))
+    engines: dict[str, Any] = dict.fromkeys(ids(given[:2]), "fused") | dict.fromkeys(ids(given[2:4]), "eager")
+    packs = packed(given, devices, Resources(), how, engines=engines)
+    found = {name: pack.engine for pack in packs for name in pack.trials}
+    assert {name: found[name] for name in engines} == engines
+    assert {found[name] for name in ids(given[4:])} == {"fused" if devices.gpus else "eager"}
+
+
+def test_a_run_says_when_memory_splits_the_packs_it_was_asked_for() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    packs = packed(trials(64, model="conv3bn"), SMALL_GPU, Resources(), Launch(packs=64, console=console))
+    assert [len(pack.trials) for pack in packs] == [32, 32]
+    assert console.file.getvalue().count("packs of 64 asked for; 12 GB hold 38 lanes") == 1  # type: ignore[attr-defined]
+
+
+def test_speeds_are_remembered_by_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    board = Board({trial.trial_id: trial.model_dump() for trial in trials(2)})
+    for entry, engine in zip(board.entries.values(), ("eager", "fused"), strict=True):
+        place = {"trial": entry.trial, "attempt": 1}
+        running = {**place, "kind": "status", "status": "running", "engine": engine}
+        speed = 1e4 if engine == "eager" else 1e6
+        board.take([running, {**place, "kind": "row", "epoch": 1, "images_per_second": speed}])
+    remember_speeds(board, "GPU")
+    assert read_calibration() == {"GPU/lenet5": 1e4, "GPU/lenet5/fused": 1e6}
+
+
+def test_a_board_of_a_run_that_goes_on_knows_what_the_driver_before_knew(tmp_path: Path) -> None:
+    (first, second), place = trials(2), {"attempt": 1, "kind": "status"}
+    with Writer(tmp_path) as writer:
+        writer.append(map(trial_line, (first, second)))
+        for trial, status in ((first, "running"), (first, "failed"), (second, "running")):
+            line = {**place, "trial": trial.trial_id, "status": status, "reason": f"why {status}", "engine": "fused"}
+            writer.append([line])
+        row = {"kind": "row", "trial": second.trial_id, "attempt": 1, "step": 8, "epoch": 2}
+        again = {**place, "trial": first.trial_id, "attempt": 2, "status": "planned"}
+        writer.append([row, again])
+    board = Board.from_ledger(read(tmp_path))
+    found = [(entry.status, entry.attempt, entry.epoch, entry.engine) for entry in board.entries.values()]
+    assert found == [("planned", 2, 0, "fused"), ("running", 1, 2, "fused")]
