@@ -9,8 +9,8 @@ from typing import Any
 
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig
-from ch6dist.engines.engine import EngineName
 from ch6dist.errors import InputError
+from ch6dist.records import EngineName
 
 Line = dict[str, Any]
 

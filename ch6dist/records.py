@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+EngineName = Literal["eager", "fused"]  # what trains a pack: its lanes one after another, or all as one model
+
 
 @dataclass(frozen=True)
 class Column:

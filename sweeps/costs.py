@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig
-
-Engine = Literal["eager", "fused"]
+from ch6dist.records import EngineName
 
 WORKER_BYTES = {"cpu": 900_000_000, "gpu": 1_500_000_000}  # CPU: a process with torch and ray; GPU: CUDA's own share
 FP32_BYTES = 4
@@ -43,7 +41,7 @@ def makespan(durations: Iterable[float], count: int) -> float:
     return max(ends)
 
 
-def pack_bytes(trials: Sequence[TrialConfig], *, kind: str, engine: Engine = "eager") -> int:
+def pack_bytes(trials: Sequence[TrialConfig], *, kind: str, engine: EngineName = "eager") -> int:
     """Memory of a pack where its tensors live: the process, the images, each lane's weights, gradients and state."""
     first = trials[0]
     data, dataset = first.data, DATASETS[first.data.name]

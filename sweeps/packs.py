@@ -19,7 +19,8 @@ from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
 from ch6dist.machine import Devices
-from sweeps.costs import CORE_MFLOPS, PACK_SECONDS, Engine, makespan, pack_bytes, work
+from ch6dist.records import EngineName
+from sweeps.costs import CORE_MFLOPS, PACK_SECONDS, makespan, pack_bytes, work
 from sweeps.devices import Slots, place
 from sweeps.spec import Resources
 from sweeps.words import size
@@ -37,7 +38,7 @@ class Pack:
 
     trials: tuple[TrialConfig, ...]
     why: str = ""  # what sets the pack apart from the others
-    engine: Engine = "eager"
+    engine: EngineName = "eager"
     not_fused: str = ""  # why its engine is the eager one
     note: str = ""  # what became of a wish that could not be met
 
@@ -48,7 +49,7 @@ class _Group:
 
     trials: list[TrialConfig]
     key: dict[str, Any]
-    engine: Engine
+    engine: EngineName
     not_fused: str
     limit: int
     note: str
@@ -87,7 +88,7 @@ def make_packs(
     return sorted(made, key=lambda pack: -sum(work(trial) for trial in pack.trials))
 
 
-def choose_engine(optimizer: str, *, kind: str, wanted: str) -> tuple[Engine, str]:
+def choose_engine(optimizer: str, *, kind: str, wanted: str) -> tuple[EngineName, str]:
     """The engine for trials of an optimizer on a `kind` of device, and if it is the eager one, why."""
     if wanted == "eager":
         return "eager", "asked for"
@@ -98,7 +99,7 @@ def choose_engine(optimizer: str, *, kind: str, wanted: str) -> tuple[Engine, st
     return "fused", ""
 
 
-def shared(config: Mapping[str, Any], *, engine: Engine) -> dict[str, Any]:
+def shared(config: Mapping[str, Any], *, engine: EngineName) -> dict[str, Any]:
     """What all trials of a pack have in common with this one, as plain data. `config`: a TrialConfig as data."""
     fields = (*SHARED, "epochs" if config["type"] == "train" else "range_test")
     content = {"engine": engine, **{name: config[name] for name in fields}}
@@ -143,7 +144,7 @@ def _groups(trials: Iterable[TrialConfig], slots: Slots, wanted: str, most: int 
     return sorted(groups, key=lambda group: group.engine)
 
 
-def _limit(trials: Sequence[TrialConfig], slots: Slots, engine: Engine, most: int | None) -> tuple[int, str]:
+def _limit(trials: Sequence[TrialConfig], slots: Slots, engine: EngineName, most: int | None) -> tuple[int, str]:
     """The largest number of lanes of a pack of trials like these; and a word if memory is less than what was asked."""
     if engine == "eager" and slots.kind == "gpu":
         return 1, ""  # its lanes would take turns: alone they can at least go to different devices

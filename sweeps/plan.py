@@ -21,8 +21,9 @@ from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig
 from ch6dist.machine import Devices
+from ch6dist.records import EngineName
 from sweeps.calibration import calibration_key
-from sweeps.costs import CORE_MFLOPS, FP32_BYTES, PACK_SECONDS, Engine, images, makespan, pack_bytes
+from sweeps.costs import CORE_MFLOPS, FP32_BYTES, PACK_SECONDS, images, makespan, pack_bytes
 from sweeps.devices import Slots, place
 from sweeps.packs import Pack, make_packs, notes
 from sweeps.spec import Resources, SweepSpec
@@ -91,7 +92,7 @@ def estimate(
 ) -> Estimate:
     """Time, memory and disk of `packs`. `calibration`: images per second by `calibration_key`."""
     slots = place(resources or Resources(), devices)
-    largest: dict[tuple[str, Engine], Pack] = {}
+    largest: dict[tuple[str, EngineName], Pack] = {}
     for pack in packs:
         kind = _kind(pack)
         largest[kind] = max(largest.get(kind, pack), pack, key=lambda pack: len(pack.trials))
@@ -188,12 +189,12 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
     ]
 
 
-def _kind(pack: Pack) -> tuple[str, Engine]:
+def _kind(pack: Pack) -> tuple[str, EngineName]:
     """What the speed of a pack's process depends on: model and engine."""
     return pack.trials[0].model["name"], pack.engine
 
 
-def _label(model: str, engine: Engine) -> str:
+def _label(model: str, engine: EngineName) -> str:
     return model if engine == "eager" else f"{model} {engine}"
 
 

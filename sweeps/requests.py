@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sweeps.costs import Engine
+from ch6dist.records import EngineName
 
 WORKER = "sweeps.worker:train_pack"  # by name: torch is imported where it trains, not in the driver
 FOLDER = "requests"
@@ -25,7 +25,7 @@ class PackJob:
     """A pack as it is launched."""
 
     trials: tuple[str, ...]  # ids
-    engine: Engine = "eager"
+    engine: EngineName = "eager"
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,11 @@ from ch6dist.errors import InputError
 from ch6dist.ledger import Ledger, Writer, read
 from ch6dist.machine import Devices, visible_devices
 from ch6dist.provenance import provenance
-from ch6dist.records import BROKEN, ENDED, Status
+from ch6dist.records import BROKEN, ENDED, EngineName, Status
 from ch6dist.runs import new_run
 from sweeps import requests
 from sweeps.board import Board
 from sweeps.calibration import calibration_key, record_calibration
-from sweeps.costs import Engine
 from sweeps.devices import Slots, place
 from sweeps.driver import Driver, HaltedError
 from sweeps.packs import choose_engine, make_packs, notes
@@ -115,10 +114,10 @@ def packed(
     resources: Resources,
     how: Launch,
     *,
-    engines: Mapping[str, Engine] | None = None,
+    engines: Mapping[str, EngineName] | None = None,
 ) -> list[PackJob]:
     """Packs of trials, by id; those that an engine has begun stay with it. InputError if a pack can never be placed."""
-    by_engine: dict[Engine | None, list[TrialConfig]] = {}
+    by_engine: dict[EngineName | None, list[TrialConfig]] = {}
     for trial in trials:
         by_engine.setdefault(engines.get(trial.trial_id) if engines else None, []).append(trial)
     made = []
@@ -140,7 +139,7 @@ def recorded_packs(ledger: Ledger, todo: set[str]) -> list[PackJob]:
     return packs[::-1]
 
 
-def recorded_engines(ledger: Ledger) -> dict[str, Engine]:
+def recorded_engines(ledger: Ledger) -> dict[str, EngineName]:
     """The engine that each trial was last packed for."""
     return {trial: line["engine"] for line in ledger.packs for trial in line["trials"]}
 

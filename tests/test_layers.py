@@ -33,9 +33,9 @@ LAYERS = [
     "sweeps.packs sweeps.plan analysis.select",
     # L4
     "sweeps.queries sweeps.views sweeps.requests sweeps.board sweeps.lineup sweeps.tune.reporter sweeps.worker "
-    "sweeps.tune.callback sweeps.tune.launch sweeps.tune.session sweeps.progress sweeps.driver analysis.plots.plot analysis.plots.leaderboard "
-    "analysis.plots.lr_sensitivity analysis.plots.training_curves analysis.plots.lr_range_test analysis.health "
-    "analysis.verdict analysis.tables",
+    "sweeps.tune.callback sweeps.tune.launch sweeps.tune.session sweeps.progress sweeps.driver "
+    "analysis.plots.plot analysis.plots.leaderboard analysis.plots.lr_sensitivity analysis.plots.training_curves "
+    "analysis.plots.lr_range_test analysis.health analysis.verdict analysis.tables",
     # L5
     "sweeps.runner sweeps.final analysis.figures analysis.report",
     # L6

@@ -7,9 +7,10 @@ import torch
 from ch6dist.catalog.datasets import DatasetEntry
 from ch6dist.distributed import Group
 from ch6dist.engines.eager import EagerEngine
-from ch6dist.engines.engine import Engine, EngineName
+from ch6dist.engines.engine import Engine
 from ch6dist.engines.fused import FusedEngine
 from ch6dist.errors import InputError
+from ch6dist.records import EngineName
 
 
 def make_engine(

@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 
 from ch6dist.config import TrialConfig
 from ch6dist.data import Batch
 from ch6dist.feed import Feed
+from ch6dist.records import EngineName
 
-EngineName = Literal["eager", "fused"]
 Rate = tuple[float, float | None]  # learning rate and momentum, None where the optimizer has none
 DTYPES = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}  # of parameters; bf16 is autocast
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ch6dist.catalog.datasets import DatasetEntry
 from ch6dist.config import TrialConfig
 from ch6dist.data import Batch
-from ch6dist.engines.engine import DTYPES, EngineName, Rate, Trained
+from ch6dist.engines.engine import DTYPES, Rate, Trained
 from ch6dist.engines.families.registry import family_of
 from ch6dist.engines.forms import FormBook, lanes_key
 from ch6dist.engines.layers import Activations, Rows, lane_form
@@ -26,6 +26,7 @@ from ch6dist.errors import InputError
 from ch6dist.feed import Feed
 from ch6dist.models import build_model
 from ch6dist.optimizers import build_optimizer, momentum_of
+from ch6dist.records import EngineName
 from ch6dist.schedules import build_schedule
 
 
