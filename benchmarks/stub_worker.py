@@ -1,0 +1,51 @@
+"""A worker that trains nothing: what a training of one epoch reports of every trial of a pack, made up, in its order.
+
+    start(content, trials, Launch(worker="benchmarks.stub_worker:train_pack"))
+
+It says that it begins, opens every trial, reports a row each and closes them, in four reports and with as many lines as
+the real worker; the checkpoints that its lines name are not written. It has no torch.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from ch6dist.config import TrialConfig
+from ch6dist.ledger import Line
+from ch6dist.records import Status
+from sweeps.requests import Job
+from sweeps.tune.reporter import Reporter
+
+
+def train_pack(config: dict[str, Any], *, job: Job) -> None:
+    """Ray Tune's function trainable."""
+    reporter = Reporter(job, config["pack"])
+    trials = {trial.trial_id: trial for trial in reporter.begin()}
+    if trials:
+        where = {"device": "stub", "workers": 1, "engine": job.packs[config["pack"]].engine}
+        reporter([_status(trial, Status.RUNNING, epoch=0, **where) for trial in trials])
+        reporter([_row(name, trial, lanes=len(trials)) for name, trial in trials.items()])
+        reporter([line for trial in trials for line in _closing(trial)])
+
+
+def _closing(trial: str) -> list[Line]:
+    kept = [{"name": name, "path": f"checkpoints/{trial}/{name}.pt", "epoch": 1} for name in ("last", "best")]
+    artifacts = [{"kind": "artifact", "trial": trial, "attempt": 1, **file} for file in kept]
+    return [*artifacts, _status(trial, Status.FINISHED, epoch=1, reason="", step=1)]
+
+
+def _status(trial: str, status: Status, **facts: Any) -> Line:
+    return {"kind": "status", "trial": trial, "attempt": 1, "status": status, "time": time.time(), **facts}
+
+
+def _row(name: str, trial: TrialConfig, *, lanes: int) -> Line:
+    """An accuracy that depends on the rate and the seed, so that a ranking has something to rank."""
+    lr = trial.optimizer["lr"]
+    accuracy = 0.3 / (1 + math.log10(lr / 0.03) ** 2) + 0.001 * (trial.seed % 7)
+    losses = {"train_loss": 1 - accuracy, "val_loss": 1 - accuracy}
+    accuracies = {"train_accuracy": accuracy, "val_accuracy": accuracy}
+    speeds = {"seconds": 1.0, "eval_seconds": 0.1, "lanes": lanes, "images_per_second": 1e4, "peak_memory_bytes": 2**28}
+    place = {"kind": "row", "trial": name, "attempt": 1, "epoch": 1, "step": 1, "lr": lr, "momentum": None}
+    return {**place, **losses, **accuracies, **speeds}
