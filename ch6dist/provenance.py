@@ -1,4 +1,7 @@
-"""Where a result comes from: command, commit, versions, hardware. Imports none of what it names."""
+"""Where a result comes from: command, commit, versions, hardware; and the lines that head a ledger with it.
+
+Imports none of what it names.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,12 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ch6dist.config import TrialConfig
 from ch6dist.machine import visible_devices
 
 PACKAGES = ("ch6dist", "torch", "torchvision", "ray", "numpy", "pandas", "matplotlib")
@@ -25,6 +30,31 @@ def provenance() -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **_versions()},
         "hardware": hardware(),
         "time": time.time(),
+    }
+
+
+def sweep_line(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The line with which a driver heads its part of the ledger: the sweep as resolved, and where it is trained."""
+    head = {"kind": "sweep", "name": spec.get("name"), "question": spec.get("question", "")}
+    return {**head, "spec": dict(spec), **provenance()}
+
+
+def trial_line(trial: TrialConfig) -> dict[str, Any]:
+    """The line that makes a trial known to the ledger."""
+    names = {"trial": trial.trial_id, "configuration": trial.configuration_id, "name": trial.name}
+    return {"kind": "trial", **names, "config": trial.model_dump(), "seed": trial.seed}
+
+
+def sweep_of_one(name: str, trials: Sequence[TrialConfig], *, question: str = "") -> dict[str, Any]:
+    """A configuration and its seeds in a sweep's words, for what is trained without a sweep file."""
+    return {
+        "name": name,
+        "question": question,
+        "trial": trials[0].model_dump(exclude={"seed"}),
+        "method": "grid",
+        "metric": {"name": "val_accuracy", "goal": "maximize"},
+        "parameters": {},
+        "seeds": [trial.seed for trial in trials],
     }
 
 

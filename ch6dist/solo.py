@@ -24,7 +24,7 @@ from ch6dist.distributed import Group, default_device, from_environment
 from ch6dist.errors import InputError
 from ch6dist.ledger import FOLDER, Ledger, Writer, read
 from ch6dist.orders import Line, Orders, Report, no_report
-from ch6dist.provenance import provenance
+from ch6dist.provenance import sweep_line, sweep_of_one, trial_line
 from ch6dist.records import BROKEN, ENDED, Status
 from ch6dist.schedules import preview
 from ch6dist.train import train
@@ -62,11 +62,8 @@ def _reporting(trial: TrialConfig, before: Ledger, run: Path, group: Group, cons
         return
     run.mkdir(parents=True, exist_ok=True)
     with lease.hold(run), Writer(run) as writer:
-        names = {"trial": trial.trial_id, "configuration": trial.configuration_id, "name": trial.name}
-        spec = before.spec or solo_spec(trial, run)  # in a run that a sweep began, the sweep's stays
-        head = {"kind": "sweep", "name": run.name, "question": spec.get("question", ""), "spec": spec}
-        config = {"config": trial.model_dump(), "seed": trial.seed}
-        writer.append([{**head, **provenance()}, {"kind": "trial", **names, **config}])
+        spec = before.spec or sweep_of_one(run.name, [trial])  # in a run that a sweep began, the sweep's stays
+        writer.append([sweep_line(spec), trial_line(trial)])
 
         def report(lines: Sequence[Line]) -> Orders:
             writer.append(lines)
@@ -77,19 +74,6 @@ def _reporting(trial: TrialConfig, before: Ledger, run: Path, group: Group, cons
 
         console.print(f"run folder: {run}", highlight=False)
         yield report
-
-
-def solo_spec(trial: TrialConfig, run: Path) -> dict[str, Any]:
-    """The sweep of one trial, in a sweep's words."""
-    return {
-        "name": run.name,
-        "question": "",
-        "trial": trial.model_dump(exclude={"seed"}),
-        "method": "grid",
-        "metric": {"name": "val_accuracy", "goal": "maximize"},
-        "parameters": {},
-        "seeds": [trial.seed],
-    }
 
 
 def describe(line: Line, trial: TrialConfig) -> list[str]:

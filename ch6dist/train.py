@@ -87,6 +87,7 @@ class _Pack:
         self.steps_per_epoch = math.ceil(first.data.train_size / first.data.batch_size)
         dataset, steps = DATASETS[first.data.name], self.steps_per_epoch
         self.engine = make_engine(engine, dataset=dataset, steps_per_epoch=steps, device=device, group=group)
+        self.joining: list[TrialConfig] = []  # admitted, not yet opened
         self.saved_at = time.monotonic()
 
     def run(self, trials: Sequence[TrialConfig]) -> dict[str, Status]:
@@ -95,19 +96,19 @@ class _Pack:
         while lanes:
             records = self.train_epoch(lanes)
             self.validate(lanes, records)
-            rows = [row for lane in lanes for row in self.finish_epoch(lane, records[lane.trial_id])]
-            orders = self.send(rows)
-            ended, lanes = self.settle(self.obeyed(lanes, orders), joining=bool(orders.admit))
-            check_shared([self.first, *orders.admit], engine=self.engine.name)
-            joined_ended, joined = self.begin(orders.admit)
-            statuses |= ended | joined_ended
-            lanes += joined
+            orders = self.send([row for lane in lanes for row in self.finish_epoch(lane, records[lane.trial_id])])
+            ended, lanes = self.settle(self.obeyed(lanes, orders))
+            statuses |= ended
+            while self.joining:
+                joining, self.joining = self.joining, []
+                check_shared([self.first, *joining], engine=self.engine.name)
+                ended, joined = self.begin(joining)
+                statuses |= ended
+                lanes += joined
         return statuses
 
     def begin(self, trials: Sequence[TrialConfig]) -> tuple[dict[str, Status], list[Lane]]:
         """Lanes for `trials`, as `settle` returns them: one whose checkpoint is of its last epoch ends at once."""
-        if not trials:
-            return {}, []
         lanes = [self.open(trial) for trial in trials]
         orders = self.send(self.opening(lanes))
         return self.settle(self.obeyed(lanes, orders))
@@ -135,8 +136,10 @@ class _Pack:
         return [opening_line(lane, **where) for lane in lanes]
 
     def send(self, lines: Sequence[Line]) -> Orders:
-        """Report on rank 0; every rank gets the orders."""
-        return self.group.from_first(self.report(lines) if self.group.rank == 0 else None)
+        """Report on rank 0; every rank gets the orders. Who is admitted by any of them joins at the epoch's end."""
+        orders: Orders = self.group.from_first(self.report(lines) if self.group.rank == 0 else None)
+        self.joining += orders.admit
+        return orders
 
     # One epoch
 
@@ -231,11 +234,11 @@ class _Pack:
             return lane.epoch >= lane.trial.epochs
         return lane.step >= lane.trial.range_test.steps
 
-    def settle(self, lanes: Sequence[Lane], *, joining: bool = False) -> tuple[dict[str, Status], list[Lane]]:
+    def settle(self, lanes: Sequence[Lane]) -> tuple[dict[str, Status], list[Lane]]:
         """Write the checkpoints that are due, tell of the lanes that ended, and return those that go on."""
         ended = [lane for lane in lanes if lane.status != Status.RUNNING]
         due = time.monotonic() - self.saved_at >= self.checkpoint_seconds
-        if self.engine.company_shows and (ended or joining):
+        if self.engine.company_shows and (ended or self.joining):
             due = True  # what is trained again after a crash is trained in the same company
         if self.checkpoints and self.group.rank == 0:
             facts = {"engine": self.engine.name, "threads": torch.get_num_threads(), **self.engine.facts()}

@@ -56,9 +56,10 @@ def plan(
 
     sweep, devices = load_spec(spec, overrides or []), visible_devices()
     trials = expand(sweep, file=str(spec))
-    if calibrate:
-        _calibrate(trials, devices, sweep.resources)
     planned = make_plan(sweep, trials, packs=_packs(packs), devices=devices, calibration=read_calibration())
+    if calibrate:
+        _calibrate(planned)
+        planned = make_plan(sweep, trials, packs=_packs(packs), devices=devices, calibration=read_calibration())
     _show(plan_json(planned), render_plan(planned), as_json)
 
 
@@ -242,14 +243,16 @@ def _launch(address: str | None, packs: str) -> Launch:
     return Launch(address=address, packs=chosen)
 
 
-def _calibrate(trials: list[Any], devices: Any, resources: Any) -> None:
+def _calibrate(planned: Any) -> None:
+    """Time the largest pack of each model and engine."""
     from ch6dist.calibrate import images_per_second
     from sweeps.calibration import calibration_key, record_calibration
-    from sweeps.devices import place
 
-    device = place(resources, devices).device
-    for trial in {trial.model["name"]: trial for trial in trials}.values():
-        record_calibration(calibration_key(device, trial.model["name"]), images_per_second(trial))
+    packs = sorted(planned.packs, key=lambda pack: len(pack.trials))
+    for (model, engine), pack in {(pack.trials[0].model["name"], pack.engine): pack for pack in packs}.items():
+        lanes = len(pack.trials) if engine == "fused" else 1  # eager lanes take turns: one says it all
+        speed = images_per_second(pack.trials[0], engine=engine, lanes=lanes)
+        record_calibration(calibration_key(planned.slots.device, model, engine), speed)
 
 
 def _show(data: Any, rendered: Any, as_json: bool) -> None:

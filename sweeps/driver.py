@@ -67,8 +67,8 @@ class Driver:
                 self.halt(report["reason"], exit_status=1)
             return {}
         self.write(report["lines"])
-        at_epoch_end = any(line["kind"] == "row" for line in report["lines"])  # the loop admits nobody at other times
-        return self.refill(pack) if at_epoch_end and not self.halted else {}
+        opening = all(line.get("status") == Status.RUNNING for line in report["lines"])
+        return {} if opening or self.halted else self.refill(pack)
 
     def refill(self, pack: int) -> dict[str, list[str]]:
         """Give the lanes that have ended to trials that wait. The ledger knows their new company before they do."""

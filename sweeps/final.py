@@ -28,11 +28,12 @@ from ch6dist.catalog.schedule_entries import RECIPES, SCHEDULES
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
 from ch6dist.ledger import Writer, read
+from ch6dist.provenance import sweep_line, sweep_of_one, trial_line
 from ch6dist.runs import check_name, find_run, new_run
 from ch6dist.schedules import preview
 from ch6dist.yamlfile import read_mapping
 from sweeps.queries import best, find_trial
-from sweeps.runner import Launch, check_data, resume, start, sweep_line, trial_line
+from sweeps.runner import Launch, check_data, resume, start
 
 LENGTHS = {
     parameter.name
@@ -83,17 +84,9 @@ def plan_final(
 
 def train_final(plan: FinalPlan, how: Launch, *, workers: int = 1, runs: Path | None = None) -> tuple[Path, int]:
     """Train the plan in a new run folder; the folder and the exit status."""
-    content = {
-        "name": plan.name,
-        "question": f"How well does the chosen configuration do on the test set? ({plan.source})",
-        "trial": plan.trials[0].model_dump(exclude={"seed"}),
-        "method": "grid",
-        "metric": {"name": "val_accuracy", "goal": "maximize"},
-        "parameters": {},
-        "seeds": [trial.seed for trial in plan.trials],
-        "chosen_from": plan.source,
-        "resources": {**plan.resources, "workers": workers},
-    }
+    question = f"How well does the chosen configuration do on the test set? ({plan.source})"
+    content = sweep_of_one(plan.name, plan.trials, question=question)
+    content |= {"chosen_from": plan.source, "resources": {**plan.resources, "workers": workers}}
     if workers == 1:
         return start(content, plan.trials, how, runs=runs)
     check_data(plan.trials)

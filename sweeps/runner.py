@@ -25,7 +25,7 @@ from ch6dist.datafiles import check_files
 from ch6dist.errors import InputError
 from ch6dist.ledger import Ledger, Writer, read
 from ch6dist.machine import Devices, visible_devices
-from ch6dist.provenance import provenance
+from ch6dist.provenance import sweep_line, trial_line
 from ch6dist.records import BROKEN, ENDED, EngineName, Status
 from ch6dist.runs import new_run
 from sweeps import requests
@@ -160,18 +160,6 @@ def check_data(trials: Sequence[TrialConfig]) -> None:
     """InputError when files of a data set that the trials read are missing or damaged."""
     for name, root, test in sorted({(t.data.name, t.data.root or "", t.evaluate_test) for t in trials}):
         check_files(name, root=root or None, test=test)
-
-
-def sweep_line(spec: dict[str, Any]) -> dict[str, Any]:
-    """The line with which a driver heads its part of the ledger."""
-    head = {"kind": "sweep", "name": spec.get("name"), "question": spec.get("question", "")}
-    return {**head, "spec": spec, **provenance()}
-
-
-def trial_line(trial: TrialConfig) -> dict[str, Any]:
-    """The line that makes a trial known to the ledger."""
-    names = {"trial": trial.trial_id, "configuration": trial.configuration_id, "name": trial.name}
-    return {"kind": "trial", **names, "config": trial.model_dump(), "seed": trial.seed}
 
 
 def _anew(ledger: Ledger, trial: str) -> dict[str, Any]:

@@ -21,12 +21,13 @@ def train_pack(config: dict[str, Any], *, job: Job) -> None:
     lanes = opened(reporter.begin(), reporter, job)
     while lanes:
         lanes = {trial: epoch + 1 for trial, epoch in lanes.items()}
-        orders = reporter([row(trial, epoch, len(lanes), job) for trial, epoch in lanes.items()])
+        admitted = reporter([row(trial, epoch, len(lanes), job) for trial, epoch in lanes.items()]).admit
         ended = {trial: end for trial, epoch in lanes.items() if (end := status(job.trials[trial], epoch))}
         if ended:
-            reporter([line("status", trial, job, status=end, epoch=lanes[trial]) for trial, end in ended.items()])
+            lines = [line("status", trial, job, status=end, epoch=lanes[trial]) for trial, end in ended.items()]
+            admitted += reporter(lines).admit
         lanes = {trial: epoch for trial, epoch in lanes.items() if trial not in ended}
-        lanes |= opened(orders.admit, reporter, job)
+        lanes |= opened(admitted, reporter, job)
 
 
 def opened(trials: tuple[TrialConfig, ...], reporter: Reporter, job: Job) -> dict[str, int]:

@@ -26,10 +26,10 @@ from ch6dist.checkpoint import Checkpoints
 from ch6dist.config import TrialConfig
 from ch6dist.ledger import Ledger, Line, Writer, read
 from ch6dist.orders import Orders
+from ch6dist.provenance import sweep_line, trial_line
 from ch6dist.records import ENDED, Status
 from ch6dist.train import train
 from sweeps.expand import expand
-from sweeps.runner import sweep_line, trial_line
 from sweeps.spec import dump, load_spec
 
 ROOT = Path(__file__).resolve().parents[1]

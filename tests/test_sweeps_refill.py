@@ -53,7 +53,7 @@ def test_a_trial_that_waits_takes_the_lane_of_one_that_diverged(tmp_path: Path) 
     assert found.returncode == 0, found.stdout + found.stderr
     assert packs(run) == [[1000.0, 0.003, 0.002], [0.01, 0.001], [0.003, 0.002, 0.001], [0.003, 0.002, 0.001, 0.01]]
     beside = [row["lanes"] for row in raw_lines(run, "row") if row["trial"].startswith("sgd-lr0.003")]
-    assert beside == [3, 2, 3, 3]
+    assert beside == [3, 3, 3, 3]
     keys = Counter((row["trial"], row["attempt"], row["step"]) for row in raw_lines(run, "row"))
     assert set(keys.values()) == {1}
     assert Counter(statuses(read(run)).values()) == {"finished": 4, "diverged": 1}

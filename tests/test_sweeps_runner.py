@@ -12,6 +12,7 @@ from rich.console import Console
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.ledger import Ledger, Writer, read
 from ch6dist.machine import Devices, Gpu
+from ch6dist.provenance import trial_line
 from sweeps.board import Board
 from sweeps.calibration import read_calibration
 from sweeps.requests import PackJob
@@ -22,7 +23,6 @@ from sweeps.runner import (
     recorded_engines,
     recorded_packs,
     remember_speeds,
-    trial_line,
 )
 from sweeps.spec import Resources
 
