@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ch6dist.catalog.models import MODELS
 from ch6dist.errors import InputError, unknown_name
+from ch6dist.pooling import MaxPool2
 from ch6dist.seeding import mix
 
 # SplitMix64 (Steele, Lea, Flood 2014), its constants as signed 64-bit integers: torch's int64 wraps around
@@ -135,7 +136,7 @@ def _named(*layers: tuple[str, nn.Module]) -> nn.Sequential:
 
 
 def _pooled(number: int, conv: nn.Module) -> list[tuple[str, nn.Module]]:
-    return [(f"conv{number}", conv), (f"relu{number}", nn.ReLU()), (f"pool{number}", nn.MaxPool2d(2))]
+    return [(f"conv{number}", conv), (f"relu{number}", nn.ReLU()), (f"pool{number}", MaxPool2())]
 
 
 def _lenet5(shape: Shape, *, dropout: float = 0.0, padding: int = 0) -> nn.Module:
@@ -197,7 +198,7 @@ def _conv3bn(shape: Shape) -> nn.Module:
             (f"conv{number}", nn.Conv2d(channels, maps, 3, padding=1, bias=False)),  # BatchNorm has the bias
             (f"bn{number}", nn.BatchNorm2d(maps)),
             (f"relu{number}", nn.ReLU()),
-            (f"pool{number}", nn.MaxPool2d(2)),
+            (f"pool{number}", MaxPool2()),
         ]
         channels = maps
     features = channels * (shape.height // 8) * (shape.width // 8)

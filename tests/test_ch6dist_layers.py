@@ -206,3 +206,16 @@ def test_measuring_ends_soon_for_a_slow_form(monkeypatch):
 @pytest.mark.parametrize(("lanes", "key"), [(1, 1), (2, 2), (3, 4), (16, 16), (17, 32)])
 def test_lane_counts_share_a_measurement_up_to_a_power_of_two(lanes, key):
     assert lanes_key(lanes) == key
+
+
+def test_a_process_measures_once_whatever_packs_it_trains_and_a_checkpoint_counts_more(monkeypatch):
+    times(monkeypatch, {"a": 2.0, "b": 1.0})
+    choice = {"a": lambda: "a", "b": lambda: "b"}
+    first, second, other, resumed = FormBook(), FormBook(), FormBook(), FormBook()
+    first.context = second.context = resumed.context = "this device, fp32"
+    first.pick("a shape of its own", choice, device=CPU)
+    times(monkeypatch, {"a": 1.0, "b": 2.0})
+    resumed.choices["a shape of its own"] = "a"
+    assert second.pick("a shape of its own", choice, device=CPU) == "b"
+    assert other.pick("a shape of its own", choice, device=CPU) == "a", "another precision is another measurement"
+    assert resumed.pick("a shape of its own", choice, device=CPU) == "a"

@@ -18,7 +18,7 @@ LAYERS = [
     "ch6dist.yamlfile ch6dist.config ch6dist.datafiles ch6dist.runs ch6dist.lease ch6dist.ledger ch6dist.ranking "
     "ch6dist.machine ch6dist.provenance ch6dist.cli",
     # L1
-    "ch6dist.seeding ch6dist.synthetic ch6dist.data ch6dist.download ch6dist.models ch6dist.optimizers "
+    "ch6dist.seeding ch6dist.synthetic ch6dist.data ch6dist.download ch6dist.pooling ch6dist.models ch6dist.optimizers "
     "ch6dist.schedule_recipes ch6dist.schedule_notes ch6dist.schedules ch6dist.range_test ch6dist.distributed "
     "ch6dist.feed ch6dist.checkpoint analysis.stats analysis.labels analysis.style analysis.text",
     # L2

@@ -23,17 +23,33 @@ REPEATS = 5
 ENOUGH_SECONDS = 1.0  # of measuring: then what there is, is taken
 
 
+_measured: dict[tuple[str, str], str] = {}  # (context, key) → choice: a process measures once, whatever packs it trains
+
+
 class FormBook:
-    """What was chosen for each key, and by measuring what has not been chosen yet."""
+    """What was chosen for each key. `context` names what the keys leave out: device, precision, size of a batch."""
 
     def __init__(self) -> None:
+        self.context = ""
         self.choices: dict[str, str] = {}
 
     def pick(self, key: str, forms: Mapping[str, Callable[[], object]], *, device: torch.device) -> str:
-        """The name of the fastest of `forms` on `device`; the first of equals."""
-        if self.choices.get(key) not in forms:
-            self.choices[key] = min(forms, key=lambda name: seconds(forms[name], device=device))
-        return self.choices[key]
+        """The name of the fastest of `forms` on `device`, the first of equals."""
+        known = self.known(key)
+        if known in forms:
+            return known
+        return self.keep(key, min(forms, key=lambda name: seconds(forms[name], device=device)))
+
+    def known(self, key: str) -> str:
+        """What was chosen, here or by an earlier pack of this process; empty where nothing was."""
+        if key not in self.choices and (self.context, key) in _measured:
+            self.choices[key] = _measured[self.context, key]
+        return self.choices.get(key, "")
+
+    def keep(self, key: str, choice: str) -> str:
+        """Remember what a measurement said."""
+        self.choices[key] = _measured[self.context, key] = choice
+        return choice
 
 
 def seconds(run: Callable[[], object], *, device: torch.device) -> float:
@@ -94,7 +110,7 @@ def pick_convolution(
     sides = "×".join(map(str, x.shape[2:]))
     what = f"conv {channels}>{maps} {kernel[0]}×{kernel[1]} stride {stride} on {sides}"
     key = f"{what}, {lanes_key(lanes)} lanes, {'shared' if width < lanes else 'own'} input"
-    if book.choices.get(key) not in CONVOLUTIONS:
+    if book.known(key) not in CONVOLUTIONS:
         like = torch.ones_like(x).requires_grad_(x.requires_grad), torch.ones_like(weight).requires_grad_(), bias
 
         def runner(form: Callable[..., Tensor]) -> Callable[[], object]:

@@ -108,6 +108,7 @@ class FusedEngine:
             raise InputError(
                 "optimizer.name", trial.optimizer["name"], "an element-wise optimizer, or the eager engine"
             )
+        self.book.context = f"{self.device}, {trial.precision}, batch {trial.data.batch_size}"
         size = {"channels": self.dataset.channels, "height": self.dataset.height, "width": self.dataset.width}
         model = build_model(trial.model, **size, classes=self.dataset.classes, seed=trial.seed)
         model = model.to(dtype=DTYPES[trial.precision])
@@ -170,13 +171,13 @@ class FusedEngine:
     def stacking_pays(self, lanes: Sequence[FusedLane], feed: Feed, columns: Sequence[Sequence[Rate]]) -> bool:
         """Whether a step of the stack takes no longer than a step of each lane alone; timed once for each."""
         key = f"{lanes_key(len(lanes))} lanes of {lanes[0].trial.model['name']}"
-        if len(lanes) > 1 and key not in self.book.choices:
+        if len(lanes) > 1 and not self.book.known(key):
             one = FusedLane(lanes[0].trial, gather([(lanes[0].stack, lanes[0].index)]), steps_per_epoch=10**6)
             alone = self.prepared([one], feed.of(0), columns[:1]).seconds()
             memory = {name: values.clone() for name, values in stacked(lanes).memory.items()}
             together = self.prepared(lanes, feed, columns).seconds()
             lanes[0].stack.memory = memory
-            self.book.choices[key] = "stacked" if together <= alone * len(lanes) else "one by one"
+            self.book.keep(key, "stacked" if together <= alone * len(lanes) else "one by one")
         return len(lanes) == 1 or self.book.choices[key] == "stacked"
 
     @torch.no_grad()
