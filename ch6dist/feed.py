@@ -46,9 +46,15 @@ class Feed:
         """Images of each step's global batch."""
         return [min(self.batch_size, self.size - index * self.batch_size) for index in range(self.steps)]
 
-    def of(self, lane: int) -> Feed:
-        """The feed of one lane."""
-        return replace(self, plans=(self.plans[self.plan_of[lane]],), plan_of=(0,), epochs=(self.epochs[lane],))
+    def part(self, lanes: slice) -> Feed:
+        """The feed of some of the lanes."""
+        used = list(dict.fromkeys(self.plan_of[lanes]))
+        return replace(
+            self,
+            plans=tuple(self.plans[plan] for plan in used),
+            plan_of=tuple(used.index(plan) for plan in self.plan_of[lanes]),
+            epochs=self.epochs[lanes],
+        )
 
     def batches(self, group: Group) -> Iterator[tuple[Position, Batch]]:
         """This rank's share of each batch; for lanes that share one plan."""

@@ -21,6 +21,7 @@ from ch6dist.checkpoint import Checkpoints
 from ch6dist.config import TrialConfig
 from ch6dist.datafiles import check_files
 from ch6dist.distributed import Group, default_device, from_environment
+from ch6dist.engines.choice import suitable_engine
 from ch6dist.errors import InputError
 from ch6dist.ledger import FOLDER, Ledger, Writer, read
 from ch6dist.orders import Line, Orders, Report, no_report
@@ -42,13 +43,15 @@ def run_trial(trial: TrialConfig, *, run: Path, resume: bool = False, console: C
         console.print(f"{trial.trial_id} has ended: {status}", highlight=False)
         return 1 if status in BROKEN else 0
     with from_environment() as group, _reporting(trial, before, run, group, console) as report:
+        device, attempts = default_device(), {trial.trial_id: before.attempt(trial.trial_id)}
         status = train(
             [trial],
             report=report,
-            checkpoints=Checkpoints(run / "checkpoints", {trial.trial_id: before.attempt(trial.trial_id)}),
-            attempts={trial.trial_id: before.attempt(trial.trial_id)},
-            device=default_device(),
+            checkpoints=Checkpoints(run / "checkpoints", attempts),
+            attempts=attempts,
+            device=device,
             group=group,
+            engine=suitable_engine(trial.optimizer["name"], device=device, group=group),
             threads=1,
         )[trial.trial_id]
     return 1 if status in BROKEN else 0

@@ -18,7 +18,7 @@ from ch6dist.catalog.schedules import SCHEDULES
 from ch6dist.checkpoint import Checkpoints
 from ch6dist.data import load_split
 from ch6dist.distributed import Group
-from ch6dist.engines.choice import make_engine
+from ch6dist.engines.choice import make_engine, suitable_engine
 from ch6dist.engines.forms import CONVOLUTIONS, FormBook
 from ch6dist.engines.fused import FusedEngine
 from ch6dist.engines.step import even
@@ -42,13 +42,13 @@ def _forms_of_this_machine_do_not_matter(monkeypatch):
     force(monkeypatch, "grouped")
 
 
-def force(monkeypatch, form, lanes="stacked"):
+def force(monkeypatch, form, stack=256):
     def pick(self, key, forms, *, device):
         self.choices[key] = form
         return form
 
     monkeypatch.setattr(FormBook, "pick", pick)
-    monkeypatch.setattr(FusedEngine, "stacking_pays", lambda self, lanes_, feed, columns: lanes == "stacked")
+    monkeypatch.setattr(FusedEngine, "stack_size", lambda self, lanes, feed, columns: min(stack, len(lanes)))
 
 
 @pytest.fixture
@@ -164,10 +164,52 @@ def test_a_lane_equals_its_solo_run_in_every_form(model, form, tiny, tmp_path, m
     assert_lanes_equal_their_solo_runs(trials, tmp_path, monkeypatch)
 
 
-def test_lanes_trained_one_by_one_where_stacking_loses_equal_their_solo_runs_too(tiny, tmp_path, monkeypatch):
-    force(monkeypatch, "grouped", lanes="one by one")
-    trials = pack_of("Adam", "lenet5", tiny, schedules=("none", "OneCycleLR", "StepLR"), epochs=3)
+@pytest.mark.parametrize("stack", [1, 2, 3])
+def test_lanes_in_stacks_of_any_size_equal_their_solo_runs(stack, tiny, tmp_path, monkeypatch):
+    force(monkeypatch, "grouped", stack=stack)
+    trials = pack_of("Adam", "lenet5", tiny, schedules=("none", "OneCycleLR", "StepLR", "none", "LinearLR"), epochs=3)
+    trials[3] = trials[3].model_copy(update={"label_smoothing": 0.2})
     assert_lanes_equal_their_solo_runs(trials, tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "size"),
+    [({1: 1, 2: 1.5, 4: 4, 5: 6}, 2), ({1: 1, 2: 3, 4: 7, 5: 9}, 1), ({1: 1, 2: 1, 4: 1, 5: 1}, 5)],
+)
+def test_the_stack_is_as_large_as_pays_and_never_slower_than_lanes_alone(seconds, size, tiny, monkeypatch):
+    monkeypatch.undo()
+    trials = pack_of("SGD", "lenet5", tiny, schedules=("none",) * 5)
+    engine = FusedEngine(dataset=DATASETS[trials[0].data.name], steps_per_epoch=13, device=torch.device("cpu"))
+    lanes = [engine.open(trial) for trial in trials]
+    engine.book.context = str(seconds)
+    monkeypatch.setattr(FusedEngine, "timed", lambda self, lanes, feed, columns: seconds[len(lanes)])
+    feed = make_feed(
+        load_split(trials[0].data, device="cpu"),
+        seeds=[trial.seed for trial in trials],
+        epochs=[0] * 5,
+        config=trials[0].data,
+        steps=13,
+        device=torch.device("cpu"),
+        dtype=torch.float64,
+    )
+    assert engine.stack_size(lanes, feed, [[]] * 5) == size
+    assert engine.book.choices == {"8 lanes of lenet5": f"stacks of {size}"}
+    assert engine.stack_size(lanes[:4], feed.part(slice(4)), [[]] * 4) == min(size, 4)
+
+
+def test_timing_leaves_the_lanes_as_they_were(tiny, tmp_path, monkeypatch):
+    """The real timing, then the training: it ends where a training that was not timed ends."""
+    trials = pack_of("NAdam", "lenet5", tiny, schedules=("none", "OneCycleLR", "StepLR"), epochs=2)
+    original = FusedEngine.timed
+
+    def timed_first(self, lanes, feed, columns):
+        assert original(self, lanes, feed, columns) > 0
+        return len(lanes)
+
+    untimed = run(trials, tmp_path / "untimed")[2]
+    monkeypatch.setattr(FusedEngine, "stack_size", lambda self, lanes, *rest: timed_first(self, lanes, *rest))
+    timed = run(trials, tmp_path / "timed")[2]
+    assert all(same_weights(saved_weights(timed, t), saved_weights(untimed, t)) for t in trials)
 
 
 @pytest.mark.parametrize("seeds", [(0, 0, 0, 0), (0, 1, 0, 1), (0, 0, 0, 1), (3, 1, 2, 0)])
@@ -372,6 +414,19 @@ def test_several_processes_are_refused():
     entry = DATASETS["synthetic_mnist"]
     with pytest.raises(InputError, match="eager"):
         make_engine("fused", dataset=entry, steps_per_epoch=4, device=torch.device("cpu"), group=Group(0, 2))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "device", "workers", "engine"),
+    [
+        ("Adam", "cuda", 1, "fused"),
+        ("Adafactor", "cuda", 1, "eager"),
+        ("Adam", "cuda", 2, "eager"),
+        ("Adam", "cpu", 1, "eager"),
+    ],
+)
+def test_one_trial_alone_is_trained_by_the_engine_that_suits_its_device(optimizer, device, workers, engine):
+    assert suitable_engine(optimizer, device=torch.device(device), group=Group(0, workers)) == engine
 
 
 # What a CUDA graph needs of a step

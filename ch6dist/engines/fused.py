@@ -6,6 +6,7 @@ run, up to rounding, and its checkpoint is the eager engine's: a trial may go on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -129,14 +130,12 @@ class FusedEngine:
         self.book.choices = dict(facts.get("forms", {})) | self.book.choices
 
     def train_epoch(self, lanes: Sequence[FusedLane], feed: Feed) -> Trained:
-        """All lanes at once, or one after another where a measurement said that stacking them loses."""
+        """All lanes at once, or in stacks of the size that was measured to be the fastest."""
         columns = [lane.rates(epoch=e, steps=feed.steps) for lane, e in zip(lanes, feed.epochs, strict=True)]
-        if self.stacking_pays(lanes, feed, columns):
-            sums = self.train_stack(lanes, feed, columns)
-        else:
-            alone = [self.train_stack([lane], feed.of(k), [columns[k]]) for k, lane in enumerate(lanes)]
-            sums = torch.cat(alone, dim=1)
-        return Trained(sums, [list(rates) for rates in zip(*columns, strict=True)])
+        size = self.stack_size(lanes, feed, columns)
+        parts = [slice(low, low + size) for low in range(0, len(lanes), size)]
+        sums = [self.train_stack(lanes[part], feed.part(part), columns[part]) for part in parts]
+        return Trained(torch.cat(sums, dim=1), [list(rates) for rates in zip(*columns, strict=True)])
 
     def train_stack(self, lanes: Sequence[FusedLane], feed: Feed, columns: Sequence[Sequence[Rate]]) -> Tensor:
         """Sums [steps, K, 2] of lanes that are one stack, or become one here."""
@@ -159,7 +158,7 @@ class FusedEngine:
                 max_steps=self.steps_per_epoch,
                 book=self.book,
             )
-        none = float("nan")  # a momentum where the optimizer has none
+        none = math.nan  # a momentum where the optimizer has none
         table = [[(lr, none if m is None else m) for lr, m in column] for column in columns]
         lr, momentum = torch.tensor(table, dtype=torch.float64).permute(2, 1, 0)
         done = torch.tensor([lane.step for lane in lanes])
@@ -168,17 +167,32 @@ class FusedEngine:
         steps.load(feed, coefficients, done=done)
         return steps
 
-    def stacking_pays(self, lanes: Sequence[FusedLane], feed: Feed, columns: Sequence[Sequence[Rate]]) -> bool:
-        """Whether a step of the stack takes no longer than a step of each lane alone; timed once for each."""
+    def stack_size(self, lanes: Sequence[FusedLane], feed: Feed, columns: Sequence[Sequence[Rate]]) -> int:
+        """How many lanes to stack: the number at which a lane's step takes least, timed once per model and lane count.
+
+        One is among them, so that no pack is slower than its trials alone; a stack may also outgrow a cache.
+        """
+        if len(lanes) == 1:
+            return 1
         key = f"{lanes_key(len(lanes))} lanes of {lanes[0].trial.model['name']}"
-        if len(lanes) > 1 and not self.book.known(key):
-            one = FusedLane(lanes[0].trial, gather([(lanes[0].stack, lanes[0].index)]), steps_per_epoch=10**6)
-            alone = self.prepared([one], feed.of(0), columns[:1]).seconds()
-            memory = {name: values.clone() for name, values in stacked(lanes).memory.items()}
-            together = self.prepared(lanes, feed, columns).seconds()
-            lanes[0].stack.memory = memory
-            self.book.keep(key, "stacked" if together <= alone * len(lanes) else "one by one")
-        return len(lanes) == 1 or self.book.choices[key] == "stacked"
+        sizes = [len(lanes), *(1 << power for power in reversed(range((len(lanes) - 1).bit_length())))]
+        known = self.book.known(key).removeprefix("stacks of ")
+        if not known.isdecimal():
+            times = {n: self.timed(lanes[:n], feed.part(slice(n)), columns[:n]) / n for n in sizes}
+            known = str(min(sizes, key=lambda n: times[n]))
+            self.book.keep(key, f"stacks of {known}")
+        return min(int(known), len(lanes))
+
+    def timed(self, lanes: Sequence[FusedLane], feed: Feed, columns: Sequence[Sequence[Rate]]) -> float:
+        """Seconds of a step of these lanes in one stack, tried on copies; infinite where they do not fit."""
+        try:
+            copies = [
+                FusedLane(lane.trial, gather([(lane.stack, lane.index)]), steps_per_epoch=self.steps_per_epoch)
+                for lane in lanes
+            ]
+            return self.prepared(copies, feed, columns).seconds()
+        except torch.OutOfMemoryError:
+            return math.inf
 
     @torch.no_grad()
     def evaluate(self, lanes: Sequence[FusedLane], batches: Iterable[Batch]) -> Tensor:
@@ -219,5 +233,5 @@ def stacked(lanes: Sequence[FusedLane]) -> Stack:
         return stack
     stack = gather(places)
     for index, lane in enumerate(lanes):
-        lane.stack, lane.index = stack, index
+        lane.stack, lane.index, lane.steps = stack, index, None
     return stack
