@@ -45,7 +45,7 @@ class Resources(Frozen):
     gpus: Literal["auto"] | float = "auto"  # auto: one where there is one; a fraction shares a GPU between packs
     cpus: int = Field(default=1, ge=1)
     workers: int = Field(default=1, ge=1)  # processes that train one trial together
-    engine: Literal["auto", "eager", "fused"] = "auto"  # auto: fused on a GPU; on a CPU fusing buys little
+    engine: Literal["auto", "eager", "fused"] = "auto"  # auto: fused on a GPU, eager on a CPU
 
     @field_validator("gpus", mode="before")
     @classmethod

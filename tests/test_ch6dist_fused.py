@@ -494,5 +494,6 @@ def test_fused_trainings_reach_the_accuracy_of_solo_trainings_on_real_images():
     real("cifar100")
     differences = fused_minus_solo(trials_of(24, images=4000, epochs=2))
     interval = t_interval(differences, confidence=0.999)
-    assert interval.low < 0 < interval.high
+    assert any(differences), "a training too short for roundings to show says nothing"
+    assert interval.low <= 0 <= interval.high
     assert interval.high - interval.low < 0.02, "so wide an interval would hold anything"
