@@ -24,7 +24,7 @@ def train_pack(config: dict[str, Any], *, job: Job) -> None:
     reporter = Reporter(job, config["pack"])
     trials = {trial.trial_id: trial for trial in reporter.begin()}
     if trials:
-        where = {"device": "stub", "workers": 1, "engine": job.packs[config["pack"]].engine}
+        where = {"device": "none", "workers": 1, "engine": job.packs[config["pack"]].engine}
         reporter([_status(trial, Status.RUNNING, epoch=0, **where) for trial in trials])
         reporter([_row(name, trial, lanes=len(trials)) for name, trial in trials.items()])
         reporter([line for trial in trials for line in _closing(trial)])

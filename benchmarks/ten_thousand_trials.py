@@ -45,7 +45,7 @@ def content(trials: int) -> dict[str, Any]:
     }
     data = {"name": "synthetic_cifar100"}
     trial = {"data": data, "model": "lenet5", "optimizer": {"name": "SGD"}, "epochs": 1}
-    return {"name": "stub", "trial": trial, "parameters": axes, "seeds": SEEDS}
+    return {"name": "untrained", "trial": trial, "parameters": axes, "seeds": SEEDS}
 
 
 def once(trials: int, *, packs: str) -> dict[str, float]:
@@ -60,7 +60,7 @@ def once(trials: int, *, packs: str) -> dict[str, float]:
         planned = time.perf_counter()
         how = Launch(packs=packs, console=quiet, worker="benchmarks.stub_worker:train_pack")
         with ledger.around(Writer, "append"):
-            path, status = start(dump(spec), configs, how, name="stub", runs=Path(folder))
+            path, status = start(dump(spec), configs, how, name="untrained", runs=Path(folder))
         ran = time.perf_counter()
         study = load_study([path])
         loaded = time.perf_counter()
@@ -130,7 +130,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         row("packs", runs, "packs", ".0f"),
         row("driver's peak memory, GB", runs, "peak_bytes", scale=1e-9),
     ]
-    what = f"{arguments.trials:,} stub trials, one made-up row each, `--packs {arguments.packs}`. {GOAL}"
+    what = f"{arguments.trials:,} trials that train nothing, one made-up row each, `--packs {arguments.packs}`. {GOAL}"
     publish(document("Ten thousand trials", rows, what=what, pairs=arguments.pairs), arguments.output)
 
 

@@ -123,11 +123,12 @@ class FusedEngine:
 
     def facts(self) -> dict[str, Any]:
         """The forms that were measured to be the fastest."""
-        return {"forms": dict(self.book.choices)}
+        return {"forms": dict(self.book.choices), "forms_for": self.book.context}
 
     def recall(self, facts: Mapping[str, Any]) -> None:
-        """Use the forms that a checkpoint was made with."""
-        self.book.choices = dict(facts.get("forms", {})) | self.book.choices
+        """Use the forms that a checkpoint was made with; those of another device say nothing about this one."""
+        if facts.get("forms_for") == self.book.context:
+            self.book.choices = dict(facts["forms"]) | self.book.choices
 
     def train_epoch(self, lanes: Sequence[FusedLane], feed: Feed) -> Trained:
         """All lanes at once, or in stacks of the size that was measured to be the fastest."""

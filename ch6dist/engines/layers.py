@@ -137,6 +137,7 @@ def _batch_norm(norm: nn.BatchNorm2d, name: str) -> Form:
         return _vmapped(norm, name)
 
     def form(x: Activations, rows: Rows) -> Activations:
+        """Maps of the same shape; writes the running statistics while training."""
         weight, bias = (rows.weights[_join(name, key)].reshape(-1) for key in ("weight", "bias"))
         mean, variance = (rows.buffers[_join(name, key)].view(-1) for key in ("running_mean", "running_var"))
         if rows.training:
@@ -150,6 +151,7 @@ def _batch_norm(norm: nn.BatchNorm2d, name: str) -> Form:
 
 def _dropout(dropout: Dropout, name: str) -> Form:
     def form(x: Activations, rows: Rows) -> Activations:
+        """Every lane's own mask, by its seed and its step."""
         if not rows.training or dropout.p == 0:
             return x
         values = lanes_first(rows.spread(x))

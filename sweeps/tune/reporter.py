@@ -4,7 +4,7 @@
     trials = reporter.begin()               # the pack's trials that are still its own
     train(trials, report=reporter)          # any loop that calls report(lines) -> Orders
 
-It imports no torch, so it serves stub workers too (Job.worker names the worker).
+It imports no torch: a worker that measures everything but training uses it too (Job.worker names the worker).
 """
 
 from __future__ import annotations
