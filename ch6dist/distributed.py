@@ -4,19 +4,38 @@
         train(trials, group=group, …)
 
 Under `torchrun` the group is torch's: nccl on GPUs, gloo on CPUs. The global batch stays what the configuration says.
+Processes that somebody else started meet at a store:
+
+    store = rendezvous(address, world_size)                     # rank 0, which tells the others its address and port
+    store = reach(address, port, world_size)                    # the others
+    with gathered(store, rank=rank, world_size=world_size, address=own_address, device=device) as group:
+        train(trials, group=group, …)
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import pickle
+import socket
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
+from torch.distributed import DistStoreError, TCPStore
 from torch.nn.parallel import DistributedDataParallel
+
+from ch6dist.batch_norm import over_all_ranks
+from ch6dist.interfaces import interface_of
+
+MEETING = timedelta(minutes=5)  # within which all ranks have to be there
+# Of a collective: rank 0 may wait long for its driver. A rank that is gone is noticed by who started the ranks.
+PATIENCE = timedelta(days=1)
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -31,12 +50,14 @@ class Group:
         count = stop - start
         return start + count * self.rank // self.world_size, start + count * (self.rank + 1) // self.world_size
 
+    def shares(self, count: int) -> list[int]:
+        """Rows of each rank in a global batch of `count`."""
+        slices = [Group(rank, self.world_size).share(0, count) for rank in range(self.world_size)]
+        return [stop - start for start, stop in slices]
+
     def wrap(self, model: nn.Module) -> nn.Module:
         """The module whose backward leaves the group's mean gradient in `model`'s parameters."""
         return model
-
-    def align(self, model: nn.Module) -> None:
-        """Rank 0's buffers on every rank: DDP sends them before a training step, so the last step's are missing."""
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         """Sum over ranks, the same on each; in place."""
@@ -46,19 +67,34 @@ class Group:
         """Rank 0's picklable value, on every rank."""
         return value
 
+    def once(self, action: Callable[[], Result]) -> Result:
+        """What `action`, called on rank 0 alone, returns (picklable), on every rank; what it raises, on every rank."""
+        found: tuple[Any, Exception | None] = None, None
+        if self.rank == 0:
+            try:
+                found = action(), None
+            except Exception as error:
+                self.from_first((None, _portable(error)))
+                raise
+        value, raised = self.from_first(found)
+        if raised is not None:
+            raise raised
+        result: Result = value
+        return result
+
 
 @dataclass(frozen=True)
 class TorchGroup(Group):
     """torch.distributed's default group."""
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """DistributedDataParallel around `model`: its backward averages gradients over the ranks."""
-        return DistributedDataParallel(model)
+        """DistributedDataParallel around `model`: its backward averages gradients over the ranks.
 
-    def align(self, model: nn.Module) -> None:
-        """Broadcast the buffers (BatchNorm's running statistics) of rank 0's model, in place."""
-        for buffer in model.buffers():
-            torch.distributed.broadcast(buffer, src=0)
+        Buffers need no sending: batch normalisation over all ranks computes the same ones on each.
+        """
+        parallel = DistributedDataParallel(over_all_ranks(model))
+        parallel.broadcast_buffers = False  # the argument is called differently from torch to torch, the attribute not
+        return parallel
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         """All-reduce, in place."""
@@ -75,17 +111,107 @@ class TorchGroup(Group):
 SOLO = Group()
 
 
+def _portable(error: Exception) -> Exception:
+    """`error`, or its words where it does not survive pickling."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:  # whatever its class does when made anew
+        return RuntimeError(f"rank 0: {type(error).__name__}: {error}")
+    return error
+
+
 @contextlib.contextmanager
 def from_environment() -> Iterator[Group]:
     """The group that `torchrun` describes (RANK, WORLD_SIZE, …), or a group of one."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield SOLO
         return
-    torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    with _joined(backend="nccl" if torch.cuda.is_available() else "gloo") as group:
+        yield group
+
+
+def rendezvous(host: str, world_size: int) -> TCPStore:
+    """Where the ranks of one group meet, made by rank 0 at its own address `host`; `store.port` is the system's choice.
+
+    It listens at that address only, as long as the store lives, and waits for nobody.
+    """
+    listening = socket.create_server((host, 0))
+    port = listening.getsockname()[1]
+    descriptor = listening.detach()  # the store closes it
+    return TCPStore(
+        host, port, world_size, is_master=True, wait_for_workers=False, timeout=MEETING, master_listen_fd=descriptor
+    )
+
+
+def reach(host: str, port: int, world_size: int) -> TCPStore:
+    """The other ranks' way to what `rendezvous` made; torch.distributed.DistNetworkError where nothing answers."""
+    return TCPStore(host, port, world_size, is_master=False, wait_for_workers=False, timeout=MEETING)
+
+
+@contextlib.contextmanager
+def gathered(
+    store: TCPStore, *, rank: int, world_size: int, address: str, device: torch.device | None = None
+) -> Iterator[TorchGroup]:
+    """The group of the ranks that meet at `store`, one group's only; it ends with the block, also after an error.
+
+    Args:
+        store: of `rendezvous` on rank 0, of `reach` elsewhere.
+        rank: this process's, from 0.
+        world_size: how many there are.
+        address: this host's, as the others reach it: their traffic takes the interface that holds it, unless
+            GLOO_SOCKET_IFNAME or NCCL_SOCKET_IFNAME names another already.
+        device: this process's GPU, for nccl; anything else is gloo.
+
+    Raises InputError for an address that is not this host's, torch.distributed.DistStoreError naming the ranks that
+    are not there within MEETING.
+    """
+    on_gpu = device is not None and device.type == "cuda"
+    if on_gpu:
+        torch.cuda.set_device(device)  # torch sends objects through the current one
+    interface = interface_of(address)
+    _meet(store, rank=rank, world_size=world_size)
+    with (
+        _environment(GLOO_SOCKET_IFNAME=interface, NCCL_SOCKET_IFNAME=f"={interface}"),  # "=": NCCL's sign for exactly
+        _joined(
+            backend="nccl" if on_gpu else "gloo",
+            store=store,
+            rank=rank,
+            world_size=world_size,
+            device_id=device if on_gpu else None,
+        ) as group,
+    ):
+        yield group
+
+
+def _meet(store: TCPStore, *, rank: int, world_size: int) -> None:
+    """Wait until every rank is there: torch's own wait would last as long as a collective may."""
+    store.set(f"here/{rank}", "")
+    try:
+        store.wait([f"here/{peer}" for peer in range(world_size)], MEETING)
+    except DistStoreError as error:
+        missing = [peer for peer in range(world_size) if not store.check([f"here/{peer}"])]
+        raise DistStoreError(f"ranks {missing} of {world_size} did not come within {MEETING}") from error
+
+
+@contextlib.contextmanager
+def _joined(**how: Any) -> Iterator[TorchGroup]:
+    torch.distributed.init_process_group(timeout=PATIENCE, **how)
     try:
         yield TorchGroup(torch.distributed.get_rank(), torch.distributed.get_world_size())
     finally:
         torch.distributed.destroy_process_group()
+
+
+@contextlib.contextmanager
+def _environment(**defaults: str) -> Iterator[None]:
+    """Variables of this process that are not set yet, for the length of the block."""
+    added = {name: value for name, value in defaults.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            os.environ.pop(name, None)
 
 
 def default_device() -> torch.device:

@@ -11,6 +11,7 @@ import torch
 
 from ch6dist.checkpoint import Checkpoints
 from ch6dist.config import TrialConfig
+from ch6dist.distributed import Group
 from ch6dist.engines.engine import EngineLane
 from ch6dist.records import Status
 
@@ -132,15 +133,19 @@ class Lane:
         }
         store.save(self.trial_id, "last", state)
 
-    def restore(self, store: Checkpoints, device: torch.device) -> dict[str, Any] | None:
-        """Go on from `last` if there is one; returns what it was made with."""
-        state = store.load(self.trial_id, "last", device=device)
+    def restore(self, store: Checkpoints | None, group: Group) -> dict[str, Any] | None:
+        """Go on from `last` if there is one; returns what it was made with.
+
+        Rank 0 alone reads: another host may see an older file in the folder they share, or none. What it sends lies on
+        the CPU, for its GPU is not the others'; the engine takes it to its own device.
+        """
+        names = ("last", "best")
+        state, best = group.once(lambda: [store.load(self.trial_id, name) if store else None for name in names])
         if state is None:
             return None
-        self.epoch, self.start_loss = state["epoch"], state["start_loss"]
+        self.epoch, self.start_loss, self.best = state["epoch"], state["start_loss"], best
         self.curve = [(lr, loss) for lr, loss in state["curve"]]
         self.engine.load_state_dict(state["lane"])
-        self.best = store.load(self.trial_id, "best", device=device)
         return dict(state["made_with"])
 
 

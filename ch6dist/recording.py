@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 
 from ch6dist.checkpoint import Checkpoints
+from ch6dist.distributed import Group
 from ch6dist.lane import EpochRecord, Lane
 from ch6dist.range_test import suggest
 from ch6dist.records import Status
@@ -17,10 +19,17 @@ from ch6dist.records import Status
 Line = dict[str, Any]
 
 
-def opening_line(lane: Lane, **where: Any) -> Line:
-    """The trial runs: on which device, from which epoch, and what torch overrides of its configuration."""
+def opening_line(lane: Lane, group: Group, **where: Any) -> Line:
+    """The trial runs: where, from which epoch, how the batch is shared, what torch overrides of its configuration."""
+    batch_size = lane.trial.data.batch_size
+    sharing = {
+        "host": socket.gethostname(),
+        "workers": group.world_size,
+        "batch_size": batch_size,  # the global one
+        "rows_per_worker": group.shares(batch_size),
+    }
     notes = {"notes": list(lane.engine.notes)} if lane.engine.notes else {}
-    return lane.line("status", status=Status.RUNNING, epoch=lane.epoch, time=time.time(), **where, **notes)
+    return lane.line("status", status=Status.RUNNING, epoch=lane.epoch, time=time.time(), **where, **sharing, **notes)
 
 
 def epoch_row(lane: Lane, record: EpochRecord, device: torch.device) -> Line:

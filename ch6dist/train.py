@@ -49,7 +49,7 @@ def train(
     Args:
         trials: configurations that share type, data, model, epochs, precision and determinism (else InputError).
         report: called on rank 0 after each epoch of the pack.
-        checkpoints: where `last` and `best` are kept; None keeps nothing.
+        checkpoints: where `last` and `best` are kept, used on rank 0 alone; None keeps nothing.
         attempts: attempt of each trial, 1 where left out; stamped on every line.
         device: left out: this process's GPU, else the CPU.
         group: the processes that train together (distributed.py).
@@ -80,7 +80,8 @@ class _Pack:
         engine: EngineName,
         checkpoint_seconds: float,
     ) -> None:
-        self.first, self.report, self.checkpoints, self.attempts = first, report, checkpoints, attempts
+        self.first, self.report, self.attempts = first, report, attempts
+        self.checkpoints = checkpoints if group.rank == 0 else None
         self.device, self.group, self.checkpoint_seconds = device, group, checkpoint_seconds
         self.data = load_split(first.data, device=device)
         self.dtype = DTYPES[first.precision]
@@ -123,7 +124,7 @@ class _Pack:
     def open(self, trial: TrialConfig) -> Lane:
         """A lane for `trial`, at its last checkpoint if there is one."""
         lane = Lane(trial, self.engine.open(trial), attempt=self.attempts.get(trial.trial_id, 1))
-        made_with = lane.restore(self.checkpoints, self.device) if self.checkpoints else None
+        made_with = lane.restore(self.checkpoints, self.group)
         if made_with is not None:
             self.engine.recall(made_with)
             if self.complete(lane):
@@ -132,12 +133,11 @@ class _Pack:
 
     def opening(self, lanes: Sequence[Lane]) -> list[Line]:
         """The first line of each lane."""
-        where = {"device": str(self.device), "workers": self.group.world_size, "engine": self.engine.name}
-        return [opening_line(lane, **where) for lane in lanes]
+        return [opening_line(lane, self.group, device=str(self.device), engine=self.engine.name) for lane in lanes]
 
     def send(self, lines: Sequence[Line]) -> Orders:
         """Report on rank 0; every rank gets the orders. Who is admitted by any of them joins at the epoch's end."""
-        orders: Orders = self.group.from_first(self.report(lines) if self.group.rank == 0 else None)
+        orders = self.group.once(lambda: self.report(lines))
         self.joining += orders.admit
         return orders
 
@@ -240,7 +240,7 @@ class _Pack:
         due = time.monotonic() - self.saved_at >= self.checkpoint_seconds
         if self.engine.company_shows and (ended or self.joining):
             due = True  # what is trained again after a crash is trained in the same company
-        if self.checkpoints and self.group.rank == 0:
+        if self.checkpoints:
             facts = {"engine": self.engine.name, "threads": torch.get_num_threads(), **self.engine.facts()}
             for lane in lanes:
                 if lane.trial.type == "range_test" and lane.status == Status.FINISHED:

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from ch6dist.catalog.datasets import DatasetEntry
 from ch6dist.config import TrialConfig
@@ -46,8 +45,6 @@ class EagerLane:
         self.schedule = build_schedule(trial, self.optimizer, steps_per_epoch=steps_per_epoch)
         self.rate = self._rate()
         self.notes = self.schedule.notes
-        if group.world_size > 1 and any(isinstance(module, nn.BatchNorm2d) for module in self.model.modules()):
-            self.notes += ("batch normalisation takes its statistics over each worker's share of the batch",)
 
     def _rate(self) -> Rate:
         return float(self.optimizer.param_groups[0]["lr"]), momentum_of(self.optimizer)
@@ -136,7 +133,6 @@ class EagerEngine:
         """[K, 2]: sums of losses and right answers of every lane over `batches`, in evaluation mode."""
         sums = torch.zeros(len(lanes), 2, dtype=torch.float64, device=self.device)
         for lane in lanes:
-            self.group.align(lane.model)
             lane.model.eval()
         for images, labels in batches:
             for index, lane in enumerate(lanes):
