@@ -29,16 +29,19 @@ class Gpu:
 
     name: str
     memory_bytes: int
+    assumed: bool = False  # nvidia-smi could not be asked: name and memory are those of GPUs of its type
 
 
 @dataclass(frozen=True)
 class Devices:
-    """The cores, the host's memory and the GPUs that this process may use."""
+    """The cores, the memory and the GPUs of one host: what this process may use of it, or a cluster gives out of it."""
 
-    cpus: int
+    cpus: int  # 0 on a head that only leads
     memory_bytes: int
     cpu_name: str = "CPU"
     gpus: tuple[Gpu, ...] = ()
+    name: str = ""  # of a cluster's host
+    up: bool = True  # False: an autoscaler starts it when it is needed
 
 
 def visible_devices() -> Devices:

@@ -24,6 +24,7 @@ from ch6dist.errors import InputError
 from ch6dist.runs import find_run
 
 if TYPE_CHECKING:
+    from ch6dist.machine import Devices
     from sweeps.runner import Launch
 
 app = new_app("Plan, run and look at sweeps of trials.")
@@ -44,22 +45,24 @@ def plan(
     spec: Spec,
     overrides: Overrides = None,
     packs: Packs = "auto",
+    address: Annotated[str | None, typer.Option(help="plan for a running Ray, such as auto")] = None,
     calibrate: Annotated[bool, typer.Option("--calibrate", help="time a few steps first")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show trials, packs, devices, estimated time, memory and disk; write nothing."""
-    from ch6dist.machine import visible_devices
     from sweeps.calibration import read_calibration
     from sweeps.expand import expand
     from sweeps.plan import make_plan, plan_json, render_plan
     from sweeps.spec import load_spec
 
-    sweep, devices = load_spec(spec, overrides or []), visible_devices()
-    trials = expand(sweep, file=str(spec))
-    planned = make_plan(sweep, trials, packs=_packs(packs), devices=devices, calibration=read_calibration())
+    if calibrate and address is not None:
+        raise InputError("--calibrate", address, "nothing beside --address: it times this machine")
+    sweep, chosen = load_spec(spec, overrides or []), _packs(packs)
+    trials, hosts = expand(sweep, file=str(spec)), _hosts(address)
+    planned = make_plan(sweep, trials, packs=chosen, devices=hosts, calibration=read_calibration())
     if calibrate:
         _calibrate(planned)
-        planned = make_plan(sweep, trials, packs=_packs(packs), devices=devices, calibration=read_calibration())
+        planned = make_plan(sweep, trials, packs=chosen, devices=hosts, calibration=read_calibration())
     _show(plan_json(planned), render_plan(planned), as_json)
 
 
@@ -225,11 +228,22 @@ def final(
 
 
 def _packs(text: str) -> str | int:
-    if text in ("auto", "off"):
-        return text
-    if not text.isdigit() or int(text) < 1:
-        raise InputError("--packs", text, "auto, off, or a whole number ≥ 1")
-    return int(text)
+    from sweeps.packs import check_packs
+
+    return check_packs(text)
+
+
+def _hosts(address: str | None) -> list[Devices]:
+    """This machine, or the hosts of a running Ray."""
+    from ch6dist.machine import visible_devices
+
+    if address is None:
+        return [visible_devices()]
+    try:
+        from sweeps.tune.cluster import cluster_hosts
+    except ModuleNotFoundError as error:
+        raise _not_installed(error) from None
+    return cluster_hosts(address)
 
 
 def _launch(address: str | None, packs: str) -> Launch:
@@ -237,10 +251,12 @@ def _launch(address: str | None, packs: str) -> Launch:
     try:
         from sweeps.runner import Launch
     except ModuleNotFoundError as error:
-        raise InputError(
-            "", f"sweeps without {error.name}", "an installation with it: pip install 'ch6dist[train]'"
-        ) from None
+        raise _not_installed(error) from None
     return Launch(address=address, packs=chosen)
+
+
+def _not_installed(error: ModuleNotFoundError) -> InputError:
+    return InputError("", f"sweeps without {error.name}", "an installation with it: pip install 'ch6dist[train]'")
 
 
 def _calibrate(planned: Any) -> None:

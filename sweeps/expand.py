@@ -15,7 +15,7 @@ from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
 from ch6dist.yamlfile import with_dotted
 from sweeps.axes import Axis, Point, grid, random
-from sweeps.spec import MAX_TRIALS, SweepSpec, with_names
+from sweeps.spec import MAX_TRIALS, Resources, SweepSpec, with_names
 
 
 def expand(spec: SweepSpec, *, file: str | None = None) -> list[TrialConfig]:
@@ -56,7 +56,7 @@ def _configure(spec: SweepSpec, base: Mapping[str, Any], point: Point) -> TrialC
     try:
         for key in sorted(point, key=lambda key: key.count(".")):
             content = with_dotted(content, key, point[key])
-        config = parse_trial(content)
+        config = _shared_out(parse_trial(content), spec.resources)
     except InputError as error:
         raise _in_sweep(error, spec, point) from None
     ignored = absolute_rates(config.schedule)
@@ -68,6 +68,20 @@ def _configure(spec: SweepSpec, base: Mapping[str, Any], point: Point) -> TrialC
         raise InputError("parameters.optimizer", point["optimizer"], allowed)
     if config.type == "train" and config.data.val_size == 0 and spec.metric.name.startswith("val_"):
         raise InputError("metric.name", spec.metric.name, "train_accuracy or train_loss (data.val_size is 0)")
+    return config
+
+
+def _shared_out(config: TrialConfig, resources: Resources) -> TrialConfig:
+    """The trial that its workers train together. Where each takes `data.batch_size`, its batch has that many of each.
+
+    So its id, its schedule and every resume are of what is really trained. The sweep keeps the words of its file.
+    """
+    written = config.data.batch_size
+    if resources.batch == "per_worker":
+        data = config.data.model_copy(update={"batch_size": written * resources.workers})
+        return config.model_copy(update={"data": data})
+    if written < resources.workers:
+        raise InputError("data.batch_size", written, f"at least {resources.workers}, an image for each worker")
     return config
 
 

@@ -1,6 +1,6 @@
 """From trials to packs: who may train together, by which engine, and in how many parts, so that every device is busy.
 
-    packs = make_packs(trials, devices=visible_devices(), packs="auto")
+    packs = make_packs(trials, devices=visible_devices(), packs="auto")     # or devices=cluster_hosts("auto")
 
 A pack's trials share what changes shapes, code or data. The lanes of an eager pack share their batches too, so they
 have one seed; those of a fused pack have one family of optimizers. Each such group is split into the fewest equal parts
@@ -18,10 +18,9 @@ from typing import Any
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
-from ch6dist.machine import Devices
 from ch6dist.records import EngineName
 from sweeps.costs import CORE_MFLOPS, PACK_SECONDS, makespan, pack_bytes, work
-from sweeps.devices import Slots, place
+from sweeps.devices import Hosts, Slots, place
 from sweeps.spec import Resources
 from sweeps.words import size
 
@@ -56,13 +55,14 @@ class _Group:
 
 
 def make_packs(
-    trials: Sequence[TrialConfig], *, devices: Devices, packs: str | int = "auto", resources: Resources | None = None
+    trials: Sequence[TrialConfig], *, devices: Hosts, packs: str | int = "auto", resources: Resources | None = None
 ) -> list[Pack]:
     """Every trial in one pack, the longest packs first.
 
     Args:
-        devices: where they will run.
-        packs: `auto`; `off` for packs of one; or the largest number of trials of a pack.
+        devices: where they will run: one host, or those of a cluster.
+        packs: `auto`; `off` for packs of one; or the largest number of trials of a pack. What several workers train
+            together is a pack of one.
         resources: of one pack; left out: one core, a GPU where there is one, and the engine that suits it.
     Raises InputError for a number of lanes that is not allowed and for resources that can never be placed.
     """
@@ -88,10 +88,12 @@ def make_packs(
     return sorted(made, key=lambda pack: -sum(work(trial) for trial in pack.trials))
 
 
-def choose_engine(optimizer: str, *, kind: str, wanted: str) -> tuple[EngineName, str]:
+def choose_engine(optimizer: str, *, kind: str, wanted: str, workers: int = 1) -> tuple[EngineName, str]:
     """The engine for trials of an optimizer on a `kind` of device, and if it is the eager one, why."""
     if wanted == "eager":
         return "eager", "asked for"
+    if workers > 1:
+        return "eager", "several processes train one trial"
     if wanted == "auto" and kind == "cpu":
         return "eager", "on a CPU its rows are the same with packs on and off"
     if OPTIMIZERS[optimizer].family is None:
@@ -119,25 +121,32 @@ def split(items: Sequence[TrialConfig], parts: int) -> list[tuple[TrialConfig, .
     return [tuple(items[low:high]) for low, high in itertools.pairwise(bounds)]
 
 
-def _most(packs: str | int) -> int | None:
-    """The most trials of a pack that a person allows; None leaves it to the sizes of trials and device."""
+def check_packs(packs: str | int) -> str | int:
+    """`packs` as `auto`, `off` or a number of lanes; InputError for anything else."""
     if packs in ("auto", "off"):
-        return None if packs == "auto" else 1
+        return packs
     lanes = int(packs) if str(packs).isdecimal() else 0
     if not 1 <= lanes <= MAX_LANES:
         raise InputError("--packs", packs, f"auto, off, or a number of trials from 1 to {MAX_LANES}")
     return lanes
 
 
+def _most(packs: str | int) -> int | None:
+    """The most trials of a pack that a person allows; None leaves it to the sizes of trials and device."""
+    checked = check_packs(packs)
+    return {"auto": None, "off": 1}[checked] if isinstance(checked, str) else checked
+
+
 def _groups(trials: Iterable[TrialConfig], slots: Slots, wanted: str, most: int | None) -> list[_Group]:
     """Trials that may train together, lanes of one seed side by side; the groups of an engine side by side."""
     found: dict[str, list[TrialConfig]] = {}
     for trial in trials:
-        engine, _ = choose_engine(trial.optimizer["name"], kind=slots.kind, wanted=wanted)
+        engine, _ = choose_engine(trial.optimizer["name"], kind=slots.kind, wanted=wanted, workers=slots.workers)
         found.setdefault(json.dumps(shared(trial.model_dump(), engine=engine), sort_keys=True), []).append(trial)
     groups = []
     for key, members in found.items():
-        engine, not_fused = choose_engine(members[0].optimizer["name"], kind=slots.kind, wanted=wanted)
+        name = members[0].optimizer["name"]
+        engine, not_fused = choose_engine(name, kind=slots.kind, wanted=wanted, workers=slots.workers)
         limit, note = _limit(members, slots, engine, most)
         ordered = sorted(members, key=lambda trial: trial.seed)  # they share their input
         groups.append(_Group(ordered, json.loads(key), engine, not_fused, limit, note))
@@ -146,6 +155,9 @@ def _groups(trials: Iterable[TrialConfig], slots: Slots, wanted: str, most: int 
 
 def _limit(trials: Sequence[TrialConfig], slots: Slots, engine: EngineName, most: int | None) -> tuple[int, str]:
     """The largest number of lanes of a pack of trials like these; and a word if memory is less than what was asked."""
+    if slots.workers > 1:
+        wish = f"packs of {most} asked for; several processes train one trial: packs of one"
+        return 1, wish if most not in (None, 1) else ""
     if engine == "eager" and slots.kind == "gpu":
         return 1, ""  # its lanes would take turns: alone they can at least go to different devices
     first = trials[0]

@@ -1,14 +1,14 @@
 """What a sweep will do, before it does anything: packs, devices, estimated time, memory and disk.
 
-    plan = make_plan(spec, expand(spec), devices=visible_devices(), calibration=read_calibration())
+    plan = make_plan(spec, expand(spec), devices=[visible_devices()], calibration=read_calibration())
     console.print(render_plan(plan))        # or: json.dumps(plan_json(plan))
 
-The estimate stands on speeds measured on this machine (calibration.py), and says "uncalibrated" where there are none:
-then on the sizes in the catalog and the constants below.
+The estimate stands on speeds measured on this machine (calibration.py), and says "uncalibrated" where there are none.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,36 +17,17 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ch6dist.catalog.models import MODELS
-from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig
 from ch6dist.machine import Devices
-from ch6dist.records import EngineName
-from sweeps.calibration import calibration_key
-from sweeps.costs import CORE_MFLOPS, FP32_BYTES, PACK_SECONDS, images, makespan, pack_bytes
-from sweeps.devices import Slots, place
+from ch6dist.runs import runs_root
+from sweeps.devices import Hosts, Slots, as_hosts, place
+from sweeps.estimate import Estimate, estimate
+from sweeps.hosts import describe, parts, storage_note, total, workers_words
 from sweeps.packs import Pack, make_packs, notes
-from sweeps.spec import Resources, SweepSpec
+from sweeps.spec import SweepSpec
 from sweeps.words import duration, size
 
-GPU_MFLOPS = 20e6  # per second of a GPU: a third of an H200's fp32 peak, estimated
-GPU_STEP_SECONDS = {"eager": 1e-3, "fused": 2e-4}  # of a step besides its arithmetic, estimated
-START_SECONDS = 15.0  # of Ray, measured
-ROW_BYTES = 400  # of the ledger
 SHOWN_PACKS = 20
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """What a sweep costs, start-up included. Numbers per pack are in the order of the packs."""
-
-    seconds: float
-    pack_seconds: tuple[float, ...]
-    images_per_second: dict[str, float]  # of one process, by model and, where it is fused, engine
-    calibrated: bool  # every speed was measured on this machine
-    memory_bytes: int  # of the largest pack, where its tensors live
-    disk_bytes: int  # checkpoints and ledger
-    epochs: int  # over all trials; 0 where there are only range tests
 
 
 @dataclass(frozen=True)
@@ -56,7 +37,7 @@ class Plan:
     spec: SweepSpec
     trials: tuple[TrialConfig, ...]
     packs: tuple[Pack, ...]
-    devices: Devices
+    hosts: tuple[Devices, ...]
     slots: Slots
     estimate: Estimate
 
@@ -65,14 +46,14 @@ def make_plan(
     spec: SweepSpec,
     trials: Sequence[TrialConfig],
     *,
-    devices: Devices,
+    devices: Hosts,
     calibration: Mapping[str, float],
     packs: str | int = "auto",
 ) -> Plan:
     """Pack `trials` and estimate what they cost. InputError for packs and resources that cannot be.
 
     Args:
-        devices: where they will run.
+        devices: where they will run: one host, or those of a cluster.
         calibration: images per second by `calibration_key`; what is missing is assumed.
         packs: as for `make_packs`.
     """
@@ -81,32 +62,9 @@ def make_plan(
         spec=spec,
         trials=tuple(trials),
         packs=tuple(made),
-        devices=devices,
+        hosts=as_hosts(devices),
         slots=place(spec.resources, devices),
         estimate=estimate(made, devices=devices, calibration=calibration, resources=spec.resources),
-    )
-
-
-def estimate(
-    packs: Sequence[Pack], *, devices: Devices, calibration: Mapping[str, float], resources: Resources | None = None
-) -> Estimate:
-    """Time, memory and disk of `packs`. `calibration`: images per second by `calibration_key`."""
-    slots = place(resources or Resources(), devices)
-    largest: dict[tuple[str, EngineName], Pack] = {}
-    for pack in packs:
-        kind = _kind(pack)
-        largest[kind] = max(largest.get(kind, pack), pack, key=lambda pack: len(pack.trials))
-    keys = {kind: calibration_key(slots.device, *kind) for kind in largest}
-    speeds = {kind: calibration.get(keys[kind]) or _assumed_speed(pack, slots) for kind, pack in largest.items()}
-    seconds = [PACK_SECONDS + sum(map(_images, pack.trials)) / speeds[_kind(pack)] for pack in packs]
-    return Estimate(
-        seconds=START_SECONDS + makespan(seconds, slots.count),
-        pack_seconds=tuple(seconds),
-        images_per_second={_label(*kind): speed for kind, speed in speeds.items()},
-        calibrated=all(key in calibration for key in keys.values()),
-        memory_bytes=max((pack_bytes(p.trials, kind=slots.kind, engine=p.engine) for p in packs), default=0),
-        disk_bytes=sum(_disk_bytes(trial) for pack in packs for trial in pack.trials),
-        epochs=sum(trial.epochs for pack in packs for trial in pack.trials if trial.type == "train"),
     )
 
 
@@ -118,10 +76,13 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "trials": len(plan.trials),
         "configurations": len(plan.trials) // len(plan.spec.seeds),
         "seeds": list(plan.spec.seeds),
-        "devices": asdict(plan.devices),
+        "devices": asdict(total(plan.hosts)),
+        "hosts": [asdict(host) for host in plan.hosts],
+        "hosts_not_up": sum(not host.up for host in plan.hosts),
+        "workers": workers_words(plan.trials, plan.slots) if plan.slots.workers > 1 else "",
         "slots": asdict(plan.slots),
         "estimate": asdict(plan.estimate),
-        "notes": notes(plan.packs),
+        "notes": plan_notes(plan),
         "packs": [
             {
                 "trials": [trial.trial_id for trial in pack.trials],
@@ -142,7 +103,15 @@ def render_plan(plan: Plan) -> RenderableType:
         facts.add_row(Text(label, style="bold"), Text(words))
     hidden = len(plan.packs) - SHOWN_PACKS
     rest = [f"… and {hidden} more packs (--json lists them all)"] if hidden > 0 else []
-    return Group(facts, _pack_table(plan), *map(Text, rest + notes(plan.packs)))
+    return Group(facts, _pack_table(plan), *map(Text, rest + plan_notes(plan)))
+
+
+def plan_notes(plan: Plan) -> list[str]:
+    """What a person should know before the launch: of packs, of storage, of what is assumed."""
+    shared = storage_note(plan.hosts, plan.trials, run=runs_root() / plan.spec.name)
+    assumed = sorted({gpu.name for host in plan.hosts for gpu in host.gpus if gpu.assumed})
+    words = f"GPUs that cannot be asked ({', '.join(assumed)}): their memory is assumed by their type"
+    return [*notes(plan.packs), *([shared] if shared else []), *([words] if assumed else [])]
 
 
 def _pack_table(plan: Plan) -> Table:
@@ -173,49 +142,35 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
     cost, slots, seeds = plan.estimate, plan.slots, plan.spec.seeds
     configurations = len(plan.trials) // len(seeds)
     speeds = ", ".join(f"{model} {speed:,.0f}" for model, speed in cost.images_per_second.items())
-    where = f"{slots.count} × {slots.device}" if slots.kind == "gpu" else f"{plan.devices.cpus} cores ({slots.device})"
-    measured = "calibrated on this machine" if cost.calibrated else "uncalibrated: from the catalog's sizes"
+    clustered = len(plan.hosts) > 1 or bool(plan.hosts[0].name)
+    measured = "uncalibrated: from the catalog's sizes"
+    if cost.calibrated:
+        measured = f"calibrated on {'such devices' if clustered else 'this machine'}"
+    measured += f"; {slots.workers} workers: estimated" if slots.workers > 1 else ""
+    who = "process" if slots.workers == 1 else f"trial's {slots.workers} workers"
     return [
         ("sweep", plan.spec.name),
         ("question", plan.spec.question or "none given"),
         ("trials", f"{len(plan.trials)}: configurations {configurations} × seeds {len(seeds)}"),
         ("epochs", f"{cost.epochs:,} over all trials"),
         ("packs", f"{len(plan.packs)}, {min(slots.count, len(plan.packs))} at once"),
+        *([("workers", workers_words(plan.trials, slots))] if slots.workers > 1 else []),
         ("engine", _one_engine(plan) or "by pack: see below"),
-        ("devices", f"{where}, {size(slots.memory_bytes)} of memory for each pack"),
-        ("time", f"about {duration(cost.seconds)} ({measured}; images per second of a process: {speeds})"),
-        ("memory", f"about {size(cost.memory_bytes)} for the largest pack"),
+        *([("hosts", f"{describe(plan.hosts)}: {parts(plan.hosts)}")] if clustered else []),
+        ("devices", f"{_devices(plan)}, {size(slots.memory_bytes)} of memory for each {_holder(slots)}"),
+        ("time", f"about {duration(cost.seconds)} ({measured}; images per second of a {who}: {speeds})"),
+        ("memory", f"about {size(cost.memory_bytes)} for {'the largest pack' if slots.workers == 1 else 'a worker'}"),
         ("disk", f"about {size(cost.disk_bytes)} for checkpoints and ledger"),
     ]
 
 
-def _kind(pack: Pack) -> tuple[str, EngineName]:
-    """What the speed of a pack's process depends on: model and engine."""
-    return pack.trials[0].model["name"], pack.engine
+def _devices(plan: Plan) -> str:
+    """The devices that packs are placed on, all hosts together."""
+    every = total(plan.hosts)
+    if plan.slots.kind == "cpu":
+        return f"{every.cpus} cores ({plan.slots.device})"
+    return ", ".join(f"{count} × {name}" for name, count in Counter(gpu.name for gpu in every.gpus).items())
 
 
-def _label(model: str, engine: EngineName) -> str:
-    return model if engine == "eager" else f"{model} {engine}"
-
-
-def _images(trial: TrialConfig) -> float:
-    """Images of a trial's training; one of validation, forward only, counts a third."""
-    trained, validated = images(trial)
-    return trained + validated / 3
-
-
-def _assumed_speed(pack: Pack, slots: Slots) -> float:
-    """Images per second of one process, training, without a measurement."""
-    first = pack.trials[0]
-    mflop = MODELS[first.model["name"]].mflop_per_image
-    if slots.kind == "cpu":
-        return CORE_MFLOPS / mflop
-    step = first.data.batch_size * (len(pack.trials) if pack.engine == "fused" else 1)
-    return step / (GPU_STEP_SECONDS[pack.engine] + step * mflop / GPU_MFLOPS)
-
-
-def _disk_bytes(trial: TrialConfig) -> int:
-    """`last` (weights, the best so far, state), `best` (weights), and the rows."""
-    rows = trial.epochs if trial.type == "train" else trial.range_test.steps
-    tensors = 3 + OPTIMIZERS[trial.optimizer["name"]].state_tensors
-    return MODELS[trial.model["name"]].parameter_count * FP32_BYTES * tensors + rows * ROW_BYTES
+def _holder(slots: Slots) -> str:
+    return "pack" if slots.workers == 1 else "worker"

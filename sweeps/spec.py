@@ -7,6 +7,7 @@ yaml.safe_dump(dump(spec), sort_keys=False)      # loads back to an equal spec
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -17,11 +18,14 @@ from ch6dist.catalog.parameters import as_number
 from ch6dist.config import Frozen, TrialConfig, parse_section, parse_trial
 from ch6dist.errors import InputError
 from ch6dist.runs import check_name
+from ch6dist.storage import check_storage
 from ch6dist.yamlfile import read_mapping
 from sweeps.axes import Axis, refuse_unknown
 from sweeps.overrides import override
 
 MAX_TRIALS = 100_000
+SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtKMGT]?[bB]?)")
+SIZE_UNITS = {"": 1, "B": 1} | {p + b: 1000**n for n, p in enumerate("KMGT", start=1) for b in ("", "B")}
 
 
 class Metric(Frozen):
@@ -40,11 +44,13 @@ class Metric(Frozen):
 
 
 class Resources(Frozen):
-    """What one pack of trials gets."""
+    """What one pack of trials gets; with several workers a pack is one trial, and GPUs and cores are of each worker."""
 
     gpus: Literal["auto"] | float = "auto"  # auto: one where there is one; a fraction shares a GPU between packs
     cpus: int = Field(default=1, ge=1)
     workers: int = Field(default=1, ge=1)  # processes that train one trial together
+    span_hosts: bool = False  # its workers may be on several hosts; otherwise they are on one
+    batch: Literal["global", "per_worker"] = "global"  # whose number of images `data.batch_size` is
     engine: Literal["auto", "eager", "fused"] = "auto"  # auto: fused on a GPU, eager on a CPU
 
     @field_validator("gpus", mode="before")
@@ -55,9 +61,34 @@ class Resources(Frozen):
             raise InputError("", given, "auto, a fraction of one GPU, or a whole number ≥ 0")
         return given if given == "auto" else number
 
+    @model_validator(mode="after")
+    def _whole_gpus(self) -> Resources:
+        """NCCL refuses two ranks on one device, and a rank trains on one."""
+        if self.workers > 1 and self.gpus not in ("auto", 0, 1):
+            raise InputError("gpus", self.gpus, f"auto, 0 or 1 for each of {self.workers} workers")
+        return self
+
+
+class CheckpointRules(Frozen):
+    """How often checkpoints are written, and which of them stay."""
+
+    seconds: float = Field(default=30.0, ge=0)  # between two of a running trial's `last`
+    keep: tuple[Literal["last", "best"], ...] = ("last", "best")  # of a trial that has ended
+    total: Literal["auto"] | int = "auto"  # bytes of all of the run's; auto: half of what is free, no limit on s3://
+
+    @field_validator("total", mode="before")
+    @classmethod
+    def _total(cls, given: Any) -> Any:
+        found = SIZE.fullmatch(str(given).strip())
+        if given == "auto":
+            return given
+        if found is None or isinstance(given, bool):
+            raise InputError("", given, "auto, or a size such as 20 GB, 500 MB or a number of bytes")
+        return int(float(found[1]) * SIZE_UNITS[(found[2] or "").upper()])
+
 
 class SweepSpec(Frozen):
-    """A sweep as resolved: base trial, axes, seeds, metric, resources."""
+    """A sweep as resolved: base trial, axes, seeds, metric, resources, storage."""
 
     name: str
     question: str = ""  # what the sweep is to answer; heads its report
@@ -70,6 +101,8 @@ class SweepSpec(Frozen):
     seeds: tuple[int, ...] = (0,)  # of the trials; in a file also their number n, for 0 … n−1
     resources: Resources = Field(default_factory=Resources)
     max_retries: int = Field(default=2, ge=0)  # of a failing trial, without progress in between
+    storage: str | None = None  # a folder that holds run folders, or s3://bucket/prefix; None: the runs folder
+    checkpoints: CheckpointRules = Field(default_factory=CheckpointRules)
 
     @model_validator(mode="before")
     @classmethod
@@ -78,6 +111,11 @@ class SweepSpec(Frozen):
         if isinstance(given, Mapping) and given.get("method") == "optuna":
             raise InputError("method", "optuna", "grid or random (optuna is not there yet)")
         return given
+
+    @field_validator("storage")
+    @classmethod
+    def _storage(cls, given: str | None) -> str | None:
+        return None if given is None else check_storage(given, key="")
 
     @field_validator("name")
     @classmethod

@@ -1,4 +1,4 @@
-"""Devices: what may be used here, and how many packs at once fit on it."""
+"""Devices: what may be used here, and how many packs at once fit on it, on one host and on several."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from ch6dist.config import parse_section
+from ch6dist.config import parse_section, parse_trial
+from ch6dist.distributed import Group
 from ch6dist.errors import InputError
 from ch6dist.machine import Devices, Gpu, parse_gpus, visible_devices
 from sweeps.devices import place
+from sweeps.hosts import describe, parts, shares, storage_note, total
 from sweeps.spec import Resources
 
 TWO_CORES = Devices(cpus=2, memory_bytes=24 * 10**9)
@@ -69,19 +73,47 @@ def test_gpus_are_those_that_may_be_used(
     assert len(visible_devices().gpus) == count
 
 
+def cpu_host(cpus: int, *, name: str = "", up: bool = True) -> Devices:
+    return Devices(cpus=cpus, memory_bytes=16 * 10**9, cpu_name=f"CPU of {cpus}", name=name, up=up)
+
+
+def gpu_host(gpus: int, *, cpus: int = 64, gigabytes: int = 16) -> Devices:
+    gpu = Gpu(f"GPU of {gigabytes} GB", gigabytes * 10**9)
+    return Devices(cpus=cpus, memory_bytes=10**11, gpus=(gpu,) * gpus)
+
+
+HEAD = cpu_host(0, name="head")
+THREE = [HEAD, gpu_host(2), gpu_host(2), gpu_host(2)]
+
+
 @pytest.mark.parametrize(
-    ("resources", "devices", "words"),
+    ("resources", "hosts", "words"),
     [
-        ({"gpus": 1}, TWO_CORES, "resources.gpus: 1.0.*the 0 GPUs"),
+        ({"gpus": 1}, TWO_CORES, "resources.gpus: 1.0.*at most 0, the GPUs that may be used here"),
         ({"gpus": 0.5}, TWO_CORES, "resources.gpus"),
-        ({"gpus": 2}, H200, "resources.gpus: 2.0.*the 1 GPUs"),
-        ({"cpus": 3}, TWO_CORES, "resources.cpus: 3.*the 2 cores"),
-        ({"workers": 2}, H200, "resources.workers: 2.*torchrun"),
+        ({"gpus": 2}, H200, "resources.gpus: 2.0.*at most 1, the GPUs"),
+        ({"cpus": 3}, TWO_CORES, "resources.cpus: 3.*at most 2, the cores"),
+        ({"gpus": 4}, THREE, "resources.gpus: 4.0.*at most 2, the GPUs of the largest of 4 hosts"),
+        ({"cpus": 65}, THREE, "resources.cpus: 65.*at most 64, the cores of the largest of 4 hosts"),
+        ({}, [HEAD], "resources.cpus: 1.*at most 0"),
+        ({"cpus": 8}, [gpu_host(2, cpus=4), cpu_host(16)], "resources.cpus: 8.*at most 4.*that has the GPUs"),
+        ({"workers": 2}, H200, r"at most 1 \(each worker needs a GPU, this host has 1\)"),
+        (
+            {"workers": 4},
+            THREE,
+            r"resources.workers: 4 .*at most 2 \(each worker needs a GPU, the largest host has 2; "
+            r"span_hosts: true would allow 6\)",
+        ),
+        ({"workers": 7}, THREE, r"at most 2 \(each worker needs a GPU, the largest host has 2\)$"),
+        ({"workers": 7, "span_hosts": True}, THREE, r"at most 6 .*the 4 hosts have room for 6"),
+        ({"workers": 3, "cpus": 2}, [cpu_host(5), cpu_host(3)], r"at most 2 \(.*needs 2 cores, .*has 5; span.*allow 3"),
+        ({"workers": 3}, [gpu_host(8, cpus=2)], r"at most 2 \(each worker needs a core, this host has 2\)"),
     ],
 )
-def test_what_can_never_be_placed_is_refused(resources: dict[str, Any], devices: Devices, words: str) -> None:
-    with pytest.raises(InputError, match=words):
-        place(parse_section(Resources, resources), devices)
+def test_what_can_never_be_placed_is_refused_with_the_reason(resources: dict[str, Any], hosts: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        place(parse_section(Resources, resources), hosts)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -98,3 +130,97 @@ def test_places_follow_the_resources_of_a_pack(resources: dict[str, Any], kind: 
     node = Devices(cpus=6 if kind == "cpu" or resources.get("cpus") else 64, memory_bytes=10**11, gpus=H200.gpus * 4)
     slots = place(parse_section(Resources, resources), node)
     assert (slots.kind, slots.count) == (kind, count)
+
+
+@pytest.mark.parametrize(
+    ("resources", "hosts", "count"),
+    [
+        ({}, THREE, 6),
+        ({"workers": 2}, THREE, 3),
+        ({"workers": 3, "span_hosts": True}, THREE, 2),
+        ({"workers": 2}, [gpu_host(3), gpu_host(3)], 2),
+        ({"workers": 2, "span_hosts": True}, [gpu_host(3), gpu_host(3)], 3),
+        ({"workers": 2, "gpus": 0}, [HEAD, cpu_host(1), cpu_host(3)], 1),
+        ({"workers": 2}, [cpu_host(64), gpu_host(2, cpus=1), gpu_host(2)], 1),
+    ],
+)
+def test_workers_of_a_trial_are_on_one_host_unless_they_may_span_hosts(
+    resources: dict[str, Any], hosts: list[Devices], count: int
+) -> None:
+    slots = place(parse_section(Resources, resources), hosts)
+    assert slots.count == count
+    assert slots.workers == resources.get("workers", 1)
+    assert slots.span_hosts == resources.get("span_hosts", False)
+
+
+def test_memory_and_device_are_those_of_the_smallest_place_that_counts() -> None:
+    mixed = [gpu_host(1, gigabytes=8), gpu_host(2, gigabytes=80), gpu_host(2, gigabytes=24)]
+    assert place(Resources(), mixed).memory_bytes == 8 * 10**9
+    both = place(Resources(workers=2), mixed)  # the host with one GPU holds no two workers
+    assert (both.memory_bytes, both.device, both.count) == (24 * 10**9, "GPU of 24 GB", 2)
+    cores = place(Resources(gpus=0), [cpu_host(2), cpu_host(8)])
+    assert (cores.memory_bytes, cores.device) == (2 * 10**9, "CPU of 8")
+
+
+def greedy(workers: int, rooms: list[int], *, span: bool) -> int:
+    """Trials placed one after another, each on the host with most room left (or anywhere), until one does not fit."""
+    left, placed = list(rooms), 0
+    while True:
+        if span and sum(left) >= workers:
+            for _ in range(workers):
+                left[left.index(max(left))] -= 1
+        elif not span and max(left, default=0) >= workers:
+            left[left.index(max(left))] -= workers
+        else:
+            return placed
+        placed += 1
+
+
+@settings(deadline=None)
+@given(
+    rooms=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=6),
+    workers=st.integers(1, 6),
+    cpus=st.integers(1, 3),
+    span=st.booleans(),
+)
+def test_as_many_trials_are_promised_as_can_be_placed_one_by_one(
+    rooms: list[tuple[int, int]], workers: int, cpus: int, span: bool
+) -> None:
+    hosts = [gpu_host(gpus, cpus=cores) for cores, gpus in rooms]
+    needs_gpu = any(host.gpus for host in hosts)
+    fitting = [min(cores // cpus, gpus) if needs_gpu else cores // cpus for cores, gpus in rooms]
+    resources = Resources(workers=workers, cpus=cpus, span_hosts=span)
+    expected = greedy(workers, fitting, span=span)
+    if expected == 0:
+        with pytest.raises(InputError):
+            place(resources, hosts)
+    else:
+        assert place(resources, hosts).count == expected
+
+
+def test_several_hosts_are_told_of_in_words() -> None:
+    hosts = [HEAD, gpu_host(2, cpus=4), gpu_host(2, cpus=4), cpu_host(1, up=False)]
+    assert describe(hosts) == "4 hosts, 1 of them not up yet"
+    assert parts(hosts) == "1 × (0 cores), 2 × (4 cores, 2 × GPU of 16 GB), 1 × (1 core)"
+    assert (total(hosts).cpus, len(total(hosts).gpus)) == (9, 4)
+    assert total(TWO_CORES) == TWO_CORES
+
+
+@settings(deadline=None)
+@given(batch_size=st.integers(1, 1000), workers=st.integers(1, 16))
+def test_a_batch_is_shared_out_as_the_training_does(batch_size: int, workers: int) -> None:
+    groups = [Group(rank, workers).share(0, batch_size) for rank in range(workers)]
+    assert shares(batch_size, workers) == [stop - start for start, stop in groups]
+
+
+def test_what_hosts_must_share_is_said_where_there_are_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CH6DIST_DATA", "/mnt/data")
+    real, made_up = parse_trial({}), parse_trial({"data": {"name": "synthetic_cifar100"}})
+    elsewhere = parse_trial({"data": {"root": "/mnt/other"}})
+    assert storage_note([TWO_CORES], [real], run=tmp_path) == ""
+    words = f"2 hosts: the run folder {tmp_path} and the data in /mnt/data must be on storage they share"
+    assert storage_note([HEAD, TWO_CORES], [real, real, made_up], run=tmp_path) == words
+    assert "/mnt/data and the data in /mnt/other" in storage_note([HEAD, TWO_CORES], [real, elsewhere], run=tmp_path)
+    assert "data" not in storage_note([HEAD, TWO_CORES], [made_up], run=Path("run"))
+    assert "run folder" not in storage_note([HEAD, TWO_CORES], [real], run="s3://bucket/runs")
+    assert storage_note([HEAD, TWO_CORES], [made_up], run="s3://bucket/runs") == ""

@@ -84,7 +84,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "fixed max_lr": ({"schedule": {"name": "OneCycleLR", "max_lr": 0.1}}, "max_lr"),
     "a path for a name": ({"name": "tiny/../../x"}, "name"),
     "GPUs": ({"resources": {"gpus": 64}}, "resources.gpus"),
-    "workers": ({"resources": {"workers": 2}}, "resources.workers"),
+    "workers": ({"resources": {"workers": 64}}, "resources.workers"),
 }
 
 
@@ -145,6 +145,7 @@ def test_packs_are_auto_off_or_a_number(tmp_path: Path, run: Path) -> None:
     for packs in ("0", "-1", "many", "1.5", "1000"):
         for line in (refused("plan", spec, "--packs", packs), refused("run", spec, "--packs", packs)):
             assert "--packs" in line
+            assert "auto, off, or a number of trials from 1 to 256" in line
     assert "--packs" in refused("resume", run, "--packs", "0")
 
 

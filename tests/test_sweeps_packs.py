@@ -107,6 +107,22 @@ def test_only_what_has_a_family_is_fused_and_where_it_is_not_there_is_a_reason(
         assert wanted != "eager"
 
 
+@pytest.mark.parametrize("wanted", ["auto", "fused", "eager"])
+@pytest.mark.parametrize("packs", ["auto", "off", 8])
+def test_what_several_workers_train_is_a_pack_of_one_by_the_eager_engine(wanted: Any, packs: Any) -> None:
+    hosts = [TWO_CORES, Devices(cpus=16, memory_bytes=10**11, gpus=H200.gpus * 2)]
+    made = make_packs(trials(4, seeds=2), devices=hosts, packs=packs, resources=Resources(workers=2, engine=wanted))
+    assert sizes(made) == [1] * 8
+    reason = "asked for" if wanted == "eager" else "several processes train one trial"
+    assert {(pack.engine, pack.not_fused) for pack in made} == {("eager", reason)}
+    said = ["packs of 8 asked for; several processes train one trial: packs of one"]
+    assert notes(made) == (said if packs == 8 else [])
+
+
+def test_packs_are_laid_out_for_all_hosts_together() -> None:
+    assert sizes(make_packs(trials(16), devices=[TWO_CORES, TWO_CORES])) == [4] * 4
+
+
 def test_a_wish_for_an_engine_is_followed_on_either_device() -> None:
     for devices in (TWO_CORES, H200):
         for engine in ("eager", "fused"):

@@ -16,9 +16,11 @@ from ch6dist.catalog.models import MODELS
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.machine import Devices, Gpu
 from sweeps.calibration import calibration_key
+from sweeps.costs import worker_speed
+from sweeps.estimate import estimate
 from sweeps.expand import expand
 from sweeps.packs import Pack, make_packs
-from sweeps.plan import Plan, estimate, make_plan, plan_json, render_plan
+from sweeps.plan import Plan, make_plan, plan_json, render_plan
 from sweeps.spec import load_spec
 
 CONFIGS = sorted((Path(__file__).parents[1] / "sweeps" / "configs").glob("*.yaml"))
@@ -149,6 +151,52 @@ def test_a_fused_pack_is_estimated_by_its_own_speed(tmp_path: Path) -> None:
     assert not make_plan(spec, expand(spec), devices=H200, calibration={keys["eager"]: 1e5}).estimate.calibrated
 
 
+TWO_GPUS = Devices(cpus=16, memory_bytes=128 * 10**9, gpus=H200.gpus * 2, name="worker")
+
+
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        ({"workers": 2}, r"each trial by 2 workers \(global batch 128 = 64 \+ 64\), on one host"),
+        ({"workers": 2, "batch": "per_worker"}, r"\(global batch 256 = 128 \+ 128\), on one host"),
+        ({"workers": 3, "span_hosts": True}, r"\(global batch 128 = 42 \+ 43 \+ 43\), that may be on several hosts"),
+    ],
+)
+def test_how_workers_share_a_batch_is_shown(tmp_path: Path, resources: dict[str, Any], words: str) -> None:
+    spec = load_spec(optimizers(tmp_path, "SGD", resources=resources))
+    plan = make_plan(spec, expand(spec), devices=[TWO_GPUS, TWO_GPUS], calibration={})
+    assert re.search(words, printed(plan))
+    assert re.search(words, plan_json(plan)["workers"])
+    assert "eager: several processes train one trial" in printed(plan)
+    assert "2 hosts: 2 × (16 cores, 2 × NVIDIA H200)" in printed(plan)
+    assert f"{resources['workers']} workers: estimated" in printed(plan)
+
+
+def test_the_json_of_one_host_is_that_of_the_host_and_of_several_their_sum(tmp_path: Path) -> None:
+    path = optimizers(tmp_path, "SGD")
+    assert plan_json(planned(path, H200))["devices"]["cpus"] == 16
+    spec = load_spec(path)
+    both = plan_json(make_plan(spec, expand(spec), devices=[H200, TWO_CORES], calibration={}))
+    assert both["devices"]["cpus"] == 18
+    assert [host["cpus"] for host in both["hosts"]] == [16, 2]
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("link", ["cpu", "gpu", "hosts"])
+def test_workers_never_gain_more_than_their_number(model: str, link: str) -> None:
+    trial = parse_trial({"model": {"name": model}})
+    speeds = [worker_speed(trial, 1000.0, workers=workers, link=link) for workers in (1, 2, 4, 8)]
+    assert speeds[0] == 1000.0
+    assert all(speed < 1000.0 * workers for speed, workers in zip(speeds[1:], (2, 4, 8), strict=True))
+
+
+def test_what_a_step_costs_whatever_its_batch_is_not_shared_out() -> None:
+    trial = parse_trial({})
+    step = 128 / 1e5
+    assert worker_speed(trial, 1e5, workers=2, link="gpu", step_seconds=step) < 1e5  # nothing gained, an exchange paid
+    assert worker_speed(trial, 1e5, workers=2, link="gpu") > 1e5
+
+
 def test_markup_in_a_question_is_text() -> None:
     spec = load_spec(CONFIGS[0], ["question='[/red] which [bold]?'", "seeds=1"])
     plan = make_plan(spec, expand(spec), devices=TWO_CORES, calibration={})
@@ -157,8 +205,8 @@ def test_markup_in_a_question_is_text() -> None:
 
 def test_a_plan_imports_neither_torch_nor_ray() -> None:
     folder = Path(__file__).parents[1]
-    modules = ("axes", "overrides", "spec", "expand", "words", "devices", "costs", "packs", "calibration", "plan")
-    modules += ("queries", "views")
+    modules = ("axes", "overrides", "spec", "expand", "words", "devices", "hosts", "costs", "packs", "calibration")
+    modules += ("estimate", "plan", "queries", "views")
     for name in modules:
         text = (folder / "sweeps" / f"{name}.py").read_text()
         assert not re.search(r"^\s*(import|from) (torch|ray|pandas)\b", text, re.MULTILINE)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ch6dist.config import parse_section, parse_trial
@@ -123,9 +123,24 @@ def test_a_seed_changes_only_the_seed() -> None:
     assert again.trial_id == first.trial_id != second.trial_id
 
 
+def test_a_batch_per_worker_makes_the_trial_that_is_really_trained(tmp_path: Path) -> None:
+    content = axes(data__batch_size=[32, 64])
+    per_worker = {**content, "resources": {"workers": 2, "batch": "per_worker"}}
+    trials = expand(spec_of(per_worker))
+    assert trials == expand(spec_of(axes(data__batch_size=[64, 128])))
+    shared_out = expand(spec_of({**content, "resources": {"workers": 2}}))
+    assert shared_out == expand(spec_of(content))  # a global batch: the same trials, whoever trains them
+
+    spec = load_spec(write(tmp_path, dump(spec_of(per_worker))))
+    assert expand(spec) == trials
+    again = load_spec(write(tmp_path, dump(load_spec(write(tmp_path, dump(spec)), ["seeds=1"]))))
+    assert expand(again) == trials
+
+
 # Method random
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32), count=st.integers(2, 30))
 def test_random_points_are_different_in_range_and_a_longer_sweep_begins_with_them(seed: int, count: int) -> None:
     parameters = {**DRAWN, "epochs": {"distribution": "int_uniform", "min": 1, "max": 4}}
@@ -200,6 +215,14 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "negative GPUs": (sweep(resources={"gpus": -1}), ["resources.gpus", "-1"]),
     "one and a half GPUs": (sweep(resources={"gpus": 1.5}), ["resources.gpus", "1.5"]),
     "NaN GPUs": (sweep(resources={"gpus": math.nan}), ["resources.gpus", "nan"]),
+    "half a GPU per worker": (sweep(resources={"gpus": 0.5, "workers": 2}), ["resources.gpus: 0.5", "auto, 0 or 1"]),
+    "two GPUs per worker": (sweep(resources={"gpus": 2, "workers": 2}), ["resources.gpus: 2.0", "each of 2 workers"]),
+    "no worker": (sweep(resources={"workers": 0}), ["resources.workers", "0"]),
+    "a batch nobody has": (sweep(resources={"batch": "local"}), ["resources.batch", "local", "'per_worker'"]),
+    "fewer images than workers": (
+        sweep(resources={"workers": 4}, trial={"data": {"batch_size": 3}}),
+        ["trial.data.batch_size: 3", "at least 4, an image for each worker"],
+    ),
     "an engine nobody has": (sweep(resources={"engine": "warp"}), ["resources.engine", "warp", "'fused'"]),
     "no core": (sweep(resources={"cpus": 0}), ["resources.cpus", "0"]),
     "negative retries": (sweep(max_retries=-1), ["max_retries", "-1"]),
