@@ -22,7 +22,7 @@ from sweeps.tune.reporter import Reporter
 def train_pack(config: dict[str, Any], *, job: Job) -> None:
     """Ray Tune's function trainable."""
     reporter = Reporter(job, config["pack"])
-    trials = {trial.trial_id: trial for trial in reporter.begin()}
+    trials = {trial.trial_id: trial for trial in reporter.configs(reporter.begin().trials)}
     if trials:
         where = {"device": "none", "workers": 1, "engine": job.packs[config["pack"]].engine}
         reporter([_status(trial, Status.RUNNING, epoch=0, **where) for trial in trials])

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from functools import partial
+from typing import Any
 
 
 class InputError(ValueError):
@@ -19,6 +21,10 @@ class InputError(ValueError):
     def __str__(self) -> str:
         place = [part for part in (self.file, self.key) if part]
         return ": ".join([*place, f"{_shorten(self.value)} is not allowed; allowed: {self.allowed}"])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travels between processes: an error of one worker is told by another."""
+        return partial(type(self), file=self.file), (self.key, self.value, self.allowed)
 
     def within(self, prefix: str) -> InputError:
         """The same error, seen from one level further out: `momentum` becomes `optimizer.momentum`."""

@@ -10,6 +10,7 @@ Lines, by `kind`:
     pack      trials that ran together, engine: what a resume uses again
     row       records.ROW_COLUMNS
     status    trial, attempt, status, reason, epoch, time
+    event     trials whose pack broke, epochs, host, broken (failed or out_of_memory), reason, what followed, time
     artifact  trial, attempt, name, and a path (relative to the run folder) or a value
 Rows are keyed by (trial, attempt, step); the last line of a key counts, and only the newest attempt is read.
 """
@@ -42,6 +43,7 @@ class Ledger:
     sweeps: list[Line] = field(default_factory=list)
     trials: dict[str, Line] = field(default_factory=dict)
     packs: list[Line] = field(default_factory=list)
+    events: list[Line] = field(default_factory=list)
     rows: list[Line] = field(default_factory=list)
     statuses: dict[str, Line] = field(default_factory=dict)  # newest of each trial
     artifacts: dict[tuple[str, str], Line] = field(default_factory=dict)  # by (trial, name)
@@ -147,6 +149,8 @@ def _take(ledger: Ledger, line: Line, rows: dict[tuple[str, int], Line], newest:
         ledger.artifacts[trial, line["name"]] = line
     elif kind == "pack":
         ledger.packs.append(line)
+    elif kind == "event":
+        ledger.events.append(line)
     elif kind == "sweep":
         ledger.sweeps.append(line)
 

@@ -29,6 +29,7 @@ class Entry:
     strikes: int = 0  # times its pack broke without the trial having got further
     struck_at: int = -1  # the furthest epoch at which it broke
     engine: str = "eager"  # that trained it last
+    host: str = ""  # where it trained last
 
     @property
     def epochs(self) -> int:
@@ -78,7 +79,7 @@ class Board:
         entry.status, entry.attempt = Status(line["status"]), line["attempt"]
         entry.reason = line.get("reason", "")
         if entry.status == Status.RUNNING:
-            entry.engine = line.get("engine", "eager")
+            entry.engine, entry.host = line.get("engine", "eager"), line.get("host", "")
             if not self.epochs_done:
                 self.training_since = time.monotonic()  # the start of Ray is not the pace of the training
         if entry.status == Status.PLANNED:  # a new attempt begins at zero

@@ -1,9 +1,8 @@
 """The driver: trains what a run folder still lacks, and is the only writer of its ledger.
 
-It goes in rounds. A round is one launch of packs; what broke in it is tried again in the next, as long as it gets
-further or has tries left. A pack that breaks twice at the same place is tried as packs of one, so that one poisonous
-trial does not take the others with it; one that runs out of memory is halved. Within a round, lanes that end early are
-given to trials that wait.
+Packs wait in a queue; what breaks comes back to its front, as long as it gets further or has tries left. A pack that
+breaks twice at the same place is tried as packs of one, so that one poisonous trial does not take the others with it;
+one that runs out of memory is halved. Lanes that end early are given to trials that wait.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from types import FrameType
 from typing import Any
 
 from ch6dist.ledger import Writer
-from ch6dist.records import ENDED, Status
+from ch6dist.records import Status
 from ch6dist.runs import checkpoint_path
 from sweeps import requests
 from sweeps.board import Board
@@ -28,7 +27,9 @@ from sweeps.requests import PackJob
 
 SPLIT_AFTER = 2  # strikes
 LOOK_SECONDS = 1.0  # how often requests are looked for
+STALL_SECONDS = 60.0  # without a place for any pack: worth a word
 DEAD = "its worker process died"
+Reply = dict[str, Any]  # the orders that a pack finds when it goes on
 
 
 class HaltedError(Exception):
@@ -40,27 +41,52 @@ class Driver:
     """Packs, reports and requests of one run. `halted` says that nothing more shall begin."""
 
     def __init__(
-        self, run: Path, board: Board, writer: Writer, progress: Progress, *, packs: list[PackJob], max_retries: int
+        self,
+        run: Path,
+        board: Board,
+        writer: Writer,
+        progress: Progress,
+        *,
+        packs: Sequence[PackJob],
+        max_retries: int,
+        needs: str = "",
     ) -> None:
         self.run, self.board, self.writer, self.progress = run, board, writer, progress
-        self.packs, self.max_retries = packs, max_retries
-        self.lineup = Lineup([], board)
+        self.max_retries = max_retries
+        self.lineup = Lineup(packs, board)
         self.broken: dict[int, dict[str, Any]] = {}  # pack number → its report
         self.halted = False
         self.halt_reason, self.exit_status = "", 0
-        self.looked_at = 0.0
+        self.looked_at = self.trained_at = time.monotonic()
         self.stops: set[str] = set()
+        self.launched: tuple[PackJob, ...] = ()
+        self.needs = needs
 
     # What the launch calls
 
-    def on_report(self, pack: int, report: dict[str, Any]) -> dict[str, list[str]]:
+    def next_pack(self) -> int | None:
+        """The pack to launch next; None while none waits (what runs may still break, and come back)."""
+        while not self.halted and (number := self.lineup.next()) is not None:
+            pack = self.lineup.packs[number]
+            self.write([self.ending(t, Status.STOPPED, "asked to stop") for t in pack.trials if t in self.stops])
+            self.lineup.leave(number, self.stops)
+            if self.lineup.packs[number].trials:
+                return number
+            self.lineup.end(number)
+        return None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to launch, nor ever will be."""
+        return self.halted or self.lineup.over
+
+    def on_report(self, pack: int, report: dict[str, Any]) -> Reply:
         """Write a pack's lines before it may go on, and return the orders it shall find then.
 
         A ledger that cannot be written ends the sweep.
         """
         if "begin" in report:
-            moved = self.lineup.begin(pack)
-            return {"moved": moved} if moved else {}
+            return self.begin_pack(pack)
         if "broken" in report:
             self.broken[pack] = report
             if report["broken"] in ("data", "storage"):  # every pack needs them: better mended than tried again
@@ -70,7 +96,16 @@ class Driver:
         opening = all(line.get("status") == Status.RUNNING for line in report["lines"])
         return {} if opening or self.halted else self.refill(pack)
 
-    def refill(self, pack: int) -> dict[str, list[str]]:
+    def begin_pack(self, number: int) -> Reply:
+        """A worker is there for a pack: who is in it and at which attempt, where that is no more what was planned."""
+        planned = self.launched[number] if number < self.lineup.planned else None
+        pack = self.lineup.begin(number)
+        if pack == planned:
+            return {}
+        attempts = {trial: self.board.entries[trial].attempt for trial in pack.trials}
+        return {"trials": list(pack.trials), "engine": pack.engine, "attempts": attempts}
+
+    def refill(self, pack: int) -> Reply:
         """Give the lanes that have ended to trials that wait. The ledger knows their new company before they do."""
         admitted = self.lineup.refill(pack, without=self.stops)
         if not admitted:
@@ -78,10 +113,27 @@ class Driver:
         self.write([pack_line(self.lineup.packs[pack])])
         return {"admit": admitted}
 
-    def on_dead_worker(self, pack: int) -> None:
+    def on_dead_worker(self, pack: int, reason: str = DEAD) -> None:
         """Note a pack whose process died without a word; what it said before it died counts more."""
-        self.lineup.drop(pack)
-        self.broken.setdefault(pack, {"broken": "failed", "reason": DEAD})
+        self.broken.setdefault(pack, {"broken": "failed", "reason": reason})
+        self.on_end(pack)
+
+    def on_end(self, number: int) -> None:
+        """A pack's worker is done: what broke comes back, smaller, or is given up. A halt breaks nothing."""
+        pack, rest = self.lineup.packs[number], self.lineup.end(number)
+        report = self.broken.pop(number, None)
+        if self.halted or not rest:
+            return
+        report = report or {"broken": "failed", "reason": "its worker ended without a word"}
+        parts = self.after_break(rest, report)
+        self.write([self.event(rest, report, parts)])
+        if parts:
+            more = f" and {len(rest) - 1} more" if len(rest) > 1 else ""
+            self.progress.say(f"trying again: {rest[0]}{more}: {report['reason']}")
+        for part in reversed(parts):
+            again = replace(pack, trials=tuple(part))
+            self.prepare([again])
+            self.lineup.come_back(again)
 
     def tick(self) -> set[str]:
         """Look for requests and refresh the display; the trials asked to stop."""
@@ -92,7 +144,16 @@ class Driver:
             self.stops |= trials & self.board.entries.keys()
             if everything:
                 self.halt("asked to stop", exit_status=130)
+            self.look_for_stall()
         return self.stops
+
+    def look_for_stall(self) -> None:
+        """Say when packs wait and none has a place: hosts may be starting, or lost."""
+        if not self.lineup.stalled:
+            self.trained_at = time.monotonic()
+        elif time.monotonic() - self.trained_at >= STALL_SECONDS:
+            self.trained_at = time.monotonic()
+            self.progress.say(f"nothing trains: {len(self.lineup.under_way)} pack(s) wait for a place; {self.needs}")
 
     def write(self, lines: Sequence[dict[str, Any]]) -> None:
         """Append to the ledger. Halted when it cannot be written: the pack that reported must not go on."""
@@ -109,49 +170,26 @@ class Driver:
             self.halted, self.halt_reason, self.exit_status = True, reason, exit_status
             self.progress.doing = f"stopping: {reason}"
 
-    # Rounds
+    # Packs
 
-    def next_packs(self) -> list[PackJob]:
-        """The packs of the next round: what is not ended, smaller where something broke."""
-        self.stop_waiting()
-        todo = set(self.board.unfinished())
-        packs = [replace(pack, trials=tuple(trial for trial in pack.trials if trial in todo)) for pack in self.packs]
-        return sorted((pack for pack in packs if pack.trials), key=lambda pack: len(pack.trials), reverse=True)
+    def begin(self) -> None:
+        """Note the packs of this launch in the ledger, and what every one of them holds as it is launched."""
+        self.prepare(self.lineup.packs)
+        self.launched = tuple(self.lineup.packs)
 
-    def stop_waiting(self) -> None:
-        """Trials asked to stop before they began need no worker to end."""
-        waiting = [trial for trial in sorted(self.stops) if self.board.entries[trial].status not in ENDED]
-        self.write([self.ending(trial, Status.STOPPED, "asked to stop") for trial in waiting])
-
-    def begin(self, packs: list[PackJob]) -> None:
-        """Note the packs that are launched. What has rows but no checkpoint begins anew, at zero."""
+    def prepare(self, packs: Sequence[PackJob]) -> None:
+        """Note packs before they are launched. What has rows but no checkpoint begins anew, at zero."""
         lines = []
         for entry in (self.board.entries[trial] for pack in packs for trial in pack.trials):
             if entry.last and not self.has_checkpoint(entry.trial):
                 line = {"kind": "status", "trial": entry.trial, "attempt": entry.attempt + 1, "status": Status.PLANNED}
                 lines.append({**line, "reason": "no checkpoint: from zero", "time": time.time()})
         self.write(lines + [pack_line(pack) for pack in packs])
-        self.lineup, self.broken = Lineup(packs, self.board), {}
 
     def has_checkpoint(self, trial: str) -> bool:
         """Whether the trial's present attempt can go on from a checkpoint."""
         attempt = self.board.entries[trial].attempt
         return checkpoint_path(self.run / "checkpoints", trial, "last", attempt=attempt).exists()
-
-    def settle(self) -> None:
-        """After a round: retry, split or give up what broke. A halt breaks nothing: a resume goes on."""
-        if self.halted:
-            return
-        packs = []
-        for number, pack in enumerate(self.lineup.packs):
-            rest = [trial for trial in pack.trials if self.board.entries[trial].status not in ENDED]
-            report = self.broken.get(number)
-            again = self.after_break(rest, report) if report and rest else [rest]
-            if report and any(again):
-                more = f" and {len(rest) - 1} more" if len(rest) > 1 else ""
-                self.progress.say(f"trying again: {rest[0]}{more}: {report['reason']}")
-            packs += [replace(pack, trials=tuple(part)) for part in again]
-        self.packs = packs
 
     def after_break(self, rest: list[str], report: dict[str, Any]) -> list[list[str]]:
         """The packs in which `rest`, what a broken pack left unfinished, is tried again; none when it is given up."""
@@ -167,6 +205,14 @@ class Driver:
             self.write([self.ending(trial, status, report["reason"], **facts) for trial in rest])
             return []
         return [rest]
+
+    def event(self, rest: Sequence[str], report: dict[str, Any], parts: Sequence[Sequence[str]]) -> dict[str, Any]:
+        """The ledger's line of a break: what broke, where, why, and what followed."""
+        what = "given up" if not parts else "tried again" if len(parts) == 1 else f"split into {len(parts)} packs"
+        entries = [self.board.entries[trial] for trial in rest]
+        places = {"trials": list(rest), "epochs": [entry.epoch for entry in entries], "host": entries[0].host}
+        facts = {"broken": report["broken"], "reason": report["reason"], "what": what, "time": time.time()}
+        return {"kind": "event", **places, **facts}
 
     def ending(self, trial: str, status: Status, reason: str, **facts: Any) -> dict[str, Any]:
         """The status line that ends a trial from here, not from its worker."""

@@ -27,6 +27,7 @@ from ch6dist.records import BROKEN, ENDED, Status
 
 SHOWN_ROWS = 5
 SHOWN_NAMES = 8
+SHOWN_EVENTS = 20
 
 
 def status(run: Path | str) -> dict[str, Any]:
@@ -44,6 +45,9 @@ def status(run: Path | str) -> dict[str, Any]:
         "progress": _progress(ledger, states),
         "driver": {"host": driver.host, "pid": driver.pid} if driver else None,
         "seconds_since_last_line": _age_seconds(folder),
+        "drivers": len(ledger.sweeps),
+        "retries": dict(Counter(line["broken"] for line in ledger.events)),
+        "events": [_without_kind(line) for line in ledger.events[-SHOWN_EVENTS:]],
         "failures": [_failure(ledger, trial) for trial, state in states.items() if state in BROKEN],
         "next": _next(folder, counts, alive=driver is not None, workers=workers),
     }

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ch6dist.records import EngineName
+from sweeps.devices import Slots
 
 WORKER = "sweeps.worker:train_pack"  # by name: torch is imported where it trains, not in the driver
+MEMBER = "sweeps.worker:train_member"
 FOLDER = "requests"
 STOP_ALL = "stop"
 STOP_TRIAL = "stop-"
@@ -28,7 +30,7 @@ class PackJob:
     engine: EngineName = "eager"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Job:
     """What every pack of a launch has in common, and the packs."""
 
@@ -36,10 +38,22 @@ class Job:
     trials: Mapping[str, dict[str, Any]]  # configurations by id: a trial may join another pack than its own
     attempts: Mapping[str, int]
     checkpoints: str  # folder, on storage that driver and workers share
-    threads: int  # per process
-    kind: str = "cpu"  # of device that the packs were placed on: cpu or gpu
+    slots: Slots  # the places the packs are trained in
+    checkpoint_seconds: float = 30.0  # how often a running trial's `last` is written
     worker: str = WORKER  # module:function that trains a pack
+    member: str = MEMBER  # module:function of the other workers of a pack, where there are several
     mailbox: str = field(default_factory=lambda: f"ch6dist-orders-{uuid.uuid4().hex}")  # actor that holds the orders
+
+
+@dataclass(frozen=True)
+class MemberOrder:
+    """What the process of a pack asks of its other workers: to train this with it."""
+
+    pack: PackJob
+    attempts: Mapping[str, int]
+    address: str  # of rank 0
+    port: int
+    rank: int = 0
 
 
 def ask_stop(run: Path, trial: str | None = None) -> None:

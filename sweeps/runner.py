@@ -7,17 +7,13 @@ Exit statuses: 0 done (diverged trials are results), 1 a trial failed, 2 wrong i
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import yaml
-from rich.console import Console
 
 from ch6dist import lease
 from ch6dist.config import TrialConfig, parse_trial
@@ -30,31 +26,12 @@ from ch6dist.records import BROKEN, ENDED, EngineName, Status
 from ch6dist.runs import new_run
 from sweeps import requests
 from sweeps.board import Board
-from sweeps.calibration import calibration_key, record_calibration
 from sweeps.devices import Slots, place
-from sweeps.driver import Driver, HaltedError
+from sweeps.drive import Launch, Settings, drive
 from sweeps.packs import choose_engine, make_packs, notes
-from sweeps.progress import Progress
-from sweeps.requests import WORKER, Job, PackJob
+from sweeps.requests import PackJob
 from sweeps.spec import Resources
-from sweeps.tune.launch import launch
-from sweeps.tune.session import ray_session
-from sweeps.words import duration
-
-
-def plain_console() -> Console:
-    """Paths and reasons are printed as they are: a bracket in one is no markup, and a long line no short ones."""
-    return Console(soft_wrap=True, markup=False, highlight=False)
-
-
-@dataclass(frozen=True)
-class Launch:
-    """How a run is trained: what a person may choose anew at every start."""
-
-    address: str | None = None  # of a running Ray; None starts one for this run
-    packs: str | int = "auto"
-    console: Console = field(default_factory=plain_console)
-    worker: str = WORKER  # module:function that trains a pack; another one to measure what is not training
+from sweeps.tune.cluster import cluster_hosts
 
 
 def start(
@@ -69,8 +46,8 @@ def start(
 
     `content` is the sweep as `spec.dump` gives it: what the folder's sweep.yaml and its ledger say of the sweep.
     """
-    devices, resources = visible_devices(), Resources.model_validate(content.get("resources", {}))
-    packs = packed(trials, devices, resources, how)
+    hosts, settings = hosts_of(how), Settings.of(content)
+    packs = packed(trials, hosts, settings.resources, how)
     check_data(trials)
     run = new_run(name or content["name"], root=runs, explicit=name is not None)
     with lease.hold(run), Writer(run) as writer:
@@ -78,7 +55,7 @@ def start(
         lines = [trial_line(trial) for trial in trials]
         writer.append([sweep_line(content) | {"trials": len(lines)}, *lines])
         board = Board({line["trial"]: line["config"] for line in lines})
-        return run, _drive(run, board, writer, packs, resources, content.get("max_retries", 2), devices, how)
+        return run, drive(run, board, writer, packs, settings, hosts, how)
 
 
 def resume(run: Path, how: Launch, *, again: Sequence[str] = ()) -> int:
@@ -92,25 +69,30 @@ def resume(run: Path, how: Launch, *, again: Sequence[str] = ()) -> int:
         return 1 if any(ledger.status(trial) in BROKEN for trial in ledger.trials) else 0
     trials = [parse_trial(line["config"], file=str(run)) for line in ledger.trials.values()]
     check_data([trial for trial in trials if ledger.status(trial.trial_id) not in ENDED or trial.trial_id in again])
-    devices, resources = visible_devices(), Resources.model_validate(spec.get("resources", {}))
+    hosts, settings = hosts_of(how), Settings.of(spec)
     todo = {trial for trial in ledger.trials if trial in again or ledger.status(trial) not in ENDED}
     packs = recorded_packs(ledger, todo) if how.packs == "auto" else []
-    slots = place(resources, devices)  # refused, where it is, before anything is written
+    slots = place(settings.resources, hosts)  # refused, where it is, before anything is written
     known = {trial for pack in packs for trial in pack.trials}
     rest = [trial for trial in trials if trial.trial_id in todo - known]
-    packs += packed(rest, devices, resources, how, engines=recorded_engines(ledger))
-    for note in kept_engines(ledger, packs, kind=slots.kind, wanted=resources.engine):
+    packs += packed(rest, hosts, settings.resources, how, engines=recorded_engines(ledger))
+    for note in kept_engines(ledger, packs, slots=slots, wanted=settings.resources.engine):
         how.console.print(note)
     with lease.hold(run), Writer(run) as writer:
         requests.clear(run)
         writer.append([sweep_line(spec), *(_anew(ledger, trial) for trial in again)])
         board = Board.from_ledger(read(run))
-        return _drive(run, board, writer, packs, resources, spec.get("max_retries", 2), devices, how)
+        return drive(run, board, writer, packs, settings, hosts, how)
+
+
+def hosts_of(how: Launch) -> list[Devices]:
+    """Where a launch can train: this machine, or the hosts of the cluster that it joins."""
+    return [visible_devices()] if how.address is None else cluster_hosts(how.address)
 
 
 def packed(
     trials: Sequence[TrialConfig],
-    devices: Devices,
+    hosts: Sequence[Devices],
     resources: Resources,
     how: Launch,
     *,
@@ -123,7 +105,7 @@ def packed(
     made = []
     for engine, members in by_engine.items():
         wanted = resources.model_copy(update={"engine": engine}) if engine else resources
-        made += make_packs(members, devices=devices, packs=how.packs, resources=wanted)
+        made += make_packs(members, devices=hosts, packs=how.packs, resources=wanted)
     for note in notes(made):
         how.console.print(note)
     return [PackJob(tuple(trial.trial_id for trial in pack.trials), pack.engine) for pack in made]
@@ -144,12 +126,12 @@ def recorded_engines(ledger: Ledger) -> dict[str, EngineName]:
     return {trial: line["engine"] for line in ledger.packs for trial in line["trials"]}
 
 
-def kept_engines(ledger: Ledger, packs: Sequence[PackJob], *, kind: str, wanted: str) -> list[str]:
+def kept_engines(ledger: Ledger, packs: Sequence[PackJob], *, slots: Slots, wanted: str) -> list[str]:
     """Where packs keep an engine that this machine would not choose: that they do."""
     found: Counter[tuple[str, str]] = Counter()
     for pack in packs:
         optimizer = ledger.trials[pack.trials[0]]["config"]["optimizer"]["name"]
-        chosen, _ = choose_engine(optimizer, kind=kind, wanted=wanted)
+        chosen, _ = choose_engine(optimizer, kind=slots.kind, wanted=wanted, workers=slots.workers)
         if chosen != pack.engine:
             found[pack.engine, chosen] += len(pack.trials)
     words = "trials that keep the {} engine they began with: {} (here it would be {})"
@@ -165,71 +147,3 @@ def check_data(trials: Sequence[TrialConfig]) -> None:
 def _anew(ledger: Ledger, trial: str) -> dict[str, Any]:
     line = {"kind": "status", "trial": trial, "attempt": ledger.attempt(trial) + 1, "status": Status.PLANNED}
     return {**line, "reason": "rerun", "epoch": 0, "time": time.time()}
-
-
-def _drive(
-    run: Path,
-    board: Board,
-    writer: Writer,
-    packs: list[PackJob],
-    resources: Resources,
-    max_retries: int,
-    devices: Devices,
-    how: Launch,
-) -> int:
-    """Rounds of packs until nothing is left to do or the driver halts; says how it ended."""
-    how.console.print(f"run folder: {run}")
-    slots = place(resources, devices)
-    progress = Progress(board, how.console, title=run.name)
-    driver = Driver(run, board, writer, progress, packs=packs, max_retries=max_retries)
-    session = ray_session(address=how.address, cpus=devices.cpus, gpus=len(devices.gpus))
-    with driver.interruptible(), progress, session, contextlib.suppress(HaltedError):
-        while not driver.halted and (todo := driver.next_packs()):
-            driver.begin(todo)
-            job = _job(run, board, todo, slots, how)
-            if not driver.halted:
-                progress.doing = ""
-                launch(job, driver=driver, cpus=slots.cpus, gpus=slots.gpus)
-            driver.settle()
-    if how.address is None:
-        remember_speeds(board, slots.device)
-    return _verdict(run, board, driver, how.console)
-
-
-def _job(run: Path, board: Board, packs: Sequence[PackJob], slots: Slots, how: Launch) -> Job:
-    entries = {trial: board.entries[trial] for pack in packs for trial in pack.trials}
-    return Job(
-        packs=tuple(packs),
-        trials={trial: entry.config for trial, entry in entries.items()},
-        attempts={trial: entry.attempt for trial, entry in entries.items()},
-        checkpoints=str((run / "checkpoints").resolve()),
-        threads=slots.cpus,
-        kind=slots.kind,
-        worker=how.worker,
-    )
-
-
-def remember_speeds(board: Board, device: str) -> None:
-    """What this run measured, for the next `plan` on this machine: median images per second of a process."""
-    speeds: dict[str, list[float]] = {}
-    for entry in board.entries.values():
-        if entry.config["type"] == "train" and entry.last:
-            key = calibration_key(device, entry.config["model"]["name"], entry.engine)
-            speeds.setdefault(key, []).append(entry.last["images_per_second"])
-    for key, values in speeds.items():
-        with contextlib.suppress(OSError):  # a cache that cannot be written costs a run nothing
-            record_calibration(key, median(values))
-
-
-def _verdict(run: Path, board: Board, driver: Driver, console: Console) -> int:
-    """The last words, and the exit status."""
-    for note in board.notes:
-        console.print(f"note: {note}")
-    for entry in board.entries.values():
-        if entry.status in BROKEN:
-            console.print(f"{entry.status}: {entry.trial}: {entry.reason}")
-    if driver.halted:
-        console.print(f"{driver.halt_reason}\ngo on with: sweeps resume {run}")
-        return driver.exit_status
-    console.print(f"done in {duration(time.monotonic() - board.started)}; next: analysis report {run}")
-    return 1 if any(entry.status in BROKEN for entry in board.entries.values()) else 0

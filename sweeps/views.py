@@ -22,6 +22,7 @@ SYNTHETIC = Text("SYNTHETIC DATA: made-up images; this says nothing about real o
 COLOURS = {"finished": "green", "running": "cyan", "failed": "red", "out_of_memory": "red", "diverged": "yellow"}
 ROW_COLUMNS = ("epoch", "step", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
 PER_CENT = ("train_accuracy", "val_accuracy")
+SHOWN_EVENTS = 5
 NAMES = ("configuration", "trial", "first trial")  # columns that a reader copies from: never broken
 
 
@@ -38,6 +39,7 @@ def render_status(data: Mapping[str, Any]) -> RenderableType:
         ("trials", Text(f"{data['trials']}: ") + counts),
         ("done", Text(progress or "nothing yet")),
         ("driver", Text(f"process {driver['pid']} on {driver['host']}" if driver else "none lives")),
+        ("broke", Text(_breaks(data))),
         ("last line", Text(f"{duration(data['seconds_since_last_line'])} ago")),
         ("next", Text(data["next"])),
     ]
@@ -46,7 +48,24 @@ def render_status(data: Mapping[str, Any]) -> RenderableType:
         ("trial", "status", "attempt", "epoch", "reason"),
         [[item[key] for key in ("trial", "status", "attempt", "epoch", "reason")] for item in data["failures"]],
     )
-    return Group(_grid(facts), *([failures] if data["failures"] else []))
+    happened = [Text(_event(item)) for item in data["events"][-SHOWN_EVENTS:]]
+    heading = [Text("What broke, newest last", style="italic")] if happened else []
+    return Group(_grid(facts), *heading, *happened, *([failures] if data["failures"] else []))
+
+
+def _breaks(data: Mapping[str, Any]) -> str:
+    """How often a pack broke, by kind, and how often a driver had to begin again."""
+    words = {"failed": "time(s) a worker failed", "out_of_memory": "time(s) memory ran out"}
+    parts = [f"{count} {words.get(kind, kind)}" for kind, count in data["retries"].items()]
+    resumed = [f"resumed {data['drivers'] - 1} time(s)"] if data["drivers"] > 1 else []
+    return ", ".join(parts + resumed) or "nothing"
+
+
+def _event(item: Mapping[str, Any]) -> str:
+    """A break in a line."""
+    more = f" and {len(item['trials']) - 1} more" if len(item["trials"]) > 1 else ""
+    where = f"{datetime.fromtimestamp(item['time']):%H:%M:%S} {item['host']}".rstrip()
+    return f"{where}: {item['trials'][0]}{more} after epoch {min(item['epochs'])}: {item['reason']}; {item['what']}"
 
 
 def render_top(data: Mapping[str, Any]) -> RenderableType:

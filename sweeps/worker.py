@@ -5,11 +5,18 @@ Only workers import this file: it brings torch, which a driver can do without.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from ch6dist.checkpoint import Checkpoints
+from ch6dist.config import parse_trial
+from ch6dist.distributed import SOLO, Group, default_device, gathered, reach, rendezvous
+from ch6dist.orders import Report, no_report
 from ch6dist.train import train
-from sweeps.requests import Job
+from sweeps.requests import Job, MemberOrder, PackJob
+from sweeps.tune.crew import address_of, crew_of
 from sweeps.tune.reporter import Reporter
 
 
@@ -17,16 +24,52 @@ def train_pack(config: dict[str, Any], *, job: Job) -> None:
     """Ray Tune's function trainable. How a pack broke is reported, not raised: the driver decides what follows."""
     reporter = Reporter(job, config["pack"])
     try:
-        trials = reporter.begin()
-        if trials:
-            train(
-                trials,
-                report=reporter,
-                checkpoints=Checkpoints(job.checkpoints, job.attempts),
-                attempts=job.attempts,
-                device="cpu" if job.kind == "cpu" else None,
-                threads=job.threads,
-                engine=job.packs[config["pack"]].engine,
-            )
+        pack = reporter.begin()
+        if pack.trials and job.slots.workers == 1:
+            _train(pack, job, attempts=reporter.attempts, report=reporter, group=SOLO)
+        elif pack.trials:
+            _train_with_crew(pack, job, reporter)
     except Exception as error:
         reporter.broken(error)
+
+
+def train_member(order: MemberOrder, *, job: Job) -> None:
+    """What one of the other workers of a pack does: the same, in silence."""
+    store = reach(order.address, order.port, job.slots.workers)
+    with _gathered(store, job, order.rank) as group:
+        _train(order.pack, job, attempts=order.attempts, report=no_report, group=group)
+
+
+def _train_with_crew(pack: PackJob, job: Job, reporter: Reporter) -> None:
+    """Rank 0 of a pack that several workers train."""
+
+    def lost(error: Exception) -> None:
+        """A member is gone and this process waits for it: nothing but its end sets the placement group free."""
+        reporter.broken(error)
+        os._exit(1)
+
+    address = address_of(job)
+    store = rendezvous(address, job.slots.workers)
+    order = MemberOrder(pack, reporter.attempts, address, store.port)
+    with crew_of(job).training(order, lost), _gathered(store, job, 0) as group:
+        _train(pack, job, attempts=reporter.attempts, report=reporter, group=group)
+
+
+def _gathered(store: Any, job: Job, rank: int) -> AbstractContextManager[Group]:
+    device = None if job.slots.kind == "cpu" else default_device()  # Ray shows each process its own GPU only
+    return gathered(store, rank=rank, world_size=job.slots.workers, address=address_of(job), device=device)
+
+
+def _train(pack: PackJob, job: Job, *, attempts: Mapping[str, int], report: Report, group: Group) -> None:
+    trials = [parse_trial(job.trials[trial]) for trial in pack.trials]
+    train(
+        trials,
+        report=report,
+        checkpoints=Checkpoints(job.checkpoints, attempts),
+        attempts=attempts,
+        device="cpu" if job.slots.kind == "cpu" else None,
+        group=group,
+        engine=pack.engine,
+        checkpoint_seconds=job.checkpoint_seconds,
+        threads=job.slots.cpus,
+    )

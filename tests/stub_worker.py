@@ -18,7 +18,7 @@ from sweeps.tune.reporter import Reporter
 def train_pack(config: dict[str, Any], *, job: Job) -> None:
     """Ray Tune's function trainable."""
     reporter = Reporter(job, config["pack"])
-    lanes = opened(reporter.begin(), reporter, job)
+    lanes = opened(reporter.configs(reporter.begin().trials), reporter, job)
     while lanes:
         lanes = {trial: epoch + 1 for trial, epoch in lanes.items()}
         admitted = reporter([row(trial, epoch, len(lanes), job) for trial, epoch in lanes.items()]).admit

@@ -45,13 +45,16 @@ class Fixture:
         self.writer.append([{"kind": "sweep", "spec": {}}, *lines])
         progress = Progress(self.board, Console(file=io.StringIO()), title="test")
         self.driver = Driver(run, self.board, self.writer, progress, packs=packs, max_retries=2)
-        self.driver.begin(packs)
+        self.driver.begin()
         self.alive: dict[int, list[str]] = {}
 
     def begin(self, pack: int) -> list[str]:
         """A worker begins a pack; the trials it trains."""
-        moved = self.driver.on_report(pack, {"begin": True}).get("moved", [])
-        self.alive[pack] = [t for t in self.driver.lineup.planned[pack].trials if t not in moved]
+        while pack not in self.driver.lineup.under_way:
+            if self.driver.next_pack() is None:
+                return []  # nobody is left in it: it is never launched
+        known = self.driver.launched[pack].trials if pack < self.driver.lineup.planned else ()
+        self.alive[pack] = list(self.driver.on_report(pack, {"begin": True}).get("trials", known))
         self.driver.on_report(pack, {"lines": [self.status(t, Status.RUNNING) for t in self.alive[pack]]})
         return self.alive[pack]
 
@@ -175,8 +178,11 @@ def test_a_broken_pack_is_tried_again_with_those_who_joined_and_the_giver_withou
     test.begin(0)
     assert test.epoch(0, diverged=names(0)) == ["t4"]
     test.driver.on_dead_worker(0)
-    test.driver.settle()
-    assert test.driver.next_packs() == [PackJob(names(1, 2, 4), "fused"), PackJob(names(3), "fused")]
+    assert [test.driver.next_pack(), test.driver.next_pack(), test.driver.next_pack()] == [2, 1, None]
+    assert test.driver.lineup.packs[2:0:-1] == [PackJob(names(1, 2, 4), "fused"), PackJob(names(3), "fused")]
+    assert test.begin(2) == ["t1", "t2", "t4"]
+    assert test.begin(1) == ["t3"]
+    assert not test.driver.over, "they may break again"
 
 
 def test_the_ledger_knows_the_company_before_the_worker_does(tmp_path: Path) -> None:
@@ -199,32 +205,30 @@ def test_the_ledger_knows_the_company_before_the_worker_does(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_whatever_happens_every_trial_trains_once_in_one_pack(seed: int, tmp_path: Path) -> None:
-    """Forty trials in packs of five on three places; lanes diverge, workers die and driver rounds follow."""
+    """Forty trials in packs of five on three places; lanes diverge, workers die and what broke comes back."""
     rng = random.Random(seed)
     jobs = [PackJob(names(*range(low, low + 5)), "fused") for low in range(0, 40, 5)]
-    test, finished = Fixture(tmp_path, jobs), Counter[str]()
-    while packs := test.driver.next_packs():
-        test.driver.begin(packs)
-        waiting, places = list(range(len(packs))), []
-        while waiting or places:
-            while waiting and len(places) < 3:
-                places.append(waiting.pop(0))
-                test.begin(places[-1])
-            busy = [t for pack in places for t in test.alive[pack]]
-            assert len(busy) == len(set(busy))
-            pack = rng.choice(places)
-            if rng.random() < 0.05:
-                test.driver.on_dead_worker(pack)
-                places.remove(pack)
-                continue
-            diverged = tuple(t for t in test.alive[pack] if rng.random() < 0.1)
-            before = set(test.alive[pack])
-            test.epoch(pack, diverged=diverged)
-            finished.update(before - set(test.alive[pack]))
-            assert len(test.alive[pack]) <= test.driver.lineup.lanes[pack]
-            if not test.alive[pack]:
-                places.remove(pack)
-        test.driver.settle()
+    test, finished, places = Fixture(tmp_path, jobs), Counter[str](), []
+    test.driver.max_retries = 100
+    while not test.driver.over:
+        while len(places) < 3 and (number := test.driver.next_pack()) is not None:
+            places.append(number)
+            test.begin(number)
+        busy = [t for pack in places for t in test.alive[pack]]
+        assert len(busy) == len(set(busy))
+        pack = rng.choice(places)
+        if rng.random() < 0.1:
+            test.driver.on_dead_worker(pack)
+            places.remove(pack)
+            continue
+        diverged = tuple(t for t in test.alive[pack] if rng.random() < 0.1)
+        before = set(test.alive[pack])
+        test.epoch(pack, diverged=diverged)
+        finished.update(before - set(test.alive[pack]))
+        assert len(test.alive[pack]) <= test.driver.lineup.lanes.get(pack, 0)
+        if not test.alive[pack]:
+            test.driver.on_end(pack)
+            places.remove(pack)
     assert finished == Counter(names(*range(40)))
     assert {entry.status for entry in test.board.entries.values()} == {Status.FINISHED, Status.DIVERGED}
 

@@ -15,15 +15,10 @@ from ch6dist.machine import Devices, Gpu
 from ch6dist.provenance import trial_line
 from sweeps.board import Board
 from sweeps.calibration import read_calibration
+from sweeps.devices import place
+from sweeps.drive import Launch, remember_speeds
 from sweeps.requests import PackJob
-from sweeps.runner import (
-    Launch,
-    kept_engines,
-    packed,
-    recorded_engines,
-    recorded_packs,
-    remember_speeds,
-)
+from sweeps.runner import kept_engines, packed, recorded_engines, recorded_packs
 from sweeps.spec import Resources
 
 TWO_CORES = Devices(cpus=2, memory_bytes=24 * 10**9)
@@ -58,11 +53,11 @@ def test_a_kept_engine_is_told_only_where_another_would_be_chosen(tmp_path: Path
     given = trials(3)
     found = ledger(tmp_path, given)
     packs = [PackJob(ids(given[:2]), "fused"), PackJob(ids(given[2:]), "eager")]
-    told = kept_engines(found, packs, kind="cpu", wanted="auto")
+    told = kept_engines(found, packs, slots=place(Resources(), TWO_CORES), wanted="auto")
     assert told == ["trials that keep the fused engine they began with: 2 (here it would be eager)"]
-    told = kept_engines(found, packs, kind="gpu", wanted="auto")
+    told = kept_engines(found, packs, slots=place(Resources(), SMALL_GPU), wanted="auto")
     assert told == ["trials that keep the eager engine they began with: 1 (here it would be fused)"]
-    assert kept_engines(found, packs[:1], kind="cpu", wanted="fused") == []
+    assert kept_engines(found, packs[:1], slots=place(Resources(), TWO_CORES), wanted="fused") == []
 
 
 @pytest.mark.parametrize("devices", [TWO_CORES, SMALL_GPU], ids=["cpu", "gpu"])

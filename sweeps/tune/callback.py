@@ -6,15 +6,28 @@ from typing import Any, Protocol
 
 import ray
 from ray import tune
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from sweeps.tune.reporter import what_died
 
 
 class Driver(Protocol):
     """What the runner gives the callback."""
 
-    def on_report(self, pack: int, report: dict[str, Any]) -> dict[str, list[str]]:
+    def next_pack(self) -> int | None:
+        """Called when Tune has room for another pack: its number; None while none waits."""
+
+    @property
+    def over(self) -> bool:
+        """Whether no pack will ever wait again."""
+
+    def on_report(self, pack: int, report: dict[str, Any]) -> dict[str, Any]:
         """Called with each report of a pack, before the pack may go on; returns the orders it shall find then."""
 
-    def on_dead_worker(self, pack: int) -> None:
+    def on_end(self, pack: int) -> None:
+        """Called when a pack's worker is done with it."""
+
+    def on_dead_worker(self, pack: int, reason: str) -> None:
         """Called when the process of a pack has died."""
 
     def tick(self) -> set[str]:
@@ -46,9 +59,13 @@ class LedgerCallback(tune.Callback):
             if orders:
                 self.post("order", pack, orders)
 
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
+        """Tune has seen a pack's function return: tell the driver."""
+        self.driver.on_end(trial.config["pack"])
+
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """Tune has lost a pack's process: tell the driver."""
-        self.driver.on_dead_worker(trial.config["pack"])
+        self.driver.on_dead_worker(trial.config["pack"], what_died(str(trial.get_error() or "")))
 
     def on_step_end(self, iteration: int, trials: list[Any], **_: Any) -> None:
         """Tune's event loop has turned once: let the driver look around, and post new orders for the workers."""
@@ -60,7 +77,9 @@ class LedgerCallback(tune.Callback):
     def post(self, method: str, *content: Any) -> None:
         """Tell the mailbox, and go on when it has understood. Made with the first order: a process costs a second."""
         if self.mailbox is None:
-            self.mailbox = ray.remote(Mailbox).options(name=self.name, num_cpus=0).remote()
+            here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+            options = {"name": self.name, "num_cpus": 0, "scheduling_strategy": here}  # no other host's loss takes it
+            self.mailbox = ray.remote(Mailbox).options(**options).remote()
         ray.get(getattr(self.mailbox, method).remote(*content))
 
 
@@ -99,16 +118,16 @@ class Mailbox:
 
     def __init__(self) -> None:
         self._stops: set[str] = set()
-        self._orders: dict[int, dict[str, list[str]]] = {}
+        self._orders: dict[int, dict[str, Any]] = {}
 
     def stop(self, trials: list[str]) -> None:
         """Add trials to stop."""
         self._stops |= set(trials)
 
-    def order(self, pack: int, orders: dict[str, list[str]]) -> None:
-        """What a pack shall do when it goes on: `moved`, trials to leave to others, or `admit`, trials to take in."""
+    def order(self, pack: int, orders: dict[str, Any]) -> None:
+        """What a pack shall do when it goes on: `trials`, who is in it as it begins, or `admit`, trials to take in."""
         self._orders[pack] = orders
 
-    def read(self, pack: int) -> dict[str, list[str]]:
+    def read(self, pack: int) -> dict[str, Any]:
         """The pack's orders, which are gone then, and every trial that was ever asked to stop."""
         return {"stop": sorted(self._stops), **self._orders.pop(pack, {})}

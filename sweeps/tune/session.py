@@ -36,7 +36,7 @@ def ray_session(*, address: str | None, cpus: int, gpus: int) -> Iterator[None]:
         ray.init(address=address, **quiet)
     else:
         local: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus, "object_store_memory": OBJECT_STORE_BYTES}
-        ray.init(include_dashboard=False, **local, **quiet)
+        ray.init(address="local", include_dashboard=False, **local, **quiet)  # also where another Ray runs
     signal.signal(signal.SIGTERM, on_term)  # ray.init puts one of its own there
     try:
         yield

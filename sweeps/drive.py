@@ -1,0 +1,149 @@
+"""Trains the packs of a run on Ray: a driver, a session, a launch, and the last words.
+
+    status = drive(run, board, writer, packs, Settings.of(content), hosts, Launch())
+
+Exit statuses: 0 done (diverged trials are results), 1 a trial failed, 130 stopped before the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+
+from ch6dist.config import parse_trial
+from ch6dist.ledger import Writer
+from ch6dist.machine import Devices
+from ch6dist.records import BROKEN
+from sweeps.board import Board
+from sweeps.calibration import calibration_key, record_calibration
+from sweeps.devices import Slots, place
+from sweeps.driver import Driver, HaltedError
+from sweeps.hosts import storage_note, workers_words
+from sweeps.progress import Progress
+from sweeps.requests import WORKER, Job, PackJob
+from sweeps.spec import Resources
+from sweeps.tune.launch import launch
+from sweeps.tune.session import ray_session
+from sweeps.words import duration
+
+
+def plain_console() -> Console:
+    """Paths and reasons are printed as they are: a bracket in one is no markup, and a long line no short ones."""
+    return Console(soft_wrap=True, markup=False, highlight=False)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a run is trained: what a person may choose anew at every start."""
+
+    address: str | None = None  # of a running Ray; None starts one for this run
+    packs: str | int = "auto"
+    console: Console = field(default_factory=plain_console)
+    worker: str = WORKER  # module:function that trains a pack; another one to measure what is not training
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the driver needs to know of a sweep beside its trials."""
+
+    resources: Resources
+    max_retries: int
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> Settings:
+        """The settings in a sweep as `spec.dump` gives it."""
+        return cls(Resources.model_validate(content.get("resources", {})), content.get("max_retries", 2))
+
+
+def drive(
+    run: Path,
+    board: Board,
+    writer: Writer,
+    packs: list[PackJob],
+    settings: Settings,
+    hosts: Sequence[Devices],
+    how: Launch,
+) -> int:
+    """Train until nothing is left to do or the driver halts; say how it ended, and return the exit status."""
+    how.console.print(f"run folder: {run}")
+    slots, left = place(settings.resources, hosts), set(board.unfinished())
+    for note in _notes(run, board, slots, hosts):
+        how.console.print(note)
+    progress = Progress(board, how.console, title=run.name)
+    todo = [replace(pack, trials=tuple(trial for trial in pack.trials if trial in left)) for pack in packs]
+    largest_first = sorted((pack for pack in todo if pack.trials), key=lambda pack: len(pack.trials), reverse=True)
+    retries, needs = settings.max_retries, _needs(slots)
+    driver = Driver(run, board, writer, progress, packs=largest_first, max_retries=retries, needs=needs)
+    session = ray_session(address=how.address, cpus=hosts[0].cpus, gpus=len(hosts[0].gpus))
+    with driver.interruptible(), progress, session, contextlib.suppress(HaltedError):
+        driver.begin()
+        job = _job(run, board, driver.lineup.packs, slots, how)
+        if not driver.over:
+            progress.doing = ""
+            launch(job, driver=driver)
+    if how.address is None and slots.workers == 1:  # a calibration is of one process on this machine
+        remember_speeds(board, slots.device)
+    return _verdict(run, board, driver, how.console)
+
+
+def _notes(run: Path, board: Board, slots: Slots, hosts: Sequence[Devices]) -> list[str]:
+    """What a person should know before the launch: what hosts must share, and how workers share a trial."""
+    if len(hosts) == 1 and slots.workers == 1:
+        return []
+    trials = [parse_trial(entry.config) for entry in board.entries.values()]
+    shared = storage_note(hosts, trials, run=run)
+    return ([shared] if shared else []) + ([workers_words(trials, slots)] if slots.workers > 1 else [])
+
+
+def _needs(slots: Slots) -> str:
+    """What a pack needs, in words."""
+    gpus = f" and {slots.gpus:g} GPU" if slots.gpus else ""
+    each = f"{slots.cpus} core(s){gpus}"
+    if slots.workers == 1:
+        return f"each needs {each}"
+    return f"each needs {slots.workers} × {each} on {'any hosts' if slots.span_hosts else 'one host'}"
+
+
+def _job(run: Path, board: Board, packs: Sequence[PackJob], slots: Slots, how: Launch) -> Job:
+    entries = {trial: board.entries[trial] for pack in packs for trial in pack.trials}
+    return Job(
+        packs=tuple(packs),
+        trials={trial: entry.config for trial, entry in entries.items()},
+        attempts={trial: entry.attempt for trial, entry in entries.items()},
+        checkpoints=str((run / "checkpoints").resolve()),
+        slots=slots,
+        worker=how.worker,
+    )
+
+
+def remember_speeds(board: Board, device: str) -> None:
+    """What this run measured, for the next `plan` on this machine: median images per second of a process."""
+    speeds: dict[str, list[float]] = {}
+    for entry in board.entries.values():
+        if entry.config["type"] == "train" and entry.last:
+            key = calibration_key(device, entry.config["model"]["name"], entry.engine)
+            speeds.setdefault(key, []).append(entry.last["images_per_second"])
+    for key, values in speeds.items():
+        with contextlib.suppress(OSError):  # a cache that cannot be written costs a run nothing
+            record_calibration(key, median(values))
+
+
+def _verdict(run: Path, board: Board, driver: Driver, console: Console) -> int:
+    """The last words, and the exit status."""
+    for note in board.notes:
+        console.print(f"note: {note}")
+    for entry in board.entries.values():
+        if entry.status in BROKEN:
+            console.print(f"{entry.status}: {entry.trial}: {entry.reason}")
+    if driver.halted:
+        console.print(f"{driver.halt_reason}\ngo on with: sweeps resume {run}")
+        return driver.exit_status
+    console.print(f"done in {duration(time.monotonic() - board.started)}; next: analysis report {run}")
+    return 1 if any(entry.status in BROKEN for entry in board.entries.values()) else 0
