@@ -1,69 +1,123 @@
 """Checkpoints: one file per trial and attempt, replaced in one step, loaded as data (never as code).
 
-    store = Checkpoints(run / "checkpoints")
+    store = Checkpoints(run / "checkpoints")  # or s3://bucket/prefix/NAME/checkpoints
     store.save(trial_id, "last", state)
     state = store.load(trial_id, "last")      # None when there is none
 
 `last` is what a resume starts from; `best` holds the weights of the best validation accuracy.
+
+In an object store `lines.jsonl` lies beside them: what the trial has reported up to `last`, written before it. The
+driver's ledger reaches the store some seconds later; when the driver is lost before that, a resume takes from there
+what its ledger lacks, and no checkpoint is ever ahead of the rows (journal.py).
 """
 
 from __future__ import annotations
 
 import io
-import os
-import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 from ch6dist.errors import InputError
-from ch6dist.runs import checkpoint_path
+from ch6dist.journal import decode_lines, encode_lines
+from ch6dist.records import ENDED
+from ch6dist.runs import LINES, checkpoint_name
+from ch6dist.storage import Folder, is_remote, open_folder
+
+PATIENCE_SECONDS = 120.0  # for an object store that does not answer; then the pack gives up
+RETRY_SECONDS = 2.0
+Line = dict[str, Any]
+Answer = TypeVar("Answer")
 
 
 class Checkpoints:
-    """The checkpoints of a run. `attempts` says which attempt of a trial is meant; left out: the first."""
+    """The checkpoints of a run, at a path or a URL. `attempts` says which of a trial's is meant; left out: the first."""
 
-    def __init__(self, folder: Path | str, attempts: Mapping[str, int] | None = None) -> None:
-        self.root, self.attempts = Path(folder), dict(attempts or {})
+    def __init__(self, root: Path | str, attempts: Mapping[str, int] | None = None) -> None:
+        self.root, self.attempts = Path(root), dict(attempts or {})
+        self.folder: Folder = open_folder(root)
+        self.remote = is_remote(root)
+        self.reported: dict[str, list[Line]] = {}  # by trial: what an object store keeps beside `last`
+
+    def name(self, trial: str, name: str) -> str:
+        """Where checkpoint `name` (last or best) of a trial's attempt lies in the run folder."""
+        return f"checkpoints/{self._name(trial, name)}"
 
     def path(self, trial: str, name: str) -> Path:
-        """Where checkpoint `name` (last or best) of a trial's attempt lies; it need not be there."""
-        return checkpoint_path(self.root, trial, name, attempt=self.attempts.get(trial, 1))
+        """The file of a checkpoint, where they are files; it need not be there."""
+        return self.root / self._name(trial, name)
 
-    def save(self, trial: str, name: str, state: Mapping[str, Any]) -> Path:
-        """Write beside, sync, rename: whoever reads sees the old file or the new one, whole."""
-        path = self.path(trial, name)
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def size(self, trial: str, name: str) -> int | None:
+        """Bytes of a checkpoint; None when there is none."""
+        return self._patiently(lambda: self.folder.size(self._name(trial, name)))
+
+    def save(self, trial: str, name: str, state: Mapping[str, Any]) -> None:
+        """Replace a checkpoint: whoever reads sees the old one or the new one, whole."""
         content = io.BytesIO()
         torch.save(dict(state), content)  # in memory: on a full disk it would hide the OSError behind one of its own
-        temporary = path.with_suffix(".tmp")  # a trial has one writer; what a killed one left is overwritten
-        try:
-            with open(temporary, "wb") as file:
-                file.write(content.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        return path
+        if name == "last" and self.reported.get(trial):
+            self._write(self._name(trial, LINES), encode_lines(self.reported[trial]))
+        self._write(self._name(trial, name), content.getbuffer())
 
     def load(self, trial: str, name: str, *, device: torch.device | str = "cpu") -> dict[str, Any] | None:
         """The state, tensors on `device`; None when there is none. InputError for a file that cannot be read."""
-        path = self.path(trial, name)
-        if not path.exists():
+        content = self._patiently(lambda: self.folder.read(self._name(trial, name)))
+        if content is None:
             return None
+        place = f"{self.folder}/{self._name(trial, name)}"
         try:
-            state = dict(torch.load(path, map_location=device, weights_only=True))
+            state = dict(torch.load(io.BytesIO(content), map_location=device, weights_only=True))
         except Exception as error:  # torch raises many kinds for a damaged file
             reason = "a readable checkpoint; `sweeps rerun` starts the trial anew"
-            raise InputError("checkpoint", type(error).__name__, reason, file=str(path)) from error
+            raise InputError("checkpoint", type(error).__name__, reason, file=place) from error
         if state.get("trial", trial) != trial:
-            raise InputError("trial", state["trial"], f"a checkpoint of {trial}", file=str(path))
+            raise InputError("trial", state["trial"], f"a checkpoint of {trial}", file=place)
+        if name == "last" and self.remote:
+            self._go_on_with(trial)
         return state
 
     def discard(self, trial: str) -> None:
         """Remove what this attempt of a trial left (a range test leaves no weights behind)."""
-        shutil.rmtree(self.path(trial, "last").parent, ignore_errors=True)
+        for name in ("last", "best", LINES):
+            self._patiently(lambda name=name: self.folder.remove(self._name(trial, name)))  # type: ignore[misc]
+
+    def noting(self, report: Callable[[Sequence[Line]], Answer]) -> Callable[[Sequence[Line]], Answer]:
+        """`report`, whose lines an object store keeps beside `last`; a shared folder holds the ledger itself."""
+        if not self.remote:
+            return report
+
+        def noted(lines: Sequence[Line]) -> Answer:
+            answer = report(lines)
+            for line in lines:
+                if line.get("status") in ENDED:
+                    self.reported.pop(line["trial"], None)
+                else:
+                    self.reported.setdefault(line["trial"], []).append(line)
+            return answer
+
+        return noted
+
+    def _go_on_with(self, trial: str) -> None:
+        """What the trial reported before its `last` stays beside it: the driver may never have uploaded that."""
+        content = self._patiently(lambda: self.folder.read(self._name(trial, LINES)))
+        self.reported[trial] = decode_lines(content or b"", place=f"{self.folder}/{self._name(trial, LINES)}")
+
+    def _name(self, trial: str, name: str) -> str:
+        return checkpoint_name(trial, name, attempt=self.attempts.get(trial, 1))
+
+    def _write(self, name: str, content: bytes | memoryview) -> None:
+        self._patiently(lambda: self.folder.write(name, content))
+
+    def _patiently(self, ask: Callable[[], Answer]) -> Answer:
+        """Ask an object store again while it does not answer; OSError when it never does. A disk answers at once."""
+        deadline = time.monotonic() + (PATIENCE_SECONDS if self.remote else 0.0)
+        while True:
+            try:
+                return ask()
+            except OSError:
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(RETRY_SECONDS)

@@ -4,7 +4,8 @@
         ...
 
 `lease.json` holds host, pid, the process's start and a heartbeat. On the same host a holder is alive when its process
-is; from another host, while its heartbeat is younger than STALE_SECONDS.
+is; from another host, while its heartbeat is younger than STALE_SECONDS. Two machines may have one name, so the boot of
+the machine counts too.
 """
 
 from __future__ import annotations
@@ -35,10 +36,16 @@ class Lease:
     pid: int
     started: str  # the process's start, so that a reused pid is not taken for the holder
     heartbeat: float  # unix seconds
+    boot: str = ""  # of the machine, as the kernel names it; empty where there is no /proc
+
+    @property
+    def here(self) -> bool:
+        """Whether the holder is a process of this host."""
+        return self.host == socket.gethostname() and self.boot in ("", _boot())
 
     def alive(self) -> bool:
         """Whether the holder lives: by its process on this host, by its heartbeat on another."""
-        if self.host == socket.gethostname():
+        if self.here:
             return _process_start(self.pid) == self.started
         return time.time() - self.heartbeat < STALE_SECONDS
 
@@ -46,8 +53,16 @@ class Lease:
 def current(run: Path | str) -> Lease | None:
     """The lease of a run whose holder lives; None when nobody writes."""
     try:
-        lease = Lease(**json.loads((Path(run) / FILE).read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+        return living((Path(run) / FILE).read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def living(content: bytes) -> Lease | None:
+    """The lease in a file's content if its holder lives."""
+    try:
+        lease = Lease(**json.loads(content))
+    except (ValueError, TypeError):
         return None
     return lease if lease.alive() else None
 
@@ -70,17 +85,22 @@ def hold(run: Path | str) -> Iterator[None]:
                 (folder / FILE).unlink()
 
 
+def held(run: object, holder: Lease) -> InputError:
+    """The error for a run that a living driver holds."""
+    return InputError(
+        "RUN",
+        str(run),
+        f"a run that no other driver holds (process {holder.pid} on {holder.host} does; `sweeps stop {run}` "
+        f"ends it; a dead one is taken over, from another host after {STALE_SECONDS:.0f} s)",
+    )
+
+
 def _take(folder: Path) -> None:
     with open(folder / (FILE + ".lock"), "w") as guard:  # two drivers that find a dead lease at once
         fcntl.flock(guard, fcntl.LOCK_EX)
         holder = current(folder)
         if holder:
-            raise InputError(
-                "RUN",
-                str(folder),
-                f"a run that no other driver holds (process {holder.pid} on {holder.host} does; `sweeps stop {folder}` "
-                f"ends it; a dead one is taken over, from another host after {STALE_SECONDS:.0f} s)",
-            )
+            raise held(folder, holder)
         _write(folder)
 
 
@@ -99,7 +119,8 @@ def _lost(folder: Path) -> bool:
 
 def _write(folder: Path) -> None:
     pid = os.getpid()
-    lease = Lease(host=socket.gethostname(), pid=pid, started=_process_start(pid), heartbeat=time.time())
+    start = _process_start(pid)
+    lease = Lease(host=socket.gethostname(), pid=pid, started=start, heartbeat=time.time(), boot=_boot())
     temporary = folder / f"{FILE}.{pid}"
     temporary.write_text(json.dumps(asdict(lease)))
     temporary.replace(folder / FILE)
@@ -112,3 +133,10 @@ def _process_start(pid: int) -> str:
     except OSError:
         return ""
     return "" if fields[0] == "Z" else fields[19]
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

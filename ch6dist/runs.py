@@ -1,6 +1,6 @@
 """Run folders: where they are, what lies where in one, and how a name becomes a folder.
 
-RUN on a command line is a path, or a name under `--runs`, CH6DIST_RUNS or ./runs.
+RUN on a command line is a path, a name under `--runs`, CH6DIST_RUNS or ./runs, or s3://bucket/prefix/NAME.
 
     runs/NAME/sweep.yaml              the sweep as resolved
     runs/NAME/ledger/000001.jsonl     the record (ledger.py)
@@ -8,24 +8,47 @@ RUN on a command line is a path, or a name under `--runs`, CH6DIST_RUNS or ./run
     runs/NAME/lease.json              who writes now (lease.py)
     runs/NAME/requests/               what `sweeps stop` asks of the driver
     runs/NAME/report/                 what `analysis report` writes
+
+With `storage: s3://…` the checkpoints lie there, and all but the report is copied there (sweeps/mirror.py).
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 from ch6dist.errors import InputError
+from ch6dist.fetch import fetch_run
+from ch6dist.storage import Folder, is_remote, join, split_last
 
+LINES = "lines"  # lines.jsonl beside a checkpoint in an object store (checkpoint.py)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 NAME_RULE = "letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 100"
 
 
+def checkpoint_name(trial: str, name: str, *, attempt: int = 1) -> str:
+    """Where checkpoint `name` (last, best, or LINES) of a trial's attempt lies below the checkpoints."""
+    home = trial if attempt == 1 else f"{trial}/attempt-{attempt}"
+    return f"{home}/{name}.{'jsonl' if name == LINES else 'pt'}"
+
+
 def checkpoint_path(folder: Path, trial: str, name: str, *, attempt: int = 1) -> Path:
-    """Where checkpoint `name` (last or best) of a trial's attempt lies in `folder`; it need not be there."""
-    home = folder / trial if attempt == 1 else folder / trial / f"attempt-{attempt}"
-    return home / f"{name}.pt"
+    """The same as a path in `folder`; it need not be there."""
+    return folder / checkpoint_name(trial, name, attempt=attempt)
+
+
+def checkpoints_root(run: Path, *, storage: str | None = None) -> str:
+    """The folder, or the URL, of a run's checkpoints: all of its workers write there."""
+    if storage and is_remote(storage):
+        return join(storage, run.name, "checkpoints")
+    return str((run / "checkpoints").resolve())
+
+
+def has_checkpoint(checkpoints: Folder, trial: str, *, attempt: int = 1) -> bool:
+    """Whether a trial's attempt can go on from a `last`. OSError when the place does not answer: nobody knows then."""
+    return checkpoints.size(checkpoint_name(trial, "last", attempt=attempt)) is not None
 
 
 def runs_root(given: Path | str | None = None) -> Path:
@@ -41,7 +64,13 @@ def check_name(name: str, *, key: str = "name") -> str:
 
 
 def find_run(run: Path | str, *, root: Path | str | None = None) -> Path:
-    """The run folder that RUN means. InputError when there is none, naming the runs that are there."""
+    """The run folder that RUN means; of one in an object store, a copy under `root`, without its checkpoints.
+
+    InputError when there is none, naming the runs that are there.
+    """
+    if is_remote(run):
+        name = check_name(split_last(str(run))[1], key="RUN")
+        return fetch_run(str(run), runs_root(root) / name)
     for folder in (Path(run), runs_root(root) / run):
         if (folder / "ledger").is_dir():
             return folder
@@ -50,18 +79,24 @@ def find_run(run: Path | str, *, root: Path | str | None = None) -> Path:
     raise InputError("RUN", str(run), f"a run folder, or one of the runs in {home}/: {', '.join(there) or 'none yet'}")
 
 
-def new_run(name: str, *, root: Path | str | None = None, explicit: bool) -> Path:
-    """Make the folder of a new run. An explicit name must be free; otherwise NAME, NAME-2, … is taken."""
+def new_run(name: str, *, root: Path | str | None = None, explicit: bool, taken: Collection[str] = frozenset()) -> Path:
+    """Make the folder of a new run. An explicit name must be free; otherwise NAME, NAME-2, … is taken.
+
+    `taken`: names that are in use elsewhere, as in an object store.
+    """
     check_name(name)
     home = runs_root(root)
     home.mkdir(parents=True, exist_ok=True)
     for number in range(1, 100_000):
         folder = home / (name if number == 1 else f"{name}-{number}")
         try:
+            if folder.name in taken:
+                raise FileExistsError(folder.name)
             folder.mkdir()
         except FileExistsError:
             if explicit:
-                raise InputError("--name", name, f"a name that {home}/ does not hold yet") from None
+                where = "the storage" if folder.name in taken else f"{home}/"
+                raise InputError("--name", name, f"a name that {where} does not hold yet") from None
             continue
         return folder
     raise InputError("name", name, f"fewer runs of one name in {home}/")

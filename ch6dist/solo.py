@@ -11,9 +11,7 @@ import contextlib
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
 from rich.console import Console
 
 from ch6dist import lease
@@ -24,9 +22,10 @@ from ch6dist.distributed import Group, default_device, from_environment
 from ch6dist.engines.choice import suitable_engine
 from ch6dist.errors import InputError
 from ch6dist.ledger import FOLDER, Ledger, Writer, read
+from ch6dist.narration import describe
 from ch6dist.orders import Line, Orders, Report, no_report
 from ch6dist.provenance import sweep_line, sweep_of_one, trial_line
-from ch6dist.records import BROKEN, ENDED, Status
+from ch6dist.records import BROKEN, ENDED
 from ch6dist.schedules import preview
 from ch6dist.train import train
 
@@ -51,6 +50,7 @@ def run_trial(trial: TrialConfig, *, run: Path, resume: bool = False, console: C
             attempts=attempts,
             device=device,
             group=group,
+            checkpoint_seconds=before.spec.get("checkpoints", {}).get("seconds", 30.0),
             engine=suitable_engine(trial.optimizer["name"], device=device, group=group),
             threads=1,
         )[trial.trial_id]
@@ -77,35 +77,6 @@ def _reporting(trial: TrialConfig, before: Ledger, run: Path, group: Group, cons
 
         console.print(f"run folder: {run}", highlight=False)
         yield report
-
-
-def describe(line: Line, trial: TrialConfig) -> list[str]:
-    """What a person reads of a ledger line while it trains."""
-    if line["kind"] == "row" and trial.type == "train":
-        parts = [f"epoch {line['epoch']}/{trial.epochs}", f"lr {line['lr']:.3g}"]
-        for name in ("train_loss", "val_loss", "test_loss"):
-            parts += [f"{name} {line[name]:.4f}"] if line.get(name) is not None else []
-        for name in ("train_accuracy", "val_accuracy", "test_accuracy"):
-            parts += [f"{name} {100 * line[name]:.2f} %"] if line.get(name) is not None else []
-        return [" · ".join([*parts, f"{line['images_per_second']:.0f} images/s"])]
-    if line["kind"] == "status" and line["status"] == Status.RUNNING:
-        where = f"{line['trial']} on {line['device']}, {line['workers']} worker(s), torch {torch.__version__}"
-        return [where, *(f"note: {note}" for note in line.get("notes", []))]
-    if line["kind"] == "status":
-        return [f"{line['status']} {line.get('reason', '')}".strip()]
-    if line["kind"] == "artifact" and line["name"] == "range_test":
-        return _suggestions(line["value"])
-    return []
-
-
-def _suggestions(value: dict[str, Any]) -> list[str]:
-    if value["no_signal"]:
-        return ["no signal: the loss fell by less than its noise; raise end_lr, steps, or the batch size"]
-    names = ("steepest", "valley", "slide", "minimum")
-    texts = [f"{name} {value[name]:.3g}" for name in names if value[name] is not None]
-    if value["interval"]:
-        texts.append(f"interval {value['interval'][0]:.3g} to {value['interval'][1]:.3g}")
-    return ["suggested rates: " + ", ".join(texts)]
 
 
 def default_run(trial: TrialConfig, root: Path) -> Path:

@@ -4,20 +4,17 @@
     run, status = train_final(plan, Launch())
 
 It is a sweep of one configuration, so it has a run folder, a ledger and a resume like any other. With several workers
-each seed is trained by `torchrun` over processes of this host instead.
+each seed is trained by `torchrun` over processes of this host, or by Ray Train over those of a cluster
+(final_training.py).
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
-from types import FrameType
 from typing import Any
 
 import yaml
@@ -29,11 +26,13 @@ from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
 from ch6dist.ledger import Writer, read
 from ch6dist.provenance import sweep_line, sweep_of_one, trial_line
-from ch6dist.runs import check_name, find_run, new_run
+from ch6dist.runs import check_name, find_run, new_run, runs_root
 from ch6dist.schedules import preview
 from ch6dist.yamlfile import read_mapping
+from sweeps.drive import Launch
+from sweeps.final_training import placed, train_over
 from sweeps.queries import best, find_trial
-from sweeps.runner import Launch, check_data, resume, start
+from sweeps.runner import check_data, resume, start
 
 LENGTHS = {
     parameter.name
@@ -41,6 +40,7 @@ LENGTHS = {
     for parameter in entry.parameters
     if parameter.kind in ("duration", "durations")
 }
+KEPT = ("resources", "checkpoints", "storage", "max_retries")  # what a final training takes over of its sweep
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class FinalPlan:
     trials: tuple[TrialConfig, ...]  # one per seed
     source: str  # where the choice comes from, in words
     notes: tuple[str, ...]
-    resources: dict[str, Any]  # of the sweep it was chosen from
+    settings: dict[str, Any]  # of the sweep it was chosen from, those in KEPT
 
 
 def plan_final(
@@ -78,48 +78,39 @@ def plan_final(
         notes += ["the plateau schedule watches the training metric: there is no validation split"] if changed else []
     resized = [parse_trial(content | {"seed": seed}) for seed in range(seeds)]
     notes += _kept_counts(chosen, resized[0])
-    resources = {} if Path(source).is_file() else read(find_run(source, root=runs)).spec.get("resources", {})
-    return FinalPlan(check_name(f"{name}-final"), chosen, tuple(resized), origin, tuple(notes), resources)
+    spec = {} if Path(source).is_file() else read(find_run(source, root=runs)).spec
+    settings = {key: spec[key] for key in KEPT if key in spec}
+    return FinalPlan(check_name(f"{name}-final"), chosen, tuple(resized), origin, tuple(notes), settings)
 
 
 def train_final(plan: FinalPlan, how: Launch, *, workers: int = 1, runs: Path | None = None) -> tuple[Path, int]:
     """Train the plan in a new run folder; the folder and the exit status."""
     question = f"How well does the chosen configuration do on the test set? ({plan.source})"
     content = sweep_of_one(plan.name, plan.trials, question=question)
-    content |= {"chosen_from": plan.source, "resources": {**plan.resources, "workers": workers}}
+    resources = {**plan.settings.get("resources", {}), "workers": workers}
+    content |= {**plan.settings, "chosen_from": plan.source, "resources": resources}
     if workers == 1:
         return start(content, plan.trials, how, runs=runs)
     check_data(plan.trials)
+    # refused, where it is, before anything is written
+    slots = placed(resources, plan.trials, how, run=runs_root(runs) / plan.name)
     run = new_run(plan.name, root=runs, explicit=False)
     with lease.hold(run), Writer(run) as writer:
         (run / "sweep.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
         writer.append([sweep_line(content), *(trial_line(trial) for trial in plan.trials)])
-    return run, torchrun(run, plan.trials, workers=workers, console=how.console)
-
-
-def torchrun(run: Path, trials: Sequence[TrialConfig], *, workers: int, console: Console) -> int:
-    """Each trial in turn over `workers` processes of this host; the first exit status that is not 0."""
-    for trial in trials:
-        file = run / f"trial-s{trial.seed}.yaml"
-        file.write_text(yaml.safe_dump(trial.model_dump(), sort_keys=False))
-        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={workers}"]
-        # behind `--` torchrun leaves the options to ch6dist; it would take `--run` for its own `--run-path`
-        command = [*launcher, "-m", "--", "ch6dist", "train", str(file), "--run", str(run), "--resume"]
-        status = _run(command)
-        if status != 0:
-            console.print(f"go on with: sweeps final {run} --resume")
-            return status
-    return 0
+    return run, train_over(run, content, plan.trials, slots, how)
 
 
 def resume_final(source: str, how: Launch, *, runs: Path | None = None) -> tuple[Path, int]:
     """Go on with a final training: its own run folder, or the run (or trial file) it was chosen from."""
-    run = _final_run(source, runs)
+    run = newest_final(source, runs=runs)
+    how.console.print(f"going on with {run}")
     content = read_mapping(run / "sweep.yaml")
     if content["resources"]["workers"] == 1:
         return run, resume(run, how)
     trials = [parse_trial({**content["trial"], "seed": seed}, file=str(run)) for seed in content["seeds"]]
-    return run, torchrun(run, trials, workers=content["resources"]["workers"], console=how.console)
+    slots = placed(content["resources"], trials, how, run=run, fewer=True)
+    return run, train_over(run, content, trials, slots, how)
 
 
 def say_plan(plan: FinalPlan, console: Console) -> None:
@@ -168,37 +159,20 @@ def say_result(found: Mapping[str, Any], console: Console) -> None:
     console.print(f"test accuracy {100 * found['mean']:.2f} %{spread}")
 
 
-def _final_run(source: str, runs: Path | None) -> Path:
+def newest_final(source: str, *, runs: Path | None = None) -> Path:
+    """The run folder of a final training: `source` itself, or the newest that was chosen from it (run or trial file).
+
+    InputError when there is none.
+    """
     if not Path(source).is_file():
         run = find_run(source, root=runs)
         if "chosen_from" in read_mapping(run / "sweep.yaml"):
             return run
-    return find_run(f"{Path(source).stem if Path(source).is_file() else Path(source).name}-final", root=runs)
-
-
-def _run(command: list[str]) -> int:
-    """The exit status of a command. Ctrl-C and SIGTERM end it, and it its own processes, before this one goes on."""
-    asked: list[int] = []
-    env = {"OMP_NUM_THREADS": "1", **os.environ}
-    with subprocess.Popen(
-        command, env=env, stderr=subprocess.PIPE, text=True, errors="replace", start_new_session=True
-    ) as process:
-
-        def on_signal(number: int, frame: FrameType | None) -> None:
-            if not asked:  # a second signal would interrupt its tidying up
-                process.terminate()
-            asked.append(number)
-
-        before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            for line in process.stderr or ():
-                if not asked:  # how torchrun takes a signal is thirty lines that help nobody
-                    sys.stderr.write(line)
-            status = process.wait()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-    return 130 if asked else status
+    name = f"{Path(source).stem if Path(source).is_file() else Path(source).name}-final"
+    numbered = re.compile(rf"{re.escape(name)}(-\d+)?")
+    named = [folder for folder in runs_root(runs).glob(f"{name}*") if numbered.fullmatch(folder.name)]
+    begun = {folder: read(folder).sweeps[0]["time"] for folder in named if any((folder / "ledger").glob("*.jsonl"))}
+    return max(begun, key=lambda folder: begun[folder]) if begun else find_run(name, root=runs)
 
 
 def _choice(source: str, runs: Path | None, trial: str | None) -> tuple[TrialConfig, str, str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import resource
 import signal
+import socket
 import sys
 
 import pytest
@@ -12,6 +14,7 @@ import torch
 
 from ch6dist.checkpoint import Checkpoints
 from ch6dist.errors import InputError
+from ch6dist.storage import STALE_SECONDS
 from tests.builders import files_in, in_process
 
 torch.set_num_threads(1)
@@ -35,8 +38,8 @@ def is_old(state):
 
 def test_what_is_saved_is_loaded(tmp_path):
     store = Checkpoints(tmp_path)
-    path = store.save("a", "last", NEW)
-    assert path == tmp_path / "a" / "last.pt"
+    store.save("a", "last", NEW)
+    assert store.path("a", "last") == tmp_path / "a" / "last.pt"
     assert torch.equal(store.load("a", "last")["lane"]["model"]["w"], NEW["lane"]["model"]["w"])
     assert files_in(tmp_path) == ["a/last.pt"]
 
@@ -63,9 +66,30 @@ def test_a_kill_in_mid_write_leaves_the_old_checkpoint_whole(tmp_path, limit):
     assert store.load("a", "last")["epoch"] == 2
 
 
+def test_what_dead_writers_left_goes_and_what_living_ones_write_stays(tmp_path):
+    store, home = Checkpoints(tmp_path), tmp_path / "a"
+    home.mkdir()
+    dead, living = f".last.pt.{socket.gethostname()}.4194305.tmp", f".last.pt.{socket.gethostname()}.1.tmp"
+    old, young = ".last.pt.other.host.1.tmp", ".last.pt.another.1.tmp"
+    for name in (dead, living, old, young):
+        (home / name).write_text("half")
+    os.utime(home / old, (0, (home / old).stat().st_mtime - STALE_SECONDS - 1))
+    store.save("a", "last", OLD)
+    assert files_in(tmp_path) == sorted(f"a/{name}" for name in (living, young, "last.pt"))
+
+
+def test_what_a_trial_leaves_is_discarded_and_nothing_else(tmp_path):
+    store = Checkpoints(tmp_path, {"a": 2})
+    for trial in "ab":
+        store.save(trial, "last", {**OLD, "trial": trial})
+    store.discard("a")
+    assert files_in(tmp_path) == ["b/last.pt"]
+
+
 def test_whoever_reads_while_it_is_replaced_reads_the_old_one_whole(tmp_path):
     store = Checkpoints(tmp_path)
-    with store.save("a", "last", OLD).open("rb") as reader:
+    store.save("a", "last", OLD)
+    with store.path("a", "last").open("rb") as reader:
         store.save("a", "last", NEW)
         assert is_old(torch.load(reader, weights_only=True))
 
@@ -84,7 +108,8 @@ def damaged(whole):
 
 def test_a_damaged_checkpoint_is_refused_by_its_path(tmp_path):
     store = Checkpoints(tmp_path)
-    path = store.save("a", "last", OLD)
+    store.save("a", "last", OLD)
+    path = store.path("a", "last")
     for content in damaged(path.read_bytes()):
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"a/last\.pt: checkpoint: .* allowed: a readable checkpoint"):
@@ -101,7 +126,8 @@ class Evil:
 
 def test_a_checkpoint_is_data_and_never_code(tmp_path):
     store = Checkpoints(tmp_path)
-    path = store.save("a", "last", OLD)
+    store.save("a", "last", OLD)
+    path = store.path("a", "last")
     torch.save({"trial": "a", "lane": Evil()}, path)
     with pytest.raises(InputError, match="UnpicklingError"):
         store.load("a", "last")

@@ -15,12 +15,13 @@ LAYERS = [
     # L0: no torch, no ray, no pandas
     "ch6dist.errors ch6dist.records ch6dist.catalog.parameters ch6dist.catalog.datasets ch6dist.catalog.models "
     "ch6dist.catalog.optimizers ch6dist.catalog.schedule_entries ch6dist.catalog.schedules ch6dist.catalog.naming "
-    "ch6dist.yamlfile ch6dist.config ch6dist.datafiles ch6dist.runs ch6dist.lease ch6dist.ledger ch6dist.ranking "
-    "ch6dist.machine ch6dist.provenance ch6dist.cli",
+    "ch6dist.yamlfile ch6dist.config ch6dist.datafiles ch6dist.storage ch6dist.s3 ch6dist.lease ch6dist.fetch "
+    "ch6dist.runs ch6dist.ledger ch6dist.journal ch6dist.ranking "
+    "ch6dist.machine ch6dist.interfaces ch6dist.narration ch6dist.provenance ch6dist.cli",
     # L1
     "ch6dist.seeding ch6dist.synthetic ch6dist.data ch6dist.download ch6dist.pooling ch6dist.models ch6dist.optimizers "
-    "ch6dist.schedule_recipes ch6dist.schedule_notes ch6dist.schedules ch6dist.range_test ch6dist.distributed "
-    "ch6dist.feed ch6dist.checkpoint analysis.stats analysis.labels analysis.style analysis.text",
+    "ch6dist.schedule_recipes ch6dist.schedule_notes ch6dist.schedules ch6dist.range_test ch6dist.batch_norm "
+    "ch6dist.distributed ch6dist.feed ch6dist.checkpoint analysis.stats analysis.labels analysis.style analysis.text",
     # L2
     "ch6dist.engines.families.family ch6dist.engines.families.terms ch6dist.engines.families.sgd "
     "ch6dist.engines.families.adam ch6dist.engines.families.adaptive ch6dist.engines.families.registry "
@@ -29,15 +30,17 @@ LAYERS = [
     "ch6dist.lane ch6dist.recording ch6dist.orders sweeps.axes sweeps.overrides sweeps.spec sweeps.expand "
     "analysis.load",
     # L3
-    "ch6dist.train ch6dist.calibrate ch6dist.solo sweeps.words sweeps.devices sweeps.calibration sweeps.costs "
-    "sweeps.packs sweeps.plan analysis.select",
+    "ch6dist.train ch6dist.calibrate ch6dist.solo sweeps.words sweeps.devices sweeps.hosts sweeps.calibration "
+    "sweeps.costs sweeps.packs sweeps.estimate sweeps.plan analysis.select",
     # L4
-    "sweeps.queries sweeps.views sweeps.requests sweeps.board sweeps.lineup sweeps.tune.reporter sweeps.worker "
-    "sweeps.tune.callback sweeps.tune.launch sweeps.tune.session sweeps.progress sweeps.driver "
+    "sweeps.queries sweeps.views sweeps.requests sweeps.mirror sweeps.retention sweeps.board sweeps.lineup sweeps.tune.reporter sweeps.tune.crew "
+    "sweeps.worker "
+    "sweeps.tune.callback sweeps.tune.launch sweeps.tune.session sweeps.tune.cluster sweeps.progress sweeps.driver "
+    "sweeps.elastic_driver sweeps.tune.post sweeps.tune.elastic_worker sweeps.tune.trainer "
     "analysis.plots.plot analysis.plots.leaderboard analysis.plots.lr_sensitivity analysis.plots.training_curves "
     "analysis.plots.lr_range_test analysis.health analysis.verdict analysis.tables",
     # L5
-    "sweeps.runner sweeps.final analysis.figures analysis.report",
+    "sweeps.drive sweeps.runner sweeps.final_training sweeps.final analysis.figures analysis.report",
     # L6
     "sweeps.__main__ ch6dist.__main__ analysis.__main__",
 ]

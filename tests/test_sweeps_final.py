@@ -16,10 +16,10 @@ from rich.console import Console
 
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
-from ch6dist.ledger import read
+from ch6dist.ledger import Writer, read
 from ch6dist.orders import Orders
 from ch6dist.train import train
-from sweeps.final import plan_final, result, say_plan, say_result
+from sweeps.final import newest_final, plan_final, result, say_plan, say_result
 from tests.sweep_helpers import (
     TINY,
     alive,
@@ -217,6 +217,31 @@ def test_two_processes_are_ended_and_resumed_seed_by_seed(run: Path) -> None:
     assert set(statuses(read(folder)).values()) == {"finished"}
     assert result(folder)["seeds"] == 2
     assert "std over 2 seeds" in said(say_result, result(folder))
+
+
+def begun(folder: Path, name: str, *, at: float) -> Path:
+    """A final training that began at `at`, in seconds."""
+    with Writer(folder / name) as writer:
+        writer.append([{"kind": "sweep", "name": "tiny-final", "time": at}])
+    (folder / name / "sweep.yaml").write_text(yaml.safe_dump({"name": "tiny-final", "chosen_from": "tiny"}))
+    return folder / name
+
+
+def test_the_newest_final_of_a_run_is_gone_on_with(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="tiny-final"):
+        newest_final(str(run), runs=tmp_path)
+    old = begun(tmp_path, "tiny-final", at=10.0)
+    begun(tmp_path, "tiny-final-best", at=90.0)  # somebody named it so
+    newest = begun(tmp_path, "tiny-final-2", at=30.0)
+    begun(tmp_path, "tiny-final-10", at=20.0)
+    assert newest_final(str(run), runs=tmp_path) == newest
+    assert newest_final(str(old), runs=tmp_path) == old
+    assert newest_final("tiny-final", runs=tmp_path).resolve() == old
+
+
+def test_how_the_sweep_was_trained_is_taken_over(run: Path) -> None:
+    assert plan_final(str(run)).settings["resources"] == read(run).spec["resources"]
+    assert plan_final(str(run)).settings["max_retries"] == read(run).spec["max_retries"]
 
 
 @pytest.mark.slow

@@ -1,0 +1,55 @@
+"""What a trial has reported, beside its checkpoint in an object store: for a driver whose own record was lost.
+
+The driver's ledger reaches the store some seconds after it was written, a checkpoint at once. So each `last` is
+preceded by the lines that its trial has reported, and a resume first takes over those that its ledger lacks: no
+checkpoint is ever ahead of the rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ch6dist.errors import InputError
+from ch6dist.ledger import Ledger
+from ch6dist.records import ENDED
+from ch6dist.runs import LINES
+from ch6dist.storage import Folder
+
+Line = dict[str, Any]
+
+
+def encode_lines(lines: Iterable[Mapping[str, Any]]) -> bytes:
+    """Lines as JSON, NaN as it is: the ledger decides what becomes of one."""
+    return b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
+
+
+def decode_lines(content: bytes, *, place: str) -> list[Line]:
+    """The lines that `encode_lines` wrote. InputError for anything else, naming `place`."""
+    try:
+        return [dict(json.loads(line)) for line in content.splitlines()]
+    except (ValueError, TypeError) as error:
+        raise InputError("lines", type(error).__name__, "JSON objects, one a line", file=place) from error
+
+
+def lost_lines(checkpoints: Folder, ledger: Ledger) -> list[Line]:
+    """What unfinished trials have reported and `ledger` lacks; OSError when `checkpoints` cannot be read."""
+    steps: dict[str, set[int]] = {}
+    for row in ledger.rows:
+        steps.setdefault(row["trial"], set()).add(row["step"])
+    lost: list[Line] = []
+    for name in sorted(checkpoints.sizes()):
+        trial = name.partition("/")[0]
+        if name.endswith(f"/{LINES}.jsonl") and trial in ledger.trials and ledger.status(trial) not in ENDED:
+            lines = decode_lines(checkpoints.read(name) or b"", place=f"{checkpoints}/{name}")
+            lost += [line for line in lines if _is_lost(line, ledger, steps.get(trial, set()))]
+    return lost
+
+
+def _is_lost(line: Line, ledger: Ledger, steps: set[int]) -> bool:
+    """A newer attempt's line, or a row of this one that is not there; statuses of this attempt are only history."""
+    known = ledger.attempt(line["trial"]) if line["trial"] in ledger.statuses else 0
+    if line["attempt"] != known:
+        return bool(line["attempt"] > known)
+    return line["kind"] == "row" and line["step"] not in steps

@@ -1,0 +1,75 @@
+"""An S3 bucket as a folder, through pyarrow's file system. Opened by storage.py; it brings pyarrow.
+
+    s3://bucket/prefix                                            AWS, or the server that AWS_ENDPOINT_URL names
+    s3://bucket/prefix?endpoint_override=HOST:PORT&scheme=http    another server
+
+Keys and region are looked for where AWS's own tools look (AWS_ACCESS_KEY_ID, AWS_REGION, ~/.aws, the instance's role).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pyarrow import ArrowException
+from pyarrow.fs import FileSelector, FileSystem, FileType
+
+from ch6dist.errors import InputError
+from ch6dist.storage import first_words
+
+ONE_PUT = "allow_delayed_open=true"  # a small object is one request, not the three of an upload in parts
+
+
+class S3Folder:
+    """Objects below a prefix. A PUT is atomic: no reader sees half an object."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        try:
+            self.files, self.root = FileSystem.from_uri(url + ("&" if "?" in url else "?") + ONE_PUT)
+        except (ArrowException, ValueError) as error:
+            raise InputError("storage", url, f"a URL that pyarrow opens ({first_words(error)})") from error
+        self.root = self.root.rstrip("/")
+
+    def __str__(self) -> str:
+        return self.url
+
+    def names(self) -> set[str]:
+        """What lies directly below: of a storage the names of its runs."""
+        return {info.base_name for info in self._listed(self.root, recursive=False)}
+
+    def read(self, name: str) -> bytes | None:
+        """The object; None when there is none."""
+        try:
+            with self.files.open_input_file(f"{self.root}/{name}") as stream:
+                return bytes(stream.read())
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, content: bytes | memoryview) -> None:
+        """Put the object, whole or not at all."""
+        with self.files.open_output_stream(f"{self.root}/{name}", buffer_size=0) as stream:
+            stream.write(content)
+
+    def size(self, name: str) -> int | None:
+        """Bytes; None when there is no such object."""
+        info = self.files.get_file_info(f"{self.root}/{name}")
+        return info.size if info.type == FileType.File else None
+
+    def sizes(self, under: str = "") -> dict[str, int]:
+        """Bytes of every object below `under`: a request for each thousand."""
+        found = self._listed(f"{self.root}/{under}".rstrip("/"), recursive=True)
+        start = len(self.root) + 1
+        return {info.path[start:]: info.size for info in found if info.type == FileType.File}
+
+    def remove(self, name: str) -> None:
+        """Remove the object if it is there."""
+        try:
+            self.files.delete_file(f"{self.root}/{name}")
+        except FileNotFoundError:
+            return
+
+    def _listed(self, path: str, *, recursive: bool) -> list[Any]:
+        try:
+            return list(self.files.get_file_info(FileSelector(path, recursive=recursive)))
+        except FileNotFoundError:  # a prefix without objects; a bucket that is not there is another error
+            return []

@@ -1,0 +1,172 @@
+"""Where a run's files lie: a folder (NFS is one), or an object store such as s3://bucket/prefix.
+
+    folder = open_folder("s3://bucket/sweeps/demo")
+    folder.write("ledger/000001.jsonl", content)     # whole or not at all
+    folder.read("lease.json")                        # None when there is none
+
+What an object store needs is imported when the first of its URLs is opened: nobody else waits for that.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pkgutil
+import re
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from ch6dist.errors import InputError
+
+SCHEMES = {"s3": "ch6dist.s3:S3Folder"}  # by name: pyarrow takes a moment to import
+REMOTE = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<path>[^?#]*)(?P<query>\?[^#]*)?")
+ALLOWED = "a folder, or s3://bucket/prefix (?endpoint_override=HOST:PORT&scheme=http for another server than AWS's)"
+STALE_SECONDS = 600.0  # a file half written by another host is taken for left behind after that
+
+
+class Folder(Protocol):
+    """Named files: `/` in a name makes folders as needed. All raise OSError when the place cannot be reached."""
+
+    def read(self, name: str) -> bytes | None:
+        """The content; None when there is no such file."""
+
+    def write(self, name: str, content: bytes | memoryview) -> None:
+        """Replace the file: whoever reads sees the old content or the new one, whole."""
+
+    def size(self, name: str) -> int | None:
+        """Bytes; None when there is no such file."""
+
+    def sizes(self, under: str = "") -> dict[str, int]:
+        """Bytes of every file below `under`, by name; a name in full."""
+
+    def names(self) -> set[str]:
+        """What lies directly in it."""
+
+    def remove(self, name: str) -> None:
+        """Remove the file if it is there."""
+
+
+def is_remote(place: Path | str) -> bool:
+    """Whether `place` is a URL of an object store. InputError for one that nobody here can open."""
+    found = REMOTE.fullmatch(str(place))
+    if found and found["scheme"] not in SCHEMES:
+        raise InputError("storage", str(place), ALLOWED)
+    return found is not None
+
+
+def check_storage(given: str, *, key: str = "storage") -> str:
+    """`given` if runs can be kept there, else InputError."""
+    if not isinstance(given, str) or not given.strip():
+        raise InputError(key, given, ALLOWED)
+    if is_remote(given):
+        path = REMOTE.fullmatch(given)["path"]  # type: ignore[index]
+        if "@" in path.partition("/")[0]:
+            raise InputError(key, "a URL with a password in it", "keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=+-]+)*/?", path):
+            raise InputError(key, given, ALLOWED)
+    return given
+
+
+def join(place: str, *names: str) -> str:
+    """A place below another; the query of a URL stays at its end."""
+    found = REMOTE.fullmatch(place)
+    if not found:
+        return str(Path(place, *names))
+    path = "/".join([found["path"].rstrip("/"), *names])
+    return f"{found['scheme']}://{path}{found['query'] or ''}"
+
+
+def split_last(url: str) -> tuple[str, str]:
+    """The place that holds a URL's last name, and that name: of a run its storage and NAME."""
+    found = REMOTE.fullmatch(url)
+    assert found
+    home, _, name = found["path"].rstrip("/").rpartition("/")
+    return f"{found['scheme']}://{home}{found['query'] or ''}", name
+
+
+def open_folder(place: Path | str) -> Folder:
+    """The folder at a path or URL; it need not be there. Nothing is asked of an object store yet."""
+    if not is_remote(place):
+        return LocalFolder(place)
+    check_storage(str(place))
+    opener = SCHEMES[str(place).partition(":")[0]]
+    folder: Folder = pkgutil.resolve_name(opener)(str(place))
+    return folder
+
+
+def first_words(error: BaseException) -> str:
+    """What an error of the storage says, in one line, without the request's number."""
+    return str(error).partition(" (Request ID")[0].partition("\n")[0]
+
+
+class LocalFolder:
+    """A folder of this host, or one that hosts share."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def read(self, name: str) -> bytes | None:
+        """The content; None when there is no such file."""
+        try:
+            return (self.path / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, name: str, content: bytes | memoryview) -> None:
+        """Write beside, sync, rename. What killed writers left beside it is removed."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in _left_behind(path):
+            left.unlink(missing_ok=True)
+        temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+        try:
+            with open(temporary, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+    def size(self, name: str) -> int | None:
+        """Bytes; None when there is no such file."""
+        try:
+            return (self.path / name).stat().st_size
+        except FileNotFoundError:
+            return None
+
+    def sizes(self, under: str = "") -> dict[str, int]:
+        """Bytes of every file below `under`."""
+        files = (path for path in (self.path / under).rglob("*") if path.is_file())
+        return {str(path.relative_to(self.path)): path.stat().st_size for path in files}
+
+    def names(self) -> set[str]:
+        """What lies directly in it; nothing where it is not."""
+        return {path.name for path in self.path.iterdir()} if self.path.is_dir() else set()
+
+    def remove(self, name: str) -> None:
+        """Remove the file if it is there, and the folder that held it if it is empty now."""
+        path = self.path / name
+        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not empty, or not there
+            path.parent.rmdir()
+
+
+def _left_behind(path: Path) -> Iterator[Path]:
+    """Half-written copies of `path` whose writers are gone: dead on this host, or on another and old."""
+    for copy in path.parent.glob(f".{path.name}.*.tmp"):
+        host, _, pid = copy.name.removeprefix(f".{path.name}.").removesuffix(".tmp").rpartition(".")
+        if host == socket.gethostname():
+            if not Path(f"/proc/{pid}").exists():
+                yield copy
+        else:
+            with contextlib.suppress(FileNotFoundError):  # its writer has renamed it meanwhile
+                if time.time() - copy.stat().st_mtime > STALE_SECONDS:
+                    yield copy

@@ -1,0 +1,159 @@
+"""The driver of trials that come and go over the same workers: says which is next, writes the ledger, judges breaks.
+
+Workers that were started anew ask for the next trial while the one before has not ended: that is how a break shows.
+A trial that breaks `max_retries` times without getting further, or runs out of memory, has ended with that status.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+
+from ch6dist.config import TrialConfig, parse_trial
+from ch6dist.ledger import Writer
+from ch6dist.narration import describe
+from ch6dist.records import BROKEN, Status
+from sweeps import requests
+from sweeps.board import Board
+from sweeps.devices import Slots
+from sweeps.driver import DEAD
+from sweeps.requests import Job, PackJob
+
+WAITING_SECONDS = 30.0  # without workers: worth a word
+
+
+class ElasticDriver:
+    """Trials, letters and requests of one run. `halted` says that nothing more shall be trained."""
+
+    def __init__(self, run: Path, board: Board, writer: Writer, console: Console, *, max_retries: int = 2) -> None:
+        self.run, self.board, self.writer, self.console = run, board, writer, console
+        self.max_retries = max_retries
+        self.trials: dict[str, TrialConfig] = {t: parse_trial(entry.config) for t, entry in board.entries.items()}
+        self.current: str | None = None  # the trial that the workers train
+        self.workers = 0  # that train it
+        self.broken: dict[str, Any] = {}  # what they said before they broke
+        self.stops: set[str] = set()
+        self.halted, self.halt_reason, self.exit_status = False, "", 0
+        self.heard_at = time.monotonic()
+
+    def job(self, slots: Slots, *, checkpoint_seconds: float) -> Job:
+        """What the workers need to know beforehand: every trial that has not ended, and where checkpoints lie."""
+        todo = {trial: self.board.entries[trial] for trial in self.board.unfinished()}
+        return Job(
+            packs=tuple(PackJob((trial,)) for trial in todo),
+            trials={trial: entry.config for trial, entry in todo.items()},
+            attempts={trial: entry.attempt for trial, entry in todo.items()},
+            checkpoints=str((self.run / "checkpoints").resolve()),
+            slots=slots,
+            checkpoint_seconds=checkpoint_seconds,
+        )
+
+    # What the trainer calls
+
+    def on_letter(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Write a worker's lines before it may go on, note why it broke, or say what it trains next."""
+        self.heard_at = float("inf")
+        if "next" in content:
+            return {"trial": self.next_trial(content["next"])}
+        if "broken" in content:
+            self.on_broken(content)
+        else:
+            self.write(content["lines"])
+        return {"stop": sorted(self.stops)}
+
+    def tick(self) -> None:
+        """Look for requests, and say when nobody trains."""
+        everything, trials = requests.asked_to_stop(self.run)
+        self.stops |= trials & self.board.entries.keys()
+        if everything:
+            self.halt("asked to stop", exit_status=130)
+        if time.monotonic() - self.heard_at >= WAITING_SECONDS:
+            self.heard_at = time.monotonic()
+            self.console.print("no worker trains yet: they wait for a place")
+
+    def next_trial(self, workers: int) -> str | None:
+        """The trial that so many workers shall train now, after what became of the one before; None when all ended."""
+        if self.current in self.board.unfinished():
+            self.settle(self.current, resized=workers != self.workers)
+        self.broken, self.workers = {}, workers
+        for trial in self.stops & set(self.board.unfinished()):
+            self.end(trial, Status.STOPPED, "asked to stop")
+        self.current = next(iter(self.board.unfinished()), None)
+        return self.current
+
+    def on_broken(self, report: dict[str, Any]) -> None:
+        """Note why workers broke: the first to say so is the cause, what follows is its echo in the others."""
+        self.broken = self.broken or report
+        self.heard_at = time.monotonic()
+        if report["broken"] in ("data", "storage"):  # every trial needs them: better mended than tried again
+            self.halt(report["reason"], exit_status=1)
+
+    def settle(self, trial: str, *, resized: bool) -> None:
+        """The workers of an unfinished trial were started anew: give it up, or say that it is tried again.
+
+        A change of their number is no failure: a host was lost, or there is room for more.
+        """
+        reason, kind = self.broken.get("reason", DEAD), self.broken.get("broken", "failed")
+        facts = {"traceback": self.broken["traceback"]} if "traceback" in self.broken else {}
+        if kind == "out_of_memory":
+            self.end(trial, Status.OUT_OF_MEMORY, reason, **facts)
+        elif not resized and self.board.strike(trial) > self.max_retries:
+            self.end(trial, Status.FAILED, reason, **facts)
+        else:
+            self.console.print("trying again: " + (f"{trial}: {reason}" if self.broken or not resized else trial))
+
+    def end(self, trial: str, status: Status, reason: str, **facts: Any) -> None:
+        """End a trial from here, not from its workers."""
+        entry = self.board.entries[trial]
+        place = {"trial": trial, "attempt": entry.attempt, "epoch": entry.epoch}
+        self.write([{"kind": "status", **place, "status": status, "reason": reason, "time": time.time(), **facts}])
+
+    def write(self, lines: Sequence[dict[str, Any]]) -> None:
+        """Append to the ledger and say it. Halted when it cannot be written: nobody is answered then."""
+        try:
+            self.writer.append(lines)
+        except OSError as error:
+            self.halt(f"the ledger cannot be written: {error}", exit_status=1)
+            return
+        self.board.take(lines)
+        for line in lines:
+            for text in describe(line, self.trials[line["trial"]]):
+                self.console.print(text, highlight=False)
+
+    # Its end
+
+    def halt(self, reason: str, *, exit_status: int) -> None:
+        """End what runs; the first reason is the one that is told."""
+        if not self.halted:
+            self.halted, self.halt_reason, self.exit_status = True, reason, exit_status
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM halt the driver; a second one would interrupt its tidying up and is not heard."""
+
+        def on_signal(number: int, frame: FrameType | None) -> None:
+            self.halt("interrupted", exit_status=130)
+
+        before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def verdict(self, resume: str) -> int:
+        """The last words, and the exit status; `resume` is the command that goes on."""
+        for entry in self.board.entries.values():
+            if entry.status in BROKEN:
+                self.console.print(f"{entry.status}: {entry.trial}: {entry.reason}")
+        if self.halted:
+            self.console.print(f"{self.halt_reason}\ngo on with: {resume}")
+            return self.exit_status
+        return 1 if any(entry.status in BROKEN for entry in self.board.entries.values()) else 0

@@ -1,0 +1,210 @@
+"""Which checkpoints stay: those that `keep` names of each trial that ended, and of those what fits into `total`.
+
+    left = room(total_bytes("auto", checkpoints), packs, at_once=slots.count)      # InputError: they cannot fit
+    retention = Retention(open_folder(checkpoints), read(run), keep=["best"], room_bytes=left, write=…, remove=…)
+    retention.take(report["lines"])     # after they were written; removes what has to go, and writes that it is gone
+
+Checkpoints of unfinished trials are never touched. When ended trials leave more than fits, the worst by the ranking
+(ch6dist/ranking.py, over the trials that have ended) go first, the best configuration's last. Bytes are counted from
+artifact lines; the folder is listed once, when a run goes on.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ch6dist.catalog.models import MODELS
+from ch6dist.catalog.optimizers import OPTIMIZERS
+from ch6dist.config import TrialConfig
+from ch6dist.errors import InputError
+from ch6dist.ledger import Ledger
+from ch6dist.ranking import rank
+from ch6dist.records import ENDED
+from ch6dist.runs import LINES, checkpoint_name
+from ch6dist.storage import Folder, LocalFolder, is_remote
+from sweeps.costs import FP32_BYTES
+from sweeps.words import size
+
+FOLDER = "checkpoints"
+NAMES = ("last", "best")
+OVERHEAD_BYTES = 20_000  # of a `last`: names, generator states, torch's own file format
+SCORED_ROWS = 5  # the most that a score averages (ranking.last_k)
+SLACK = 0.9  # of what fits: trials are ranked once for a tenth of the space, not for every one that ends
+Line = dict[str, Any]
+
+
+class Retention:
+    """Counts what ended trials have left and removes what may not stay."""
+
+    def __init__(
+        self,
+        checkpoints: Folder,
+        ledger: Ledger,
+        *,
+        keep: Collection[str],
+        room_bytes: int | None,
+        write: Callable[[list[Line]], None],
+        remove: Callable[[list[str]], None],
+    ) -> None:
+        """
+        Args:
+            checkpoints: the folder of the run's checkpoints.
+            ledger: of the run as it is now.
+            keep: `checkpoints.keep` of the sweep.
+            room_bytes: for ended trials, which is `total` less what the running ones need (`room`); None: no limit.
+            write: appends lines to the ledger.
+            remove: removes files by their names in the run folder, once the ledger that says so is safe.
+        """
+        self.checkpoints, self.keep, self.room_bytes = checkpoints, set(keep), room_bytes
+        self.write, self.remove = write, remove
+        metric = ledger.spec.get("metric", {})
+        self.metric, self.goal = metric.get("name", "val_accuracy"), metric.get("goal", "maximize")
+        self.trials = ledger.trials
+        self.ended: dict[str, Line] = {}  # newest status of each
+        self.rows: dict[str, deque[Line]] = {}  # the newest few of each trial
+        self.held: dict[str, dict[str, int]] = {}  # bytes of what ended trials still have, by trial and name
+        self.unread: dict[str, int] = {}  # bytes of files that no line of the ledger means
+        self.used_bytes = 0
+        self._go_on(ledger)
+
+    def take(self, lines: Sequence[Line]) -> None:
+        """Keep up with lines that have just been written; where trials ended, see what of them may stay."""
+        for line in lines:
+            if line["kind"] == "row":
+                self._keep_row(line)
+            elif line["kind"] == "artifact" and line.get("path") and "bytes" in line:
+                self._hold(line["trial"], line["name"], line["bytes"])
+        ended = [line for line in lines if line["kind"] == "status" and line["status"] in ENDED]
+        if ended:
+            self._settle(ended)
+
+    def _settle(self, ended: Iterable[Line]) -> None:
+        gone, journals = [], []
+        for line in ended:
+            trial = line["trial"]
+            self.ended[trial] = line
+            for name in NAMES:
+                if name not in self.held.get(trial, {}):  # no artifact line: the trial diverged, or its worker died
+                    self._hold(trial, name, self.checkpoints.size(self._name(trial, name)))
+            gone += [self._drop(trial, name, "keep") for name in self._held(trial) if name not in self.keep]
+            journals.append(self._name(trial, LINES))
+        self._let_go(gone + self._make_room(), journals)
+
+    def _make_room(self) -> list[Line]:
+        """Drop what nobody reads any more, then trials, worst first, until the rest fits with some slack."""
+        if self.room_bytes is None or self.used_bytes <= self.room_bytes:
+            return []
+        gone: list[Line] = []
+        self.used_bytes -= sum(self.unread.values())
+        self._let_go([], self.unread)
+        self.unread = {}
+        for trial in self._worst_first():
+            if self.used_bytes <= SLACK * self.room_bytes:
+                break
+            gone += [self._drop(trial, name, "total") for name in self._held(trial)]
+        return gone
+
+    def _worst_first(self) -> list[str]:
+        """Ended trials that have left something: first those without a rank, such as range tests."""
+        trials = {trial: self.trials[trial] for trial in self.ended}
+        rows = [row for trial in self.ended for row in self.rows.get(trial, ())]
+        ranking = rank(Ledger(trials=trials, statuses=self.ended, rows=rows), metric=self.metric, goal=self.goal)
+        ranked = [trial for item in reversed(ranking) for trial in item.trials]
+        return [trial for trial in [*(self.held.keys() - set(ranked)), *ranked] if trial in self.held]
+
+    def _let_go(self, gone: Sequence[Line], more: Iterable[str] = ()) -> None:
+        """The ledger says it first: a file that nobody misses is found again, a missing one would be looked for."""
+        if gone:
+            self.write(list(gone))
+        names = [self._name(line["trial"], line["name"]) for line in gone]
+        self.remove([f"{FOLDER}/{name}" for name in [*names, *more]])
+
+    def _drop(self, trial: str, name: str, rule: str) -> Line:
+        self.used_bytes -= self.held[trial].pop(name)
+        if not self.held[trial]:
+            del self.held[trial]
+        place = {"kind": "artifact", "trial": trial, "attempt": self.ended[trial]["attempt"], "name": name}
+        return {**place, "path": None, "reason": f"removed by checkpoints.{rule}", "time": time.time()}
+
+    def _hold(self, trial: str, name: str, count: int | None) -> None:
+        if count is not None:
+            held = self.held.setdefault(trial, {})
+            self.used_bytes += count - held.get(name, 0)
+            held[name] = count
+
+    def _held(self, trial: str) -> list[str]:
+        return list(self.held.get(trial, ()))
+
+    def _name(self, trial: str, name: str) -> str:
+        return checkpoint_name(trial, name, attempt=self.ended[trial].get("attempt", 1))
+
+    def _go_on(self, ledger: Ledger) -> None:
+        """What the run has left so far: the only listing of its checkpoints."""
+        self.ended = {trial: line for trial, line in ledger.statuses.items() if line["status"] in ENDED}
+        for row in ledger.rows:
+            self._keep_row(row)
+        kept = {self._name(trial, name): (trial, name) for trial in self.ended for name in NAMES}
+        gone = {key for key, line in ledger.artifacts.items() if "path" in line and line["path"] is None}
+        attempts = {trial: ledger.attempt(trial) for trial in ledger.trials}
+        for file, count in self.checkpoints.sizes().items():
+            trial = file.partition("/")[0]
+            if file in kept and kept[file] not in gone:
+                self._hold(*kept[file], count)
+            elif file in kept or trial in self.ended or not _is_attempt(file, trial, attempts.get(trial, 1)):
+                self.unread[file] = count
+        self.used_bytes += sum(self.unread.values())
+        self._let_go(self._make_room())
+
+    def _keep_row(self, row: Line) -> None:
+        self.rows.setdefault(row["trial"], deque(maxlen=SCORED_ROWS)).append(row)
+
+
+def total_bytes(given: int | str, checkpoints: str) -> int | None:
+    """What `checkpoints.total` means for the folder or URL of a run's checkpoints; None: no limit.
+
+    `auto` is half of what is free and of what the run itself holds already, so that a resume finds the same.
+    """
+    if given != "auto":
+        return int(given)
+    if is_remote(checkpoints):
+        return None
+    place = Path(checkpoints)
+    there = next(folder for folder in (place, *place.resolve().parents) if folder.is_dir())
+    return (shutil.disk_usage(there).free + sum(LocalFolder(place).sizes().values())) // 2
+
+
+def room(total: int | None, packs: Iterable[Sequence[TrialConfig]], *, at_once: int) -> int | None:
+    """What of `total` is left for ended trials while the `at_once` largest packs run; None: no limit.
+
+    InputError when the running ones alone do not fit, before anything is written.
+    """
+    if total is None:
+        return None
+    largest = sorted((sum(map(checkpoint_bytes, pack)) for pack in packs), reverse=True)
+    needed = sum(largest[:at_once])
+    if needed > total:
+        allowed = f"{size(needed)} or more: so much the checkpoints of the trials take that run at once"
+        raise InputError("checkpoints.total", size(total), allowed)
+    return total - needed
+
+
+def checkpoint_bytes(trial: TrialConfig) -> int:
+    """The most that a running trial's checkpoints take, about: `best`, `last`, and the `last` that replaces it.
+
+    None for a range test: it runs in one go, and what it left is removed.
+    """
+    if trial.type != "train":
+        return 0
+    weights = MODELS[trial.model["name"]].parameter_count * FP32_BYTES
+    state = OPTIMIZERS[trial.optimizer["name"]].state_tensors
+    return weights + 2 * ((1 + state) * weights + OVERHEAD_BYTES)
+
+
+def _is_attempt(file: str, trial: str, attempt: int) -> bool:
+    """Whether a file belongs to this attempt of a trial."""
+    return any(file == checkpoint_name(trial, name, attempt=attempt) for name in (*NAMES, LINES))

@@ -1,0 +1,151 @@
+"""The driver of trials over elastic workers: what is next, what a break means, and that nobody goes on unwritten."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from ch6dist.config import parse_trial
+from ch6dist.ledger import Writer, read
+from ch6dist.provenance import trial_line
+from sweeps.board import Board
+from sweeps.devices import Slots
+from sweeps.elastic_driver import ElasticDriver
+from sweeps.requests import ask_stop
+from sweeps.tune.post import Post
+from tests.sweep_helpers import TINY, statuses
+
+TRIALS = [parse_trial({**TINY["trial"], "seed": seed}) for seed in (0, 1)]
+FIRST, SECOND = (trial.trial_id for trial in TRIALS)
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> ElasticDriver:
+    writer = Writer(tmp_path)
+    writer.append([trial_line(trial) for trial in TRIALS])
+    return ElasticDriver(tmp_path, Board.from_ledger(read(tmp_path)), writer, Console(file=io.StringIO()))
+
+
+def begins(driver: ElasticDriver, workers: int = 2) -> Any:
+    return driver.on_letter({"next": workers})["trial"]
+
+
+def status(trial: str, **facts: Any) -> dict[str, Any]:
+    place = {"trial": trial, "attempt": 1, "epoch": 0, "device": "cpu", "workers": 2, "time": 0.0}
+    return {"kind": "status", **place, **facts}
+
+
+def row(trial: str, epoch: int) -> dict[str, Any]:
+    numbers = {"lr": 0.1, "train_loss": 1.0, "train_accuracy": 0.1, "images_per_second": 9.0}
+    return {"kind": "row", "trial": trial, "attempt": 1, "epoch": epoch, "step": 4 * epoch, **numbers}
+
+
+def breaks(driver: ElasticDriver, kind: str = "failed") -> None:
+    driver.on_letter({"broken": kind, "reason": "it broke", "traceback": "…"})
+
+
+def test_trials_come_in_turn_until_none_is_left(driver: ElasticDriver) -> None:
+    for trial in (FIRST, SECOND):
+        assert begins(driver) == trial
+        driver.on_letter({"lines": [status(trial, status="running"), row(trial, 1), status(trial, status="finished")]})
+    assert begins(driver) is None
+    assert [line["trial"] for line in read(driver.run).rows] == sorted([FIRST, SECOND])
+    assert driver.verdict("") == 0
+
+
+def test_a_trial_that_breaks_at_one_place_has_max_retries(driver: ElasticDriver) -> None:
+    assert begins(driver) == FIRST
+    for _ in range(driver.max_retries):
+        breaks(driver)
+        assert begins(driver) == FIRST
+    breaks(driver)
+    assert begins(driver) == SECOND
+    assert statuses(read(driver.run))[FIRST] == "failed"
+    assert read(driver.run).statuses[FIRST]["reason"] == "it broke"
+    assert driver.verdict("") == 1
+
+
+def test_a_trial_that_gets_further_is_tried_without_end(driver: ElasticDriver) -> None:
+    for epoch in range(1, 20):
+        assert begins(driver) == FIRST
+        driver.on_letter({"lines": [row(FIRST, epoch)]})  # then its workers die without a word
+    assert statuses(read(driver.run))[FIRST] != "failed"
+
+
+def test_fewer_or_more_workers_are_no_failure(driver: ElasticDriver) -> None:
+    assert all(begins(driver, workers) == FIRST for workers in (3, 2, 1, 2, 3, 2, 1))
+
+
+def test_memory_that_runs_out_is_not_tried_again(driver: ElasticDriver) -> None:
+    assert begins(driver) == FIRST
+    breaks(driver, "out_of_memory")
+    assert begins(driver) == SECOND
+    assert statuses(read(driver.run))[FIRST] == "out_of_memory"
+
+
+@pytest.mark.parametrize("kind", ["data", "storage"])
+def test_what_every_trial_needs_ends_the_run_to_be_mended(driver: ElasticDriver, kind: str) -> None:
+    begins(driver)
+    breaks(driver, kind)
+    assert driver.halted
+    assert driver.verdict("sweeps final x --resume") == 1
+    assert statuses(read(driver.run))[FIRST] not in ("failed", "out_of_memory")
+
+
+def test_a_ledger_that_cannot_be_written_halts(driver: ElasticDriver) -> None:
+    begins(driver)
+    driver.writer.close()
+    driver.writer.append = full  # type: ignore[method-assign]
+    driver.on_letter({"lines": [row(FIRST, 1)]})
+    assert driver.halted
+    assert driver.verdict("") == 1
+    assert driver.board.entries[FIRST].epoch == 0
+
+
+def full(lines: Any) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_requests_stop_one_trial_or_everything(driver: ElasticDriver) -> None:
+    assert begins(driver) == FIRST
+    ask_stop(driver.run, FIRST)
+    ask_stop(driver.run, SECOND)
+    driver.tick()
+    assert driver.on_letter({"lines": [row(FIRST, 1)]}) == {"stop": sorted([FIRST, SECOND])}
+    driver.on_letter({"lines": [status(FIRST, status="stopped")]})
+    assert begins(driver) is None
+    assert set(statuses(read(driver.run)).values()) == {"stopped"}
+    ask_stop(driver.run)
+    driver.tick()
+    assert driver.verdict("") == 130
+
+
+def test_a_job_holds_what_has_not_ended(driver: ElasticDriver) -> None:
+    driver.on_letter({"lines": [status(FIRST, status="finished")]})
+    slots = Slots("cpu", 1, 0, "CPU", 1, 0.0, 2, True)
+    assert [pack.trials for pack in driver.job(slots, checkpoint_seconds=1.0).packs] == [(SECOND,)]
+
+
+def test_workers_wait_for_their_answer_and_those_replaced_are_not_heard() -> None:
+    async def talk() -> None:
+        post = Post()
+        assert await post.next(0.01) is None
+        await post.join("old")
+        asking = asyncio.ensure_future(post.ask("old", {"next": 2}))
+        letter = await post.next(1.0)
+        assert letter is not None
+        assert letter[1] == {"next": 2}
+        assert not asking.done()
+        await post.answer(letter[0], {"trial": "a"})
+        assert await asking == {"trial": "a"}
+        await post.join("new")
+        with pytest.raises(RuntimeError, match="replaced"):
+            await post.ask("old", {"lines": []})
+        assert await post.next(0.01) is None
+
+    asyncio.run(talk())
