@@ -2,13 +2,14 @@
 # make test    the tests that need no more than a few minutes
 # make check   what CI runs besides: style, types
 # make test-slow  the slow tests (minutes each way: kills, full disks, a bare environment)
+# make test-cluster  `ray up` on three hosts made of network namespaces; needs root, about ten minutes
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 export RAY_USAGE_STATS_ENABLED := 0
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test test-slow check install clean
+.PHONY: demo test test-slow test-cluster check install clean
 
 install: $(VENV)/installed
 
@@ -26,6 +27,15 @@ test: install
 
 test-slow: install
 	$(BIN)/python -m pytest -q -m "slow and not cluster"
+
+# RUNLEVEL=1: Debian's sshd is wanted as a program, not as a service of this machine
+test-cluster: install
+	@for program in sshd ssh-keygen ip ss rsync ps; do \
+		PATH="$$PATH:/usr/sbin:/sbin" command -v $$program >/dev/null || missing="$$missing $$program"; done; \
+	if [ "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get -qq update && RUNLEVEL=1 apt-get -qq install -y --no-install-recommends \
+			openssh-server openssh-client iproute2 rsync procps; fi
+	$(BIN)/python -m pytest -q -m cluster
 
 check: install
 	$(BIN)/ruff check .

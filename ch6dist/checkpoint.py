@@ -34,7 +34,7 @@ Answer = TypeVar("Answer")
 
 
 class Checkpoints:
-    """The checkpoints of a run, at a path or a URL. `attempts` says which of a trial's is meant; left out: the first."""
+    """The checkpoints of a run, at a path or a URL. `attempts`: which of a trial's is meant; left out: the first."""
 
     def __init__(self, root: Path | str, attempts: Mapping[str, int] | None = None) -> None:
         self.root, self.attempts = Path(root), dict(attempts or {})

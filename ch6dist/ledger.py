@@ -73,8 +73,8 @@ class Ledger:
 class Writer:
     """Appends lines to a segment of its own and syncs each batch to the disk before it returns."""
 
-    def __init__(self, run: Path | str) -> None:
-        self.folder = Path(run) / FOLDER
+    def __init__(self, run: Path | str, *, lines_per_segment: int = LINES_PER_SEGMENT) -> None:
+        self.folder, self.lines_per_segment = Path(run) / FOLDER, lines_per_segment
         self.folder.mkdir(parents=True, exist_ok=True)
         self._open_segment()
 
@@ -91,7 +91,7 @@ class Writer:
         encoded = [_encode(line) for line in lines]
         if not encoded:
             return
-        if self._lines >= LINES_PER_SEGMENT:
+        if self._lines >= self.lines_per_segment:
             self.close()
             self._open_segment()
         rest = memoryview(b"".join(encoded))
@@ -100,7 +100,7 @@ class Writer:
                 rest = rest[self._file.write(rest) :]
             os.fsync(self._file.fileno())
         except OSError:
-            self._lines = LINES_PER_SEGMENT  # what comes next begins a segment: only a segment's last line may be torn
+            self._lines = self.lines_per_segment  # the next begins a segment: only a last line may be torn
             raise
         self._lines += len(encoded)
 

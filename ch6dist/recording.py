@@ -60,11 +60,11 @@ def closing_lines(lane: Lane, checkpoints: Checkpoints | None) -> list[Line]:
         lines.append(lane.line("artifact", name="range_test", value=range_result(lane)))
     if checkpoints and lane.status in (Status.FINISHED, Status.STOPPED):
         for name in ("last", "best"):
-            path = checkpoints.path(lane.trial_id, name)
-            if path.exists():
-                place = str(path.relative_to(checkpoints.root.parent))
+            size = checkpoints.size(lane.trial_id, name)
+            if size is not None:
                 epoch = lane.best["epoch"] if name == "best" and lane.best else lane.epoch
-                lines.append(lane.line("artifact", name=name, path=place, epoch=epoch))
+                place = {"path": checkpoints.name(lane.trial_id, name), "bytes": size}
+                lines.append(lane.line("artifact", name=name, **place, epoch=epoch))
     facts = {"reason": lane.reason, "epoch": lane.epoch, "step": lane.bad_step or lane.step, "time": time.time()}
     return [*lines, lane.line("status", status=lane.status, **facts)]
 

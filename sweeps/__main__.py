@@ -131,14 +131,20 @@ def stop(
     """Ask the driver of a run to stop it, or to stop one trial at the end of its epoch."""
     from ch6dist.lease import current
     from ch6dist.ledger import read
+    from ch6dist.storage import is_remote
+    from sweeps.mirror import ask_stop_there
     from sweeps.queries import find_trial
     from sweeps.requests import ask_stop
 
     folder = find_run(run, root=runs)
     chosen = find_trial(read(folder), trial) if trial else None
-    if current(folder) is None:
+    driver = current(folder)
+    if driver is None:
         raise InputError("RUN", run, "a run with a live driver (this one has none: nothing to stop)")
-    ask_stop(folder, chosen)
+    if is_remote(run) and not driver.here:
+        ask_stop_there(run, chosen)
+    else:
+        ask_stop(folder, chosen)
     print(f"asked to stop: {chosen or folder}")
 
 

@@ -1,6 +1,7 @@
 """Trains the packs of a run on Ray: a driver, a session, a launch, and the last words.
 
-    status = drive(run, board, writer, packs, Settings.of(content), hosts, Launch())
+    with opened(run, storage, say=console.print) as record:
+        status = drive(Task(board, packs, Settings.of(content), hosts), record, Launch())
 
 Exit statuses: 0 done (diverged trials are results), 1 a trial failed, 130 stopped before the end.
 """
@@ -18,17 +19,21 @@ from typing import Any
 from rich.console import Console
 
 from ch6dist.config import parse_trial
-from ch6dist.ledger import Writer
+from ch6dist.datafiles import data_root
+from ch6dist.ledger import read
 from ch6dist.machine import Devices
 from ch6dist.records import BROKEN
+from ch6dist.storage import is_remote, open_folder
 from sweeps.board import Board
 from sweeps.calibration import calibration_key, record_calibration
 from sweeps.devices import Slots, place
 from sweeps.driver import Driver, HaltedError
 from sweeps.hosts import storage_note, workers_words
 from sweeps.progress import Progress
+from sweeps.record import Record
 from sweeps.requests import WORKER, Job, PackJob
-from sweeps.spec import Resources
+from sweeps.retention import Retention
+from sweeps.spec import CheckpointRules, Resources
 from sweeps.tune.launch import launch
 from sweeps.tune.session import ray_session
 from sweeps.words import duration
@@ -55,50 +60,73 @@ class Settings:
 
     resources: Resources
     max_retries: int
+    checkpoints: CheckpointRules
+    storage: str | None
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> Settings:
         """The settings in a sweep as `spec.dump` gives it."""
-        return cls(Resources.model_validate(content.get("resources", {})), content.get("max_retries", 2))
+        resources = Resources.model_validate(content.get("resources", {}))
+        rules = CheckpointRules.model_validate(content.get("checkpoints", {}))
+        return cls(resources, content.get("max_retries", 2), rules, content.get("storage"))
 
 
-def drive(
-    run: Path,
-    board: Board,
-    writer: Writer,
-    packs: list[PackJob],
-    settings: Settings,
-    hosts: Sequence[Devices],
-    how: Launch,
-) -> int:
+@dataclass(frozen=True)
+class Task:
+    """What is to be trained, and where."""
+
+    board: Board
+    packs: Sequence[PackJob]
+    settings: Settings
+    hosts: Sequence[Devices]
+    room_bytes: int | None = None  # for checkpoints of trials that have ended (retention.room)
+
+
+def drive(task: Task, record: Record, how: Launch) -> int:
     """Train until nothing is left to do or the driver halts; say how it ended, and return the exit status."""
+    run, board, settings = record.run, task.board, task.settings
     how.console.print(f"run folder: {run}")
-    slots, left = place(settings.resources, hosts), set(board.unfinished())
-    for note in _notes(run, board, slots, hosts):
+    slots = place(settings.resources, task.hosts)
+    for note in _notes(task, record, slots):
         how.console.print(note)
-    progress = Progress(board, how.console, title=run.name)
-    todo = [replace(pack, trials=tuple(trial for trial in pack.trials if trial in left)) for pack in packs]
-    largest_first = sorted((pack for pack in todo if pack.trials), key=lambda pack: len(pack.trials), reverse=True)
-    retries, needs = settings.max_retries, _needs(slots)
-    driver = Driver(run, board, writer, progress, packs=largest_first, max_retries=retries, needs=needs)
-    session = ray_session(address=how.address, cpus=hosts[0].cpus, gpus=len(hosts[0].gpus))
+    progress, folder = Progress(board, how.console, title=run.name), open_folder(record.checkpoints)
+    driver = Driver(
+        record, board, progress, folder, packs=_todo(task), max_retries=settings.max_retries, needs=_needs(slots)
+    )
+    driver.retention = Retention(
+        folder,
+        read(run),
+        keep=settings.checkpoints.keep,
+        room_bytes=task.room_bytes,
+        write=driver.write,
+        remove=record.mirror.remove,
+    )
+    here = task.hosts[0]
+    session = ray_session(address=how.address, cpus=here.cpus, gpus=len(here.gpus))
     with driver.interruptible(), progress, session, contextlib.suppress(HaltedError):
         driver.begin()
-        job = _job(run, board, driver.lineup.packs, slots, how)
         if not driver.over:
             progress.doing = ""
-            launch(job, driver=driver)
+            launch(_job(task, record, driver.lineup.packs, slots, how), driver=driver)
     if how.address is None and slots.workers == 1:  # a calibration is of one process on this machine
         remember_speeds(board, slots.device)
     return _verdict(run, board, driver, how.console)
 
 
-def _notes(run: Path, board: Board, slots: Slots, hosts: Sequence[Devices]) -> list[str]:
+def _todo(task: Task) -> list[PackJob]:
+    """What of the packs is not ended, the largest first."""
+    left = set(task.board.unfinished())
+    packs = [replace(pack, trials=tuple(trial for trial in pack.trials if trial in left)) for pack in task.packs]
+    return sorted((pack for pack in packs if pack.trials), key=lambda pack: len(pack.trials), reverse=True)
+
+
+def _notes(task: Task, record: Record, slots: Slots) -> list[str]:
     """What a person should know before the launch: what hosts must share, and how workers share a trial."""
-    if len(hosts) == 1 and slots.workers == 1:
+    if len(task.hosts) == 1 and slots.workers == 1:
         return []
-    trials = [parse_trial(entry.config) for entry in board.entries.values()]
-    shared = storage_note(hosts, trials, run=run)
+    trials = [parse_trial(entry.config) for entry in task.board.entries.values()]
+    kept = record.checkpoints if is_remote(record.checkpoints) else record.run
+    shared = storage_note(task.hosts, trials, run=kept)
     return ([shared] if shared else []) + ([workers_words(trials, slots)] if slots.workers > 1 else [])
 
 
@@ -111,14 +139,16 @@ def _needs(slots: Slots) -> str:
     return f"each needs {slots.workers} × {each} on {'any hosts' if slots.span_hosts else 'one host'}"
 
 
-def _job(run: Path, board: Board, packs: Sequence[PackJob], slots: Slots, how: Launch) -> Job:
-    entries = {trial: board.entries[trial] for pack in packs for trial in pack.trials}
+def _job(task: Task, record: Record, packs: Sequence[PackJob], slots: Slots, how: Launch) -> Job:
+    entries = {trial: task.board.entries[trial] for pack in packs for trial in pack.trials}
     return Job(
         packs=tuple(packs),
         trials={trial: entry.config for trial, entry in entries.items()},
         attempts={trial: entry.attempt for trial, entry in entries.items()},
-        checkpoints=str((run / "checkpoints").resolve()),
+        checkpoints=record.checkpoints,
         slots=slots,
+        data_root=str(data_root().absolute()),
+        checkpoint_seconds=task.settings.checkpoints.seconds,
         worker=how.worker,
     )
 

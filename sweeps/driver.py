@@ -12,18 +12,19 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from ch6dist.ledger import Writer
 from ch6dist.records import Status
-from ch6dist.runs import checkpoint_path
+from ch6dist.runs import has_checkpoint
+from ch6dist.storage import Folder
 from sweeps import requests
 from sweeps.board import Board
 from sweeps.lineup import Lineup
 from sweeps.progress import Progress
+from sweeps.record import Record
 from sweeps.requests import PackJob
+from sweeps.retention import Retention
 
 SPLIT_AFTER = 2  # strikes
 LOOK_SECONDS = 1.0  # how often requests are looked for
@@ -42,16 +43,16 @@ class Driver:
 
     def __init__(
         self,
-        run: Path,
+        record: Record,
         board: Board,
-        writer: Writer,
         progress: Progress,
+        checkpoints: Folder,
         *,
         packs: Sequence[PackJob],
         max_retries: int,
         needs: str = "",
     ) -> None:
-        self.run, self.board, self.writer, self.progress = run, board, writer, progress
+        self.record, self.board, self.progress, self.checkpoints = record, board, progress, checkpoints
         self.max_retries = max_retries
         self.lineup = Lineup(packs, board)
         self.broken: dict[int, dict[str, Any]] = {}  # pack number → its report
@@ -61,6 +62,7 @@ class Driver:
         self.stops: set[str] = set()
         self.launched: tuple[PackJob, ...] = ()
         self.needs = needs
+        self.retention: Retention | None = None  # removes checkpoints that may not stay
 
     # What the launch calls
 
@@ -111,6 +113,7 @@ class Driver:
         if not admitted:
             return {}
         self.write([pack_line(self.lineup.packs[pack])])
+        self.record.mirror.soon()
         return {"admit": admitted}
 
     def on_dead_worker(self, pack: int, reason: str = DEAD) -> None:
@@ -140,10 +143,12 @@ class Driver:
         self.progress.tick()
         if time.monotonic() - self.looked_at >= LOOK_SECONDS:
             self.looked_at = time.monotonic()
-            everything, trials = requests.asked_to_stop(self.run)
+            everything, trials = requests.asked_to_stop(self.record.run)
             self.stops |= trials & self.board.entries.keys()
             if everything:
                 self.halt("asked to stop", exit_status=130)
+            if self.record.mirror.lost:
+                self.halt(self.record.mirror.lost, exit_status=1)
             self.look_for_stall()
         return self.stops
 
@@ -158,11 +163,13 @@ class Driver:
     def write(self, lines: Sequence[dict[str, Any]]) -> None:
         """Append to the ledger. Halted when it cannot be written: the pack that reported must not go on."""
         try:
-            self.writer.append(lines)
+            self.record.writer.append(lines)
         except OSError as error:
             self.halt(f"the ledger cannot be written: {error}", exit_status=1)
             raise HaltedError(self.halt_reason) from error
         self.board.take(lines)
+        if self.retention:
+            self.retention.take(lines)
 
     def halt(self, reason: str, *, exit_status: int) -> None:
         """Begin nothing more and end what runs; the first reason is the one that is told."""
@@ -187,9 +194,12 @@ class Driver:
         self.write(lines + [pack_line(pack) for pack in packs])
 
     def has_checkpoint(self, trial: str) -> bool:
-        """Whether the trial's present attempt can go on from a checkpoint."""
-        attempt = self.board.entries[trial].attempt
-        return checkpoint_path(self.run / "checkpoints", trial, "last", attempt=attempt).exists()
+        """Whether the trial's present attempt can go on from a checkpoint. Halted where nobody can tell."""
+        try:
+            return has_checkpoint(self.checkpoints, trial, attempt=self.board.entries[trial].attempt)
+        except OSError as error:
+            self.halt(f"the checkpoints cannot be reached: {error}", exit_status=1)
+            raise HaltedError(self.halt_reason) from error
 
     def after_break(self, rest: list[str], report: dict[str, Any]) -> list[list[str]]:
         """The packs in which `rest`, what a broken pack left unfinished, is tried again; none when it is given up."""

@@ -10,20 +10,20 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from rich.console import Console
 
 from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.ledger import Writer
+from ch6dist.datafiles import data_root
 from ch6dist.narration import describe
 from ch6dist.records import BROKEN, Status
 from sweeps import requests
 from sweeps.board import Board
 from sweeps.devices import Slots
 from sweeps.driver import DEAD
+from sweeps.record import Record
 from sweeps.requests import Job, PackJob
 
 WAITING_SECONDS = 30.0  # without workers: worth a word
@@ -32,8 +32,8 @@ WAITING_SECONDS = 30.0  # without workers: worth a word
 class ElasticDriver:
     """Trials, letters and requests of one run. `halted` says that nothing more shall be trained."""
 
-    def __init__(self, run: Path, board: Board, writer: Writer, console: Console, *, max_retries: int = 2) -> None:
-        self.run, self.board, self.writer, self.console = run, board, writer, console
+    def __init__(self, record: Record, board: Board, console: Console, *, max_retries: int = 2) -> None:
+        self.record, self.board, self.console = record, board, console
         self.max_retries = max_retries
         self.trials: dict[str, TrialConfig] = {t: parse_trial(entry.config) for t, entry in board.entries.items()}
         self.current: str | None = None  # the trial that the workers train
@@ -50,8 +50,9 @@ class ElasticDriver:
             packs=tuple(PackJob((trial,)) for trial in todo),
             trials={trial: entry.config for trial, entry in todo.items()},
             attempts={trial: entry.attempt for trial, entry in todo.items()},
-            checkpoints=str((self.run / "checkpoints").resolve()),
+            checkpoints=self.record.checkpoints,
             slots=slots,
+            data_root=str(data_root().absolute()),
             checkpoint_seconds=checkpoint_seconds,
         )
 
@@ -70,10 +71,12 @@ class ElasticDriver:
 
     def tick(self) -> None:
         """Look for requests, and say when nobody trains."""
-        everything, trials = requests.asked_to_stop(self.run)
+        everything, trials = requests.asked_to_stop(self.record.run)
         self.stops |= trials & self.board.entries.keys()
         if everything:
             self.halt("asked to stop", exit_status=130)
+        if self.record.mirror.lost:
+            self.halt(self.record.mirror.lost, exit_status=1)
         if time.monotonic() - self.heard_at >= WAITING_SECONDS:
             self.heard_at = time.monotonic()
             self.console.print("no worker trains yet: they wait for a place")
@@ -118,7 +121,7 @@ class ElasticDriver:
     def write(self, lines: Sequence[dict[str, Any]]) -> None:
         """Append to the ledger and say it. Halted when it cannot be written: nobody is answered then."""
         try:
-            self.writer.append(lines)
+            self.record.writer.append(lines)
         except OSError as error:
             self.halt(f"the ledger cannot be written: {error}", exit_status=1)
             return

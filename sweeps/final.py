@@ -24,6 +24,7 @@ from ch6dist import lease
 from ch6dist.catalog.schedule_entries import RECIPES, SCHEDULES
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
+from ch6dist.fetch import refresh
 from ch6dist.ledger import Writer, read
 from ch6dist.provenance import sweep_line, sweep_of_one, trial_line
 from ch6dist.runs import check_name, find_run, new_run, runs_root
@@ -31,8 +32,9 @@ from ch6dist.schedules import preview
 from ch6dist.yamlfile import read_mapping
 from sweeps.drive import Launch
 from sweeps.final_training import placed, train_over
+from sweeps.mirror import names_there
 from sweeps.queries import best, find_trial
-from sweeps.runner import check_data, resume, start
+from sweeps.runner import check_data, home_of, resume, start
 
 LENGTHS = {
     parameter.name
@@ -87,14 +89,19 @@ def train_final(plan: FinalPlan, how: Launch, *, workers: int = 1, runs: Path | 
     """Train the plan in a new run folder; the folder and the exit status."""
     question = f"How well does the chosen configuration do on the test set? ({plan.source})"
     content = sweep_of_one(plan.name, plan.trials, question=question)
-    resources = {**plan.settings.get("resources", {}), "workers": workers}
+    # the chosen trial's batch is the global one already, and a worker trains on one device
+    resources = {**plan.settings.get("resources", {}), "workers": workers, "batch": "global"}
+    if workers > 1 and resources.get("gpus") not in (0, 1):
+        resources["gpus"] = "auto"
     content |= {**plan.settings, "chosen_from": plan.source, "resources": resources}
     if workers == 1:
         return start(content, plan.trials, how, runs=runs)
     check_data(plan.trials)
     # refused, where it is, before anything is written
-    slots = placed(resources, plan.trials, how, run=runs_root(runs) / plan.name)
-    run = new_run(plan.name, root=runs, explicit=False)
+    home = home_of(runs, content.get("storage"))
+    slots = placed(resources, plan.trials, how, run=runs_root(home) / plan.name)
+    taken = names_there(content.get("storage")) if how.address else ()
+    run = new_run(plan.name, root=home, explicit=False, taken=taken)
     with lease.hold(run), Writer(run) as writer:
         (run / "sweep.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
         writer.append([sweep_line(content), *(trial_line(trial) for trial in plan.trials)])
@@ -104,6 +111,7 @@ def train_final(plan: FinalPlan, how: Launch, *, workers: int = 1, runs: Path | 
 def resume_final(source: str, how: Launch, *, runs: Path | None = None) -> tuple[Path, int]:
     """Go on with a final training: its own run folder, or the run (or trial file) it was chosen from."""
     run = newest_final(source, runs=runs)
+    refresh(run, read(run).spec.get("storage"))
     how.console.print(f"going on with {run}")
     content = read_mapping(run / "sweep.yaml")
     if content["resources"]["workers"] == 1:

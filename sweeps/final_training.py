@@ -23,16 +23,18 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from ch6dist import lease
 from ch6dist.config import TrialConfig
-from ch6dist.ledger import Writer, read
+from ch6dist.journal import lost_lines
+from ch6dist.ledger import read
 from ch6dist.provenance import sweep_line
+from ch6dist.storage import is_remote, open_folder
 from sweeps import requests
 from sweeps.board import Board
 from sweeps.devices import Slots, place
 from sweeps.drive import Launch
 from sweeps.elastic_driver import ElasticDriver
 from sweeps.hosts import storage_note
+from sweeps.record import opened
 from sweeps.runner import hosts_of
 from sweeps.spec import Resources
 from sweeps.tune.session import ray_session
@@ -63,18 +65,22 @@ def train_over(
     run: Path, content: Mapping[str, Any], trials: Sequence[TrialConfig], slots: Slots | None, how: Launch
 ) -> int:
     """Every trial that has not ended, in turn, over the workers of `content`; the exit status."""
+    storage = content.get("storage")
     if slots is None:
+        if storage and is_remote(storage):
+            how.console.print(f"note: torchrun keeps all of it in {run}; with --address it would be kept in {storage}")
         return torchrun(run, trials, workers=content["resources"]["workers"], console=how.console)
-    with lease.hold(run), Writer(run) as writer:
+    with opened(run, storage, say=how.console.print) as record:
         requests.clear(run)
-        writer.append([sweep_line(content)])
+        lost = lost_lines(open_folder(record.checkpoints), read(run)) if is_remote(record.checkpoints) else []
+        record.writer.append([sweep_line(content), *lost])
         retries = content.get("max_retries", 2)
-        driver = ElasticDriver(run, Board.from_ledger(read(run)), writer, how.console, max_retries=retries)
+        driver = ElasticDriver(record, Board.from_ledger(read(run)), how.console, max_retries=retries)
         how.console.print(f"run folder: {run}")
         seconds = content.get("checkpoints", {}).get("seconds", 30.0)
         with driver.interruptible(), ray_session(address=how.address, cpus=0, gpus=0):
             pkgutil.resolve_name(FIT)(driver.job(slots, checkpoint_seconds=seconds), driver=driver)
-    return driver.verdict(f"sweeps final {run} --resume --address {how.address}")
+    return record.status(driver.verdict(f"sweeps final {run} --resume --address {how.address}"))
 
 
 def torchrun(run: Path, trials: Sequence[TrialConfig], *, workers: int, console: Console) -> int:

@@ -23,7 +23,7 @@ from sweeps import requests
 
 MIRROR_SECONDS = 3.0
 SETTLE_SECONDS = 1.0  # of two drivers that took the lease at once, only one still has it then
-LAST_TRIES = 5  # of the last copy
+LAST_TRIES = 3  # of the last copy
 RECORD, LEDGER = "sweep.yaml", "ledger"
 Say = Callable[[str], None]
 
@@ -97,6 +97,8 @@ class Mirror:
 
     def _try_copy(self) -> bool:
         """Copy what has changed; whether all of it is there now. A failure is said once, and tried again."""
+        if self.lost:
+            return False
         try:
             self._beat()
             if not self.lost:

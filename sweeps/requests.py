@@ -39,6 +39,7 @@ class Job:
     attempts: Mapping[str, int]
     checkpoints: str  # folder, on storage that driver and workers share
     slots: Slots  # the places the packs are trained in
+    data_root: str = ""  # where the driver finds the data sets, for hosts whose CH6DIST_DATA says nothing
     checkpoint_seconds: float = 30.0  # how often a running trial's `last` is written
     worker: str = WORKER  # module:function that trains a pack
     member: str = MEMBER  # module:function of the other workers of a pack, where there are several

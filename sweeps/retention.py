@@ -32,7 +32,7 @@ from sweeps.words import size
 
 FOLDER = "checkpoints"
 NAMES = ("last", "best")
-OVERHEAD_BYTES = 20_000  # of a `last`: names, generator states, torch's own file format
+OVERHEAD_BYTES = 20_000  # of a file: names, buffers, generator states, torch's own format
 SCORED_ROWS = 5  # the most that a score averages (ranking.last_k)
 SLACK = 0.9  # of what fits: trials are ranked once for a tenth of the space, not for every one that ends
 Line = dict[str, Any]
@@ -111,8 +111,9 @@ class Retention:
 
     def _worst_first(self) -> list[str]:
         """Ended trials that have left something: first those without a rank, such as range tests."""
-        trials = {trial: self.trials[trial] for trial in self.ended}
-        rows = [row for trial in self.ended for row in self.rows.get(trial, ())]
+        asked = {self.trials[trial]["configuration"] for trial in self.held}  # who has nothing left need not be ranked
+        trials = {t: self.trials[t] for t in self.ended if self.trials[t]["configuration"] in asked}
+        rows = [row for trial in trials for row in self.rows.get(trial, ())]
         ranking = rank(Ledger(trials=trials, statuses=self.ended, rows=rows), metric=self.metric, goal=self.goal)
         ranked = [trial for item in reversed(ranking) for trial in item.trials]
         return [trial for trial in [*(self.held.keys() - set(ranked)), *ranked] if trial in self.held]
@@ -178,7 +179,7 @@ def total_bytes(given: int | str, checkpoints: str) -> int | None:
     return (shutil.disk_usage(there).free + sum(LocalFolder(place).sizes().values())) // 2
 
 
-def room(total: int | None, packs: Iterable[Sequence[TrialConfig]], *, at_once: int) -> int | None:
+def room(total: int | None, packs: Iterable[Sequence[TrialConfig]], *, at_once: int, place: str = "") -> int | None:
     """What of `total` is left for ended trials while the `at_once` largest packs run; None: no limit.
 
     InputError when the running ones alone do not fit, before anything is written.
@@ -189,7 +190,7 @@ def room(total: int | None, packs: Iterable[Sequence[TrialConfig]], *, at_once: 
     needed = sum(largest[:at_once])
     if needed > total:
         allowed = f"{size(needed)} or more: so much the checkpoints of the trials take that run at once"
-        raise InputError("checkpoints.total", size(total), allowed)
+        raise InputError("checkpoints.total", f"{size(total)} in {place}" if place else size(total), allowed)
     return total - needed
 
 
@@ -202,7 +203,7 @@ def checkpoint_bytes(trial: TrialConfig) -> int:
         return 0
     weights = MODELS[trial.model["name"]].parameter_count * FP32_BYTES
     state = OPTIMIZERS[trial.optimizer["name"]].state_tensors
-    return weights + 2 * ((1 + state) * weights + OVERHEAD_BYTES)
+    return weights + 2 * (1 + state) * weights + 3 * OVERHEAD_BYTES
 
 
 def _is_attempt(file: str, trial: str, attempt: int) -> bool:

@@ -15,21 +15,26 @@ from typing import Any
 
 import yaml
 
-from ch6dist import lease
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.datafiles import check_files
 from ch6dist.errors import InputError
-from ch6dist.ledger import Ledger, Writer, read
+from ch6dist.fetch import refresh
+from ch6dist.journal import lost_lines
+from ch6dist.ledger import Ledger, read
 from ch6dist.machine import Devices, visible_devices
 from ch6dist.provenance import sweep_line, trial_line
 from ch6dist.records import BROKEN, ENDED, EngineName, Status
-from ch6dist.runs import new_run
+from ch6dist.runs import checkpoints_root, new_run, runs_root
+from ch6dist.storage import is_remote, open_folder
 from sweeps import requests
 from sweeps.board import Board
 from sweeps.devices import Slots, place
-from sweeps.drive import Launch, Settings, drive
+from sweeps.drive import Launch, Settings, Task, drive
+from sweeps.mirror import names_there
 from sweeps.packs import choose_engine, make_packs, notes
+from sweeps.record import opened
 from sweeps.requests import PackJob
+from sweeps.retention import room, total_bytes
 from sweeps.spec import Resources
 from sweeps.tune.cluster import cluster_hosts
 
@@ -49,17 +54,22 @@ def start(
     hosts, settings = hosts_of(how), Settings.of(content)
     packs = packed(trials, hosts, settings.resources, how)
     check_data(trials)
-    run = new_run(name or content["name"], root=runs, explicit=name is not None)
-    with lease.hold(run), Writer(run) as writer:
-        (run / "sweep.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    storage = settings.storage
+    home = home_of(runs, storage)
+    left = room_left(trials, packs, settings, hosts, home=checkpoints_root(runs_root(home), storage=storage))
+    run = new_run(name or content["name"], root=home, explicit=name is not None, taken=names_there(storage))
+    (run / "sweep.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
+    with opened(run, storage, say=how.console.print) as record:
         lines = [trial_line(trial) for trial in trials]
-        writer.append([sweep_line(content) | {"trials": len(lines)}, *lines])
+        record.writer.append([sweep_line(content) | {"trials": len(lines)}, *lines])
         board = Board({line["trial"]: line["config"] for line in lines})
-        return run, drive(run, board, writer, packs, settings, hosts, how)
+        status = drive(Task(board, packs, settings, hosts, left), record, how)
+    return run, record.status(status)
 
 
 def resume(run: Path, how: Launch, *, again: Sequence[str] = ()) -> int:
     """Go on where a run stopped. `again` names ended trials to train anew, as a new attempt."""
+    refresh(run, read(run).spec.get("storage"))
     ledger = read(run)
     spec = ledger.spec
     if len(ledger.trials) < max([line.get("trials", 1) for line in ledger.sweeps], default=1):
@@ -78,11 +88,32 @@ def resume(run: Path, how: Launch, *, again: Sequence[str] = ()) -> int:
     packs += packed(rest, hosts, settings.resources, how, engines=recorded_engines(ledger))
     for note in kept_engines(ledger, packs, slots=slots, wanted=settings.resources.engine):
         how.console.print(note)
-    with lease.hold(run), Writer(run) as writer:
+    left = room_left(trials, packs, settings, hosts, home=checkpoints_root(run, storage=settings.storage))
+    with opened(run, settings.storage, say=how.console.print) as record:
         requests.clear(run)
-        writer.append([sweep_line(spec), *(_anew(ledger, trial) for trial in again)])
-        board = Board.from_ledger(read(run))
-        return drive(run, board, writer, packs, settings, hosts, how)
+        lost = lost_lines(open_folder(record.checkpoints), ledger) if is_remote(record.checkpoints) else []
+        record.writer.append([sweep_line(spec), *lost, *(_anew(ledger, trial) for trial in again)])
+        status = drive(Task(Board.from_ledger(read(run)), packs, settings, hosts, left), record, how)
+    return record.status(status)
+
+
+def room_left(
+    trials: Sequence[TrialConfig], packs: Sequence[PackJob], settings: Settings, hosts: Sequence[Devices], *, home: str
+) -> int | None:
+    """Bytes for checkpoints of ended trials beside those of the trials that run; InputError when these do not fit.
+
+    Args:
+        home: a folder, or a URL, where the checkpoints lie or near which they will.
+    """
+    known = {trial.trial_id: trial for trial in trials}
+    total = total_bytes(settings.checkpoints.total, home)
+    running = [[known[trial] for trial in pack.trials] for pack in packs]
+    return room(total, running, at_once=place(settings.resources, hosts).count, place=home)
+
+
+def home_of(runs: Path | None, storage: str | None) -> Path | None:
+    """The folder of a new run's folder: the given one, else the sweep's `storage` where that is a path."""
+    return runs if runs or not storage or is_remote(storage) else Path(storage)
 
 
 def hosts_of(how: Launch) -> list[Devices]:

@@ -61,11 +61,14 @@ def _gathered(store: Any, job: Job, rank: int) -> AbstractContextManager[Group]:
 
 
 def _train(pack: PackJob, job: Job, *, attempts: Mapping[str, int], report: Report, group: Group) -> None:
+    if job.data_root:  # a host of a cluster has its own environment, and another working directory
+        os.environ.setdefault("CH6DIST_DATA", job.data_root)
     trials = [parse_trial(job.trials[trial]) for trial in pack.trials]
+    checkpoints = Checkpoints(job.checkpoints, attempts)
     train(
         trials,
-        report=report,
-        checkpoints=Checkpoints(job.checkpoints, attempts),
+        report=checkpoints.noting(report),
+        checkpoints=checkpoints,
         attempts=attempts,
         device="cpu" if job.slots.kind == "cpu" else None,
         group=group,

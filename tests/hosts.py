@@ -56,8 +56,10 @@ class Cluster(Lan):
         wait_for(lambda: self.alive() == set(self.names), what="all hosts to join", seconds=UP_SECONDS, pause=1)
 
     def down(self) -> None:
-        """`ray down`."""
+        """`ray down`, and what it leaves on the workers of a cluster that is not rented: their Ray."""
         self.exec(LAPTOP, f"ray down -y {FILE}")
+        for name in self.names[1:]:
+            self.exec(LAPTOP, f"ssh -o StrictHostKeyChecking=no root@{ADDRESSES[name]} ray stop")
 
     def alive(self) -> set[str]:
         """The names of the hosts that Ray on the head takes for alive; none where no Ray answers there."""

@@ -1,7 +1,7 @@
 """Knocks at Ray's doors, as a stranger would: `python tests/knock.py ADDRESS TOKEN PORT…`, run on one of the hosts.
 
-Every port is tried as HTTP and as gRPC, with methods of each of Ray's services; TOKEN is sent unless it is `none`. Prints
-what each port said as JSON, by port, a list of
+Every port is tried as HTTP and as gRPC, with methods of each of Ray's services; TOKEN is sent unless it is `none`.
+Prints what each port said as JSON, by port, a list of
     refused     the door wants a (better) token
     open        the method was carried out, or its arguments were looked at
     metrics     a page of figures for Prometheus
@@ -16,6 +16,7 @@ import json
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import grpc
 
@@ -78,6 +79,6 @@ def call(channel: grpc.Channel, method: str, metadata: list[tuple[str, str]]) ->
 
 if __name__ == "__main__":
     host, given, *ports = sys.argv[1:]
-    right = given == open("/run/home/.ray/auth_token").read().strip()
+    right = given == Path("~/.ray/auth_token").expanduser().read_text().strip()
     word = None if given == "none" else given
-    print(json.dumps({port: knock(host, int(port), word, stranger=not right) for port in ports}))
+    sys.stdout.write(json.dumps({port: knock(host, int(port), word, stranger=not right) for port in ports}))

@@ -28,7 +28,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LAPTOP = "laptop"
 HOME = "/run/home"
-NEEDED = ("ip", "sshd", "rsync", "unshare", "nsenter", "setpriv")  # Debian: iproute2 openssh-server rsync util-linux
+NEEDED = ("ip", "ss", "ps", "sshd", "ssh-keygen", "rsync", "unshare", "nsenter", "setpriv")
+PACKAGES = "iproute2 openssh-server openssh-client procps rsync util-linux"
 SECONDS = 120  # after which a command that should have ended is taken for hung
 ADDRESSES = {LAPTOP: "192.0.2.1", "head": "192.0.2.10", **{f"worker-{n}": f"192.0.2.{10 + n}" for n in range(1, 9)}}
 
@@ -67,7 +68,7 @@ def why_not() -> str | None:
     if os.geteuid() != 0:
         return "hosts out of namespaces need root"
     if missing:
-        return f"hosts out of namespaces need {', '.join(missing)} (Debian: iproute2 openssh-server rsync util-linux)"
+        return f"hosts out of namespaces need {', '.join(missing)} (Debian: {PACKAGES})"
     if not (Path(sys.prefix) / "bin" / "sweeps").exists():
         return f"hosts run the installed commands, and {sys.prefix} has none: make install"
     if subprocess.run(["unshare", "--net", "--mount", "--pid", "--fork", "true"], check=False).returncode:

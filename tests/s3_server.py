@@ -1,14 +1,13 @@
 """An S3 server of our own on loopback: moto's, as a process, which can die and come back.
 
-    with s3_server() as server:
-        folder = open_folder(server.url("sweeps"))      # the real client against a real socket
-        server.kill()
-        server.start()                                  # with the objects it had, where they were kept
+with s3_server() as server:
+    folder = open_folder(server.url("sweeps"))      # the real client against a real socket
+    server.kill()
+    server.start()                                  # with the objects it had, where they were kept
 """
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -73,12 +72,13 @@ class Server:
     def put_back(self, held: dict[str, bytes]) -> None:
         folder = open_folder(self.url(""))
         for name, content in held.items():
-            folder.write(name, content)
+            if folder.size(name) is None:  # a client may have been faster
+                folder.write(name, content)
 
     def demand_keys(self) -> None:
-        """From now on requests are authenticated: keys nobody has made are refused (moto's INITIAL_NO_AUTH_ACTION_COUNT)."""
+        """From now on requests are authenticated, and keys that nobody has made are refused."""
         url = f"http://127.0.0.1:{self.port}/moto-api/reset-auth"
-        request = urllib.request.Request(url, data=json.dumps(0).encode(), method="POST")
+        request = urllib.request.Request(url, data=b"0", headers={"Content-Type": "text/plain"}, method="POST")
         with urllib.request.urlopen(request) as answer:
             assert answer.status == 200
 

@@ -33,6 +33,8 @@ from sweeps.expand import expand
 from sweeps.spec import dump, load_spec
 
 ROOT = Path(__file__).resolve().parents[1]
+TRAINS = ("run_pack", "ImplicitFunc", "ray::Member")  # in the titles of Ray's processes
+OF_TRIAL = ("data", "divergence_factor", "epochs", "precision", "schedule")
 SECONDS = 240  # after which a command that should have ended is taken for hung
 TINY = {
     "name": "tiny",
@@ -55,8 +57,11 @@ TINY = {
 
 
 def sweep_file(folder: Path, **changes: Any) -> Path:
-    """A small sweep of four trials over made-up images; `epochs` and `data` reach into its trial."""
-    trial = {**TINY["trial"], **{key: changes.pop(key) for key in ("epochs", "schedule") if key in changes}}
+    """A small sweep of four trials over made-up images; what OF_TRIAL names goes into its trial."""
+    trial = {
+        **TINY["trial"],
+        **{key: changes.pop(key) for key in ("epochs", "schedule", "precision") if key in changes},
+    }
     content = {**TINY, "trial": trial, **changes}
     path = folder / f"{content['name']}.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False))
@@ -134,6 +139,11 @@ def offspring(pid: int) -> list[int]:
 def workers(pid: int) -> list[int]:
     """Processes below `pid` in which packs are trained."""
     return [child for child in offspring(pid) if "run_pack" in words_of(child) or "ImplicitFunc" in words_of(child)]
+
+
+def trainers(pid: int) -> list[int]:
+    """Processes below `pid` that train, or are about to: those of packs, and the others that train with them."""
+    return [child for child in offspring(pid) if any(word in words_of(child) for word in TRAINS)]
 
 
 def words_of(pid: int) -> str:

@@ -374,7 +374,7 @@ def test_the_best_weights_are_those_of_the_first_epoch_with_the_best_accuracy(tm
     assert best["val_accuracy"] == max(accuracies)
     assert best["epoch"] == accuracies.index(max(accuracies)) + 1
     artifacts = {line["name"]: (line["path"], line["epoch"]) for line in seen.of_kind("artifact")}
-    place = f"{tmp_path.name}/{trial.trial_id}"
+    place = f"checkpoints/{trial.trial_id}"
     assert artifacts == {"last": (f"{place}/last.pt", 6), "best": (f"{place}/best.pt", best["epoch"])}
 
 

@@ -40,7 +40,7 @@ def load(name: str) -> dict[str, Any]:
 def test_ray_takes_the_file(name: str) -> None:
     prepared = prepare_config(load(name))
     validate_config(prepared)  # against ray-schema.json
-    with pytest.raises(Exception, match="(?i)additional properties"):
+    with pytest.raises(Exception, match=r"(?i)additional properties"):
         validate_config(prepared | {"a_key_that_ray_does_not_know": 1})
 
 

@@ -1,4 +1,4 @@
-"""Three real hosts and one `ray up`: sweeps lose a host, their driver and the head, and no epoch; strangers are refused.
+"""Three real hosts, one `ray up`: sweeps lose a host, their driver, the head, but no epoch; strangers are refused.
 
 The tests of this file tell one story, in order: later ones find what earlier ones left. `make test-cluster` runs it.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,9 +22,10 @@ from ch6dist.errors import InputError
 from ch6dist.ledger import differences, read
 from tests.hosts import UP_SECONDS, Cluster, hosts
 from tests.namespaces import ADDRESSES, LAPTOP, ROOT, wait_for, why_not
-from tests.sweep_helpers import raw_lines, row_count, statuses
+from tests.sweep_helpers import ended, raw_lines, row_count, statuses
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
+PAGE = ROOT / "docs" / "cluster.md"
 LOST_SECONDS = 150  # in which Ray takes a host that answers nothing for lost, and its trials have moved
 SWEEP_SECONDS = 240
 HARMLESS = {"metrics", "nothing", "closed"}
@@ -125,13 +127,9 @@ def test_ray_up_brings_every_host(cluster: Cluster) -> None:
 
 def test_a_sweep_over_three_hosts_is_trained_on_all_of_them(cluster: Cluster) -> None:
     spec = sweep_file(cluster, "ordinary", epochs=20, lrs=[0.3, 0.1, 0.03, 0.01, 0.003, 0.001])
-    working: set[str] = set()
     with driving(cluster, f"sweeps run {spec} --address auto --name probe", "probe") as until:
-        until(lambda: rows(cluster, "probe") > 6, "the first epochs")
-        for name in cluster.names:
-            working |= {name} if trains(cluster, name) else set()
+        until(lambda: all(trains(cluster, name) for name in cluster.names), "every host to train")
         strangers = {token: doors(cluster, token) for token in ("none", WRONG_TOKEN)}
-    assert working == set(cluster.names)
     for token, said in strangers.items():
         assert {name for name, _ in said} == set(cluster.names)
         for (host, port), answers in said.items():
@@ -162,7 +160,7 @@ def test_with_the_token_the_same_doors_open(cluster: Cluster) -> None:
     assert sum("open" in answers for answers in said.values()) >= 3 * len(cluster.names)
 
 
-@pytest.mark.parametrize("token", ["none", WRONG_TOKEN])
+@pytest.mark.parametrize("token", ["none", WRONG_TOKEN], ids=["none", "wrong"])
 def test_a_client_without_the_token_is_refused(cluster: Cluster, token: str) -> None:
     stranger = "mkdir -p /tmp/stranger; export HOME=/tmp/stranger RAY_gcs_rpc_server_reconnect_timeout_s=1; "
     stranger += "" if token == "none" else f"export RAY_AUTH_TOKEN={token}; "
@@ -192,7 +190,7 @@ def test_a_host_that_is_cut_off_loses_no_epoch(cluster: Cluster) -> None:
         status = cluster.exec("head", "sweeps status ordinary").stdout
         cluster.mend("worker-1")
         kill_driver(cluster, "ordinary")
-    assert "its host was lost" in status
+    assert "worker-1: " in status, "status says where something broke"
 
 
 def stuck(cluster: Cluster, before: dict[str, int]) -> set[str]:
@@ -236,18 +234,40 @@ def test_a_ddp_trial_survives_the_loss_of_a_host_and_of_its_driver(cluster: Clus
     untouched(cluster, "spanning")
 
 
-# Other ways in, and the way out
+# The page, and the way out
 
 
-def test_a_sweep_is_submitted_as_a_job(cluster: Cluster) -> None:
-    spec = sweep_file(cluster, "job", epochs=2, lrs=[0.1])
-    submit = f"ray job submit --address http://127.0.0.1:8265 -- sweeps run {spec} --address auto"
-    done = cluster.exec(LAPTOP, f"ray exec cluster.on-premises.yaml '{submit}'", timeout=SWEEP_SECONDS)
-    assert "succeeded" in done.stdout
-    assert list(statuses(read(cluster.runs / "job")).values()) == ["finished"]
+def test_the_page_is_followed_word_for_word(cluster: Cluster) -> None:
+    for kind, block in re.findall(r"^```sh( tunnel)?\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL):
+        if kind:
+            through_the_tunnel(cluster, block)
+            continue
+        filled_in = block.replace("ubuntu@", "root@")  # as in the laptop's file
+        cluster.exec(LAPTOP, f"set -e\n{filled_in}", timeout=SWEEP_SECONDS)
+        if "ray up" in block:
+            wait_for(lambda: cluster.alive() == set(cluster.names), what="all hosts to join", seconds=UP_SECONDS)
+        if "--no-wait" in block:
+            wait_for(lambda: ended(cluster.runs / "night") == 12, what="the job", seconds=SWEEP_SECONDS, pause=1)
+    assert set(statuses(read(cluster.runs / "demo")).values()) == {"finished"}
+    assert set(statuses(read(cluster.runs / "demo-final")).values()) == {"finished"}
+    report = cluster.rig / "home" / LAPTOP / "demo-report" / "index.html"
+    assert "<html" in report.read_text()
 
 
-def test_ray_down_leaves_nothing_running(cluster: Cluster) -> None:
-    cluster.down()
+def through_the_tunnel(cluster: Cluster, block: str) -> None:
+    """The dashboard answers on the laptop while the page's tunnel is open, to one who has the token."""
+    knocking = "python tests/knock.py 127.0.0.1 {} 8265"
+    ask = f"{knocking.format('$(ray get-auth-token 2> /dev/null)')}; {knocking.format(WRONG_TOKEN)}"
+    tunnel = cluster.start(LAPTOP, f"exec {block.strip()}", log=cluster.rig / "tunnel.log")
+    try:
+        wait_for(
+            lambda: '"open"' in (said := cluster.exec(LAPTOP, ask).stdout) and '"refused"' in said, what="a tunnel"
+        )
+    finally:
+        cluster.exec(LAPTOP, "kill -INT $(pgrep -f '[r]ay dashboard')")
+        tunnel.wait()
+
+
+def test_nothing_is_left_running(cluster: Cluster) -> None:
     for name in cluster.names:
-        wait_for(lambda: cluster.processes(name) == [], what=f"{name} to be idle", seconds=UP_SECONDS)  # noqa: B023
+        wait_for(lambda name=name: cluster.processes(name) == [], what=f"{name} to be idle")

@@ -16,6 +16,8 @@ from ch6dist.provenance import trial_line
 from sweeps.board import Board
 from sweeps.devices import Slots
 from sweeps.elastic_driver import ElasticDriver
+from sweeps.mirror import NoMirror
+from sweeps.record import Record
 from sweeps.requests import ask_stop
 from sweeps.tune.post import Post
 from tests.sweep_helpers import TINY, statuses
@@ -28,7 +30,8 @@ FIRST, SECOND = (trial.trial_id for trial in TRIALS)
 def driver(tmp_path: Path) -> ElasticDriver:
     writer = Writer(tmp_path)
     writer.append([trial_line(trial) for trial in TRIALS])
-    return ElasticDriver(tmp_path, Board.from_ledger(read(tmp_path)), writer, Console(file=io.StringIO()))
+    record = Record(tmp_path, writer, NoMirror(tmp_path), str(tmp_path / "checkpoints"), print)
+    return ElasticDriver(record, Board.from_ledger(read(tmp_path)), Console(file=io.StringIO()))
 
 
 def begins(driver: ElasticDriver, workers: int = 2) -> Any:
@@ -54,7 +57,7 @@ def test_trials_come_in_turn_until_none_is_left(driver: ElasticDriver) -> None:
         assert begins(driver) == trial
         driver.on_letter({"lines": [status(trial, status="running"), row(trial, 1), status(trial, status="finished")]})
     assert begins(driver) is None
-    assert [line["trial"] for line in read(driver.run).rows] == sorted([FIRST, SECOND])
+    assert [line["trial"] for line in read(driver.record.run).rows] == sorted([FIRST, SECOND])
     assert driver.verdict("") == 0
 
 
@@ -65,8 +68,8 @@ def test_a_trial_that_breaks_at_one_place_has_max_retries(driver: ElasticDriver)
         assert begins(driver) == FIRST
     breaks(driver)
     assert begins(driver) == SECOND
-    assert statuses(read(driver.run))[FIRST] == "failed"
-    assert read(driver.run).statuses[FIRST]["reason"] == "it broke"
+    assert statuses(read(driver.record.run))[FIRST] == "failed"
+    assert read(driver.record.run).statuses[FIRST]["reason"] == "it broke"
     assert driver.verdict("") == 1
 
 
@@ -74,7 +77,7 @@ def test_a_trial_that_gets_further_is_tried_without_end(driver: ElasticDriver) -
     for epoch in range(1, 20):
         assert begins(driver) == FIRST
         driver.on_letter({"lines": [row(FIRST, epoch)]})  # then its workers die without a word
-    assert statuses(read(driver.run))[FIRST] != "failed"
+    assert statuses(read(driver.record.run))[FIRST] != "failed"
 
 
 def test_fewer_or_more_workers_are_no_failure(driver: ElasticDriver) -> None:
@@ -85,7 +88,7 @@ def test_memory_that_runs_out_is_not_tried_again(driver: ElasticDriver) -> None:
     assert begins(driver) == FIRST
     breaks(driver, "out_of_memory")
     assert begins(driver) == SECOND
-    assert statuses(read(driver.run))[FIRST] == "out_of_memory"
+    assert statuses(read(driver.record.run))[FIRST] == "out_of_memory"
 
 
 @pytest.mark.parametrize("kind", ["data", "storage"])
@@ -94,13 +97,13 @@ def test_what_every_trial_needs_ends_the_run_to_be_mended(driver: ElasticDriver,
     breaks(driver, kind)
     assert driver.halted
     assert driver.verdict("sweeps final x --resume") == 1
-    assert statuses(read(driver.run))[FIRST] not in ("failed", "out_of_memory")
+    assert statuses(read(driver.record.run))[FIRST] not in ("failed", "out_of_memory")
 
 
 def test_a_ledger_that_cannot_be_written_halts(driver: ElasticDriver) -> None:
     begins(driver)
-    driver.writer.close()
-    driver.writer.append = full  # type: ignore[method-assign]
+    driver.record.writer.close()
+    driver.record.writer.append = full  # type: ignore[method-assign]
     driver.on_letter({"lines": [row(FIRST, 1)]})
     assert driver.halted
     assert driver.verdict("") == 1
@@ -113,14 +116,14 @@ def full(lines: Any) -> None:
 
 def test_requests_stop_one_trial_or_everything(driver: ElasticDriver) -> None:
     assert begins(driver) == FIRST
-    ask_stop(driver.run, FIRST)
-    ask_stop(driver.run, SECOND)
+    ask_stop(driver.record.run, FIRST)
+    ask_stop(driver.record.run, SECOND)
     driver.tick()
     assert driver.on_letter({"lines": [row(FIRST, 1)]}) == {"stop": sorted([FIRST, SECOND])}
     driver.on_letter({"lines": [status(FIRST, status="stopped")]})
     assert begins(driver) is None
-    assert set(statuses(read(driver.run)).values()) == {"stopped"}
-    ask_stop(driver.run)
+    assert set(statuses(read(driver.record.run)).values()) == {"stopped"}
+    ask_stop(driver.record.run)
     driver.tick()
     assert driver.verdict("") == 130
 

@@ -14,9 +14,12 @@ from rich.console import Console
 from ch6dist.config import parse_trial
 from ch6dist.ledger import Writer, read
 from ch6dist.records import ENDED, Status
+from ch6dist.storage import open_folder
 from sweeps.board import Board
 from sweeps.driver import Driver
+from sweeps.mirror import NoMirror
 from sweeps.progress import Progress
+from sweeps.record import Record
 from sweeps.requests import PackJob
 from sweeps.runner import recorded_engines, recorded_packs
 from sweeps.tune.callback import LedgerCallback, Mailbox
@@ -44,7 +47,9 @@ class Fixture:
         lines = [{"kind": "trial", "trial": t, "config": content} for t, content in self.configs.items()]
         self.writer.append([{"kind": "sweep", "spec": {}}, *lines])
         progress = Progress(self.board, Console(file=io.StringIO()), title="test")
-        self.driver = Driver(run, self.board, self.writer, progress, packs=packs, max_retries=2)
+        record = Record(run, self.writer, NoMirror(run), str(run / "checkpoints"), print)
+        folder = open_folder(record.checkpoints)
+        self.driver = Driver(record, self.board, progress, folder, packs=packs, max_retries=2)
         self.driver.begin()
         self.alive: dict[int, list[str]] = {}
 

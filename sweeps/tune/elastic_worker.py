@@ -6,6 +6,7 @@ Only workers and the trainer import this file: it brings torch.
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -60,10 +61,13 @@ def train_trials(config: Mapping[str, Any]) -> None:
 
 
 def _train(trial: str, job: Job, group: Group, reporter: Reporter) -> None:
+    if job.data_root:  # a host of a cluster has its own environment, and another working directory
+        os.environ.setdefault("CH6DIST_DATA", job.data_root)
+    checkpoints = Checkpoints(job.checkpoints, job.attempts)
     train(
         reporter.configs([trial]),
-        report=reporter,
-        checkpoints=Checkpoints(job.checkpoints, job.attempts),
+        report=checkpoints.noting(reporter),
+        checkpoints=checkpoints,
         attempts=job.attempts,
         device=get_device(),
         group=group,
