@@ -58,10 +58,7 @@ TINY = {
 
 def sweep_file(folder: Path, **changes: Any) -> Path:
     """A small sweep of four trials over made-up images; what OF_TRIAL names goes into its trial."""
-    trial = {
-        **TINY["trial"],
-        **{key: changes.pop(key) for key in ("epochs", "schedule", "precision") if key in changes},
-    }
+    trial = {**TINY["trial"], **{key: changes.pop(key) for key in OF_TRIAL if key in changes}}
     content = {**TINY, "trial": trial, **changes}
     path = folder / f"{content['name']}.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False))
