@@ -49,7 +49,7 @@ ORDER = {name: place for place, name in enumerate(" ".join(LAYERS).split())}
 ANALYSIS_MAY = set(LAYERS[0].split())
 FENCES = {  # library → modules that may import it
     "torch": {name for row in LAYERS[1:4] for name in row.split() if name.startswith("ch6dist.")},
-    "ray": {"sweeps.runner", "sweeps.final"} | {name for name in ORDER if name.startswith("sweeps.tune.")},
+    "ray": {name for name in ORDER if name.startswith("sweeps.tune.")},
     "pandas": {name for name in ORDER if name.startswith("analysis.")},
     "matplotlib": {name for name in ORDER if name.startswith("analysis.")},
     "scipy": {name for name in ORDER if name.startswith("analysis.")},
