@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
@@ -116,8 +116,14 @@ class Driver:
         self.record.mirror.soon()
         return {"admit": admitted}
 
-    def on_dead_worker(self, pack: int, reason: str = DEAD) -> None:
-        """Note a pack whose process died without a word; what it said before it died counts more."""
+    def on_dead_worker(self, pack: int, *, hosts: Collection[str] = ()) -> None:
+        """Note a pack whose process died without a word; what it said before it died counts more.
+
+        `hosts`: names of those that live, where that is known.
+        """
+        trials = self.lineup.packs[pack].trials if pack in self.lineup.lanes else ()
+        there = {self.board.entries[trial].host for trial in trials} - {""}
+        reason = "its host was lost" if hosts and there.difference(hosts) else DEAD
         self.broken.setdefault(pack, {"broken": "failed", "reason": reason})
         self.on_end(pack)
 

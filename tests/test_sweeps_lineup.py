@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -254,7 +255,7 @@ class Told:
         self.reports.append(report)
         return {"admit": ["a"]} if len(self.reports) > 1 else {}
 
-    def on_dead_worker(self, pack: int) -> None: ...
+    def on_dead_worker(self, pack: int, *, hosts: Collection[str]) -> None: ...
 
     def tick(self) -> set[str]:
         return set()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Protocol
 
 import ray
 from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-from sweeps.tune.reporter import what_died
 
 
 class Driver(Protocol):
@@ -27,8 +26,8 @@ class Driver(Protocol):
     def on_end(self, pack: int) -> None:
         """Called when a pack's worker is done with it."""
 
-    def on_dead_worker(self, pack: int, reason: str) -> None:
-        """Called when the process of a pack has died."""
+    def on_dead_worker(self, pack: int, *, hosts: Collection[str]) -> None:
+        """Called when the process of a pack has died; `hosts`: names of those that live."""
 
     def tick(self) -> set[str]:
         """Called about ten times a second; returns every trial that has been asked to stop."""
@@ -65,7 +64,8 @@ class LedgerCallback(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **_: Any) -> None:
         """Tune has lost a pack's process: tell the driver."""
-        self.driver.on_dead_worker(trial.config["pack"], what_died(str(trial.get_error() or "")))
+        alive = {node["NodeManagerHostname"] for node in ray.nodes() if node["Alive"]}
+        self.driver.on_dead_worker(trial.config["pack"], hosts=alive)  # Tune does not say why
 
     def on_step_end(self, iteration: int, trials: list[Any], **_: Any) -> None:
         """Tune's event loop has turned once: let the driver look around, and post new orders for the workers."""
