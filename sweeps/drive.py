@@ -23,7 +23,7 @@ from ch6dist.datafiles import data_root
 from ch6dist.ledger import read
 from ch6dist.machine import Devices
 from ch6dist.records import BROKEN
-from ch6dist.storage import is_remote, open_folder
+from ch6dist.storage import Folder, is_remote, open_folder
 from sweeps.board import Board
 from sweeps.calibration import calibration_key, record_calibration
 from sweeps.devices import Slots, place
@@ -91,26 +91,38 @@ def drive(task: Task, record: Record, how: Launch) -> int:
         how.console.print(note)
     progress, folder = Progress(board, how.console, title=run.name), open_folder(record.checkpoints)
     driver = Driver(
-        record, board, progress, folder, packs=_todo(task), max_retries=settings.max_retries, needs=_needs(slots)
-    )
-    driver.retention = Retention(
+        record,
+        board,
+        progress,
         folder,
-        read(run),
-        keep=settings.checkpoints.keep,
-        room_bytes=task.room_bytes,
-        write=driver.write,
-        remove=record.mirror.remove,
+        packs=_todo(task),
+        max_retries=settings.max_retries,
+        needs=_needs(slots),
+        hosts=len(task.hosts),
     )
     here = task.hosts[0]
     session = ray_session(address=how.address, cpus=here.cpus, gpus=len(here.gpus))
     with driver.interruptible(), progress, session, contextlib.suppress(HaltedError):
+        driver.retention = _retention(task, record, driver, folder)
         driver.begin()
         if not driver.over:
             progress.doing = ""
             launch(_job(task, record, driver.lineup.packs, slots, how), driver=driver)
+    driver.note_halt()
     if how.address is None and slots.workers == 1:  # a calibration is of one process on this machine
         remember_speeds(board, slots.device)
-    return _verdict(run, board, driver, how.console)
+    return _verdict(run, board, driver, how.console, address=how.address)
+
+
+def _retention(task: Task, record: Record, driver: Driver, folder: Folder) -> Retention:
+    return Retention(
+        folder,
+        read(record.run),
+        keep=task.settings.checkpoints.keep,
+        room_bytes=task.room_bytes,
+        write=driver.write,
+        remove=record.mirror.remove,
+    )
 
 
 def _todo(task: Task) -> list[PackJob]:
@@ -165,7 +177,7 @@ def remember_speeds(board: Board, device: str) -> None:
             record_calibration(key, median(values))
 
 
-def _verdict(run: Path, board: Board, driver: Driver, console: Console) -> int:
+def _verdict(run: Path, board: Board, driver: Driver, console: Console, *, address: str | None) -> int:
     """The last words, and the exit status."""
     for note in board.notes:
         console.print(f"note: {note}")
@@ -173,7 +185,8 @@ def _verdict(run: Path, board: Board, driver: Driver, console: Console) -> int:
         if entry.status in BROKEN:
             console.print(f"{entry.status}: {entry.trial}: {entry.reason}")
     if driver.halted:
-        console.print(f"{driver.halt_reason}\ngo on with: sweeps resume {run}")
+        there = f" --address {address}" if address else ""
+        console.print(f"{driver.halt_reason}\ngo on with: sweeps resume {run}{there}")
         return driver.exit_status
     console.print(f"done in {duration(time.monotonic() - board.started)}; next: analysis report {run}")
     return 1 if any(entry.status in BROKEN for entry in board.entries.values()) else 0

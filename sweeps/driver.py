@@ -10,26 +10,25 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from types import FrameType
 from typing import Any
 
 from ch6dist.records import Status
 from ch6dist.runs import has_checkpoint
-from ch6dist.storage import Folder
+from ch6dist.storage import Folder, first_words
 from sweeps import requests
 from sweeps.board import Board
+from sweeps.breaks import after_break, break_line, halt_line
 from sweeps.lineup import Lineup
 from sweeps.progress import Progress
 from sweeps.record import Record
-from sweeps.requests import PackJob
+from sweeps.requests import DEAD, HOST_LOST, PackJob
 from sweeps.retention import Retention
 
-SPLIT_AFTER = 2  # strikes
 LOOK_SECONDS = 1.0  # how often requests are looked for
 STALL_SECONDS = 60.0  # without a place for any pack: worth a word
-DEAD = "its worker process died"
 Reply = dict[str, Any]  # the orders that a pack finds when it goes on
 
 
@@ -51,6 +50,7 @@ class Driver:
         packs: Sequence[PackJob],
         max_retries: int,
         needs: str = "",
+        hosts: int = 1,
     ) -> None:
         self.record, self.board, self.progress, self.checkpoints = record, board, progress, checkpoints
         self.max_retries = max_retries
@@ -61,7 +61,8 @@ class Driver:
         self.looked_at = self.trained_at = time.monotonic()
         self.stops: set[str] = set()
         self.launched: tuple[PackJob, ...] = ()
-        self.needs = needs
+        self.needs, self.hosts = needs, hosts
+        self.lacking: set[str] = set()  # hosts that found no data or no storage
         self.retention: Retention | None = None  # removes checkpoints that may not stay
 
     # What the launch calls
@@ -92,11 +93,17 @@ class Driver:
         if "broken" in report:
             self.broken[pack] = report
             if report["broken"] in ("data", "storage"):  # every pack needs them: better mended than tried again
-                self.halt(report["reason"], exit_status=1)
+                self.on_missing(report)
             return {}
         self.write(report["lines"])
         opening = all(line.get("status") == Status.RUNNING for line in report["lines"])
         return {} if opening or self.halted else self.refill(pack)
+
+    def on_missing(self, report: dict[str, Any]) -> None:
+        """Data or storage were not there: of the only host, or of a second one, that halts the sweep."""
+        self.lacking.add(report.get("host", ""))
+        if self.hosts == 1 or len(self.lacking) > 1:
+            self.halt(report["reason"], exit_status=1)
 
     def begin_pack(self, number: int) -> Reply:
         """A worker is there for a pack: who is in it and at which attempt, where that is no more what was planned."""
@@ -122,8 +129,9 @@ class Driver:
         `hosts`: names of those that live, where that is known.
         """
         trials = self.lineup.packs[pack].trials if pack in self.lineup.lanes else ()
-        there = {self.board.entries[trial].host for trial in trials} - {""}
-        reason = "its host was lost" if hosts and there.difference(hosts) else DEAD
+        entries = [self.board.entries[trial] for trial in trials]
+        there = {entry.host for entry in entries if entry.host and entry.status == Status.RUNNING}
+        reason = HOST_LOST if hosts and there.difference(hosts) else DEAD
         self.broken.setdefault(pack, {"broken": "failed", "reason": reason})
         self.on_end(pack)
 
@@ -134,13 +142,15 @@ class Driver:
         if self.halted or not rest:
             return
         report = report or {"broken": "failed", "reason": "its worker ended without a word"}
-        parts = self.after_break(rest, report)
-        self.write([self.event(rest, report, parts)])
-        if parts:
+        follow = after_break(rest, report, self.board, max_retries=self.max_retries)
+        facts = {"traceback": report["traceback"]} if "traceback" in report else {}
+        given_up = [] if follow.packs else [self.ending(t, follow.status, report["reason"], **facts) for t in rest]
+        self.write([break_line(rest, report, self.board, follow), *given_up])
+        if follow.packs:
             more = f" and {len(rest) - 1} more" if len(rest) > 1 else ""
             self.progress.say(f"trying again: {rest[0]}{more}: {report['reason']}")
-        for part in reversed(parts):
-            again = replace(pack, trials=tuple(part))
+        for part in reversed(follow.packs):
+            again = replace(pack, trials=part)
             self.prepare([again])
             self.lineup.come_back(again)
 
@@ -174,8 +184,21 @@ class Driver:
             self.halt(f"the ledger cannot be written: {error}", exit_status=1)
             raise HaltedError(self.halt_reason) from error
         self.board.take(lines)
-        if self.retention:
-            self.retention.take(lines)
+        self.retain(lines)
+
+    def retain(self, lines: Sequence[dict[str, Any]]) -> None:
+        """Let retention remove what may not stay. A storage that does not answer keeps it until the next resume."""
+        try:
+            if self.retention:
+                self.retention.take(lines)
+        except OSError as error:
+            self.progress.say(f"checkpoints that may go stay for now: {first_words(error)}")
+
+    def note_halt(self) -> None:
+        """Leave word in the ledger why the driver ended, where it can be written."""
+        if self.halted:
+            with suppress(OSError):
+                self.record.writer.append([halt_line(self.halt_reason)])
 
     def halt(self, reason: str, *, exit_status: int) -> None:
         """Begin nothing more and end what runs; the first reason is the one that is told."""
@@ -206,29 +229,6 @@ class Driver:
         except OSError as error:
             self.halt(f"the checkpoints cannot be reached: {error}", exit_status=1)
             raise HaltedError(self.halt_reason) from error
-
-    def after_break(self, rest: list[str], report: dict[str, Any]) -> list[list[str]]:
-        """The packs in which `rest`, what a broken pack left unfinished, is tried again; none when it is given up."""
-        if report["broken"] == "out_of_memory" and len(rest) > 1:
-            half = (len(rest) + 1) // 2
-            return [rest[:half], rest[half:]]
-        status = Status.OUT_OF_MEMORY if report["broken"] == "out_of_memory" else Status.FAILED
-        strikes = max(self.board.strike(trial) for trial in rest)
-        if len(rest) > 1 and (strikes >= SPLIT_AFTER or strikes > self.max_retries):
-            return [[trial] for trial in rest]
-        if status == Status.OUT_OF_MEMORY or strikes > self.max_retries:
-            facts = {"traceback": report["traceback"]} if "traceback" in report else {}
-            self.write([self.ending(trial, status, report["reason"], **facts) for trial in rest])
-            return []
-        return [rest]
-
-    def event(self, rest: Sequence[str], report: dict[str, Any], parts: Sequence[Sequence[str]]) -> dict[str, Any]:
-        """The ledger's line of a break: what broke, where, why, and what followed."""
-        what = "given up" if not parts else "tried again" if len(parts) == 1 else f"split into {len(parts)} packs"
-        entries = [self.board.entries[trial] for trial in rest]
-        places = {"trials": list(rest), "epochs": [entry.epoch for entry in entries], "host": entries[0].host}
-        facts = {"broken": report["broken"], "reason": report["reason"], "what": what, "time": time.time()}
-        return {"kind": "event", **places, **facts}
 
     def ending(self, trial: str, status: Status, reason: str, **facts: Any) -> dict[str, Any]:
         """The status line that ends a trial from here, not from its worker."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -21,10 +21,10 @@ from ch6dist.narration import describe
 from ch6dist.records import BROKEN, Status
 from sweeps import requests
 from sweeps.board import Board
+from sweeps.breaks import Follow, break_line, halt_line
 from sweeps.devices import Slots
-from sweeps.driver import DEAD
 from sweeps.record import Record
-from sweeps.requests import Job, PackJob
+from sweeps.requests import DEAD, Job, PackJob
 
 WAITING_SECONDS = 30.0  # without workers: worth a word
 
@@ -105,9 +105,12 @@ class ElasticDriver:
         """
         reason, kind = self.broken.get("reason", DEAD), self.broken.get("broken", "failed")
         facts = {"traceback": self.broken["traceback"]} if "traceback" in self.broken else {}
+        given_up = kind == "out_of_memory" or (not resized and self.board.strike(trial) > self.max_retries)
+        follow = Follow(() if given_up else ((trial,),))
+        self.write([break_line([trial], {"broken": kind, "reason": reason}, self.board, follow)])
         if kind == "out_of_memory":
             self.end(trial, Status.OUT_OF_MEMORY, reason, **facts)
-        elif not resized and self.board.strike(trial) > self.max_retries:
+        elif given_up:
             self.end(trial, Status.FAILED, reason, **facts)
         else:
             self.console.print("trying again: " + (f"{trial}: {reason}" if self.broken or not resized else trial))
@@ -127,7 +130,7 @@ class ElasticDriver:
             return
         self.board.take(lines)
         for line in lines:
-            for text in describe(line, self.trials[line["trial"]]):
+            for text in describe(line, self.trials[line["trial"]]) if "trial" in line else ():
                 self.console.print(text, highlight=False)
 
     # Its end
@@ -152,7 +155,10 @@ class ElasticDriver:
                 signal.signal(number, handler)
 
     def verdict(self, resume: str) -> int:
-        """The last words, and the exit status; `resume` is the command that goes on."""
+        """The last words, also in the ledger, and the exit status; `resume` is the command that goes on."""
+        if self.halted:
+            with suppress(OSError):
+                self.record.writer.append([halt_line(self.halt_reason)])
         for entry in self.board.entries.values():
             if entry.status in BROKEN:
                 self.console.print(f"{entry.status}: {entry.trial}: {entry.reason}")

@@ -99,7 +99,7 @@ def train_final(plan: FinalPlan, how: Launch, *, workers: int = 1, runs: Path | 
     check_data(plan.trials)
     # refused, where it is, before anything is written
     home = home_of(runs, content.get("storage"))
-    slots = placed(resources, plan.trials, how, run=runs_root(home) / plan.name)
+    slots = placed(resources, plan.trials, how, run=content.get("storage") or runs_root(home) / plan.name)
     taken = names_there(content.get("storage")) if how.address else ()
     run = new_run(plan.name, root=home, explicit=False, taken=taken)
     with lease.hold(run), Writer(run) as writer:
@@ -178,7 +178,8 @@ def newest_final(source: str, *, runs: Path | None = None) -> Path:
             return run
     name = f"{Path(source).stem if Path(source).is_file() else Path(source).name}-final"
     numbered = re.compile(rf"{re.escape(name)}(-\d+)?")
-    named = [folder for folder in runs_root(runs).glob(f"{name}*") if numbered.fullmatch(folder.name)]
+    homes = {runs_root(runs), *([] if Path(source).is_file() else [find_run(source, root=runs).parent])}
+    named = [folder for home in homes for folder in home.glob(f"{name}*") if numbered.fullmatch(folder.name)]
     begun = {folder: read(folder).sweeps[0]["time"] for folder in named if any((folder / "ledger").glob("*.jsonl"))}
     return max(begun, key=lambda folder: begun[folder]) if begun else find_run(name, root=runs)
 

@@ -24,6 +24,7 @@ import yaml
 from rich.console import Console
 
 from ch6dist.config import TrialConfig
+from ch6dist.errors import InputError
 from ch6dist.journal import lost_lines
 from ch6dist.ledger import read
 from ch6dist.provenance import sweep_line
@@ -43,12 +44,12 @@ FIT = "sweeps.tune.trainer:fit"  # by name: it brings torch, which the other way
 
 
 def placed(
-    resources: Mapping[str, Any], trials: Sequence[TrialConfig], how: Launch, *, run: Path, fewer: bool = False
+    resources: Mapping[str, Any], trials: Sequence[TrialConfig], how: Launch, *, run: Path | str, fewer: bool = False
 ) -> Slots | None:
     """The place of the workers on the Ray at `how.address`; None without one. InputError where they never find one.
 
-    Says what the hosts must share, the folder `run` among it. `fewer`: one worker is enough, because the training has
-    begun and hosts may be gone since.
+    Says what the hosts must share, the folder `run` among it, if it is no URL. `fewer`: one worker is enough, because
+    the training has begun and hosts may be gone since.
     """
     if how.address is None:
         return None
@@ -68,19 +69,24 @@ def train_over(
     storage = content.get("storage")
     if slots is None:
         if storage and is_remote(storage):
+            if read(run).rows:
+                raise InputError(
+                    "--address", None, f"auto: its checkpoints are in {storage}, which torchrun does not use"
+                )
             how.console.print(f"note: torchrun keeps all of it in {run}; with --address it would be kept in {storage}")
         return torchrun(run, trials, workers=content["resources"]["workers"], console=how.console)
     with opened(run, storage, say=how.console.print) as record:
         requests.clear(run)
         lost = lost_lines(open_folder(record.checkpoints), read(run)) if is_remote(record.checkpoints) else []
-        record.writer.append([sweep_line(content), *lost])
+        record.writer.append([sweep_line(content) | {"address": how.address}, *lost])
         retries = content.get("max_retries", 2)
         driver = ElasticDriver(record, Board.from_ledger(read(run)), how.console, max_retries=retries)
         how.console.print(f"run folder: {run}")
         seconds = content.get("checkpoints", {}).get("seconds", 30.0)
         with driver.interruptible(), ray_session(address=how.address, cpus=0, gpus=0):
             pkgutil.resolve_name(FIT)(driver.job(slots, checkpoint_seconds=seconds), driver=driver)
-    return record.status(driver.verdict(f"sweeps final {run} --resume --address {how.address}"))
+        status = driver.verdict(f"sweeps final {run} --resume --address {how.address}")
+    return record.status(status)
 
 
 def torchrun(run: Path, trials: Sequence[TrialConfig], *, workers: int, console: Console) -> int:

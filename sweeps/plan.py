@@ -20,6 +20,7 @@ from rich.text import Text
 from ch6dist.config import TrialConfig
 from ch6dist.machine import Devices
 from ch6dist.runs import runs_root
+from ch6dist.storage import join
 from sweeps.devices import Hosts, Slots, as_hosts, place
 from sweeps.estimate import Estimate, estimate
 from sweeps.hosts import describe, parts, storage_note, total, workers_words
@@ -108,7 +109,8 @@ def render_plan(plan: Plan) -> RenderableType:
 
 def plan_notes(plan: Plan) -> list[str]:
     """What a person should know before the launch: of packs, of storage, of what is assumed."""
-    shared = storage_note(plan.hosts, plan.trials, run=runs_root() / plan.spec.name)
+    storage, name = plan.spec.storage, plan.spec.name
+    shared = storage_note(plan.hosts, plan.trials, run=join(storage, name) if storage else runs_root() / name)
     assumed = sorted({gpu.name for host in plan.hosts for gpu in host.gpus if gpu.assumed})
     words = f"GPUs that cannot be asked ({', '.join(assumed)}): their memory is assumed by their type"
     return [*notes(plan.packs), *([shared] if shared else []), *([words] if assumed else [])]

@@ -35,7 +35,6 @@ def status(run: Path | str) -> dict[str, Any]:
     folder, ledger, driver = Path(run), ledgers.read(run), current(run)
     states = {trial: _status(ledger, trial, alive=driver is not None) for trial in ledger.trials}
     counts = Counter(states.values())
-    workers = ledger.spec.get("resources", {}).get("workers", 1)
     return {
         "run": str(folder),
         "name": ledger.spec.get("name", folder.name),
@@ -49,7 +48,7 @@ def status(run: Path | str) -> dict[str, Any]:
         "retries": dict(Counter(line["broken"] for line in ledger.events)),
         "events": [_without_kind(line) for line in ledger.events[-SHOWN_EVENTS:]],
         "failures": [_failure(ledger, trial) for trial, state in states.items() if state in BROKEN],
-        "next": _next(folder, counts, alive=driver is not None, workers=workers),
+        "next": _next(folder, counts, alive=driver is not None, sweep=ledger.sweeps[-1] if ledger.sweeps else {}),
     }
 
 
@@ -195,14 +194,16 @@ def _age_seconds(folder: Path) -> float:
     return max(0.0, time.time() - newest)
 
 
-def _next(folder: Path, counts: Counter[Status], *, alive: bool, workers: int) -> str:
+def _next(folder: Path, counts: Counter[Status], *, alive: bool, sweep: dict[str, Any]) -> str:
     """What a person may do now, in plain words."""
     waiting = sum(counts[state] for state in (Status.PLANNED, Status.RUNNING, Status.INTERRUPTED))
     broken = sum(counts[state] for state in BROKEN)
     if alive:
         return f"it runs; `sweeps stop {folder}` ends it, `sweeps top {folder}` ranks what is there"
     if waiting:
-        command = f"sweeps resume {folder}" if workers == 1 else f"sweeps final {folder} --resume"
+        is_final = "chosen_from" in sweep.get("spec", {})
+        there = f" --address {sweep['address']}" if sweep.get("address") else ""
+        command = (f"sweeps final {folder} --resume" if is_final else f"sweeps resume {folder}") + there
         return f"no driver lives: `{command}` trains the {waiting} trials that have not ended"
     if broken:
         return f"`sweeps show {folder} TRIAL` says more of a failure; `sweeps rerun {folder} TRIAL` tries it again"

@@ -17,6 +17,8 @@ from sweeps.devices import Slots
 
 WORKER = "sweeps.worker:train_pack"  # by name: torch is imported where it trains, not in the driver
 MEMBER = "sweeps.worker:train_member"
+DEAD = "its worker process died"  # why a pack broke that said nothing itself
+HOST_LOST = "its host was lost"
 FOLDER = "requests"
 STOP_ALL = "stop"
 STOP_TRIAL = "stop-"

@@ -162,7 +162,11 @@ class Retention:
         self._let_go(self._make_room())
 
     def _keep_row(self, row: Line) -> None:
-        self.rows.setdefault(row["trial"], deque(maxlen=SCORED_ROWS)).append(row)
+        """The newest few of a trial; what is trained again after a break takes the place of what it repeats."""
+        kept = self.rows.setdefault(row["trial"], deque(maxlen=SCORED_ROWS))
+        while kept and (kept[-1].get("attempt", 1) < row.get("attempt", 1) or kept[-1]["step"] >= row["step"]):
+            kept.pop()
+        kept.append(row)
 
 
 def total_bytes(given: int | str, checkpoints: str) -> int | None:

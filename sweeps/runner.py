@@ -61,7 +61,7 @@ def start(
     (run / "sweep.yaml").write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
     with opened(run, storage, say=how.console.print) as record:
         lines = [trial_line(trial) for trial in trials]
-        record.writer.append([sweep_line(content) | {"trials": len(lines)}, *lines])
+        record.writer.append([sweep_line(content) | {"trials": len(lines), "address": how.address}, *lines])
         board = Board({line["trial"]: line["config"] for line in lines})
         status = drive(Task(board, packs, settings, hosts, left), record, how)
     return run, record.status(status)
@@ -92,7 +92,9 @@ def resume(run: Path, how: Launch, *, again: Sequence[str] = ()) -> int:
     with opened(run, settings.storage, say=how.console.print) as record:
         requests.clear(run)
         lost = lost_lines(open_folder(record.checkpoints), ledger) if is_remote(record.checkpoints) else []
-        record.writer.append([sweep_line(spec), *lost, *(_anew(ledger, trial) for trial in again)])
+        record.writer.append(
+            [sweep_line(spec) | {"address": how.address}, *lost, *(_anew(ledger, trial) for trial in again)]
+        )
         status = drive(Task(Board.from_ledger(read(run)), packs, settings, hosts, left), record, how)
     return record.status(status)
 

@@ -55,7 +55,7 @@ def render_status(data: Mapping[str, Any]) -> RenderableType:
 
 def _breaks(data: Mapping[str, Any]) -> str:
     """How often a pack broke, by kind, and how often a driver had to begin again."""
-    words = {"failed": "time(s) a worker failed", "out_of_memory": "time(s) memory ran out"}
+    words = {"failed": "time(s) a worker failed", "out_of_memory": "time(s) memory ran out", "halted": "time(s) halted"}
     parts = [f"{count} {words.get(kind, kind)}" for kind, count in data["retries"].items()]
     resumed = [f"resumed {data['drivers'] - 1} time(s)"] if data["drivers"] > 1 else []
     return ", ".join(parts + resumed) or "nothing"
@@ -63,6 +63,8 @@ def _breaks(data: Mapping[str, Any]) -> str:
 
 def _event(item: Mapping[str, Any]) -> str:
     """A break in a line."""
+    if not item["trials"]:
+        return f"{datetime.fromtimestamp(item['time']):%H:%M:%S}: {item['reason']}; {item['what']}"
     more = f" and {len(item['trials']) - 1} more" if len(item["trials"]) > 1 else ""
     where = f"{datetime.fromtimestamp(item['time']):%H:%M:%S} {item['host']}".rstrip()
     return f"{where}: {item['trials'][0]}{more} after epoch {min(item['epochs'])}: {item['reason']}; {item['what']}"

@@ -31,6 +31,8 @@ def train_pack(config: dict[str, Any], *, job: Job) -> None:
             _train_with_crew(pack, job, reporter)
     except Exception as error:
         reporter.broken(error)
+        if job.slots.workers > 1:
+            os._exit(1)  # what is left of the crew, and its places, end with this process
 
 
 def train_member(order: MemberOrder, *, job: Job) -> None:
@@ -44,15 +46,18 @@ def _train_with_crew(pack: PackJob, job: Job, reporter: Reporter) -> None:
     """Rank 0 of a pack that several workers train."""
 
     def lost(error: Exception) -> None:
-        """A member is gone and this process waits for it: nothing but its end sets the placement group free."""
+        """End here: the group is broken, and to take it down would wait for those that are gone."""
         reporter.broken(error)
         os._exit(1)
 
-    address = address_of(job)
+    address, crew = address_of(job), crew_of(job)
     store = rendezvous(address, job.slots.workers)
     order = MemberOrder(pack, reporter.attempts, address, store.port)
-    with crew_of(job).training(order, lost), _gathered(store, job, 0) as group:
-        _train(pack, job, attempts=reporter.attempts, report=reporter, group=group)
+    with crew.training(order, lost), _gathered(store, job, 0) as group:
+        try:
+            _train(pack, job, attempts=reporter.attempts, report=reporter, group=group)
+        except Exception as error:
+            lost(crew.cause_of(error))
 
 
 def _gathered(store: Any, job: Job, rank: int) -> AbstractContextManager[Group]:

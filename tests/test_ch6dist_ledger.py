@@ -124,9 +124,8 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
         read(tmp_path)
 
 
-def test_segments_roll_over(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "LINES_PER_SEGMENT", 3)
-    with Writer(tmp_path) as writer:
+def test_segments_roll_over(tmp_path):
+    with Writer(tmp_path, lines_per_segment=3) as writer:
         for step in range(1, 11):
             writer.append([row(step)])
     counts = [len(path.read_text().splitlines()) for path in sorted((tmp_path / FOLDER).iterdir())]

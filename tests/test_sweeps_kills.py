@@ -1,4 +1,7 @@
-"""A hundred kills, at moments drawn by chance: no row lost, none doubled, nothing repeated that a checkpoint holds."""
+"""Kills at moments drawn by chance: no row lost, none doubled, nothing repeated that a checkpoint holds.
+
+CH6DIST_TEST_KILLS=100 python -m pytest tests/test_sweeps_kills.py      # left out: 60
+"""
 
 from __future__ import annotations
 
@@ -32,8 +35,10 @@ from tests.sweep_helpers import (
 )
 
 DRIVER, WORKER = "driver", "worker"
-ALONE = [WORKER] * 82 + [DRIVER] * 6  # kills of a sweep whose trials have a worker each
-TOGETHER = [WORKER] * 11 + [DRIVER]  # and of one whose trials have two: a hundred in all
+KILLS = int(os.environ.get("CH6DIST_TEST_KILLS", "60"))  # a hundred take some eight minutes of two busy cores
+TOGETHER = [WORKER] * (KILLS // 8 - 1) + [DRIVER]  # kills of a sweep whose trials have two workers
+DRIVERS = KILLS // 16
+ALONE = [WORKER] * (KILLS - len(TOGETHER) - DRIVERS) + [DRIVER] * DRIVERS  # of one whose trials have one
 LAST_MOMENT = 0.9  # of a run's rows; so every kill comes before its end
 PAUSE_SECONDS = 0.5  # at most, between a row and a kill: epochs, checkpoints and starts are all hit
 EPOCHS = 24

@@ -27,6 +27,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 from sweeps.requests import Job, MemberOrder
 from sweeps.tune.reporter import WorkerLostError, what_died
 
+LOSS_SECONDS = 150.0  # after which Ray has seen that a host is lost
 GRACE_SECONDS = 5.0  # in which a failure of one worker should show in the others
 SYMPTOMS = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")  # of a failure that is elsewhere
 
@@ -63,11 +64,10 @@ class Crew:
 
     @contextlib.contextmanager
     def training(self, order: MemberOrder, lost: Callable[[Exception], None]) -> Iterator[None]:
-        """Let the members train what this process trains within the block.
+        """Let the members train what this process trains within the block; what a member raises at its end is raised.
 
-        A failure of a member is raised at the block's end in place of what it caused here. `lost` is called from
-        another thread when a member fails and the block has not ended GRACE_SECONDS later: a peer that vanished with
-        its host closes no connection, and this process would wait for it for ever.
+        `lost` is called from another thread when a member fails and the block has not ended GRACE_SECONDS later: a
+        peer that vanished with its host closes no connection, and this process would wait for it for ever.
         """
         self.work = [member.work.remote(replace(order, rank=rank)) for rank, member in enumerate(self.members, start=1)]
         ended = threading.Event()
@@ -75,36 +75,38 @@ class Crew:
         watcher.start()
         try:
             yield
-            ray.get(self.work)
-        except Exception as error:
-            cause = self.failure(timeout=GRACE_SECONDS) if _is_symptom(error) else None
-            self.dismiss()
-            raise cause or error from None
+            for work in self.work:
+                if failure := _error_of(work):
+                    raise failure
         finally:
             ended.set()
 
-    def failure(self, *, timeout: float | None) -> Exception | None:
-        """Why a member failed, within `timeout` seconds; of several failures one that is no symptom of another."""
-        pending, symptom, until = list(self.work), None, time.monotonic() + (timeout or 0)
+    def cause_of(self, error: Exception) -> Exception:
+        """What `error` in this process comes from: a member's failure, where it is a symptom of one."""
+        return (self._failure(GRACE_SECONDS) if _is_symptom(error) else None) or error
+
+    def _failure(self, seconds: float | None) -> Exception | None:
+        """Why a member failed, within `seconds`; of several failures one that is no symptom of another.
+
+        Without `seconds` it waits for as long as the members train; behind a symptom, for as long as Ray may need to
+        see that a host is lost.
+        """
+        pending, symptom = list(self.work), None
+        until = None if seconds is None else time.monotonic() + seconds
         while pending:
-            left = None if timeout is None else max(0.0, until - time.monotonic())
+            left = None if until is None else max(0.0, until - time.monotonic())
             done, pending = ray.wait(pending, timeout=left)
             if not done:
                 break
             found = _error_of(done[0])
             if found and not _is_symptom(found):
                 return found
-            symptom = symptom or found
+            if found and symptom is None:
+                symptom, until = found, until or time.monotonic() + LOSS_SECONDS
         return symptom
 
-    def dismiss(self) -> None:
-        """End the members; the next pack of this process hires others."""
-        for member in self.members:
-            ray.kill(member)
-        crew_of.cache_clear()
-
     def _watch(self, ended: threading.Event, lost: Callable[[Exception], None]) -> None:
-        failure = self.failure(timeout=None)
+        failure = self._failure(None)
         if failure and not ended.wait(GRACE_SECONDS):
             lost(failure)
 

@@ -10,6 +10,7 @@ It imports no torch: a worker that measures everything but training uses it too 
 from __future__ import annotations
 
 import re
+import socket
 import threading
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,7 +22,7 @@ from ray import tune
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
 from ch6dist.orders import Line, Orders
-from sweeps.requests import Job, PackJob
+from sweeps.requests import DEAD, HOST_LOST, Job, PackJob
 
 HOST_DEATH = re.compile(r"node (has died|is dead|was terminated|is terminated)")  # in what Ray says of a dead actor
 
@@ -32,7 +33,7 @@ class WorkerLostError(RuntimeError):
 
 def what_died(text: str) -> str:
     """In a few words what Ray says in an error of many lines."""
-    return "its host was lost" if HOST_DEATH.search(text) else "its worker process died"
+    return HOST_LOST if HOST_DEATH.search(text) else DEAD
 
 
 class Reporter:
@@ -64,7 +65,8 @@ class Reporter:
         else:
             kind, reason = _kind(error), f"{type(error).__name__}: {error}"
         first_line = reason.strip().partition("\n")[0]
-        self._report({"broken": kind, "reason": first_line, "traceback": traceback.format_exc()})
+        trace = "".join(traceback.format_exception(error))
+        self._report({"broken": kind, "reason": first_line, "traceback": trace, "host": socket.gethostname()})
 
     def _report(self, content: Line) -> dict[str, Any]:
         """Returns once the driver has dealt with the report, with the orders it left."""
