@@ -294,3 +294,14 @@ def test_auto_is_half_of_what_is_free_and_the_same_when_a_run_goes_on(tmp_path, 
     assert total_bytes("auto", str(tmp_path)) == 500_000
     assert total_bytes("auto", "s3://bucket/one/checkpoints") is None
     assert total_bytes(7, "s3://bucket/one/checkpoints") == 7
+
+
+def test_a_trial_that_repeated_epochs_after_a_break_keeps_its_rank():
+    """Its rows are counted once: else the best trial would have no score, and go first."""
+    kept = Retention.__new__(Retention)
+    kept.rows = {}
+    for epoch in (1, 2, 3, 4, 3, 4, 5):
+        kept._keep_row({"trial": "a", "attempt": 1, "epoch": epoch, "step": 10 * epoch})
+    assert [row["epoch"] for row in kept.rows["a"]] == [1, 2, 3, 4, 5]
+    kept._keep_row({"trial": "a", "attempt": 2, "epoch": 1, "step": 10})
+    assert [row["attempt"] for row in kept.rows["a"]] == [2]
