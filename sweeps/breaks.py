@@ -9,12 +9,14 @@ A report says what broke: `failed`, `out_of_memory`, `data` or `storage`; why; a
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ch6dist.records import Status
-from sweeps.board import Board
+from ch6dist.runs import has_checkpoint
+from ch6dist.storage import Folder
+from sweeps.board import Board, Entry
 from sweeps.requests import HOST_LOST
 
 SPLIT_AFTER = 2  # strikes
@@ -57,6 +59,19 @@ def break_line(rest: Sequence[str], report: dict[str, Any], board: Board, follow
 def halt_line(reason: str) -> dict[str, Any]:
     """The ledger's line of a driver that was halted: by whom or by what."""
     return {"kind": "event", "trials": [], "epochs": [], "host": "", "broken": "halted", "reason": reason, **_now("")}
+
+
+def from_zero(entries: Iterable[Entry], checkpoints: Folder) -> list[dict[str, Any]]:
+    """Lines that open a new attempt for each trial that has rows but no checkpoint to go on from.
+
+    OSError where the checkpoints cannot be reached: then nobody knows.
+    """
+    lines = []
+    for entry in entries:
+        if entry.last and not has_checkpoint(checkpoints, entry.trial, attempt=entry.attempt):
+            line = {"kind": "status", "trial": entry.trial, "attempt": entry.attempt + 1, "status": Status.PLANNED}
+            lines.append({**line, "reason": "no checkpoint: from zero", "time": time.time()})
+    return lines
 
 
 def _now(what: str) -> dict[str, Any]:

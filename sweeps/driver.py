@@ -16,11 +16,10 @@ from types import FrameType
 from typing import Any
 
 from ch6dist.records import Status
-from ch6dist.runs import has_checkpoint
 from ch6dist.storage import Folder, first_words
 from sweeps import requests
 from sweeps.board import Board
-from sweeps.breaks import after_break, break_line, halt_line
+from sweeps.breaks import after_break, break_line, from_zero, halt_line
 from sweeps.lineup import Lineup
 from sweeps.progress import Progress
 from sweeps.record import Record
@@ -215,20 +214,13 @@ class Driver:
 
     def prepare(self, packs: Sequence[PackJob]) -> None:
         """Note packs before they are launched. What has rows but no checkpoint begins anew, at zero."""
-        lines = []
-        for entry in (self.board.entries[trial] for pack in packs for trial in pack.trials):
-            if entry.last and not self.has_checkpoint(entry.trial):
-                line = {"kind": "status", "trial": entry.trial, "attempt": entry.attempt + 1, "status": Status.PLANNED}
-                lines.append({**line, "reason": "no checkpoint: from zero", "time": time.time()})
-        self.write(lines + [pack_line(pack) for pack in packs])
-
-    def has_checkpoint(self, trial: str) -> bool:
-        """Whether the trial's present attempt can go on from a checkpoint. Halted where nobody can tell."""
+        entries = [self.board.entries[trial] for pack in packs for trial in pack.trials]
         try:
-            return has_checkpoint(self.checkpoints, trial, attempt=self.board.entries[trial].attempt)
+            lines = from_zero(entries, self.checkpoints)
         except OSError as error:
             self.halt(f"the checkpoints cannot be reached: {error}", exit_status=1)
             raise HaltedError(self.halt_reason) from error
+        self.write(lines + [pack_line(pack) for pack in packs])
 
     def ending(self, trial: str, status: Status, reason: str, **facts: Any) -> dict[str, Any]:
         """The status line that ends a trial from here, not from its worker."""

@@ -19,12 +19,14 @@ from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.datafiles import data_root
 from ch6dist.narration import describe
 from ch6dist.records import BROKEN, Status
+from ch6dist.storage import open_folder
 from sweeps import requests
 from sweeps.board import Board
-from sweeps.breaks import Follow, break_line, halt_line
+from sweeps.breaks import Follow, break_line, from_zero, halt_line
 from sweeps.devices import Slots
 from sweeps.record import Record
 from sweeps.requests import DEAD, Job, PackJob
+from sweeps.retention import Retention
 
 WAITING_SECONDS = 30.0  # without workers: worth a word
 
@@ -42,9 +44,12 @@ class ElasticDriver:
         self.stops: set[str] = set()
         self.halted, self.halt_reason, self.exit_status = False, "", 0
         self.heard_at = time.monotonic()
+        self.retention: Retention | None = None  # removes checkpoints that may not stay
 
     def job(self, slots: Slots, *, checkpoint_seconds: float) -> Job:
         """What the workers need to know beforehand: every trial that has not ended, and where checkpoints lie."""
+        unfinished = [self.board.entries[trial] for trial in self.board.unfinished()]
+        self.write(from_zero(unfinished, open_folder(self.record.checkpoints)))
         todo = {trial: self.board.entries[trial] for trial in self.board.unfinished()}
         return Job(
             packs=tuple(PackJob((trial,)) for trial in todo),
@@ -129,6 +134,9 @@ class ElasticDriver:
             self.halt(f"the ledger cannot be written: {error}", exit_status=1)
             return
         self.board.take(lines)
+        if self.retention:
+            with suppress(OSError):  # what may go stays until the next resume
+                self.retention.take(lines)
         for line in lines:
             for text in describe(line, self.trials[line["trial"]]) if "trial" in line else ():
                 self.console.print(text, highlight=False)

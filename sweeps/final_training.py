@@ -32,10 +32,11 @@ from ch6dist.storage import is_remote, open_folder
 from sweeps import requests
 from sweeps.board import Board
 from sweeps.devices import Slots, place
-from sweeps.drive import Launch
+from sweeps.drive import Launch, Settings
 from sweeps.elastic_driver import ElasticDriver
 from sweeps.hosts import storage_note
 from sweeps.record import opened
+from sweeps.retention import Retention
 from sweeps.runner import hosts_of
 from sweeps.spec import Resources
 from sweeps.tune.session import ray_session
@@ -79,10 +80,18 @@ def train_over(
         requests.clear(run)
         lost = lost_lines(open_folder(record.checkpoints), read(run)) if is_remote(record.checkpoints) else []
         record.writer.append([sweep_line(content) | {"address": how.address}, *lost])
-        retries = content.get("max_retries", 2)
-        driver = ElasticDriver(record, Board.from_ledger(read(run)), how.console, max_retries=retries)
+        settings, ledger = Settings.of(content), read(run)
+        driver = ElasticDriver(record, Board.from_ledger(ledger), how.console, max_retries=settings.max_retries)
+        driver.retention = Retention(
+            open_folder(record.checkpoints),
+            ledger,
+            keep=settings.checkpoints.keep,
+            room_bytes=None,
+            write=driver.write,
+            remove=record.mirror.remove,
+        )
         how.console.print(f"run folder: {run}")
-        seconds = content.get("checkpoints", {}).get("seconds", 30.0)
+        seconds = settings.checkpoints.seconds
         with driver.interruptible(), ray_session(address=how.address, cpus=0, gpus=0):
             pkgutil.resolve_name(FIT)(driver.job(slots, checkpoint_seconds=seconds), driver=driver)
         status = driver.verdict(f"sweeps final {run} --resume --address {how.address}")

@@ -67,6 +67,16 @@ def test_fifty_steps_are_those_of_one_process(tmp_path, name, world_size):
         assert max((a[key] - b[key]).abs().max().item() for key in a) < TOLERANCE
 
 
+@pytest.mark.parametrize("world_size", [1, 2, 3, 4])
+def test_the_first_step_in_fp32_is_that_of_one_process(tmp_path, world_size):
+    one_step = {"train_size": 7, "batch_size": 7, "val_size": 13}
+    trials = [small_trial(**how, data=one_step, epochs=1, precision="fp32") for how in TRAINED.values()]
+    ranks = in_ranks(world_size, tmp_path / "ranks", trained, trials)
+    for (together, _), (alone, _) in zip(ranks[0], trained(SOLO, tmp_path, trials), strict=True):
+        assert [row["step"] for row in alone.rows()] == [1]
+        assert_close(together.rows(), alone.rows(), tolerance=1e-5)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 1e-5), ("bf16", 0.05)])
 def test_every_model_survives_an_empty_share(tmp_path, precision, tolerance):
