@@ -15,6 +15,7 @@ Processes that somebody else started meet at a store:
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import pickle
 import socket
@@ -195,6 +196,8 @@ def _meet(store: TCPStore, *, rank: int, world_size: int) -> None:
 
 @contextlib.contextmanager
 def _joined(**how: Any) -> Iterator[TorchGroup]:
+    # torch imports it at the first DistributedDataParallel; it keeps the default group of that moment, ports and all
+    importlib.import_module("torch._dynamo")
     torch.distributed.init_process_group(timeout=PATIENCE, **how)
     try:
         yield TorchGroup(torch.distributed.get_rank(), torch.distributed.get_world_size())

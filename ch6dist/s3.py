@@ -17,6 +17,7 @@ from ch6dist.errors import InputError
 from ch6dist.storage import first_words
 
 ONE_PUT = "allow_delayed_open=true"  # a small object is one request, not the three of an upload in parts
+READ_TRIES = 5
 
 
 class S3Folder:
@@ -38,12 +39,23 @@ class S3Folder:
         return {info.base_name for info in self._listed(self.root, recursive=False)}
 
     def read(self, name: str) -> bytes | None:
-        """The object; None when there is none."""
-        try:
-            with self.files.open_input_file(f"{self.root}/{name}") as stream:
-                return bytes(stream.read())
-        except FileNotFoundError:
-            return None
+        """The object; None when there is none.
+
+        pyarrow asks for its size, then for as many bytes: an object that is replaced or removed between the two is
+        half another one or an error. It is looked at again then.
+        """
+        for left in range(READ_TRIES, 0, -1):
+            try:
+                with self.files.open_input_file(f"{self.root}/{name}") as stream:
+                    content = bytes(stream.read())
+                if self.size(name) == len(content):
+                    return content
+            except FileNotFoundError:
+                return None
+            except OSError:
+                if left == 1:
+                    raise
+        raise OSError(f"{name} changes while it is read")
 
     def write(self, name: str, content: bytes | memoryview) -> None:
         """Put the object, whole or not at all."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 import torch
@@ -54,6 +56,27 @@ def test_more_than_a_part_of_an_upload_arrives_whole(place):
     content = bytes(range(256)) * 60_000  # 15 MB: an object store takes it in parts
     open_folder(place).write("large", content)
     assert open_folder(place).read("large") == content
+
+
+def test_what_another_replaces_and_removes_is_read_whole_or_not_at_all(place):
+    contents, folder, done = [b"a", b"b" * 3000, b"c" * 50], open_folder(place), threading.Event()
+
+    def disturb():
+        other = open_folder(place)
+        for turn in range(60):
+            other.write("x", contents[turn % 3])
+            if turn % 4 == 3:
+                other.remove("x")
+            time.sleep(0.02)
+        done.set()
+
+    writer = threading.Thread(target=disturb)
+    writer.start()
+    seen = set()
+    while not done.is_set():
+        seen.add(folder.read("x"))
+    writer.join()
+    assert seen <= {*contents, None}
 
 
 def test_a_checkpoint_is_saved_loaded_and_discarded_anywhere(place):

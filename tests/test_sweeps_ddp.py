@@ -112,7 +112,7 @@ def test_ten_trials_ended_early_in_a_row_leave_nothing_behind(tmp_path: Path, ad
     with driving("run", spec, "--address", address, cwd=tmp_path) as driver:
         if ending == "stopped":
             burdens = [stopped(run, driver) for _ in rates]
-            assert burdens[2:] == burdens[1:2] * 8  # the workers stay for the next trial; what each opened does not
+            assert max(burdens) == burdens[0]  # the workers stay for the next trial; what each opened does not
         assert driver.wait() == 0, driver.output()
     assert list(statuses(read(run)).values()) == [ending] * 10
     assert raw_lines(run, "event") == []
