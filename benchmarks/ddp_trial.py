@@ -42,7 +42,7 @@ def sweep(number: int, *, folder: Path, workers: int, cpus: int, more: int) -> M
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure pairs and print their table."""
     parser = new_parser(__doc__, pairs=3)
-    parser.add_argument("--more", type=int, default=5, help="trials after the first one (default 5)")
+    parser.add_argument("--more", type=int, default=20, help="trials after the first one (default 20)")
     arguments = parser.parse_args(argv)
     with tempfile.TemporaryDirectory() as scratch:
         side = partial(sweep, folder=Path(scratch), more=arguments.more)
