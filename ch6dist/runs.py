@@ -34,11 +34,6 @@ def checkpoint_name(trial: str, name: str, *, attempt: int = 1) -> str:
     return f"{home}/{name}.{'jsonl' if name == LINES else 'pt'}"
 
 
-def checkpoint_path(folder: Path, trial: str, name: str, *, attempt: int = 1) -> Path:
-    """The same as a path in `folder`; it need not be there."""
-    return folder / checkpoint_name(trial, name, attempt=attempt)
-
-
 def checkpoints_root(run: Path, *, storage: str | None = None) -> str:
     """The folder, or the URL, of a run's checkpoints: all of its workers write there."""
     if storage and is_remote(storage):
@@ -54,6 +49,11 @@ def has_checkpoint(checkpoints: Folder, trial: str, *, attempt: int = 1) -> bool
 def runs_root(given: Path | str | None = None) -> Path:
     """The folder that holds run folders: the given one, else CH6DIST_RUNS, else ./runs."""
     return Path(given or os.environ.get("CH6DIST_RUNS") or "runs")
+
+
+def home_of(runs: Path | None, storage: str | None) -> Path | None:
+    """The folder of a new run's folder: the given one, else the sweep's `storage` where that is a path."""
+    return runs if runs or not storage or is_remote(storage) else Path(storage)
 
 
 def check_name(name: str, *, key: str = "name") -> str:

@@ -8,17 +8,17 @@ constants below stand in. What several workers gain is always an estimate (costs
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ch6dist.catalog.models import MODELS
-from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig
 from ch6dist.records import EngineName
 from sweeps.calibration import calibration_key
-from sweeps.costs import CORE_MFLOPS, FP32_BYTES, JOIN_SECONDS, PACK_SECONDS, images, makespan, pack_bytes, worker_speed
+from sweeps.costs import CORE_MFLOPS, JOIN_SECONDS, PACK_SECONDS, images, makespan, pack_bytes, worker_speed
 from sweeps.devices import Hosts, Slots, place
 from sweeps.packs import Pack
+from sweeps.space import kept_bytes
 from sweeps.spec import Resources
 
 GPU_MFLOPS = 20e6  # per second of a GPU: a third of an H200's fp32 peak, estimated
@@ -36,14 +36,24 @@ class Estimate:
     images_per_second: dict[str, float]  # of a pack's workers together, by model and, where it is fused, engine
     calibrated: bool  # every speed was measured on such a device, of one process
     memory_bytes: int  # of the largest pack, where its tensors live; with several workers, of each
-    disk_bytes: int  # checkpoints and ledger
+    disk_bytes: int  # checkpoints that are kept, were there no limit, and the ledger
     epochs: int  # over all trials; 0 where there are only range tests
 
 
 def estimate(
-    packs: Sequence[Pack], *, devices: Hosts, calibration: Mapping[str, float], resources: Resources | None = None
+    packs: Sequence[Pack],
+    *,
+    devices: Hosts,
+    calibration: Mapping[str, float],
+    resources: Resources | None = None,
+    keep: Collection[str] = ("last", "best"),
 ) -> Estimate:
-    """Time, memory and disk of `packs`. `calibration`: images per second by `calibration_key`."""
+    """Time, memory and disk of `packs`.
+
+    Args:
+        calibration: images per second by `calibration_key`.
+        keep: `checkpoints.keep` of the sweep.
+    """
     slots = place(resources or Resources(), devices)
     largest: dict[tuple[str, EngineName], Pack] = {}
     for pack in packs:
@@ -62,7 +72,7 @@ def estimate(
         memory_bytes=max(
             (pack_bytes(p.trials, kind=slots.kind, engine=p.engine, workers=slots.workers) for p in packs), default=0
         ),
-        disk_bytes=sum(_disk_bytes(trial) for pack in packs for trial in pack.trials),
+        disk_bytes=sum(_disk_bytes(trial, keep) for pack in packs for trial in pack.trials),
         epochs=sum(trial.epochs for pack in packs for trial in pack.trials if trial.type == "train"),
     )
 
@@ -99,8 +109,6 @@ def _assumed_speed(pack: Pack, slots: Slots) -> float:
     return step / (GPU_STEP_SECONDS[pack.engine] + step * mflop / GPU_MFLOPS)
 
 
-def _disk_bytes(trial: TrialConfig) -> int:
-    """`last` (weights, the best so far, state), `best` (weights), and the rows."""
+def _disk_bytes(trial: TrialConfig, keep: Collection[str]) -> int:
     rows = trial.epochs if trial.type == "train" else trial.range_test.steps
-    tensors = 3 + OPTIMIZERS[trial.optimizer["name"]].state_tensors
-    return MODELS[trial.model["name"]].parameter_count * FP32_BYTES * tensors + rows * ROW_BYTES
+    return kept_bytes(trial, keep) + rows * ROW_BYTES

@@ -27,14 +27,14 @@ from ch6dist.errors import InputError
 from ch6dist.fetch import refresh
 from ch6dist.ledger import Writer, read
 from ch6dist.provenance import sweep_line, sweep_of_one, trial_line
-from ch6dist.runs import check_name, find_run, new_run, runs_root
+from ch6dist.runs import check_name, find_run, home_of, new_run, runs_root
 from ch6dist.schedules import preview
 from ch6dist.yamlfile import read_mapping
 from sweeps.drive import Launch
 from sweeps.final_training import placed, train_over
 from sweeps.mirror import names_there
 from sweeps.queries import best, find_trial
-from sweeps.runner import check_data, home_of, resume, start
+from sweeps.runner import check_data, resume, start
 
 LENGTHS = {
     parameter.name

@@ -19,12 +19,13 @@ from rich.text import Text
 
 from ch6dist.config import TrialConfig
 from ch6dist.machine import Devices
-from ch6dist.runs import runs_root
+from ch6dist.runs import checkpoints_root, home_of, runs_root
 from ch6dist.storage import join
 from sweeps.devices import Hosts, Slots, as_hosts, place
 from sweeps.estimate import Estimate, estimate
 from sweeps.hosts import describe, parts, storage_note, total, workers_words
 from sweeps.packs import Pack, make_packs, notes
+from sweeps.space import room, total_bytes
 from sweeps.spec import SweepSpec
 from sweeps.words import duration, size
 
@@ -41,6 +42,7 @@ class Plan:
     hosts: tuple[Devices, ...]
     slots: Slots
     estimate: Estimate
+    room_bytes: int | None  # for checkpoints of ended trials; None: no limit
 
 
 def make_plan(
@@ -51,7 +53,7 @@ def make_plan(
     calibration: Mapping[str, float],
     packs: str | int = "auto",
 ) -> Plan:
-    """Pack `trials` and estimate what they cost. InputError for packs and resources that cannot be.
+    """Pack `trials` and estimate what they cost. InputError for packs and resources that cannot be, or find no room.
 
     Args:
         devices: where they will run: one host, or those of a cluster.
@@ -59,13 +61,17 @@ def make_plan(
         packs: as for `make_packs`.
     """
     made = make_packs(trials, devices=devices, packs=packs, resources=spec.resources)
+    slots, rules = place(spec.resources, devices), spec.checkpoints
+    where = checkpoints_root(runs_root(home_of(None, spec.storage)), storage=spec.storage)
+    running = [pack.trials for pack in made]
     return Plan(
         spec=spec,
         trials=tuple(trials),
         packs=tuple(made),
         hosts=as_hosts(devices),
-        slots=place(spec.resources, devices),
-        estimate=estimate(made, devices=devices, calibration=calibration, resources=spec.resources),
+        slots=slots,
+        estimate=estimate(made, devices=devices, calibration=calibration, resources=spec.resources, keep=rules.keep),
+        room_bytes=room(total_bytes(rules.total, where), running, at_once=slots.count, place=where),
     )
 
 
@@ -83,6 +89,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "workers": workers_words(plan.trials, plan.slots) if plan.slots.workers > 1 else "",
         "slots": asdict(plan.slots),
         "estimate": asdict(plan.estimate),
+        "room_bytes": plan.room_bytes,
         "notes": plan_notes(plan),
         "packs": [
             {
@@ -162,8 +169,14 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         ("devices", f"{_devices(plan)}, {size(slots.memory_bytes)} of memory for each {_holder(slots)}"),
         ("time", f"about {duration(cost.seconds)} ({measured}; images per second of a {who}: {speeds})"),
         ("memory", f"about {size(cost.memory_bytes)} for {'the largest pack' if slots.workers == 1 else 'a worker'}"),
-        ("disk", f"about {size(cost.disk_bytes)} for checkpoints and ledger"),
+        ("disk", f"about {size(cost.disk_bytes)} for checkpoints and ledger{_limit(plan)}"),
     ]
+
+
+def _limit(plan: Plan) -> str:
+    if plan.room_bytes is None or plan.room_bytes >= plan.estimate.disk_bytes:
+        return ""
+    return f"; of ended trials' checkpoints the best {size(plan.room_bytes)} stay (checkpoints.total)"
 
 
 def _devices(plan: Plan) -> str:

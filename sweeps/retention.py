@@ -1,6 +1,5 @@
 """Which checkpoints stay: those that `keep` names of each trial that ended, and of those what fits into `total`.
 
-    left = room(total_bytes("auto", checkpoints), packs, at_once=slots.count)      # InputError: they cannot fit
     retention = Retention(open_folder(checkpoints), read(run), keep=["best"], room_bytes=left, write=…, remove=…)
     retention.take(report["lines"])     # after they were written; removes what has to go, and writes that it is gone
 
@@ -11,28 +10,19 @@ artifact lines; the folder is listed once, when a run goes on.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
-from ch6dist.catalog.models import MODELS
-from ch6dist.catalog.optimizers import OPTIMIZERS
-from ch6dist.config import TrialConfig
-from ch6dist.errors import InputError
 from ch6dist.ledger import Ledger
 from ch6dist.ranking import rank
 from ch6dist.records import ENDED
 from ch6dist.runs import LINES, checkpoint_name
-from ch6dist.storage import Folder, LocalFolder, is_remote
-from sweeps.costs import FP32_BYTES
-from sweeps.words import size
+from ch6dist.storage import Folder
 
 FOLDER = "checkpoints"
 NAMES = ("last", "best")
-OVERHEAD_BYTES = 20_000  # of a file: names, buffers, generator states, torch's own format
 SCORED_ROWS = 5  # the most that a score averages (ranking.last_k)
 SLACK = 0.9  # of what fits: trials are ranked once for a tenth of the space, not for every one that ends
 Line = dict[str, Any]
@@ -56,7 +46,7 @@ class Retention:
             checkpoints: the folder of the run's checkpoints.
             ledger: of the run as it is now.
             keep: `checkpoints.keep` of the sweep.
-            room_bytes: for ended trials, which is `total` less what the running ones need (`room`); None: no limit.
+            room_bytes: for ended trials, which is `total` less what the running ones need (space.room); None: no limit.
             write: appends lines to the ledger.
             remove: removes files by their names in the run folder, once the ledger that says so is safe.
         """
@@ -167,47 +157,6 @@ class Retention:
         while kept and (kept[-1].get("attempt", 1) < row.get("attempt", 1) or kept[-1]["step"] >= row["step"]):
             kept.pop()
         kept.append(row)
-
-
-def total_bytes(given: int | str, checkpoints: str) -> int | None:
-    """What `checkpoints.total` means for the folder or URL of a run's checkpoints; None: no limit.
-
-    `auto` is half of what is free and of what the run itself holds already, so that a resume finds the same.
-    """
-    if given != "auto":
-        return int(given)
-    if is_remote(checkpoints):
-        return None
-    place = Path(checkpoints)
-    there = next(folder for folder in (place, *place.resolve().parents) if folder.is_dir())
-    return (shutil.disk_usage(there).free + sum(LocalFolder(place).sizes().values())) // 2
-
-
-def room(total: int | None, packs: Iterable[Sequence[TrialConfig]], *, at_once: int, place: str = "") -> int | None:
-    """What of `total` is left for ended trials while the `at_once` largest packs run; None: no limit.
-
-    InputError when the running ones alone do not fit, before anything is written.
-    """
-    if total is None:
-        return None
-    largest = sorted((sum(map(checkpoint_bytes, pack)) for pack in packs), reverse=True)
-    needed = sum(largest[:at_once])
-    if needed > total:
-        allowed = f"{size(needed)} or more: so much the checkpoints of the trials take that run at once"
-        raise InputError("checkpoints.total", f"{size(total)} in {place}" if place else size(total), allowed)
-    return total - needed
-
-
-def checkpoint_bytes(trial: TrialConfig) -> int:
-    """The most that a running trial's checkpoints take, about: `best`, `last`, and the `last` that replaces it.
-
-    None for a range test: it runs in one go, and what it left is removed.
-    """
-    if trial.type != "train":
-        return 0
-    weights = MODELS[trial.model["name"]].parameter_count * FP32_BYTES
-    state = OPTIMIZERS[trial.optimizer["name"]].state_tensors
-    return weights + 2 * (1 + state) * weights + 3 * OVERHEAD_BYTES
 
 
 def _is_attempt(file: str, trial: str, attempt: int) -> bool:

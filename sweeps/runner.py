@@ -24,7 +24,7 @@ from ch6dist.ledger import Ledger, read
 from ch6dist.machine import Devices, visible_devices
 from ch6dist.provenance import sweep_line, trial_line
 from ch6dist.records import BROKEN, ENDED, EngineName, Status
-from ch6dist.runs import checkpoints_root, new_run, runs_root
+from ch6dist.runs import checkpoints_root, home_of, new_run, runs_root
 from ch6dist.storage import is_remote, open_folder
 from sweeps import requests
 from sweeps.board import Board
@@ -34,7 +34,7 @@ from sweeps.mirror import names_there
 from sweeps.packs import choose_engine, make_packs, notes
 from sweeps.record import opened
 from sweeps.requests import PackJob
-from sweeps.retention import room, total_bytes
+from sweeps.space import room, total_bytes
 from sweeps.spec import Resources
 from sweeps.tune.cluster import cluster_hosts
 
@@ -111,11 +111,6 @@ def room_left(
     total = total_bytes(settings.checkpoints.total, home)
     running = [[known[trial] for trial in pack.trials] for pack in packs]
     return room(total, running, at_once=place(settings.resources, hosts).count, place=home)
-
-
-def home_of(runs: Path | None, storage: str | None) -> Path | None:
-    """The folder of a new run's folder: the given one, else the sweep's `storage` where that is a path."""
-    return runs if runs or not storage or is_remote(storage) else Path(storage)
 
 
 def hosts_of(how: Launch) -> list[Devices]:

@@ -31,7 +31,7 @@ LAYERS = [
     "analysis.load",
     # L3
     "ch6dist.train ch6dist.calibrate ch6dist.solo sweeps.words sweeps.devices sweeps.hosts sweeps.calibration "
-    "sweeps.costs sweeps.packs sweeps.estimate sweeps.plan analysis.select",
+    "sweeps.costs sweeps.space sweeps.packs sweeps.estimate sweeps.plan analysis.select",
     # L4
     "sweeps.queries sweeps.views sweeps.requests sweeps.mirror sweeps.record sweeps.retention "
     "sweeps.board sweeps.breaks sweeps.lineup sweeps.tune.reporter sweeps.tune.crew "

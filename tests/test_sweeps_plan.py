@@ -14,6 +14,7 @@ from rich.console import Console
 
 from ch6dist.catalog.models import MODELS
 from ch6dist.config import TrialConfig, parse_trial
+from ch6dist.errors import InputError
 from ch6dist.machine import Devices, Gpu
 from sweeps.calibration import calibration_key
 from sweeps.costs import worker_speed
@@ -21,6 +22,7 @@ from sweeps.estimate import estimate
 from sweeps.expand import expand
 from sweeps.packs import Pack, make_packs
 from sweeps.plan import Plan, make_plan, plan_json, render_plan
+from sweeps.space import running_bytes
 from sweeps.spec import load_spec
 
 CONFIGS = sorted((Path(__file__).parents[1] / "sweeps" / "configs").glob("*.yaml"))
@@ -81,6 +83,22 @@ def test_disk_holds_the_weights_of_every_trial() -> None:
     cost = estimate([Pack(tuple(trials(10)))], devices=TWO_CORES, calibration={})
     weights = 4 * MODELS["lenet5"].parameter_count
     assert 10 * 2 * weights < cost.disk_bytes < 10 * 6 * weights
+
+
+def test_disk_is_what_is_kept_and_a_limit_is_told(tmp_path: Path) -> None:
+    def plan(**checkpoints: Any) -> Plan:
+        return planned(optimizers(tmp_path, "SGD", "Adam", checkpoints=checkpoints), TWO_CORES)
+
+    assert plan(keep=["best"]).estimate.disk_bytes < plan().estimate.disk_bytes / 2
+    assert "checkpoints.total" not in printed(plan())
+    enough = sum(map(running_bytes, plan().trials))
+    assert re.search(r"the best \S+ MB stay \(checkpoints\.total\)", printed(plan(total=enough + 1_000_000)))
+
+
+def test_checkpoints_that_cannot_fit_are_refused_by_the_plan_as_by_the_run(tmp_path: Path) -> None:
+    path = optimizers(tmp_path, "SGD", checkpoints={"total": "1 KB"})
+    with pytest.raises(InputError, match=r"checkpoints\.total: '?1.* or more: so much the checkpoints"):
+        planned(path, TWO_CORES)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -20,7 +20,8 @@ from ch6dist.records import ENDED
 from ch6dist.storage import LocalFolder
 from ch6dist.train import train
 from sweeps.mirror import NoMirror
-from sweeps.retention import Retention, checkpoint_bytes, room, total_bytes
+from sweeps.retention import Retention
+from sweeps.space import room, running_bytes, total_bytes
 from sweeps.spec import CheckpointRules
 from tests.builders import files_in, small_trial
 
@@ -263,7 +264,7 @@ def test_rules_that_make_no_sense_are_refused(given):
 
 def test_a_launch_whose_running_trials_do_not_fit_is_refused_in_one_line():
     trials = [small_trial(seed=seed) for seed in range(4)]
-    packs, each = [trials[:1], trials[1:3], trials[3:]], checkpoint_bytes(trials[0])
+    packs, each = [trials[:1], trials[1:3], trials[3:]], running_bytes(trials[0])
     assert room(10 * each, packs, at_once=2) == 7 * each, "the largest two: a pack of two and one of one"
     assert room(None, packs, at_once=2) is None
     assert room(3 * each, packs, at_once=2) == 0
@@ -282,7 +283,7 @@ def test_a_running_trial_takes_no_more_than_is_set_aside_for_it(tmp_path, model,
     store = Checkpoints(tmp_path)
     train([trial], checkpoints=store, threads=1)
     last, best = (store.size(trial.trial_id, name) for name in BOTH)
-    assert 2 * last + best <= checkpoint_bytes(trial)
+    assert 2 * last + best <= running_bytes(trial)
 
 
 def test_auto_is_half_of_what_is_free_and_the_same_when_a_run_goes_on(tmp_path, monkeypatch):
