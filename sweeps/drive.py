@@ -22,7 +22,6 @@ from ch6dist.config import parse_trial
 from ch6dist.datafiles import data_root
 from ch6dist.ledger import read
 from ch6dist.machine import Devices
-from ch6dist.records import BROKEN
 from ch6dist.storage import Folder, is_remote, open_folder
 from sweeps.board import Board
 from sweeps.calibration import calibration_key, record_calibration
@@ -102,7 +101,7 @@ def drive(task: Task, record: Record, how: Launch) -> int:
     )
     here = task.hosts[0]
     session = ray_session(address=how.address, cpus=here.cpus, gpus=len(here.gpus))
-    with driver.interruptible(), progress, session, contextlib.suppress(HaltedError):
+    with driver.interruptible(second=_at_once), progress, session, contextlib.suppress(HaltedError):
         driver.retention = _retention(task, record, driver, folder)
         driver.begin()
         if not driver.over:
@@ -112,6 +111,10 @@ def drive(task: Task, record: Record, how: Launch) -> int:
     if how.address is None and slots.workers == 1:  # a calibration is of one process on this machine
         remember_speeds(board, slots.device)
     return _verdict(run, board, driver, how.console, address=how.address)
+
+
+def _at_once() -> None:
+    raise KeyboardInterrupt
 
 
 def _retention(task: Task, record: Record, driver: Driver, folder: Folder) -> Retention:
@@ -181,12 +184,7 @@ def _verdict(run: Path, board: Board, driver: Driver, console: Console, *, addre
     """The last words, and the exit status."""
     for note in board.notes:
         console.print(f"note: {note}")
-    for entry in board.entries.values():
-        if entry.status in BROKEN:
-            console.print(f"{entry.status}: {entry.trial}: {entry.reason}")
-    if driver.halted:
-        there = f" --address {address}" if address else ""
-        console.print(f"{driver.halt_reason}\ngo on with: sweeps resume {run}{there}")
-        return driver.exit_status
-    console.print(f"done in {duration(time.monotonic() - board.started)}; next: analysis report {run}")
-    return 1 if any(entry.status in BROKEN for entry in board.entries.values()) else 0
+    status = driver.verdict(console.print, resume=f"sweeps resume {run}" + (f" --address {address}" if address else ""))
+    if not driver.halted:
+        console.print(f"done in {duration(time.monotonic() - board.started)}; next: analysis report {run}")
+    return status

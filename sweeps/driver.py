@@ -7,24 +7,21 @@ one that runs out of memory is halved. Lanes that end early are given to trials 
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from types import FrameType
 from typing import Any
 
 from ch6dist.records import Status
 from ch6dist.storage import Folder, first_words
-from sweeps import requests
 from sweeps.board import Board
-from sweeps.breaks import after_break, break_line, from_zero, halt_line
+from sweeps.breaks import after_break, break_line, from_zero
 from sweeps.lineup import Lineup
 from sweeps.progress import Progress
 from sweeps.record import Record
 from sweeps.requests import DEAD, HOST_LOST, PackJob
 from sweeps.retention import Retention
+from sweeps.run_driver import RunDriver
 
 LOOK_SECONDS = 1.0  # how often requests are looked for
 STALL_SECONDS = 60.0  # without a place for any pack: worth a word
@@ -36,8 +33,8 @@ class HaltedError(Exception):
     them writes a checkpoint of an epoch that the ledger does not hold."""
 
 
-class Driver:
-    """Packs, reports and requests of one run. `halted` says that nothing more shall begin."""
+class Driver(RunDriver):
+    """Packs and their reports."""
 
     def __init__(
         self,
@@ -51,14 +48,11 @@ class Driver:
         needs: str = "",
         hosts: int = 1,
     ) -> None:
-        self.record, self.board, self.progress, self.checkpoints = record, board, progress, checkpoints
-        self.max_retries = max_retries
+        super().__init__(record, board)
+        self.progress, self.checkpoints, self.max_retries = progress, checkpoints, max_retries
         self.lineup = Lineup(packs, board)
         self.broken: dict[int, dict[str, Any]] = {}  # pack number → its report
-        self.halted = False
-        self.halt_reason, self.exit_status = "", 0
         self.looked_at = self.trained_at = time.monotonic()
-        self.stops: set[str] = set()
         self.launched: tuple[PackJob, ...] = ()
         self.needs, self.hosts = needs, hosts
         self.lacking: set[str] = set()  # hosts that found no data or no storage
@@ -158,12 +152,7 @@ class Driver:
         self.progress.tick()
         if time.monotonic() - self.looked_at >= LOOK_SECONDS:
             self.looked_at = time.monotonic()
-            everything, trials = requests.asked_to_stop(self.record.run)
-            self.stops |= trials & self.board.entries.keys()
-            if everything:
-                self.halt("asked to stop", exit_status=130)
-            if self.record.mirror.lost:
-                self.halt(self.record.mirror.lost, exit_status=1)
+            self.hear()
             self.look_for_stall()
         return self.stops
 
@@ -193,17 +182,11 @@ class Driver:
         except OSError as error:
             self.progress.say(f"checkpoints that may go stay for now: {first_words(error)}")
 
-    def note_halt(self) -> None:
-        """Leave word in the ledger why the driver ended, where it can be written."""
-        if self.halted:
-            with suppress(OSError):
-                self.record.writer.append([halt_line(self.halt_reason)])
-
     def halt(self, reason: str, *, exit_status: int) -> None:
-        """Begin nothing more and end what runs; the first reason is the one that is told."""
+        """Also on the display."""
         if not self.halted:
-            self.halted, self.halt_reason, self.exit_status = True, reason, exit_status
             self.progress.doing = f"stopping: {reason}"
+        super().halt(reason, exit_status=exit_status)
 
     # Packs
 
@@ -221,28 +204,6 @@ class Driver:
             self.halt(f"the checkpoints cannot be reached: {error}", exit_status=1)
             raise HaltedError(self.halt_reason) from error
         self.write(lines + [pack_line(pack) for pack in packs])
-
-    def ending(self, trial: str, status: Status, reason: str, **facts: Any) -> dict[str, Any]:
-        """The status line that ends a trial from here, not from its worker."""
-        entry = self.board.entries[trial]
-        place = {"trial": trial, "attempt": entry.attempt, "epoch": entry.epoch}
-        return {"kind": "status", **place, "status": status, "reason": reason, "time": time.time(), **facts}
-
-    @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM halt the driver; a second one ends it at once."""
-
-        def on_signal(number: int, frame: FrameType | None) -> None:
-            if self.halted:
-                raise KeyboardInterrupt
-            self.halt("interrupted", exit_status=130)
-
-        before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def pack_line(pack: PackJob) -> dict[str, Any]:

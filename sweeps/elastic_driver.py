@@ -6,11 +6,10 @@ A trial that breaks `max_retries` times without getting further, or runs out of 
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from types import FrameType
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
@@ -18,31 +17,31 @@ from rich.console import Console
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.datafiles import data_root
 from ch6dist.narration import describe
-from ch6dist.records import BROKEN, Status
+from ch6dist.records import Status
 from ch6dist.storage import open_folder
-from sweeps import requests
 from sweeps.board import Board
-from sweeps.breaks import Follow, break_line, from_zero, halt_line
+from sweeps.breaks import Follow, break_line, from_zero
 from sweeps.devices import Slots
 from sweeps.record import Record
 from sweeps.requests import DEAD, Job, PackJob
 from sweeps.retention import Retention
+from sweeps.run_driver import RunDriver
 
 WAITING_SECONDS = 30.0  # without workers: worth a word
+MAX_RESIZES = 20  # of the workers within one epoch; what breaks more often is at fault itself
 
 
-class ElasticDriver:
-    """Trials, letters and requests of one run. `halted` says that nothing more shall be trained."""
+class ElasticDriver(RunDriver):
+    """Trials and letters."""
 
     def __init__(self, record: Record, board: Board, console: Console, *, max_retries: int = 2) -> None:
-        self.record, self.board, self.console = record, board, console
-        self.max_retries = max_retries
+        super().__init__(record, board)
+        self.console, self.max_retries = console, max_retries
         self.trials: dict[str, TrialConfig] = {t: parse_trial(entry.config) for t, entry in board.entries.items()}
         self.current: str | None = None  # the trial that the workers train
         self.workers = 0  # that train it
         self.broken: dict[str, Any] = {}  # what they said before they broke
-        self.stops: set[str] = set()
-        self.halted, self.halt_reason, self.exit_status = False, "", 0
+        self.resizes: Counter[tuple[str, int]] = Counter()  # by trial and epoch
         self.heard_at = time.monotonic()
         self.retention: Retention | None = None  # removes checkpoints that may not stay
 
@@ -76,12 +75,7 @@ class ElasticDriver:
 
     def tick(self) -> None:
         """Look for requests, and say when nobody trains."""
-        everything, trials = requests.asked_to_stop(self.record.run)
-        self.stops |= trials & self.board.entries.keys()
-        if everything:
-            self.halt("asked to stop", exit_status=130)
-        if self.record.mirror.lost:
-            self.halt(self.record.mirror.lost, exit_status=1)
+        self.hear()
         if time.monotonic() - self.heard_at >= WAITING_SECONDS:
             self.heard_at = time.monotonic()
             self.console.print("no worker trains yet: they wait for a place")
@@ -106,8 +100,10 @@ class ElasticDriver:
     def settle(self, trial: str, *, resized: bool) -> None:
         """The workers of an unfinished trial were started anew: give it up, or say that it is tried again.
 
-        A change of their number is no failure: a host was lost, or there is room for more.
+        A change of their number is no failure: a host was lost, or there is room for more. It is not excused for ever.
         """
+        self.resizes[trial, self.board.entries[trial].epoch] += resized
+        resized = resized and self.resizes[trial, self.board.entries[trial].epoch] <= MAX_RESIZES
         reason, kind = self.broken.get("reason", DEAD), self.broken.get("broken", "failed")
         facts = {"traceback": self.broken["traceback"]} if "traceback" in self.broken else {}
         given_up = kind == "out_of_memory" or (not resized and self.board.strike(trial) > self.max_retries)
@@ -122,9 +118,7 @@ class ElasticDriver:
 
     def end(self, trial: str, status: Status, reason: str, **facts: Any) -> None:
         """End a trial from here, not from its workers."""
-        entry = self.board.entries[trial]
-        place = {"trial": trial, "attempt": entry.attempt, "epoch": entry.epoch}
-        self.write([{"kind": "status", **place, "status": status, "reason": reason, "time": time.time(), **facts}])
+        self.write([self.ending(trial, status, reason, **facts)])
 
     def write(self, lines: Sequence[dict[str, Any]]) -> None:
         """Append to the ledger and say it. Halted when it cannot be written: nobody is answered then."""
@@ -140,37 +134,3 @@ class ElasticDriver:
         for line in lines:
             for text in describe(line, self.trials[line["trial"]]) if "trial" in line else ():
                 self.console.print(text, highlight=False)
-
-    # Its end
-
-    def halt(self, reason: str, *, exit_status: int) -> None:
-        """End what runs; the first reason is the one that is told."""
-        if not self.halted:
-            self.halted, self.halt_reason, self.exit_status = True, reason, exit_status
-
-    @contextmanager
-    def interruptible(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM halt the driver; a second one would interrupt its tidying up and is not heard."""
-
-        def on_signal(number: int, frame: FrameType | None) -> None:
-            self.halt("interrupted", exit_status=130)
-
-        before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def verdict(self, resume: str) -> int:
-        """The last words, also in the ledger, and the exit status; `resume` is the command that goes on."""
-        if self.halted:
-            with suppress(OSError):
-                self.record.writer.append([halt_line(self.halt_reason)])
-        for entry in self.board.entries.values():
-            if entry.status in BROKEN:
-                self.console.print(f"{entry.status}: {entry.trial}: {entry.reason}")
-        if self.halted:
-            self.console.print(f"{self.halt_reason}\ngo on with: {resume}")
-            return self.exit_status
-        return 1 if any(entry.status in BROKEN for entry in self.board.entries.values()) else 0

@@ -94,7 +94,8 @@ def train_over(
         seconds = settings.checkpoints.seconds
         with driver.interruptible(), ray_session(address=how.address, cpus=0, gpus=0):
             pkgutil.resolve_name(FIT)(driver.job(slots, checkpoint_seconds=seconds), driver=driver)
-        status = driver.verdict(f"sweeps final {run} --resume --address {how.address}")
+        driver.note_halt()
+        status = driver.verdict(how.console.print, resume=f"sweeps final {run} --resume --address {how.address}")
     return record.status(status)
 
 

@@ -34,7 +34,7 @@ LAYERS = [
     "sweeps.costs sweeps.space sweeps.packs sweeps.estimate sweeps.plan analysis.select",
     # L4
     "sweeps.queries sweeps.views sweeps.requests sweeps.mirror sweeps.record sweeps.retention "
-    "sweeps.board sweeps.breaks sweeps.lineup sweeps.tune.reporter sweeps.tune.crew "
+    "sweeps.board sweeps.breaks sweeps.run_driver sweeps.lineup sweeps.tune.reporter sweeps.tune.crew "
     "sweeps.worker "
     "sweeps.tune.callback sweeps.tune.launch sweeps.tune.session sweeps.tune.cluster sweeps.progress sweeps.driver "
     "sweeps.elastic_driver sweeps.tune.post sweeps.tune.elastic_worker sweeps.tune.trainer "

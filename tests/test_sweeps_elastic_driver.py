@@ -15,7 +15,7 @@ from ch6dist.ledger import Writer, read
 from ch6dist.provenance import trial_line
 from sweeps.board import Board
 from sweeps.devices import Slots
-from sweeps.elastic_driver import ElasticDriver
+from sweeps.elastic_driver import MAX_RESIZES, ElasticDriver
 from sweeps.mirror import NoMirror
 from sweeps.record import Record
 from sweeps.requests import ask_stop
@@ -52,13 +52,17 @@ def breaks(driver: ElasticDriver, kind: str = "failed") -> None:
     driver.on_letter({"broken": kind, "reason": "it broke", "traceback": "…"})
 
 
+def verdict(driver: ElasticDriver) -> int:
+    return driver.verdict(driver.console.print, resume="sweeps final x --resume")
+
+
 def test_trials_come_in_turn_until_none_is_left(driver: ElasticDriver) -> None:
     for trial in (FIRST, SECOND):
         assert begins(driver) == trial
         driver.on_letter({"lines": [status(trial, status="running"), row(trial, 1), status(trial, status="finished")]})
     assert begins(driver) is None
     assert [line["trial"] for line in read(driver.record.run).rows] == sorted([FIRST, SECOND])
-    assert driver.verdict("") == 0
+    assert verdict(driver) == 0
 
 
 def test_a_trial_that_breaks_at_one_place_has_max_retries(driver: ElasticDriver) -> None:
@@ -70,7 +74,7 @@ def test_a_trial_that_breaks_at_one_place_has_max_retries(driver: ElasticDriver)
     assert begins(driver) == SECOND
     assert statuses(read(driver.record.run))[FIRST] == "failed"
     assert read(driver.record.run).statuses[FIRST]["reason"] == "it broke"
-    assert driver.verdict("") == 1
+    assert verdict(driver) == 1
 
 
 def test_a_trial_that_gets_further_is_tried_without_end(driver: ElasticDriver) -> None:
@@ -82,6 +86,11 @@ def test_a_trial_that_gets_further_is_tried_without_end(driver: ElasticDriver) -
 
 def test_fewer_or_more_workers_are_no_failure(driver: ElasticDriver) -> None:
     assert all(begins(driver, workers) == FIRST for workers in (3, 2, 1, 2, 3, 2, 1))
+
+
+def test_a_trial_under_which_workers_come_and_go_for_ever_is_given_up(driver: ElasticDriver) -> None:
+    assert SECOND in [begins(driver, 2 + turn % 2) for turn in range(MAX_RESIZES + driver.max_retries + 2)]
+    assert statuses(read(driver.record.run))[FIRST] == "failed"
 
 
 def test_memory_that_runs_out_is_not_tried_again(driver: ElasticDriver) -> None:
@@ -96,7 +105,7 @@ def test_what_every_trial_needs_ends_the_run_to_be_mended(driver: ElasticDriver,
     begins(driver)
     breaks(driver, kind)
     assert driver.halted
-    assert driver.verdict("sweeps final x --resume") == 1
+    assert verdict(driver) == 1
     assert statuses(read(driver.record.run))[FIRST] not in ("failed", "out_of_memory")
 
 
@@ -106,7 +115,7 @@ def test_a_ledger_that_cannot_be_written_halts(driver: ElasticDriver) -> None:
     driver.record.writer.append = full  # type: ignore[method-assign]
     driver.on_letter({"lines": [row(FIRST, 1)]})
     assert driver.halted
-    assert driver.verdict("") == 1
+    assert verdict(driver) == 1
     assert driver.board.entries[FIRST].epoch == 0
 
 
@@ -125,7 +134,7 @@ def test_requests_stop_one_trial_or_everything(driver: ElasticDriver) -> None:
     assert set(statuses(read(driver.record.run)).values()) == {"stopped"}
     ask_stop(driver.record.run)
     driver.tick()
-    assert driver.verdict("") == 130
+    assert verdict(driver) == 130
 
 
 def test_a_job_holds_what_has_not_ended(driver: ElasticDriver) -> None:
