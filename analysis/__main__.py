@@ -4,8 +4,8 @@
     analysis table RUN [--json]              the leaderboard
     analysis plot NAME RUN [-o DIR]          one figure
 
-RUN is a run folder, or a name under --runs, CH6DIST_RUNS or ./runs. Imports happen inside the commands, so that
---help answers at once.
+RUN is a run folder, a name under --runs, CH6DIST_RUNS or ./runs, or s3://bucket/prefix/NAME. Imports happen inside
+the commands, so that --help answers at once.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from ch6dist.runs import find_run
 
 app = new_app("Turn the ledger of a sweep into tables, figures and a report.")
 
-Runs = Annotated[list[str], typer.Argument(metavar="RUN…", help="Run folders, or their names.")]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, or its name.")]
+Runs = Annotated[
+    list[str], typer.Argument(metavar="RUN…", help="Run folders, their names, or s3://bucket/prefix/NAME.")
+]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, its name, or s3://bucket/prefix/NAME.")]
 Root = Annotated[Path | None, typer.Option("--runs", help="Where runs are: else CH6DIST_RUNS, else ./runs.")]
 Output = Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write to: else RUN/report.")]
 

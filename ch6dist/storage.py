@@ -99,7 +99,7 @@ def open_folder(place: Path | str) -> Folder:
 
 def first_words(error: BaseException) -> str:
     """What an error of the storage says, in one line, without the request's number."""
-    return str(error).partition(" (Request ID")[0].partition("\n")[0]
+    return str(error).partition(" (Request ID")[0].partition("\n")[0] or type(error).__name__
 
 
 class LocalFolder:

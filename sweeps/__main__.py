@@ -31,7 +31,9 @@ app = new_app("Plan, run and look at sweeps of trials.")
 
 Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="a sweep file (YAML)")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="key=value", help="such as epochs=2 or seeds=1")]
-Run = Annotated[str, typer.Argument(metavar="RUN", help="a run folder, or its name under --runs")]
+Run = Annotated[
+    str, typer.Argument(metavar="RUN", help="a run folder, its name under --runs, or s3://bucket/prefix/NAME")
+]
 Runs = Annotated[
     Path | None, typer.Option("--runs", metavar="DIR", help="holds run folders; left out: CH6DIST_RUNS, else ./runs")
 ]

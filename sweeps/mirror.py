@@ -51,7 +51,7 @@ class Mirror:
     def __init__(self, run: Path, remote: Folder, *, say: Say) -> None:
         self.run, self.remote, self.say = run, remote, say
         self.failed, self.lost = "", ""
-        self.sent: dict[str, int] = {}  # bytes of each file of ours that are there
+        self.sent: dict[str, int] = {}  # bytes of each file of ours when it was copied
         self.to_remove: list[str] = []
         self.beat_at = 0.0
         self.ended, self.woken = False, threading.Event()
@@ -104,7 +104,7 @@ class Mirror:
             if not self.lost:
                 self._copy()
                 self._fetch_requests()
-        except OSError as error:
+        except Exception as error:  # whatever a library raises: the thread goes on, and the failure is told
             if not self.failed:
                 self.say(f"the copy to {self.remote} fails, and is tried again: {first_words(error)}")
             self.failed = first_words(error)
@@ -119,11 +119,11 @@ class Mirror:
         waiting = len(self.to_remove)
         for path in [self.run / RECORD, *sorted((self.run / LEDGER).glob("[0-9]*.jsonl"))]:
             name = str(path.relative_to(self.run))
-            if path.stat().st_size != self.sent.get(name):
+            count = path.stat().st_size
+            if count != self.sent.get(name):
                 content = path.read_bytes()
-                content = content[: content.rfind(b"\n") + 1]
-                self.remote.write(name, content)
-                self.sent[name] = len(content)
+                self.remote.write(name, content[: content.rfind(b"\n") + 1])
+                self.sent[name] = count
         for name in self.to_remove[:waiting]:
             self.remote.remove(name)
         del self.to_remove[:waiting]

@@ -26,7 +26,7 @@ def train_pack(config: dict[str, Any], *, job: Job) -> None:
     try:
         pack = reporter.begin()
         if pack.trials and job.slots.workers == 1:
-            _train(pack, job, attempts=reporter.attempts, report=reporter, group=SOLO)
+            train_job(pack, job, attempts=reporter.attempts, report=reporter, group=SOLO)
         elif pack.trials:
             _train_with_crew(pack, job, reporter)
     except Exception as error:
@@ -39,7 +39,7 @@ def train_member(order: MemberOrder, *, job: Job) -> None:
     """What one of the other workers of a pack does: the same, in silence."""
     store = reach(order.address, order.port, job.slots.workers)
     with _gathered(store, job, order.rank) as group:
-        _train(order.pack, job, attempts=order.attempts, report=no_report, group=group)
+        train_job(order.pack, job, attempts=order.attempts, report=no_report, group=group)
 
 
 def _train_with_crew(pack: PackJob, job: Job, reporter: Reporter) -> None:
@@ -55,7 +55,7 @@ def _train_with_crew(pack: PackJob, job: Job, reporter: Reporter) -> None:
     order = MemberOrder(pack, reporter.attempts, address, store.port)
     with crew.training(order, lost), _gathered(store, job, 0) as group:
         try:
-            _train(pack, job, attempts=reporter.attempts, report=reporter, group=group)
+            train_job(pack, job, attempts=reporter.attempts, report=reporter, group=group)
         except Exception as error:
             lost(crew.cause_of(error))
 
@@ -65,7 +65,22 @@ def _gathered(store: Any, job: Job, rank: int) -> AbstractContextManager[Group]:
     return gathered(store, rank=rank, world_size=job.slots.workers, address=address_of(job), device=device)
 
 
-def _train(pack: PackJob, job: Job, *, attempts: Mapping[str, int], report: Report, group: Group) -> None:
+def train_job(
+    pack: PackJob,
+    job: Job,
+    *,
+    attempts: Mapping[str, int],
+    report: Report,
+    group: Group,
+    device: str | None = None,
+) -> None:
+    """Train a pack as its job says.
+
+    Args:
+        attempts: of its trials.
+        group: the processes that train it together; each calls this.
+        device: None: where the job's places are.
+    """
     if job.data_root:  # a host of a cluster has its own environment, and another working directory
         os.environ.setdefault("CH6DIST_DATA", job.data_root)
     trials = [parse_trial(job.trials[trial]) for trial in pack.trials]
@@ -75,7 +90,7 @@ def _train(pack: PackJob, job: Job, *, attempts: Mapping[str, int], report: Repo
         report=checkpoints.noting(report),
         checkpoints=checkpoints,
         attempts=attempts,
-        device="cpu" if job.slots.kind == "cpu" else None,
+        device=device or ("cpu" if job.slots.kind == "cpu" else None),
         group=group,
         engine=pack.engine,
         checkpoint_seconds=job.checkpoint_seconds,

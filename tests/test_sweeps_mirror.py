@@ -87,8 +87,12 @@ def test_a_half_written_line_is_not_copied(storage, tmp_path):
     with begun(run), lease.hold(run):
         with (run / "ledger" / "000001.jsonl").open("a") as file:
             file.write('{"kind": "ro')
-        with mirroring(run, storage, say=pytest.fail):
+        with mirroring(run, storage, say=pytest.fail) as mirror:
             assert there(storage).read("ledger/000001.jsonl").endswith(b"}\n")
+            write, written = mirror.remote.write, []
+            mirror.remote.write = lambda name, content: (written.append(name), write(name, content))
+            wait_for(lambda: written.count(lease.FILE) == 2)  # a beat every second copy
+            assert "ledger/000001.jsonl" not in written, "what has not grown is not copied again"
 
 
 def test_a_request_left_in_the_store_reaches_the_driver(storage, tmp_path):

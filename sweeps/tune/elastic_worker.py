@@ -6,7 +6,6 @@ Only workers and the trainer import this file: it brings torch.
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -15,11 +14,10 @@ import ray
 from ray import train as ray_train
 from ray.train.torch import get_device
 
-from ch6dist.checkpoint import Checkpoints
-from ch6dist.distributed import Group, TorchGroup
-from ch6dist.train import train
-from sweeps.requests import Job
+from ch6dist.distributed import TorchGroup
+from sweeps.requests import Job, PackJob
 from sweeps.tune.reporter import Reporter
+from sweeps.worker import train_job
 
 
 class ElasticReporter(Reporter):
@@ -54,24 +52,9 @@ def train_trials(config: Mapping[str, Any]) -> None:
     reporter = ElasticReporter(job, post, workers)
     while trial := group.once(lambda: reporter.next_trial(group.world_size)):
         try:
-            _train(trial, job, group, reporter)
+            # eager whatever their number: the workers that go on must find their own kind of checkpoint
+            alone = PackJob((trial,), engine="eager")
+            train_job(alone, job, attempts=job.attempts, report=reporter, group=group, device=str(get_device()))
         except Exception as error:
             reporter.broken(error)
             raise
-
-
-def _train(trial: str, job: Job, group: Group, reporter: Reporter) -> None:
-    if job.data_root:  # a host of a cluster has its own environment, and another working directory
-        os.environ.setdefault("CH6DIST_DATA", job.data_root)
-    checkpoints = Checkpoints(job.checkpoints, job.attempts)
-    train(
-        reporter.configs([trial]),
-        report=checkpoints.noting(reporter),
-        checkpoints=checkpoints,
-        attempts=job.attempts,
-        device=get_device(),
-        group=group,
-        engine="eager",  # whatever their number: the workers that go on must find their own kind of checkpoint
-        checkpoint_seconds=job.checkpoint_seconds,
-        threads=job.slots.cpus,
-    )
