@@ -86,7 +86,7 @@ def test_a_damaged_ledger_is_named_with_its_line(tmp_path):
 def test_the_base_installation_reports_without_torch_and_ray(tmp_path):
     run = twelve(tmp_path / "run")
     source = tmp_path / "source"
-    ignored = shutil.ignore_patterns(".git", "build", "*.egg-info", "__pycache__", "runs", "data")
+    ignored = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "runs", "data")
     shutil.copytree(ROOT, source, ignore=ignored)
     (source / "README.md").touch()
     (source / "LICENSE").touch()

@@ -220,20 +220,24 @@ def test_a_head_that_was_lost_comes_back(cluster: Cluster) -> None:
 # DDP trials whose workers are on several hosts
 
 
-def test_a_ddp_trial_survives_the_loss_of_a_host_and_of_its_driver(cluster: Cluster) -> None:
+def test_a_ddp_trial_survives_a_host_that_reboots_and_the_loss_of_its_driver(cluster: Cluster) -> None:
     over_two = {"workers": 2, "span_hosts": True}
     spec = sweep_file(cluster, "spanning", epochs=15, lrs=[0.1, 0.01], resources=over_two)
     cluster.exec("head", f"sweeps run {spec} --address auto --name spanning-undisturbed", timeout=SWEEP_SECONDS)
     with driving(cluster, f"sweeps run {spec} --address auto", "spanning") as until:
         until(lambda: rows(cluster, "spanning") > 4, "the first epochs")
         away = next(name for name in cluster.names[1:] if trains(cluster, name))
-        cluster.cut(away)
+        cluster.kill(away)
         had = rows(cluster, "spanning")
         until(lambda: rows(cluster, "spanning") > had + 2, "the trial to go on elsewhere")
-        cluster.mend(away)
+        cluster.boot(away)
         kill_driver(cluster, "spanning")
     resume(cluster, "spanning")
     untouched(cluster, "spanning")
+
+
+def test_a_host_that_was_rebooted_joins_again_by_itself(cluster: Cluster) -> None:
+    wait_for(lambda: cluster.alive() == set(cluster.names), what="the host", seconds=LOST_SECONDS, pause=1)
 
 
 # The page, and the way out
