@@ -131,20 +131,24 @@ def stop(
     runs: Runs = None,
 ) -> None:
     """Ask the driver of a run to stop it, or to stop one trial at the end of its epoch."""
+    from ch6dist.fetch import refresh
     from ch6dist.lease import current
     from ch6dist.ledger import read
-    from ch6dist.storage import is_remote
+    from ch6dist.storage import is_remote, join
     from sweeps.mirror import ask_stop_there
     from sweeps.queries import find_trial
     from sweeps.requests import ask_stop
 
     folder = find_run(run, root=runs)
+    storage = read(folder).spec.get("storage")
+    refresh(folder, storage)  # the folder may be a copy of a run that another machine drives
     chosen = find_trial(read(folder), trial) if trial else None
     driver = current(folder)
     if driver is None:
         raise InputError("RUN", run, "a run with a live driver (this one has none: nothing to stop)")
-    if is_remote(run) and not driver.here:
-        ask_stop_there(run, chosen)
+    elsewhere = run if is_remote(run) else join(storage, folder.name) if storage and is_remote(storage) else ""
+    if elsewhere and not driver.here:
+        ask_stop_there(elsewhere, chosen)
     else:
         ask_stop(folder, chosen)
     print(f"asked to stop: {chosen or folder}")

@@ -31,7 +31,7 @@ from sweeps import requests
 from sweeps.mirror import NoMirror, ask_stop_there, mirroring, names_there
 from tests.builders import small_trial
 from tests.s3_server import s3_server
-from tests.sweep_helpers import wait_for
+from tests.sweep_helpers import sweeps, wait_for
 
 torch.set_num_threads(1)
 LINE = {"kind": "sweep", "time": 1.0}
@@ -107,6 +107,19 @@ def test_a_request_left_in_the_store_reaches_the_driver(storage, tmp_path):
             ask_stop_there(url)
             wait_for(lambda: requests.asked_to_stop(run) == (True, {"a"}))
             wait_for(lambda: there(storage).sizes("requests") == {})
+
+
+def test_a_stop_asked_of_a_copy_reaches_the_machine_that_drives(storage, tmp_path):
+    run, copy = tmp_path / "one", tmp_path / "laptop" / "one"
+    sweep = {**LINE, "spec": {"name": "one", "storage": storage}}
+    with begun(run, sweep), lease.hold(run), mirroring(run, storage, say=pytest.fail):
+        shutil.copytree(run, copy)
+    elsewhere = {"host": "elsewhere", "pid": 1, "started": "", "heartbeat": time.time(), "boot": "another"}
+    there(storage).write(lease.FILE, json.dumps(elsewhere).encode())
+    (copy / lease.FILE).unlink()
+    done = sweeps("stop", copy, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert set(there(storage).sizes("requests")) == {"requests/stop"}
 
 
 def test_files_go_only_after_the_ledger_that_says_so_is_there(storage, tmp_path):
