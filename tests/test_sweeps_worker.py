@@ -84,7 +84,8 @@ def test_a_full_disk_ends_the_sweep_with_the_reason_and_resume_completes_it(
     free: int, tmp_path: Path, small_disk: Path
 ) -> None:
     """Without a free byte the ledger cannot be written; with some, the checkpoints cannot."""
-    spec, run = sweep_file(tmp_path, epochs=4), small_disk / "tiny"
+    total = {"total": "1 GB"}  # more than the disk has: else the launch would be refused
+    spec, run = sweep_file(tmp_path, epochs=4, checkpoints=total), small_disk / "tiny"
     with driving("run", spec, "--runs", small_disk, cwd=tmp_path) as driver:
         driver.until(lambda: (run / "ledger").is_dir() and raw_lines(run, "pack"))
         ballast = small_disk / "ballast"
