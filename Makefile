@@ -1,7 +1,8 @@
 # make demo    installs, gets the data, runs the demo sweep, reports, trains the winner
 # make test    the tests that need no more than a few minutes
 # make check   what CI runs besides: style, types
-# make test-slow  the slow tests (minutes each way: kills, full disks, a bare environment)
+# make test-slow  the slow tests: kills, a bare environment, several workers, an object store
+# make test-exhaustive  what shows in half an hour for every case what the others show for some
 # make test-cluster  `ray up` on three hosts made of network namespaces; needs root, about ten minutes
 PYTHON ?= python3
 VENV ?= .venv
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 export RAY_USAGE_STATS_ENABLED := 0
 export OMP_NUM_THREADS := 1
 
-.PHONY: demo test test-slow test-cluster check install clean
+.PHONY: demo test test-slow test-exhaustive test-cluster check install clean
 
 install: $(VENV)/installed
 
@@ -26,7 +27,10 @@ test: install
 	$(BIN)/python -m pytest -q -m "not slow and not cluster"
 
 test-slow: install
-	$(BIN)/python -m pytest -q -m "slow and not cluster"
+	$(BIN)/python -m pytest -q -m "slow and not exhaustive"
+
+test-exhaustive: install
+	$(BIN)/python -m pytest -q -m exhaustive --timeout 1200
 
 # RUNLEVEL=1: Debian's sshd is wanted as a program, not as a service of this machine
 test-cluster: install

@@ -32,6 +32,7 @@ from tests.test_ch6dist_train import SCHEDULE_OF
 torch.set_num_threads(1)
 FUSED = [name for name, entry in OPTIMIZERS.items() if entry.family]
 RATES = {"SGD": 0.01, "Adadelta": 0.5, "ASGD": 0.01, "Rprop": 1e-4, "RMSprop": 1e-4, "Adagrad": 3e-3}
+EXHAUSTIVE = [pytest.mark.slow, pytest.mark.exhaustive]
 SIDES = {"lenet5": 16, "conv3bn": 8, "cnn2": 10, "resnet18": 8}  # the smallest images that a model takes
 DROPPED = {"lenet5": {"name": "lenet5", "dropout": 0.3}, "cnn2": "cnn2"}
 
@@ -138,6 +139,7 @@ def pack_of(optimizer, model, tiny, *, schedules=tuple(SCHEDULES), epochs=8, **c
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("model", ["lenet5", "conv3bn", "cnn2"])
 @pytest.mark.parametrize("optimizer", FUSED)
 def test_a_lane_equals_its_solo_run_for_every_optimizer_and_schedule(optimizer, model, tiny, tmp_path, monkeypatch):
@@ -155,7 +157,7 @@ def test_a_lane_equals_its_solo_run_for_every_optimizer(optimizer, tiny, tmp_pat
 
 
 @pytest.mark.parametrize("form", CONVOLUTIONS)
-@pytest.mark.parametrize("model", ["lenet5", "conv3bn", pytest.param("resnet18", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("model", ["lenet5", "conv3bn", pytest.param("resnet18", marks=EXHAUSTIVE)])
 def test_a_lane_equals_its_solo_run_in_every_form(model, form, tiny, tmp_path, monkeypatch):
     force(monkeypatch, form)
     data = {"train_size": 12, "val_size": 10}
@@ -485,6 +487,7 @@ def test_a_step_writes_only_what_is_put_back_after_a_warm_up(tiny):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.real_data
 def test_fused_trainings_reach_the_accuracy_of_solo_trainings_on_real_images():
     """24 trials on 4,000 images: the mean difference of validation accuracy lies inside its own interval.

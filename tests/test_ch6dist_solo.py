@@ -122,6 +122,7 @@ def test_a_training_killed_again_and_again_ends_equal(file):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_installed_command_killed_between_rows_resumes_to_its_equal(file):
     whole, _ = undisturbed(file)
     for rows in (0, 1, 2):

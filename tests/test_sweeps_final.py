@@ -245,6 +245,7 @@ def test_how_the_sweep_was_trained_is_taken_over(run: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_final_training_is_resumed_on_ray(run: Path) -> None:
     here, folder = Path.cwd(), Path("runs/tiny-final")
     with driving("final", run, "--epochs", 3_000, "--runs", "runs", cwd=here) as driver:

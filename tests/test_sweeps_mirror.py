@@ -163,6 +163,7 @@ def test_a_server_that_dies_and_comes_back_costs_nothing_and_is_told_once(tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_last_copy_that_cannot_be_made_is_told(tmp_path):
     run, said = tmp_path / "one", []
     with s3_server() as own, begun(run) as writer, lease.hold(run):

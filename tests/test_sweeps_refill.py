@@ -60,6 +60,7 @@ def test_a_trial_that_waits_takes_the_lane_of_one_that_diverged(tmp_path: Path) 
     assert differences(read(run), without_ray(spec, tmp_path / "alone")) == []
 
 
+@pytest.mark.exhaustive
 def test_a_worker_killed_after_an_admission_loses_and_doubles_nothing(tmp_path: Path) -> None:
     spec, run = refilled(tmp_path, epochs=60)
     with driving("run", spec, "--packs", "3", cwd=tmp_path) as driver:
@@ -71,6 +72,7 @@ def test_a_worker_killed_after_an_admission_loses_and_doubles_nothing(tmp_path: 
     assert differences(read(run), without_ray(spec, tmp_path / "alone")) == []
 
 
+@pytest.mark.exhaustive
 def test_a_driver_killed_after_an_admission_resumes_with_the_new_company(tmp_path: Path) -> None:
     spec, run = refilled(tmp_path, epochs=60)
     with driving("run", spec, "--packs", "3", cwd=tmp_path) as driver:

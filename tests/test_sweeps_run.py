@@ -90,6 +90,7 @@ def test_the_folder_says_what_it_is_and_nobody_holds_it(run: Path, spec: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_second_run_of_the_name_gets_a_number_of_its_own(run: Path, place: Path, spec: Path) -> None:
     found = sweeps("run", spec, "optimizer.lr=0.01", "seeds=1", "epochs=1", cwd=place)
     assert found.returncode == 0, found.stderr
@@ -98,6 +99,7 @@ def test_a_second_run_of_the_name_gets_a_number_of_its_own(run: Path, place: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("packs", ["off", "3"])
 def test_packs_change_nothing(packs: str, place: Path, spec: Path, alone: Ledger) -> None:
     found = sweeps("run", spec, "--packs", packs, "--name", f"packs-{packs}", cwd=place)

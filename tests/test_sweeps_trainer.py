@@ -80,10 +80,7 @@ class Cluster:
         return host
 
     def cpus(self) -> float:
-        code = (
-            "import sys, ray; ray.init(address=sys.argv[1], log_to_driver=False); print(ray.cluster_resources()['CPU'])"
-        )
-        found = self.ask(code)
+        found = self.ask(CPUS)
         return float(found.stdout or 0)
 
     def ask(self, code: str) -> subprocess.CompletedProcess[str]:
@@ -209,6 +206,7 @@ def test_a_killed_worker_is_replaced_and_goes_on(here: Path, cluster: Cluster, t
     assert cluster.left() == {"actors": [], "groups": []}
 
 
+@pytest.mark.exhaustive
 def test_an_interrupted_or_killed_driver_is_resumed(here: Path, cluster: Cluster, torchruns: Path) -> None:
     run, join_it = here / "runs" / "tiny-final", ["--address", cluster.address]
     with driving(*final(finished_sweep(here), *join_it), cwd=here) as driver:
@@ -235,6 +233,7 @@ def test_an_interrupted_or_killed_driver_is_resumed(here: Path, cluster: Cluster
     assert all(epoch > 0 for epoch in opened(run, next(iter(read(run).trials)))[1:])
 
 
+@pytest.mark.exhaustive
 def test_torchrun_goes_on_with_what_the_cluster_began(here: Path, cluster: Cluster, torchruns: Path) -> None:
     run = here / "runs" / "tiny-final"
     with driving(*final(finished_sweep(here), "--address", cluster.address), cwd=here) as driver:
@@ -254,6 +253,7 @@ def test_what_never_finds_a_place_is_refused_and_nothing_is_written(here: Path, 
     assert not (here / "runs" / "tiny-final").exists()
 
 
+@pytest.mark.exhaustive
 def test_a_trial_that_fails_by_itself_ends_as_failed(here: Path, cluster: Cluster) -> None:
     run = here / "runs" / "tiny-final"
     source = finished_sweep(here, max_retries=0)
@@ -269,6 +269,7 @@ def test_a_trial_that_fails_by_itself_ends_as_failed(here: Path, cluster: Cluste
     assert "a readable checkpoint" in read(run).statuses[first]["reason"]
 
 
+@pytest.mark.exhaustive
 def test_a_lost_host_leaves_fewer_workers(here: Path, torchruns: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = here / "runs" / "tiny-final"
     with cluster_of(1, 1) as cluster:

@@ -79,6 +79,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("free", [0, 600_000])
 def test_a_full_disk_ends_the_sweep_with_the_reason_and_resume_completes_it(
     free: int, tmp_path: Path, small_disk: Path
