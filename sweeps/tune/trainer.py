@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import tempfile
 import threading
+import uuid
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -65,6 +67,7 @@ def fit(job: Job, *, driver: Driver) -> None:
     with tempfile.TemporaryDirectory(prefix="ch6dist-train-") as scratch:
         trainer = AbortableTrainer(
             train_trials,
+            run_id=uuid.uuid5(uuid.NAMESPACE_URL, f"{socket.gethostname()}:{job.checkpoints}").hex,
             train_loop_config={"job": job, "post": post},
             torch_config=InterfaceConfig(timeout_s=COLLECTIVE_SECONDS),
             scaling_config=ScalingConfig(
@@ -88,10 +91,15 @@ def fit(job: Job, *, driver: Driver) -> None:
 
 
 class AbortableTrainer(TorchTrainer):
-    """A TorchTrainer that can be ended from outside. Ctrl-C stays with the driver, which hears SIGTERM too."""
+    """A TorchTrainer that can be ended from outside. Ctrl-C stays with the driver, which hears SIGTERM too.
 
-    def __init__(self, *given: Any, **named: Any) -> None:
+    `run_id` is by what Ray's autoscaler knows who asks for places. A driver that was killed took nothing back: the one
+    that goes on asks under the same id, or it would wait three minutes for places that are kept for the dead one.
+    """
+
+    def __init__(self, *given: Any, run_id: str, **named: Any) -> None:
         super().__init__(*given, **named)
+        object.__setattr__(vars(self)["train_run_context"], "run_id", run_id)  # a frozen field that no argument sets
         self.controller: Any = None
         self.begun = threading.Event()
 
