@@ -21,8 +21,8 @@ LEDGER = "ledger"
 def fetch_run(url: str, folder: Path) -> Path:
     """`folder`, holding the record of the run at `url`. InputError where it cannot be had or another run lies there."""
     holder = lease.current(folder)
-    if holder and holder.here:
-        return folder  # its driver is on this machine: nothing is newer
+    if holder and holder.here and holder.beats:
+        return folder  # its driver is on this machine and writes here: nothing is newer
     remote = open_folder(url)
     try:
         update(remote, folder)

@@ -43,11 +43,14 @@ class Lease:
         """Whether the holder is a process of this host."""
         return self.host == socket.gethostname() and self.boot in ("", _boot())
 
+    @property
+    def beats(self) -> bool:
+        """Whether the holder has said so lately: in the copy of a lease it soon has not."""
+        return time.time() - self.heartbeat < STALE_SECONDS
+
     def alive(self) -> bool:
         """Whether the holder lives: by its process on this host, by its heartbeat on another."""
-        if self.here:
-            return _process_start(self.pid) == self.started
-        return time.time() - self.heartbeat < STALE_SECONDS
+        return _process_start(self.pid) == self.started if self.here else self.beats
 
 
 def current(run: Path | str) -> Lease | None:

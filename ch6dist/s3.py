@@ -8,6 +8,7 @@ Keys and region are looked for where AWS's own tools look (AWS_ACCESS_KEY_ID, AW
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from pyarrow import ArrowException
@@ -44,17 +45,15 @@ class S3Folder:
         pyarrow asks for its size, then for as many bytes: an object that is replaced or removed between the two is
         half another one or an error. It is looked at again then.
         """
-        for left in range(READ_TRIES, 0, -1):
+        for _ in range(READ_TRIES):
             try:
-                with self.files.open_input_file(f"{self.root}/{name}") as stream:
-                    content = bytes(stream.read())
-                if self.size(name) == len(content):
-                    return content
+                stream = self.files.open_input_file(f"{self.root}/{name}")
             except FileNotFoundError:
                 return None
-            except OSError:
-                if left == 1:
-                    raise
+            with stream, contextlib.suppress(OSError):
+                content = bytes(stream.read())
+                if self.size(name) == len(content):
+                    return content
         raise OSError(f"{name} changes while it is read")
 
     def write(self, name: str, content: bytes | memoryview) -> None:

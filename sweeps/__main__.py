@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,6 +50,7 @@ def plan(
     packs: Packs = "auto",
     address: Annotated[str | None, typer.Option(help="plan for a running Ray, such as auto")] = None,
     calibrate: Annotated[bool, typer.Option("--calibrate", help="time a few steps first")] = False,
+    runs: Runs = None,
     as_json: AsJson = False,
 ) -> None:
     """Show trials, packs, devices, estimated time, memory and disk; write nothing."""
@@ -61,10 +63,11 @@ def plan(
         raise InputError("--calibrate", address, "nothing beside --address: it times this machine")
     sweep, chosen = load_spec(spec, overrides or []), _packs(packs)
     trials, hosts = expand(sweep, file=str(spec)), _hosts(address)
-    planned = make_plan(sweep, trials, packs=chosen, devices=hosts, calibration=read_calibration())
+    make = partial(make_plan, sweep, trials, packs=chosen, devices=hosts, runs=runs)
+    planned = make(calibration=read_calibration())
     if calibrate:
         _calibrate(planned)
-        planned = make_plan(sweep, trials, packs=chosen, devices=hosts, calibration=read_calibration())
+        planned = make(calibration=read_calibration())
     _show(plan_json(planned), render_plan(planned), as_json)
 
 
@@ -131,27 +134,9 @@ def stop(
     runs: Runs = None,
 ) -> None:
     """Ask the driver of a run to stop it, or to stop one trial at the end of its epoch."""
-    from ch6dist.fetch import refresh
-    from ch6dist.lease import current
-    from ch6dist.ledger import read
-    from ch6dist.storage import is_remote, join
-    from sweeps.mirror import ask_stop_there
-    from sweeps.queries import find_trial
-    from sweeps.requests import ask_stop
+    from sweeps.stop import stop as ask_to_stop
 
-    folder = find_run(run, root=runs)
-    storage = read(folder).spec.get("storage")
-    refresh(folder, storage)  # the folder may be a copy of a run that another machine drives
-    chosen = find_trial(read(folder), trial) if trial else None
-    driver = current(folder)
-    if driver is None:
-        raise InputError("RUN", run, "a run with a live driver (this one has none: nothing to stop)")
-    elsewhere = run if is_remote(run) else join(storage, folder.name) if storage and is_remote(storage) else ""
-    if elsewhere and not driver.here:
-        ask_stop_there(elsewhere, chosen)
-    else:
-        ask_stop(folder, chosen)
-    print(f"asked to stop: {chosen or folder}")
+    print(f"asked to stop: {ask_to_stop(run, find_run(run, root=runs), trial)}")
 
 
 @app.command()

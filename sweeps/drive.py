@@ -78,7 +78,7 @@ class Task:
     packs: Sequence[PackJob]
     settings: Settings
     hosts: Sequence[Devices]
-    room_bytes: int | None = None  # for checkpoints of trials that have ended (retention.room)
+    room_bytes: int | None = None  # for checkpoints of trials that have ended (space.room)
 
 
 def drive(task: Task, record: Record, how: Launch) -> int:

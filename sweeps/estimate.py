@@ -18,7 +18,7 @@ from sweeps.calibration import calibration_key
 from sweeps.costs import CORE_MFLOPS, JOIN_SECONDS, PACK_SECONDS, images, makespan, pack_bytes, worker_speed
 from sweeps.devices import Hosts, Slots, place
 from sweeps.packs import Pack
-from sweeps.space import kept_bytes
+from sweeps.space import peak_bytes
 from sweeps.spec import Resources
 
 GPU_MFLOPS = 20e6  # per second of a GPU: a third of an H200's fp32 peak, estimated
@@ -36,7 +36,7 @@ class Estimate:
     images_per_second: dict[str, float]  # of a pack's workers together, by model and, where it is fused, engine
     calibrated: bool  # every speed was measured on such a device, of one process
     memory_bytes: int  # of the largest pack, where its tensors live; with several workers, of each
-    disk_bytes: int  # checkpoints that are kept, were there no limit, and the ledger
+    disk_bytes: int  # the most that checkpoints take, were there no limit, and the ledger
     epochs: int  # over all trials; 0 where there are only range tests
 
 
@@ -72,7 +72,8 @@ def estimate(
         memory_bytes=max(
             (pack_bytes(p.trials, kind=slots.kind, engine=p.engine, workers=slots.workers) for p in packs), default=0
         ),
-        disk_bytes=sum(_disk_bytes(trial, keep) for pack in packs for trial in pack.trials),
+        disk_bytes=peak_bytes((pack.trials for pack in packs), at_once=slots.count, keep=keep)
+        + ROW_BYTES * sum(_rows(trial) for pack in packs for trial in pack.trials),
         epochs=sum(trial.epochs for pack in packs for trial in pack.trials if trial.type == "train"),
     )
 
@@ -109,6 +110,5 @@ def _assumed_speed(pack: Pack, slots: Slots) -> float:
     return step / (GPU_STEP_SECONDS[pack.engine] + step * mflop / GPU_MFLOPS)
 
 
-def _disk_bytes(trial: TrialConfig, keep: Collection[str]) -> int:
-    rows = trial.epochs if trial.type == "train" else trial.range_test.steps
-    return kept_bytes(trial, keep) + rows * ROW_BYTES
+def _rows(trial: TrialConfig) -> int:
+    return trial.epochs if trial.type == "train" else trial.range_test.steps

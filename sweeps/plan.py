@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -25,7 +26,7 @@ from sweeps.devices import Hosts, Slots, as_hosts, place
 from sweeps.estimate import Estimate, estimate
 from sweeps.hosts import describe, parts, storage_note, total, workers_words
 from sweeps.packs import Pack, make_packs, notes
-from sweeps.space import room, total_bytes
+from sweeps.space import kept_bytes, room, total_bytes
 from sweeps.spec import SweepSpec
 from sweeps.words import duration, size
 
@@ -52,6 +53,7 @@ def make_plan(
     devices: Hosts,
     calibration: Mapping[str, float],
     packs: str | int = "auto",
+    runs: Path | None = None,
 ) -> Plan:
     """Pack `trials` and estimate what they cost. InputError for packs and resources that cannot be, or find no room.
 
@@ -59,10 +61,11 @@ def make_plan(
         devices: where they will run: one host, or those of a cluster.
         calibration: images per second by `calibration_key`; what is missing is assumed.
         packs: as for `make_packs`.
+        runs: folder that will hold the run folder; None: as for `run`.
     """
     made = make_packs(trials, devices=devices, packs=packs, resources=spec.resources)
     slots, rules = place(spec.resources, devices), spec.checkpoints
-    where = checkpoints_root(runs_root(home_of(None, spec.storage)), storage=spec.storage)
+    where = checkpoints_root(runs_root(home_of(runs, spec.storage)), storage=spec.storage)
     running = [pack.trials for pack in made]
     return Plan(
         spec=spec,
@@ -174,7 +177,8 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
 
 
 def _limit(plan: Plan) -> str:
-    if plan.room_bytes is None or plan.room_bytes >= plan.estimate.disk_bytes:
+    kept = sum(kept_bytes(trial, plan.spec.checkpoints.keep) for trial in plan.trials)
+    if plan.room_bytes is None or plan.room_bytes >= kept:
         return ""
     return f"; of ended trials' checkpoints the best {size(plan.room_bytes)} stay (checkpoints.total)"
 

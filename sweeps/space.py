@@ -43,6 +43,16 @@ def kept_bytes(trial: TrialConfig, keep: Collection[str]) -> int:
     return sum(count for name, count in file_bytes(trial).items() if name in keep)
 
 
+def peak_bytes(packs: Iterable[Sequence[TrialConfig]], *, at_once: int, keep: Collection[str]) -> int:
+    """The most that a sweep's checkpoints take, were there no limit: what ended trials keep, and what runs besides."""
+    kept, more = 0, []
+    for pack in packs:
+        stays = sum(kept_bytes(trial, keep) for trial in pack)
+        kept += stays
+        more.append(sum(map(running_bytes, pack)) - stays)
+    return kept + sum(sorted(more, reverse=True)[:at_once])
+
+
 def total_bytes(given: int | str, checkpoints: str) -> int | None:
     """What `checkpoints.total` means for the folder or URL of a run's checkpoints; None: no limit.
 

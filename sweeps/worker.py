@@ -1,6 +1,6 @@
 """The worker: what Ray Tune runs for a pack. It trains, reports after every epoch, and obeys the driver's orders.
 
-Only workers import this file: it brings torch, which a driver can do without.
+Only workers and the trainer import this file: it brings torch, which a driver can do without.
 """
 
 from __future__ import annotations

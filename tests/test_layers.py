@@ -33,7 +33,7 @@ LAYERS = [
     "ch6dist.train ch6dist.calibrate ch6dist.solo sweeps.words sweeps.devices sweeps.hosts sweeps.calibration "
     "sweeps.costs sweeps.space sweeps.packs sweeps.estimate sweeps.plan analysis.select",
     # L4
-    "sweeps.queries sweeps.views sweeps.requests sweeps.mirror sweeps.record sweeps.retention "
+    "sweeps.queries sweeps.views sweeps.requests sweeps.mirror sweeps.stop sweeps.record sweeps.retention "
     "sweeps.board sweeps.breaks sweeps.run_driver sweeps.lineup sweeps.tune.reporter sweeps.tune.crew "
     "sweeps.worker "
     "sweeps.tune.callback sweeps.tune.launch sweeps.tune.session sweeps.tune.cluster sweeps.progress sweeps.driver "

@@ -120,8 +120,8 @@ def test_a_worker_killed_behind_a_checkpoint_goes_on_from_it(tmp_path: Path) -> 
     spec = sweep_file(tmp_path, epochs=150, parameters=rates, checkpoints=often)
     with driving("run", spec, cwd=tmp_path) as driver:
         driver.until(lambda: row_count(run) > 40)
-        below = row_count(run)
         os.kill(workers(driver.pid)[0], signal.SIGKILL)
+        below = row_count(run)
         assert driver.wait() == 0, driver.output()
     assert {line["attempt"] for line in raw_lines(run, "status")} == {1}
     resumed = [line["epoch"] for line in raw_lines(run, "status") if line["status"] == "running"]

@@ -114,6 +114,8 @@ def test_a_stop_asked_of_a_copy_reaches_the_machine_that_drives(storage, tmp_pat
     sweep = {**LINE, "spec": {"name": "one", "storage": storage}}
     with begun(run, sweep), lease.hold(run), mirroring(run, storage, say=pytest.fail):
         shutil.copytree(run, copy)
+        assert sweeps("stop", copy, cwd=tmp_path).returncode == 0
+        wait_for(lambda: requests.asked_to_stop(run) == (True, set()))  # the driver is on this machine, the copy too
     elsewhere = {"host": "elsewhere", "pid": 1, "started": "", "heartbeat": time.time(), "boot": "another"}
     there(storage).write(lease.FILE, json.dumps(elsewhere).encode())
     (copy / lease.FILE).unlink()
@@ -157,6 +159,7 @@ def test_a_server_that_dies_and_comes_back_costs_nothing_and_is_told_once(tmp_pa
                 wait_for(lambda: mirror.failed)
             own.start()
             own.put_back(held)
+            writer.append([{**LINE, "time": 4.0}])  # the mirror may have been there before what was put back
             wait_for(lambda: not mirror.failed)
         assert [("fails" in text, "again" in text) for text in said] == [(True, True), (False, True)]
         assert there(storage).read("ledger/000001.jsonl") == (run / "ledger" / "000001.jsonl").read_bytes()

@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -221,9 +222,10 @@ def test_an_interrupted_or_killed_driver_is_resumed(here: Path, cluster: Cluster
         driver.until(lambda: row_count(run) > before + 8)
         os.kill(driver.pid, signal.SIGKILL)
     wait_for(lambda: not cluster.workers())
-    before = row_count(run)
+    before, killed_at = row_count(run), time.monotonic()
     with driving("final", "tiny", "--resume", *join_it, cwd=here) as driver:
         driver.until(lambda: row_count(run) > before)
+        assert time.monotonic() - killed_at < 120, "it waited for the places that Ray keeps for the dead one"
         driver.interrupt(signal.SIGTERM)
         assert driver.wait() == 130, driver.output()
     found = sweeps("final", "tiny", "--resume", *join_it, cwd=here)
