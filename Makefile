@@ -27,7 +27,7 @@ test: install
 	$(BIN)/python -m pytest -q -m "not slow and not cluster"
 
 test-slow: install
-	$(BIN)/python -m pytest -q -m "slow and not exhaustive"
+	$(BIN)/python -m pytest -q -m "slow and not exhaustive" --durations 10
 
 test-exhaustive: install
 	$(BIN)/python -m pytest -q -m exhaustive --timeout 1200

@@ -154,6 +154,7 @@ def test_what_can_never_be_placed_is_refused_in_a_line(tmp_path: Path, lack: dic
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_ctrl_c_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
     spec, run = sweep_file(tmp_path, epochs=LONG, **TWO), tmp_path / "runs" / "tiny"
     with driving("run", spec, cwd=tmp_path) as driver:

@@ -198,6 +198,7 @@ def test_best_to_final_over_two_processes(run: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_two_processes_are_ended_and_resumed_seed_by_seed(run: Path) -> None:
     here, folder = Path.cwd(), Path("runs/tiny-final")
     with driving("final", run, "--workers", 2, "--seeds", 2, "--epochs", 150, "--runs", "runs", cwd=here) as driver:

@@ -86,6 +86,7 @@ def test_a_driver_killed_after_an_admission_resumes_with_the_new_company(tmp_pat
     assert differences(read(run), without_ray(spec, tmp_path / "alone")) == []
 
 
+@pytest.mark.exhaustive
 def test_fused_lanes_are_refilled_too_and_each_is_its_solo_run_up_to_rounding(tmp_path: Path) -> None:
     spec, run = refilled(tmp_path, epochs=4, resources={"engine": "fused"})
     found = sweeps("run", spec, "trial.precision=fp64", "--packs", "3", cwd=tmp_path)

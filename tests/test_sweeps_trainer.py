@@ -193,6 +193,7 @@ def test_both_ways_write_the_same_ledger(here: Path, cluster: Cluster, torchruns
     assert cluster.left() == {"actors": [], "groups": []}
 
 
+@pytest.mark.exhaustive
 def test_a_killed_worker_is_replaced_and_goes_on(here: Path, cluster: Cluster, torchruns: Path) -> None:
     run = here / "runs" / "tiny-final"
     with driving(*final(finished_sweep(here), "--address", cluster.address), cwd=here) as driver:

@@ -104,6 +104,7 @@ def test_a_full_disk_ends_the_sweep_with_the_reason_and_resume_completes_it(
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_data_that_vanish_halt_the_sweep_until_they_are_back(tmp_path: Path) -> None:
     root = Path(os.environ.get("CH6DIST_DATA", "data"))
     if not (root / "cifar-100-python" / "train").is_file():
