@@ -103,12 +103,17 @@ class Driving:
         os.killpg(self.pid, number)
 
 
+def _hear_ctrl_c() -> None:
+    """As on a terminal: a shell that runs the tests in its background has them, and what they start, ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def driving(*arguments: object, cwd: Path) -> Iterator[Driving]:
     """Start a command; what it has started is gone at the end of the block, whatever happened in it."""
     with (cwd / "stdout").open("w") as out, (cwd / "stderr").open("w") as err:
         whole = {"cwd": cwd, "env": environment(), "stdout": out, "stderr": err, "text": True}
-        process = subprocess.Popen(command(*arguments), start_new_session=True, **whole)
+        process = subprocess.Popen(command(*arguments), start_new_session=True, preexec_fn=_hear_ctrl_c, **whole)
     descendants: set[int] = set()
     try:
         yield Driving(process, cwd)
