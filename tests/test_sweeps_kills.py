@@ -64,6 +64,7 @@ def test_kills_of_workers_and_drivers_cost_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.timeout(900)
 def test_kills_of_workers_that_train_together_cost_nothing(tmp_path: Path) -> None:
     spec, run = sweep_file(tmp_path, epochs=EPOCHS, data=SMALL, **SIX, **OFTEN), tmp_path / "runs" / "tiny"
