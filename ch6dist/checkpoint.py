@@ -90,6 +90,7 @@ class Checkpoints:
             return report
 
         def noted(lines: Sequence[Line]) -> Answer:
+            """`report(lines)`; the lines wait for their trial's next `last`, and are let go when it has ended."""
             answer = report(lines)
             for line in lines:
                 if line.get("status") in ENDED:

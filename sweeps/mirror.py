@@ -18,13 +18,13 @@ from pathlib import Path
 
 from ch6dist import lease
 from ch6dist.errors import InputError
+from ch6dist.fetch import LEDGER, RECORD
 from ch6dist.storage import Folder, LocalFolder, first_words, is_remote, join, open_folder
 from sweeps import requests
 
 MIRROR_SECONDS = 3.0
 SETTLE_SECONDS = 1.0  # of two drivers that took the lease at once, only one still has it then
 LAST_TRIES = 3  # of the last copy
-RECORD, LEDGER = "sweep.yaml", "ledger"
 Say = Callable[[str], None]
 
 

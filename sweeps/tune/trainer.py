@@ -149,6 +149,7 @@ def answering(post: Any, driver: Driver, trainer: AbortableTrainer) -> Iterator[
     ended, raised = threading.Event(), list[BaseException]()
 
     def answer() -> None:
+        """The thread: letter by letter, until the block ends or the driver halts."""
         try:
             while not (ended.is_set() or driver.halted):
                 letter = ray.get(post.next.remote(TICK_SECONDS))
