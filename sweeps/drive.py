@@ -20,9 +20,8 @@ from rich.console import Console
 
 from ch6dist.config import parse_trial
 from ch6dist.datafiles import data_root
-from ch6dist.ledger import read
 from ch6dist.machine import Devices
-from ch6dist.storage import Folder, is_remote, open_folder
+from ch6dist.storage import is_remote, open_folder
 from sweeps.board import Board
 from sweeps.calibration import calibration_key, record_calibration
 from sweeps.devices import Slots, place
@@ -31,7 +30,6 @@ from sweeps.hosts import storage_note, workers_words
 from sweeps.progress import Progress
 from sweeps.record import Record
 from sweeps.requests import WORKER, Job, PackJob
-from sweeps.retention import Retention
 from sweeps.spec import CheckpointRules, Resources
 from sweeps.tune.launch import launch
 from sweeps.tune.session import ray_session
@@ -102,7 +100,7 @@ def drive(task: Task, record: Record, how: Launch) -> int:
     here = task.hosts[0]
     session = ray_session(address=how.address, cpus=here.cpus, gpus=len(here.gpus))
     with driver.interruptible(second=_at_once), progress, session, contextlib.suppress(HaltedError):
-        driver.retention = _retention(task, record, driver, folder)
+        driver.keep(settings.checkpoints.keep, room_bytes=task.room_bytes)
         driver.begin()
         if not driver.over:
             progress.doing = ""
@@ -115,17 +113,6 @@ def drive(task: Task, record: Record, how: Launch) -> int:
 
 def _at_once() -> None:
     raise KeyboardInterrupt
-
-
-def _retention(task: Task, record: Record, driver: Driver, folder: Folder) -> Retention:
-    return Retention(
-        folder,
-        read(record.run),
-        keep=task.settings.checkpoints.keep,
-        room_bytes=task.room_bytes,
-        write=driver.write,
-        remove=record.mirror.remove,
-    )
 
 
 def _todo(task: Task) -> list[PackJob]:

@@ -13,14 +13,13 @@ from dataclasses import replace
 from typing import Any
 
 from ch6dist.records import Status
-from ch6dist.storage import Folder, first_words
+from ch6dist.storage import Folder
 from sweeps.board import Board
 from sweeps.breaks import after_break, break_line, from_zero
 from sweeps.lineup import Lineup
 from sweeps.progress import Progress
 from sweeps.record import Record
 from sweeps.requests import DEAD, HOST_LOST, PackJob
-from sweeps.retention import Retention
 from sweeps.run_driver import RunDriver
 
 LOOK_SECONDS = 1.0  # how often requests are looked for
@@ -56,7 +55,6 @@ class Driver(RunDriver):
         self.launched: tuple[PackJob, ...] = ()
         self.needs, self.hosts = needs, hosts
         self.lacking: set[str] = set()  # hosts that found no data or no storage
-        self.retention: Retention | None = None  # removes checkpoints that may not stay
 
     # What the launch calls
 
@@ -174,13 +172,9 @@ class Driver(RunDriver):
         self.board.take(lines)
         self.retain(lines)
 
-    def retain(self, lines: Sequence[dict[str, Any]]) -> None:
-        """Let retention remove what may not stay. A storage that does not answer keeps it until the next resume."""
-        try:
-            if self.retention:
-                self.retention.take(lines)
-        except OSError as error:
-            self.progress.say(f"checkpoints that may go stay for now: {first_words(error)}")
+    def say(self, text: str) -> None:
+        """Above the display."""
+        self.progress.say(text)
 
     def halt(self, reason: str, *, exit_status: int) -> None:
         """Also on the display."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 from rich.console import Console
@@ -24,7 +23,6 @@ from sweeps.breaks import Follow, break_line, from_zero
 from sweeps.devices import Slots
 from sweeps.record import Record
 from sweeps.requests import DEAD, Job, PackJob
-from sweeps.retention import Retention
 from sweeps.run_driver import RunDriver
 
 WAITING_SECONDS = 30.0  # without workers: worth a word
@@ -43,7 +41,6 @@ class ElasticDriver(RunDriver):
         self.broken: dict[str, Any] = {}  # what they said before they broke
         self.resizes: Counter[tuple[str, int]] = Counter()  # by trial and epoch
         self.heard_at = time.monotonic()
-        self.retention: Retention | None = None  # removes checkpoints that may not stay
 
     def job(self, slots: Slots, *, checkpoint_seconds: float) -> Job:
         """What the workers need to know beforehand: every trial that has not ended, and where checkpoints lie."""
@@ -128,9 +125,11 @@ class ElasticDriver(RunDriver):
             self.halt(f"the ledger cannot be written: {error}", exit_status=1)
             return
         self.board.take(lines)
-        if self.retention:
-            with suppress(OSError):  # what may go stays until the next resume
-                self.retention.take(lines)
+        self.retain(lines)
         for line in lines:
             for text in describe(line, self.trials[line["trial"]]) if "trial" in line else ():
                 self.console.print(text, highlight=False)
+
+    def say(self, text: str) -> None:
+        """Between the lines of the training."""
+        self.console.print(text, highlight=False)

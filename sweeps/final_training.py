@@ -36,7 +36,6 @@ from sweeps.drive import Launch, Settings
 from sweeps.elastic_driver import ElasticDriver
 from sweeps.hosts import storage_note
 from sweeps.record import opened
-from sweeps.retention import Retention
 from sweeps.runner import hosts_of
 from sweeps.spec import Resources
 from sweeps.tune.session import ray_session
@@ -80,16 +79,9 @@ def train_over(
         requests.clear(run)
         lost = lost_lines(open_folder(record.checkpoints), read(run)) if is_remote(record.checkpoints) else []
         record.writer.append([sweep_line(content) | {"address": how.address}, *lost])
-        settings, ledger = Settings.of(content), read(run)
-        driver = ElasticDriver(record, Board.from_ledger(ledger), how.console, max_retries=settings.max_retries)
-        driver.retention = Retention(
-            open_folder(record.checkpoints),
-            ledger,
-            keep=settings.checkpoints.keep,
-            room_bytes=None,
-            write=driver.write,
-            remove=record.mirror.remove,
-        )
+        settings = Settings.of(content)
+        driver = ElasticDriver(record, Board.from_ledger(read(run)), how.console, max_retries=settings.max_retries)
+        driver.keep(settings.checkpoints.keep)
         how.console.print(f"run folder: {run}")
         seconds = settings.checkpoints.seconds
         with driver.interruptible(), ray_session(address=how.address, cpus=0, gpus=0):

@@ -7,25 +7,52 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
+from ch6dist.ledger import read
 from ch6dist.records import BROKEN, Status
+from ch6dist.storage import first_words, open_folder
 from sweeps import requests
 from sweeps.board import Board
 from sweeps.breaks import halt_line
 from sweeps.record import Record
+from sweeps.retention import Retention
 
 
-class RunDriver:
+class RunDriver(ABC):
     """The driver of one run, the only writer of its ledger. `halted` says that nothing more shall begin."""
 
     def __init__(self, record: Record, board: Board) -> None:
         self.record, self.board = record, board
         self.stops: set[str] = set()  # trials asked to stop
         self.halted, self.halt_reason, self.exit_status = False, "", 0
+        self.retention: Retention | None = None  # removes checkpoints that may not stay
+
+    @abstractmethod
+    def write(self, lines: Sequence[dict[str, Any]]) -> None:
+        """Append to the ledger; the driver is halted when it cannot be written."""
+
+    @abstractmethod
+    def say(self, text: str) -> None:
+        """A line for the person who watches."""
+
+    def keep(self, names: Collection[str], *, room_bytes: int | None = None) -> None:
+        """From now on let go of checkpoints as `checkpoints.keep` and the room for them say (retention.py)."""
+        folder, remove = open_folder(self.record.checkpoints), self.record.mirror.remove
+        ledger = read(self.record.run)
+        self.retention = Retention(folder, ledger, keep=names, room_bytes=room_bytes, write=self.write, remove=remove)
+
+    def retain(self, lines: Sequence[dict[str, Any]]) -> None:
+        """Let go of what may not stay after these lines. Where the storage does not answer, it stays for now."""
+        try:
+            if self.retention:
+                self.retention.take(lines)
+        except OSError as error:
+            self.say(f"checkpoints that may go stay for now: {first_words(error)}")
 
     def halt(self, reason: str, *, exit_status: int) -> None:
         """Begin nothing more and end what runs; the first reason is the one that is told."""
