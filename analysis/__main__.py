@@ -19,7 +19,7 @@ import typer
 from ch6dist.cli import new_app
 from ch6dist.cli import run as run_app
 from ch6dist.errors import InputError, unknown_name
-from ch6dist.runs import find_run
+from ch6dist.runs.folders import find_run
 
 app = new_app("Turn the ledger of a sweep into tables, figures and a report.")
 

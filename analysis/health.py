@@ -21,7 +21,7 @@ from analysis.plots.plot import Plot
 from analysis.select import best_at_edge
 from analysis.style import Palette
 from analysis.text import configuration, seconds
-from ch6dist.records import BROKEN, Status
+from ch6dist.runs.schema import BROKEN, Status
 
 STATUS_COLOURS = {
     Status.FINISHED: "#009E73",

@@ -18,11 +18,11 @@ from typing import Any
 import pandas as pd
 
 from analysis.labels import optimizer_labels, schedule_labels, setting_labels
-from ch6dist import lease, ledger
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.errors import InputError
-from ch6dist.ledger import Ledger, Line
-from ch6dist.records import Status
+from ch6dist.runs import lease, ledger
+from ch6dist.runs.ledger import Ledger, Line
+from ch6dist.runs.schema import Status
 
 # fmt: off
 TRIAL_COLUMNS = [

@@ -23,7 +23,7 @@ from datetime import date
 from importlib import metadata
 from pathlib import Path
 
-from ch6dist.provenance import git_commit, hardware
+from ch6dist.runs.provenance import git_commit, hardware
 
 ROOT = Path(__file__).resolve().parent.parent
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1"}  # who wants more threads sets them

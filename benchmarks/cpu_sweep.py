@@ -19,7 +19,7 @@ import yaml
 
 from benchmarks.common import Measures, document, in_turn, module, new_parser, publish, ratio, row, run
 from benchmarks.work import Work
-from ch6dist.datafiles import check_files
+from ch6dist.catalog.dataset_files import check_files
 
 WORK = Work()
 GOAL = "Goal P6: 3.5× at least, aim 5×."

@@ -16,9 +16,9 @@ import torch
 from analysis.stats import mean_std, t_interval
 from benchmarks.common import document, new_parser, publish
 from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.orders import Line, Orders
-from ch6dist.records import EngineName
-from ch6dist.train import train
+from ch6dist.packs import Line, Orders
+from ch6dist.runs.schema import EngineName
+from ch6dist.training.loop import train
 
 
 def trials_of(count: int, *, images: int, epochs: int, data: str = "cifar100") -> list[TrialConfig]:

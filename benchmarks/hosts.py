@@ -18,9 +18,9 @@ import yaml
 
 from benchmarks.common import Measures, document, in_turn, new_parser, publish, ratio, row
 from benchmarks.work import Work
-from ch6dist.datafiles import check_files, data_root
-from ch6dist.ledger import Ledger, read
-from ch6dist.records import Status
+from ch6dist.catalog.dataset_files import check_files, data_root
+from ch6dist.runs.ledger import Ledger, read
+from ch6dist.runs.schema import Status
 from tests.hosts import Cluster, hosts
 
 EPOCHS = 4

@@ -25,12 +25,12 @@ from torch import nn
 from benchmarks.common import Measures, document, in_turn, new_parser, publish, ratio, row
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.data import load_split
-from ch6dist.distributed import SOLO, default_device
+from ch6dist.data.images import load_split
+from ch6dist.distributed.group import SOLO, default_device
 from ch6dist.engines.choice import make_engine
-from ch6dist.feed import Feed, make_feed
-from ch6dist.models import build_model
-from ch6dist.records import EngineName
+from ch6dist.engines.epoch_batches import Feed, make_feed
+from ch6dist.models.build import build_model
+from ch6dist.runs.schema import EngineName
 from ch6dist.seeding import numerics
 
 COLOURS = {"eager": "#555555", "fused": "#0072B2", "vmap": "#E69F00"}  # as in the report: Okabe & Ito

@@ -25,11 +25,11 @@ from torchvision import transforms
 from torchvision.datasets import CIFAR100
 
 from benchmarks.work import Work, add_work, work_of
+from ch6dist.catalog.dataset_files import data_root
 from ch6dist.catalog.datasets import DATASETS
-from ch6dist.datafiles import data_root
-from ch6dist.models import build_model
+from ch6dist.data.synthetic import synthetic_images, synthetic_labels
+from ch6dist.models.build import build_model
 from ch6dist.seeding import generator
-from ch6dist.synthetic import synthetic_images, synthetic_labels
 
 MEAN, STD = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
 EVALUATION_BATCH = 500

@@ -26,9 +26,9 @@ from benchmarks.common import Measures, Row, document, in_turn, module, new_pars
 from benchmarks.lr_finder import CURVES, END_LR, START_LR, STEPS
 from benchmarks.work import Work, add_work, work_of
 from ch6dist.config import parse_trial
-from ch6dist.ledger import Line, read
-from ch6dist.orders import Orders
-from ch6dist.train import train
+from ch6dist.packs import Orders
+from ch6dist.runs.ledger import Line, read
+from ch6dist.training.loop import train
 
 GOAL = "Goal P5, one pack against a process per curve: 2× at least on a CPU, aim 4×; 15× and 40× on a GPU."
 RANGE_TEST = {"start_lr": START_LR, "end_lr": END_LR, "steps": STEPS, "mode": "exponential"}

@@ -25,11 +25,11 @@ from ray import tune
 
 from benchmarks.common import Measures, Row, document, in_turn, module, new_parser, publish, row, run
 from benchmarks.work import Work
-from ch6dist.checkpoint import Checkpoints
 from ch6dist.config import parse_trial
-from ch6dist.ledger import Line, Writer
-from ch6dist.orders import Orders
-from ch6dist.train import train
+from ch6dist.packs import Orders
+from ch6dist.runs.ledger import Line, Writer
+from ch6dist.training.checkpoint import Checkpoints
+from ch6dist.training.loop import train
 from sweeps.tune.session import ray_session
 
 TUNE_SECONDS = 1.55  # of a trial of Ray Tune, as measured when the goal was set

@@ -13,8 +13,8 @@ import time
 from typing import Any
 
 from ch6dist.config import TrialConfig
-from ch6dist.ledger import Line
-from ch6dist.records import Status
+from ch6dist.runs.ledger import Line
+from ch6dist.runs.schema import Status
 from sweeps.requests import Job
 from sweeps.tune.reporter import Reporter
 

@@ -24,8 +24,8 @@ from rich.console import Console
 
 from analysis.load import load_study
 from benchmarks.common import document, in_turn, module, new_parser, publish, row, run
-from ch6dist.ledger import Writer
-from ch6dist.machine import visible_devices
+from ch6dist.host.hardware import visible_devices
+from ch6dist.runs.ledger import Writer
 from sweeps.calibration import read_calibration
 from sweeps.expand import expand
 from sweeps.plan import make_plan, render_plan

@@ -27,8 +27,8 @@ import yaml
 from benchmarks.common import Measures, Row, document, in_turn, module, new_parser, publish, ratio, row, run
 from benchmarks.work import Work, add_work, grid, work_of
 from ch6dist.catalog.datasets import DATASETS
-from ch6dist.ledger import read
-from ch6dist.records import Status
+from ch6dist.runs.ledger import read
+from ch6dist.runs.schema import Status
 
 GOAL = "Goal P1, on a GPU: 20× at least, aim 50×."
 GPU, CPU = Work(train_size=45_000, val_size=5_000, epochs=5, device="cuda"), Work(train_size=2_000, val_size=500)

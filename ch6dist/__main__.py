@@ -42,7 +42,7 @@ def range_test(trial: TrialFile, overrides: Overrides = None, run: RunFolder = N
 @app.command()
 def preview(trial: TrialFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Print learning rate and momentum of every step (or epoch), without training."""
-    from ch6dist.schedules import preview as rates
+    from ch6dist.optim.schedules import preview as rates
 
     config = _read(trial, overrides)
     steps = -(-config.data.train_size // config.data.batch_size)
@@ -64,8 +64,8 @@ def data(
     root: Annotated[str | None, typer.Option(help="data root; left out: CH6DIST_DATA, else ./data")] = None,
 ) -> None:
     """Download a data set, checked against the published md5; does nothing where it is in place."""
-    from ch6dist.datafiles import data_root
-    from ch6dist.download import download
+    from ch6dist.catalog.dataset_files import data_root
+    from ch6dist.data.download import download
 
     try:
         download(name, root=root)
@@ -87,8 +87,8 @@ def _read(path: Path, overrides: list[str] | None) -> TrialConfig:
 def _train(config: TrialConfig, folder: Path | None, resume: bool) -> int:
     from rich.console import Console
 
-    from ch6dist.runs import runs_root
-    from ch6dist.solo import default_run, run_trial
+    from ch6dist.runs.folders import runs_root
+    from ch6dist.training.solo import default_run, run_trial
 
     folder = folder or default_run(config, runs_root())
     return run_trial(config, run=folder, resume=resume, console=Console(soft_wrap=True, markup=False))

@@ -22,10 +22,10 @@ from rich.console import Console
 from ch6dist.cli import new_app
 from ch6dist.cli import run as run_app
 from ch6dist.errors import InputError
-from ch6dist.runs import find_run
+from ch6dist.runs.folders import find_run
 
 if TYPE_CHECKING:
-    from ch6dist.machine import Devices
+    from ch6dist.host.hardware import Devices
     from sweeps.runner import Launch
 
 app = new_app("Plan, run and look at sweeps of trials.")
@@ -111,8 +111,8 @@ def rerun(
     packs: Packs = "auto",
 ) -> int:
     """Train ended trials again from zero, as a new attempt."""
-    from ch6dist.ledger import read
-    from ch6dist.records import BROKEN
+    from ch6dist.runs.ledger import read
+    from ch6dist.runs.schema import BROKEN
     from sweeps.queries import find_trial
 
     folder = find_run(run, root=runs)
@@ -232,7 +232,7 @@ def _packs(text: str) -> str | int:
 
 def _hosts(address: str | None) -> list[Devices]:
     """This machine, or the hosts of a running Ray."""
-    from ch6dist.machine import visible_devices
+    from ch6dist.host.hardware import visible_devices
 
     if address is None:
         return [visible_devices()]
@@ -258,7 +258,7 @@ def _not_installed(error: ModuleNotFoundError) -> InputError:
 
 def _calibrate(planned: Any) -> None:
     """Time the largest pack of each model and engine."""
-    from ch6dist.calibrate import images_per_second
+    from ch6dist.training.calibrate import images_per_second
     from sweeps.calibration import calibration_key, record_calibration
 
     packs = sorted(planned.packs, key=lambda pack: len(pack.trials))

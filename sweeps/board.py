@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ch6dist.ledger import Ledger
-from ch6dist.records import ENDED, Status
+from ch6dist.runs.ledger import Ledger
+from ch6dist.runs.schema import ENDED, Status
 
 
 @dataclass

@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ch6dist.records import Status
-from ch6dist.runs import has_checkpoint
-from ch6dist.storage import Folder
+from ch6dist.runs.folders import has_checkpoint
+from ch6dist.runs.schema import Status
+from ch6dist.storage.files import Folder
 from sweeps.board import Board, Entry
 from sweeps.requests import HOST_LOST
 

@@ -12,7 +12,7 @@ from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig
-from ch6dist.records import EngineName
+from ch6dist.runs.schema import EngineName
 
 WORKER_BYTES = {"cpu": 900_000_000, "gpu": 1_500_000_000}  # CPU: a process with torch and ray; GPU: CUDA's own share
 FP32_BYTES = 4

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ch6dist.errors import InputError
-from ch6dist.machine import Devices
+from ch6dist.host.hardware import Devices
 from sweeps.spec import Resources
 
 Hosts = Devices | Sequence[Devices]  # one, or those of a cluster

@@ -18,10 +18,10 @@ from typing import Any
 
 from rich.console import Console
 
+from ch6dist.catalog.dataset_files import data_root
 from ch6dist.config import parse_trial
-from ch6dist.datafiles import data_root
-from ch6dist.machine import Devices
-from ch6dist.storage import is_remote, open_folder
+from ch6dist.host.hardware import Devices
+from ch6dist.storage.files import is_remote, open_folder
 from sweeps.board import Board
 from sweeps.calibration import calibration_key, record_calibration
 from sweeps.devices import Slots, place

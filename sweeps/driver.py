@@ -12,8 +12,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ch6dist.records import Status
-from ch6dist.storage import Folder
+from ch6dist.runs.schema import Status
+from ch6dist.storage.files import Folder
 from sweeps.board import Board
 from sweeps.breaks import after_break, break_line, from_zero
 from sweeps.lineup import Lineup

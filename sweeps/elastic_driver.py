@@ -13,11 +13,11 @@ from typing import Any
 
 from rich.console import Console
 
+from ch6dist.catalog.dataset_files import data_root
 from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.datafiles import data_root
-from ch6dist.narration import describe
-from ch6dist.records import Status
-from ch6dist.storage import open_folder
+from ch6dist.runs.narration import describe
+from ch6dist.runs.schema import Status
+from ch6dist.storage.files import open_folder
 from sweeps.board import Board
 from sweeps.breaks import Follow, break_line, from_zero
 from sweeps.devices import Slots

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ch6dist.catalog.models import MODELS
 from ch6dist.config import TrialConfig
-from ch6dist.records import EngineName
+from ch6dist.runs.schema import EngineName
 from sweeps.calibration import calibration_key
 from sweeps.costs import CORE_MFLOPS, JOIN_SECONDS, PACK_SECONDS, images, makespan, pack_bytes, worker_speed
 from sweeps.devices import Hosts, Slots, place

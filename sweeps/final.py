@@ -20,15 +20,15 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from ch6dist import lease
 from ch6dist.catalog.schedule_entries import RECIPES, SCHEDULES
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
-from ch6dist.fetch import refresh
-from ch6dist.ledger import Writer, read
-from ch6dist.provenance import sweep_line, sweep_of_one, trial_line
-from ch6dist.runs import check_name, find_run, home_of, new_run, runs_root
-from ch6dist.schedules import preview
+from ch6dist.optim.schedules import preview
+from ch6dist.runs import lease
+from ch6dist.runs.fetch import refresh
+from ch6dist.runs.folders import check_name, find_run, home_of, new_run, runs_root
+from ch6dist.runs.ledger import Writer, read
+from ch6dist.runs.provenance import sweep_line, sweep_of_one, trial_line
 from ch6dist.yamlfile import read_mapping
 from sweeps.drive import Launch
 from sweeps.final_training import placed, train_over

@@ -25,10 +25,10 @@ from rich.console import Console
 
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
-from ch6dist.journal import lost_lines
-from ch6dist.ledger import read
-from ch6dist.provenance import sweep_line
-from ch6dist.storage import is_remote, open_folder
+from ch6dist.runs.ledger import read
+from ch6dist.runs.provenance import sweep_line
+from ch6dist.runs.write_ahead import lost_lines
+from ch6dist.storage.files import is_remote, open_folder
 from sweeps import requests
 from sweeps.board import Board
 from sweeps.devices import Slots, place

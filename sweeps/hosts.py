@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ch6dist.catalog.dataset_files import data_root
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.config import TrialConfig
-from ch6dist.datafiles import data_root
-from ch6dist.machine import Devices
+from ch6dist.host.hardware import Devices
 from sweeps.devices import Hosts, Slots, as_hosts
 
 

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from ch6dist.records import ENDED
+from ch6dist.runs.schema import ENDED
 from sweeps.board import Board
 from sweeps.packs import shared
 from sweeps.requests import PackJob

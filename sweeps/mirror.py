@@ -16,10 +16,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from ch6dist import lease
 from ch6dist.errors import InputError
-from ch6dist.fetch import LEDGER, RECORD
-from ch6dist.storage import Folder, LocalFolder, first_words, is_remote, join, open_folder
+from ch6dist.runs import lease
+from ch6dist.runs.fetch import LEDGER, RECORD
+from ch6dist.storage.files import Folder, LocalFolder, first_words, is_remote, join, open_folder
 from sweeps import requests
 
 MIRROR_SECONDS = 3.0

@@ -18,7 +18,7 @@ from typing import Any
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
-from ch6dist.records import EngineName
+from ch6dist.runs.schema import EngineName
 from sweeps.costs import CORE_MFLOPS, PACK_SECONDS, makespan, pack_bytes, work
 from sweeps.devices import Hosts, Slots, place
 from sweeps.spec import Resources

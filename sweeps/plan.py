@@ -19,9 +19,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ch6dist.config import TrialConfig
-from ch6dist.machine import Devices
-from ch6dist.runs import checkpoints_root, home_of, runs_root
-from ch6dist.storage import join
+from ch6dist.host.hardware import Devices
+from ch6dist.runs.folders import checkpoints_root, home_of, runs_root
+from ch6dist.storage.files import join
 from sweeps.devices import Hosts, Slots, as_hosts, place
 from sweeps.estimate import Estimate, estimate
 from sweeps.hosts import describe, parts, storage_note, total, workers_words

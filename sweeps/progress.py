@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from ch6dist.records import ENDED, Status
+from ch6dist.runs.schema import ENDED, Status
 from sweeps.board import Board, Entry
 from sweeps.words import duration
 

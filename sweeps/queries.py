@@ -17,13 +17,13 @@ from typing import Any
 
 import yaml
 
-from ch6dist import ledger as ledgers
-from ch6dist import ranking
 from ch6dist.errors import InputError
-from ch6dist.lease import current
-from ch6dist.ledger import Ledger
-from ch6dist.ranking import Ranked
-from ch6dist.records import BROKEN, ENDED, Status
+from ch6dist.runs import ledger as ledgers
+from ch6dist.runs import ranking
+from ch6dist.runs.lease import current
+from ch6dist.runs.ledger import Ledger
+from ch6dist.runs.ranking import Ranked
+from ch6dist.runs.schema import BROKEN, ENDED, Status
 
 SHOWN_ROWS = 5
 SHOWN_NAMES = 8

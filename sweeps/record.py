@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ch6dist import lease
-from ch6dist.ledger import LINES_PER_SEGMENT, Writer
-from ch6dist.runs import checkpoints_root
-from ch6dist.storage import is_remote
+from ch6dist.runs import lease
+from ch6dist.runs.folders import checkpoints_root
+from ch6dist.runs.ledger import LINES_PER_SEGMENT, Writer
+from ch6dist.storage.files import is_remote
 from sweeps.mirror import Mirror, NoMirror, Say, mirroring
 
 MIRRORED_LINES = 2_000  # of a segment that is copied whole whenever it has grown

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ch6dist.records import EngineName
+from ch6dist.runs.schema import EngineName
 from sweeps.devices import Slots
 
 WORKER = "sweeps.worker:train_pack"  # by name: torch is imported where it trains, not in the driver

@@ -15,11 +15,11 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from ch6dist.ledger import Ledger
-from ch6dist.ranking import rank
-from ch6dist.records import ENDED
-from ch6dist.runs import LINES, checkpoint_name
-from ch6dist.storage import Folder
+from ch6dist.runs.folders import LINES, checkpoint_name
+from ch6dist.runs.ledger import Ledger
+from ch6dist.runs.ranking import rank
+from ch6dist.runs.schema import ENDED
+from ch6dist.storage.files import Folder
 
 FOLDER = "checkpoints"
 NAMES = ("last", "best")

@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-from ch6dist.ledger import read
-from ch6dist.records import BROKEN, Status
-from ch6dist.storage import first_words, open_folder
+from ch6dist.runs.ledger import read
+from ch6dist.runs.schema import BROKEN, Status
+from ch6dist.storage.files import first_words, open_folder
 from sweeps import requests
 from sweeps.board import Board
 from sweeps.breaks import halt_line

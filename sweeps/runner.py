@@ -15,17 +15,17 @@ from typing import Any
 
 import yaml
 
+from ch6dist.catalog.dataset_files import check_files
 from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.datafiles import check_files
 from ch6dist.errors import InputError
-from ch6dist.fetch import refresh
-from ch6dist.journal import lost_lines
-from ch6dist.ledger import Ledger, read
-from ch6dist.machine import Devices, visible_devices
-from ch6dist.provenance import sweep_line, trial_line
-from ch6dist.records import BROKEN, ENDED, EngineName, Status
-from ch6dist.runs import checkpoints_root, home_of, new_run, runs_root
-from ch6dist.storage import is_remote, open_folder
+from ch6dist.host.hardware import Devices, visible_devices
+from ch6dist.runs.fetch import refresh
+from ch6dist.runs.folders import checkpoints_root, home_of, new_run, runs_root
+from ch6dist.runs.ledger import Ledger, read
+from ch6dist.runs.provenance import sweep_line, trial_line
+from ch6dist.runs.schema import BROKEN, ENDED, EngineName, Status
+from ch6dist.runs.write_ahead import lost_lines
+from ch6dist.storage.files import is_remote, open_folder
 from sweeps import requests
 from sweeps.board import Board
 from sweeps.devices import Slots, place

@@ -13,7 +13,7 @@ from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
-from ch6dist.storage import LocalFolder, is_remote
+from ch6dist.storage.files import LocalFolder, is_remote
 from sweeps.costs import FP32_BYTES
 from sweeps.words import size
 

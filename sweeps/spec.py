@@ -17,8 +17,8 @@ from pydantic import Field, field_validator, model_validator
 from ch6dist.catalog.parameters import as_number
 from ch6dist.config import Frozen, TrialConfig, parse_section, parse_trial
 from ch6dist.errors import InputError
-from ch6dist.runs import check_name
-from ch6dist.storage import check_storage
+from ch6dist.runs.folders import check_name
+from ch6dist.storage.files import check_storage
 from ch6dist.yamlfile import read_mapping
 from sweeps.axes import Axis, refuse_unknown
 from sweeps.overrides import override

@@ -6,10 +6,10 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from ch6dist.errors import InputError
-from ch6dist.fetch import refresh
-from ch6dist.lease import current
-from ch6dist.ledger import read
-from ch6dist.storage import is_remote, join
+from ch6dist.runs.fetch import refresh
+from ch6dist.runs.lease import current
+from ch6dist.runs.ledger import read
+from ch6dist.storage.files import is_remote, join
 from sweeps.mirror import ask_stop_there
 from sweeps.queries import find_trial
 from sweeps.requests import ask_stop

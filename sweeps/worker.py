@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ch6dist.checkpoint import Checkpoints
 from ch6dist.config import parse_trial
-from ch6dist.distributed import SOLO, Group, default_device, gathered, reach, rendezvous
-from ch6dist.orders import Report, no_report
-from ch6dist.train import train
+from ch6dist.distributed.group import SOLO, Group, default_device, gathered, reach, rendezvous
+from ch6dist.packs import Report, no_report
+from ch6dist.training.checkpoint import Checkpoints
+from ch6dist.training.loop import train
 from sweeps.requests import Job, MemberOrder, PackJob
 from sweeps.tune.crew import address_of, crew_of
 from sweeps.tune.reporter import Reporter

@@ -16,18 +16,20 @@ from typing import Any
 import pytest
 import torch
 
+from ch6dist.catalog.dataset_files import data_root
 from ch6dist.catalog.datasets import DATASETS
-from ch6dist.checkpoint import Checkpoints
 from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.datafiles import data_root
-from ch6dist.ledger import Line
-from ch6dist.orders import Orders
-from ch6dist.records import VOLATILE_COLUMNS
+from ch6dist.packs import Orders
+from ch6dist.runs.ledger import Line
+from ch6dist.runs.schema import VOLATILE_COLUMNS
+from ch6dist.training.checkpoint import Checkpoints
 
 DATA = {"name": "synthetic_mnist", "train_size": 100, "val_size": 60, "batch_size": 32}  # 4 steps, the last of 4 images
 # A process forked from one that has torch loaded starts at once, and may be killed without harm to this one.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["ch6dist.solo", "torch._dynamo"])  # torch's optimizers import the latter when made
+PROCESSES.set_forkserver_preload(
+    ["ch6dist.training.solo", "torch._dynamo"]
+)  # torch's optimizers import the latter when made
 
 
 def small_trial(**changes: Any) -> TrialConfig:

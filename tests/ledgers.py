@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.ledger import Line, Writer
+from ch6dist.runs.ledger import Line, Writer
 
 START = 1_760_000_000.0  # unix seconds of the first line
 SWEEP: Line = {

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ch6dist.distributed import gathered, reach, rendezvous
+from ch6dist.distributed.group import gathered, reach, rendezvous
 from tests.builders import PROCESSES
 
 HOST = "127.0.0.1"

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 import pytest
 from pyarrow.fs import S3FileSystem
 
-from ch6dist.storage import open_folder
+from ch6dist.storage.files import open_folder
 
 pytest.importorskip("moto", reason="no moto: pip install 'ch6dist[dev]' brings it")
 BUCKET = "ch6dist-test"

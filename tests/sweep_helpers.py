@@ -22,13 +22,13 @@ from typing import Any
 import torch
 import yaml
 
-from ch6dist.checkpoint import Checkpoints
 from ch6dist.config import TrialConfig
-from ch6dist.ledger import Ledger, Line, Writer, read
-from ch6dist.orders import Orders
-from ch6dist.provenance import sweep_line, trial_line
-from ch6dist.records import ENDED, Status
-from ch6dist.train import train
+from ch6dist.packs import Orders
+from ch6dist.runs.ledger import Ledger, Line, Writer, read
+from ch6dist.runs.provenance import sweep_line, trial_line
+from ch6dist.runs.schema import ENDED, Status
+from ch6dist.training.checkpoint import Checkpoints
+from ch6dist.training.loop import train
 from sweeps.expand import expand
 from sweeps.spec import dump, load_spec
 

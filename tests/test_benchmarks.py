@@ -18,11 +18,11 @@ from torch.utils.data import DataLoader, TensorDataset
 from benchmarks import common, lr_finder, plain, range_tests, stub_worker, ten_thousand_trials, tune_loop, work
 from benchmarks.trials_per_hour import from_ledger
 from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.data import load_split
-from ch6dist.ledger import Writer
-from ch6dist.models import build_model
-from ch6dist.records import ROW_COLUMNS
-from ch6dist.train import train
+from ch6dist.data.images import load_split
+from ch6dist.models.build import build_model
+from ch6dist.runs.ledger import Writer
+from ch6dist.runs.schema import ROW_COLUMNS
+from ch6dist.training.loop import train
 from sweeps.expand import expand
 from sweeps.spec import SweepSpec
 from tests.builders import Seen

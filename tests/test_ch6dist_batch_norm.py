@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from ch6dist.batch_norm import GlobalBatchNorm2d, SyncBatchNorm2d, over_all_ranks
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.models import MODELS
-from ch6dist.models import build_model
+from ch6dist.distributed.batch_norm import GlobalBatchNorm2d, SyncBatchNorm2d, over_all_ranks
+from ch6dist.models.build import build_model
 from tests.ranks import in_ranks
 
 torch.set_num_threads(1)

@@ -12,9 +12,9 @@ import sys
 import pytest
 import torch
 
-from ch6dist.checkpoint import Checkpoints
 from ch6dist.errors import InputError
-from ch6dist.storage import STALE_SECONDS
+from ch6dist.storage.files import STALE_SECONDS
+from ch6dist.training.checkpoint import Checkpoints
 from tests.builders import files_in, in_process
 
 torch.set_num_threads(1)

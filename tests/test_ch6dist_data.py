@@ -13,7 +13,7 @@ from torchvision.transforms import functional as reference
 
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.config import DataConfig, parse_section
-from ch6dist.data import (
+from ch6dist.data.images import (
     PAD,
     TrainData,
     augment_images,
@@ -22,7 +22,7 @@ from ch6dist.data import (
     load_split,
     normalize,
 )
-from ch6dist.synthetic import synthetic_images
+from ch6dist.data.synthetic import synthetic_images
 
 torch.set_num_threads(1)
 
@@ -153,7 +153,7 @@ def test_plans_and_splits_are_equal_in_another_process(capsys):
     program = (
         "import torch, hashlib\n"
         "from ch6dist.config import DataConfig, parse_section\n"
-        "from ch6dist.data import epoch_plan, load_split\n"
+        "from ch6dist.data.images import epoch_plan, load_split\n"
         "torch.set_num_threads(1)\n"
         "plan = epoch_plan(seed=1, epoch=2, count=999, augment='crop_flip', device='cpu')\n"
         "given = {'name': 'synthetic_mnist', 'train_size': 50, 'val_size': 50}\n"

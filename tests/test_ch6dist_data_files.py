@@ -12,11 +12,11 @@ import pytest
 import torch
 import torchvision
 
+from ch6dist.catalog.dataset_files import data_root
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.config import DataConfig, parse_section
-from ch6dist.data import TrainData, _ArrayUnpickler, epoch_plan, load_split, load_test
-from ch6dist.datafiles import data_root
-from ch6dist.download import download
+from ch6dist.data.download import download
+from ch6dist.data.images import TrainData, _ArrayUnpickler, epoch_plan, load_split, load_test
 from ch6dist.errors import InputError
 from tests.builders import real
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 import yaml
 
-from ch6dist.checkpoint import Checkpoints
 from ch6dist.config import parse_trial
-from ch6dist.distributed import Group, from_environment
-from ch6dist.ledger import read
-from ch6dist.records import VOLATILE_COLUMNS
-from ch6dist.train import train
+from ch6dist.distributed.group import Group, from_environment
+from ch6dist.runs.ledger import read
+from ch6dist.runs.schema import VOLATILE_COLUMNS
+from ch6dist.training.checkpoint import Checkpoints
+from ch6dist.training.loop import train
 from tests.builders import DATA, PROCESSES, Seen, files_in, saved_weights, small_trial
 
 torch.set_num_threads(1)

@@ -11,8 +11,8 @@ from datetime import timedelta
 import pytest
 import torch
 
-from ch6dist import distributed
-from ch6dist.distributed import SOLO, Group, gathered, reach, rendezvous
+from ch6dist.distributed import group as distributed
+from ch6dist.distributed.group import SOLO, Group, gathered, reach, rendezvous
 from ch6dist.errors import InputError
 from tests.ranks import HOST, in_ranks, started
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from ch6dist.catalog.models import MODELS
-from ch6dist.checkpoint import Checkpoints
-from ch6dist.distributed import SOLO
-from ch6dist.train import train
+from ch6dist.distributed.group import SOLO
+from ch6dist.training.checkpoint import Checkpoints
+from ch6dist.training.loop import train
 from tests.builders import Seen, saved_weights, small_trial
 from tests.ranks import in_ranks
 

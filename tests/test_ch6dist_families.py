@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.engines.families.family import Family
 from ch6dist.engines.families.registry import FAMILIES, family_of
-from ch6dist.optimizers import build_optimizer
+from ch6dist.optim.optimizers import build_optimizer
 
 torch.set_num_threads(1)
 SHAPES = [torch.Size(s) for s in [(8, 5), (8,), (2, 4, 8), (8,), (3, 8), (3,)]]

@@ -15,17 +15,17 @@ from benchmarks.exactness import fused_minus_solo, trials_of
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.schedules import SCHEDULES
-from ch6dist.checkpoint import Checkpoints
-from ch6dist.data import load_split
-from ch6dist.distributed import Group
+from ch6dist.data.images import load_split
+from ch6dist.distributed.group import Group
 from ch6dist.engines.choice import make_engine, suitable_engine
-from ch6dist.engines.forms import CONVOLUTIONS, FormBook
+from ch6dist.engines.epoch_batches import make_feed
 from ch6dist.engines.fused import FusedEngine
+from ch6dist.engines.kernels import CONVOLUTIONS, FormBook
 from ch6dist.engines.step import even
 from ch6dist.errors import InputError
-from ch6dist.feed import make_feed
-from ch6dist.records import Status
-from ch6dist.train import train
+from ch6dist.runs.schema import Status
+from ch6dist.training.checkpoint import Checkpoints
+from ch6dist.training.loop import train
 from tests.builders import Seen, real, same_weights, saved_weights, small_trial
 from tests.test_ch6dist_train import SCHEDULE_OF
 

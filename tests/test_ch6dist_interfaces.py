@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from ch6dist.errors import InputError
-from ch6dist.interfaces import interface_of
+from ch6dist.host.interfaces import interface_of
 
 
 def test_the_loopback_address_is_the_loopback_interface():

@@ -14,14 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from ch6dist import lease
 from ch6dist.errors import InputError
-from ch6dist.lease import FILE, STALE_SECONDS, current, hold
+from ch6dist.runs import lease
+from ch6dist.runs.lease import FILE, STALE_SECONDS, current, hold
 
 ROOT = Path(__file__).resolve().parent.parent
-HOLDER = (
-    "import sys, time\nfrom ch6dist.lease import hold\nwith hold(sys.argv[1]):\n    print('held', flush=True)\n    "
-)
+HOLDER = "import sys, time\nfrom ch6dist.runs.lease import hold\nwith hold(sys.argv[1]):\n    print('held', flush=True)\n    "  # noqa: E501
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ch6dist import ledger as module
 from ch6dist.errors import InputError
-from ch6dist.ledger import FOLDER, Writer, differences, read
-from ch6dist.records import ROW_COLUMNS, VOLATILE_COLUMNS, Status
+from ch6dist.runs import ledger as module
+from ch6dist.runs.ledger import FOLDER, Writer, differences, read
+from ch6dist.runs.schema import ROW_COLUMNS, VOLATILE_COLUMNS, Status
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -204,7 +204,7 @@ def test_text_that_is_no_unicode_does_not_make_the_ledger_unreadable(tmp_path):
 
 FULL_DISK = """
 import resource, signal, sys
-from ch6dist.ledger import Writer, read
+from ch6dist.runs.ledger import Writer, read
 line = {"kind": "row", "trial": "a", "attempt": 1, "epoch": 1, "lr": 0.1, "note": "x" * 1000}
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 with Writer(sys.argv[1]) as writer:

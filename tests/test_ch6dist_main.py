@@ -14,7 +14,7 @@ from ch6dist.__main__ import app
 from ch6dist.catalog.schedules import SCHEDULES
 from ch6dist.cli import run
 from ch6dist.config import parse_trial
-from ch6dist.schedules import preview
+from ch6dist.optim.schedules import preview
 from ch6dist.yamlfile import with_dotted
 from tests.builders import files_in
 

@@ -10,7 +10,7 @@ import torch
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import parse_trial
 from ch6dist.errors import InputError
-from ch6dist.optimizers import build_optimizer, momentum_of, optimizer_notes
+from ch6dist.optim.optimizers import build_optimizer, momentum_of, optimizer_notes
 
 torch.set_num_threads(1)
 ALL_ON: dict[str, dict[str, Any]] = {

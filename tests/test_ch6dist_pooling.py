@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ch6dist.pooling import MaxPool2
+from ch6dist.models.pooling import MaxPool2
 
 torch.set_num_threads(1)
 

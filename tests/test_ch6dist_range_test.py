@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ch6dist.range_test import diverged_at, smooth, suggest
+from ch6dist.optim.range_test import diverged_at, smooth, suggest
 
 KEYS = {"lr", "smoothed", "steepest", "valley", "slide", "minimum", "interval", "no_signal", "diverged_at"}
 SUGGESTIONS = ("steepest", "valley", "slide", "minimum", "interval")

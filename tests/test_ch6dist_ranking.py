@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from ch6dist.ledger import Writer, read
-from ch6dist.ranking import last_k, rank, rule, trial_score
+from ch6dist.runs.ledger import Writer, read
+from ch6dist.runs.ranking import last_k, rank, rule, trial_score
 from tests.ledgers import range_trial, trial, twelve, write_ledger
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from ch6dist.errors import InputError
-from ch6dist.ledger import Writer
-from ch6dist.runs import check_name, find_run, new_run, runs_root
+from ch6dist.runs.folders import check_name, find_run, new_run, runs_root
+from ch6dist.runs.ledger import Writer
 
 BAD_NAMES = [
     "../x",

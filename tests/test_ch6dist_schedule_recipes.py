@@ -10,8 +10,8 @@ import torch
 
 from ch6dist.config import parse_trial
 from ch6dist.errors import InputError
-from ch6dist.optimizers import build_optimizer
-from ch6dist.schedules import build_schedule, preview
+from ch6dist.optim.optimizers import build_optimizer
+from ch6dist.optim.schedules import build_schedule, preview
 
 torch.set_num_threads(1)
 COSINE = {"name": "CosineAnnealingLR"}

@@ -13,9 +13,9 @@ import torch
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.schedules import SCHEDULES
 from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.optimizers import build_optimizer, momentum_of
-from ch6dist.schedule_recipes import RECIPE_FACTORS
-from ch6dist.schedules import Schedule, build_schedule, preview
+from ch6dist.optim.optimizers import build_optimizer, momentum_of
+from ch6dist.optim.schedules import Schedule, build_schedule, preview
+from ch6dist.optim.torch_schedulers import RECIPE_FACTORS
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.filterwarnings("error")  # torch warns where schedulers are stepped wrongly

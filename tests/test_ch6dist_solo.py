@@ -15,13 +15,13 @@ import pytest
 import yaml
 
 from ch6dist.__main__ import app
-from ch6dist.checkpoint import Checkpoints
 from ch6dist.cli import run as run_command
 from ch6dist.config import parse_trial
-from ch6dist.lease import hold
-from ch6dist.ledger import FOLDER, Writer, differences, read
-from ch6dist.records import Status
-from ch6dist.train import train
+from ch6dist.runs.lease import hold
+from ch6dist.runs.ledger import FOLDER, Writer, differences, read
+from ch6dist.runs.schema import Status
+from ch6dist.training.checkpoint import Checkpoints
+from ch6dist.training.loop import train
 from ch6dist.yamlfile import read_mapping
 from tests.builders import DATA, in_process, same_weights, saved_weights
 

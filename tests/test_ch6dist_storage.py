@@ -11,13 +11,13 @@ import time
 import pytest
 import torch
 
-from ch6dist.checkpoint import Checkpoints
 from ch6dist.errors import InputError
-from ch6dist.fetch import fetch_run
-from ch6dist.journal import decode_lines, encode_lines
-from ch6dist.ledger import Writer, read
-from ch6dist.runs import checkpoints_root, find_run, has_checkpoint
-from ch6dist.storage import check_storage, first_words, is_remote, join, open_folder, split_last
+from ch6dist.runs.fetch import fetch_run
+from ch6dist.runs.folders import checkpoints_root, find_run, has_checkpoint
+from ch6dist.runs.ledger import Writer, read
+from ch6dist.runs.write_ahead import decode_lines, encode_lines
+from ch6dist.storage.files import check_storage, first_words, is_remote, join, open_folder, split_last
+from ch6dist.training.checkpoint import Checkpoints
 from tests.s3_server import s3_server
 from tests.sweep_helpers import environment
 
@@ -239,7 +239,7 @@ def test_an_error_is_told_without_the_number_of_its_request():
 
 LOCAL = """
 import sys
-from ch6dist.runs import find_run
+from ch6dist.runs.folders import find_run
 import sweeps.mirror, sweeps.retention, sweeps.spec
 find_run(sys.argv[1])
 assert "pyarrow" not in sys.modules, "pyarrow"

@@ -10,14 +10,14 @@ import torch.nn.functional as F
 
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.schedules import SCHEDULES
-from ch6dist.checkpoint import Checkpoints
-from ch6dist.data import epoch_plan, load_split, load_test, normalize
+from ch6dist.data.images import epoch_plan, load_split, load_test, normalize
 from ch6dist.errors import InputError
-from ch6dist.models import build_model
-from ch6dist.optimizers import build_optimizer
-from ch6dist.records import Status
-from ch6dist.schedules import preview
-from ch6dist.train import train
+from ch6dist.models.build import build_model
+from ch6dist.optim.optimizers import build_optimizer
+from ch6dist.optim.schedules import preview
+from ch6dist.runs.schema import Status
+from ch6dist.training.checkpoint import Checkpoints
+from ch6dist.training.loop import train
 from tests.builders import Seen, files_in, same_weights, saved_weights, small_trial
 
 torch.set_num_threads(1)

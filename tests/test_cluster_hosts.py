@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 import yaml
 
-from ch6dist.datafiles import check_files
+from ch6dist.catalog.dataset_files import check_files
 from ch6dist.errors import InputError
-from ch6dist.ledger import differences, read
+from ch6dist.runs.ledger import differences, read
 from tests.hosts import UP_SECONDS, Cluster, hosts
 from tests.namespaces import ADDRESSES, LAPTOP, ROOT, wait_for, why_not
 from tests.sweep_helpers import ended, raw_lines, row_count, statuses

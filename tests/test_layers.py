@@ -13,24 +13,24 @@ PACKAGES = ("ch6dist", "sweeps", "analysis")
 # From the bottom up; the order within a row counts.
 LAYERS = [
     # L0: no torch, no ray, no pandas
-    "ch6dist.errors ch6dist.records ch6dist.catalog.parameters ch6dist.catalog.datasets ch6dist.catalog.models "
+    "ch6dist.errors ch6dist.runs.schema ch6dist.catalog.parameters ch6dist.catalog.datasets ch6dist.catalog.models "
     "ch6dist.catalog.optimizers ch6dist.catalog.schedule_entries ch6dist.catalog.schedules ch6dist.catalog.naming "
-    "ch6dist.yamlfile ch6dist.config ch6dist.datafiles ch6dist.storage ch6dist.s3 ch6dist.lease ch6dist.fetch "
-    "ch6dist.runs ch6dist.ledger ch6dist.journal ch6dist.ranking "
-    "ch6dist.machine ch6dist.interfaces ch6dist.narration ch6dist.provenance ch6dist.cli",
+    "ch6dist.yamlfile ch6dist.config ch6dist.catalog.dataset_files ch6dist.storage.files ch6dist.storage.s3 ch6dist.runs.lease ch6dist.runs.fetch "
+    "ch6dist.runs.folders ch6dist.runs.ledger ch6dist.runs.write_ahead ch6dist.runs.ranking "
+    "ch6dist.host.hardware ch6dist.host.interfaces ch6dist.runs.narration ch6dist.runs.provenance ch6dist.cli",
     # L1
-    "ch6dist.seeding ch6dist.synthetic ch6dist.data ch6dist.download ch6dist.pooling ch6dist.models ch6dist.optimizers "
-    "ch6dist.schedule_recipes ch6dist.schedule_notes ch6dist.schedules ch6dist.range_test ch6dist.batch_norm "
-    "ch6dist.distributed ch6dist.feed ch6dist.checkpoint analysis.stats analysis.labels analysis.style analysis.text",
+    "ch6dist.seeding ch6dist.data.synthetic ch6dist.data.images ch6dist.data.download ch6dist.models.pooling ch6dist.models.build ch6dist.optim.optimizers "
+    "ch6dist.optim.torch_schedulers ch6dist.optim.schedule_notes ch6dist.optim.schedules ch6dist.optim.range_test ch6dist.distributed.batch_norm "
+    "ch6dist.distributed.group ch6dist.engines.epoch_batches ch6dist.training.checkpoint analysis.stats analysis.labels analysis.style analysis.text",
     # L2
     "ch6dist.engines.families.family ch6dist.engines.families.terms ch6dist.engines.families.sgd "
     "ch6dist.engines.families.adam ch6dist.engines.families.adaptive ch6dist.engines.families.registry "
-    "ch6dist.engines.engine ch6dist.engines.eager ch6dist.engines.forms ch6dist.engines.layers "
+    "ch6dist.engines.engine ch6dist.engines.eager ch6dist.engines.kernels ch6dist.engines.layers "
     "ch6dist.engines.stack ch6dist.engines.replay ch6dist.engines.step ch6dist.engines.fused ch6dist.engines.choice "
-    "ch6dist.lane ch6dist.recording ch6dist.orders sweeps.axes sweeps.overrides sweeps.spec sweeps.expand "
+    "ch6dist.training.lane ch6dist.training.ledger_lines ch6dist.packs sweeps.axes sweeps.overrides sweeps.spec sweeps.expand "
     "analysis.load",
     # L3
-    "ch6dist.train ch6dist.calibrate ch6dist.solo sweeps.words sweeps.devices sweeps.hosts sweeps.calibration "
+    "ch6dist.training.loop ch6dist.training.calibrate ch6dist.training.solo sweeps.words sweeps.devices sweeps.hosts sweeps.calibration "
     "sweeps.costs sweeps.space sweeps.packs sweeps.estimate sweeps.plan analysis.select",
     # L4
     "sweeps.queries sweeps.views sweeps.requests sweeps.mirror sweeps.stop sweeps.record sweeps.retention "

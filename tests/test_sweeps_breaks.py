@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ch6dist.config import parse_trial
-from ch6dist.records import Status
+from ch6dist.runs.schema import Status
 from sweeps.board import Board
 from sweeps.breaks import after_break, break_line
 from sweeps.requests import DEAD, HOST_LOST

@@ -14,7 +14,7 @@ import ray
 from ray.cluster_utils import Cluster
 
 from ch6dist.errors import InputError
-from ch6dist.machine import Gpu, visible_devices
+from ch6dist.host.hardware import Gpu, visible_devices
 from sweeps.devices import place
 from sweeps.hosts import total
 from sweeps.spec import Resources

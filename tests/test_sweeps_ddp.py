@@ -15,9 +15,9 @@ import ray
 from ray.cluster_utils import Cluster
 from ray.util import placement_group_table
 
-from ch6dist.lease import current
-from ch6dist.ledger import Ledger, read
-from ch6dist.machine import visible_devices
+from ch6dist.host.hardware import visible_devices
+from ch6dist.runs.lease import current
+from ch6dist.runs.ledger import Ledger, read
 from tests.sweep_helpers import (
     ROOT,
     TINY,

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ch6dist.config import parse_section, parse_trial
-from ch6dist.distributed import Group
+from ch6dist.distributed.group import Group
 from ch6dist.errors import InputError
-from ch6dist.machine import Devices, Gpu, parse_gpus, visible_devices
+from ch6dist.host.hardware import Devices, Gpu, parse_gpus, visible_devices
 from sweeps.devices import place
 from sweeps.hosts import describe, parts, shares, storage_note, total
 from sweeps.spec import Resources

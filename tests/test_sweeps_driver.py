@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from ch6dist.lease import current
-from ch6dist.ledger import differences, read
+from ch6dist.runs.lease import current
+from ch6dist.runs.ledger import differences, read
 from tests.sweep_helpers import (
     Driving,
     alive,

@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from ch6dist.config import parse_trial
-from ch6dist.ledger import Writer, read
-from ch6dist.provenance import trial_line
+from ch6dist.runs.ledger import Writer, read
+from ch6dist.runs.provenance import trial_line
 from sweeps.board import Board
 from sweeps.devices import Slots
 from sweeps.elastic_driver import MAX_RESIZES, ElasticDriver

@@ -16,9 +16,9 @@ from rich.console import Console
 
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
-from ch6dist.ledger import Writer, read
-from ch6dist.orders import Orders
-from ch6dist.train import train
+from ch6dist.packs import Orders
+from ch6dist.runs.ledger import Writer, read
+from ch6dist.training.loop import train
 from sweeps.final import newest_final, plan_final, result, say_plan, say_result
 from tests.sweep_helpers import (
     TINY,

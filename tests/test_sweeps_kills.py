@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from ch6dist.ledger import Ledger, differences, read
+from ch6dist.runs.ledger import Ledger, differences, read
 from tests.sweep_helpers import (
     ROOT,
     TINY,

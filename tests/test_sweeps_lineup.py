@@ -13,9 +13,9 @@ import pytest
 from rich.console import Console
 
 from ch6dist.config import parse_trial
-from ch6dist.ledger import Writer, read
-from ch6dist.records import ENDED, Status
-from ch6dist.storage import open_folder
+from ch6dist.runs.ledger import Writer, read
+from ch6dist.runs.schema import ENDED, Status
+from ch6dist.storage.files import open_folder
 from sweeps.board import Board
 from sweeps.driver import Driver
 from sweeps.mirror import NoMirror

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-from ch6dist import lease
 from ch6dist.cli import run as run_app
 from ch6dist.config import parse_trial
-from ch6dist.ledger import Writer
+from ch6dist.runs import lease
+from ch6dist.runs.ledger import Writer
 from sweeps.__main__ import app
 from tests.sweep_helpers import TINY, command, environment, sweep_file, sweeps
 

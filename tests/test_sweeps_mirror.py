@@ -13,19 +13,19 @@ import time
 import pytest
 import torch
 
-import ch6dist.checkpoint
-from ch6dist import lease
-from ch6dist.checkpoint import Checkpoints
+import ch6dist.training.checkpoint
 from ch6dist.config import parse_trial
 from ch6dist.errors import InputError
-from ch6dist.fetch import fetch_run, refresh
-from ch6dist.journal import lost_lines
-from ch6dist.ledger import Writer, differences, read
-from ch6dist.orders import Orders
-from ch6dist.provenance import sweep_line, sweep_of_one, trial_line
-from ch6dist.runs import checkpoints_root, find_run, new_run
-from ch6dist.storage import open_folder
-from ch6dist.train import train
+from ch6dist.packs import Orders
+from ch6dist.runs import lease
+from ch6dist.runs.fetch import fetch_run, refresh
+from ch6dist.runs.folders import checkpoints_root, find_run, new_run
+from ch6dist.runs.ledger import Writer, differences, read
+from ch6dist.runs.provenance import sweep_line, sweep_of_one, trial_line
+from ch6dist.runs.write_ahead import lost_lines
+from ch6dist.storage.files import open_folder
+from ch6dist.training.checkpoint import Checkpoints
+from ch6dist.training.loop import train
 from sweeps import mirror as mirrors
 from sweeps import requests
 from sweeps.mirror import NoMirror, ask_stop_there, mirroring, names_there
@@ -209,7 +209,7 @@ def test_a_name_that_the_store_holds_is_not_taken_again(storage, tmp_path):
 OTHER = """
 import sys, time
 from pathlib import Path
-from ch6dist import lease
+from ch6dist.runs import lease
 from sweeps import mirror
 mirror.SETTLE_SECONDS = 0.2
 run = Path(sys.argv[1])

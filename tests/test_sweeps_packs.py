@@ -14,7 +14,7 @@ from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
-from ch6dist.machine import Devices, Gpu
+from ch6dist.host.hardware import Devices, Gpu
 from sweeps.costs import CORE_MFLOPS, makespan, work
 from sweeps.packs import MAX_LANES, Pack, choose_engine, make_packs, notes, shared
 from sweeps.spec import Resources
@@ -240,7 +240,7 @@ def test_cores_end_within_one_trial_of_the_best_possible(count: int, seeds: int,
 
 
 def test_a_pack_shares_what_the_training_loop_demands() -> None:
-    orders = pytest.importorskip("ch6dist.orders")
+    orders = pytest.importorskip("ch6dist.packs")
     mixed = (
         trials(6, seeds=2) + trials(3, epochs=2) + trials(1, seeds=3, type="range_test") + trials(2, precision="fp64")
     )

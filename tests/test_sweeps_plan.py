@@ -15,7 +15,7 @@ from rich.console import Console
 from ch6dist.catalog.models import MODELS
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
-from ch6dist.machine import Devices, Gpu
+from ch6dist.host.hardware import Devices, Gpu
 from sweeps.calibration import calibration_key
 from sweeps.costs import worker_speed
 from sweeps.estimate import estimate

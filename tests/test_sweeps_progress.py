@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from ch6dist.records import Status
+from ch6dist.runs.schema import Status
 from sweeps.board import Board
 from sweeps.progress import Progress
 

@@ -11,10 +11,10 @@ import pytest
 import yaml
 from rich.console import Console, RenderableType
 
-from ch6dist import lease
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
-from ch6dist.ledger import Writer, read
+from ch6dist.runs import lease
+from ch6dist.runs.ledger import Writer, read
 from sweeps.queries import best, best_yaml, find_trial, show, status, top
 from sweeps.views import render_show, render_status, render_top
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ch6dist.ledger import differences, read
+from ch6dist.runs.ledger import differences, read
 from tests.sweep_helpers import driving, environment, raw_lines, statuses, sweep_file, sweeps, without_ray, workers
 
 pytestmark = pytest.mark.slow

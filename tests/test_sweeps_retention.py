@@ -10,15 +10,15 @@ import torch
 
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
-from ch6dist.checkpoint import Checkpoints
 from ch6dist.config import parse_section
 from ch6dist.errors import InputError
-from ch6dist.ledger import Writer, read
-from ch6dist.provenance import sweep_line, sweep_of_one, trial_line
-from ch6dist.ranking import rank
-from ch6dist.records import ENDED
-from ch6dist.storage import LocalFolder
-from ch6dist.train import train
+from ch6dist.runs.ledger import Writer, read
+from ch6dist.runs.provenance import sweep_line, sweep_of_one, trial_line
+from ch6dist.runs.ranking import rank
+from ch6dist.runs.schema import ENDED
+from ch6dist.storage.files import LocalFolder
+from ch6dist.training.checkpoint import Checkpoints
+from ch6dist.training.loop import train
 from sweeps.mirror import NoMirror
 from sweeps.retention import Retention
 from sweeps.space import room, running_bytes, total_bytes

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ch6dist.lease import current
-from ch6dist.ledger import Ledger, differences, read
+from ch6dist.runs.lease import current
+from ch6dist.runs.ledger import Ledger, differences, read
 from sweeps.expand import expand
 from sweeps.spec import load_spec
 from tests.sweep_helpers import raw_lines, statuses, sweep_file, sweeps, without_ray

@@ -10,9 +10,9 @@ import pytest
 from rich.console import Console
 
 from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.ledger import Ledger, Writer, read
-from ch6dist.machine import Devices, Gpu
-from ch6dist.provenance import trial_line
+from ch6dist.host.hardware import Devices, Gpu
+from ch6dist.runs.ledger import Ledger, Writer, read
+from ch6dist.runs.provenance import trial_line
 from sweeps.board import Board
 from sweeps.calibration import read_calibration
 from sweeps.devices import place

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ch6dist.ledger import differences, read
-from ch6dist.storage import open_folder
+from ch6dist.runs.ledger import differences, read
+from ch6dist.storage.files import open_folder
 from tests.sweep_helpers import driving, row_count, sweep_file, sweeps, without_ray
 
 s3 = pytest.importorskip("tests.s3_server", exc_type=ImportError)

@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 
-from ch6dist.ledger import Writer, differences, read
-from ch6dist.provenance import sweep_line
+from ch6dist.runs.ledger import Writer, differences, read
+from ch6dist.runs.provenance import sweep_line
 from sweeps.final import result
 from tests.sweep_helpers import (
     alive,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ch6dist.ledger import Ledger, differences, read
+from ch6dist.runs.ledger import Ledger, differences, read
 from tests.sweep_helpers import driving, raw_lines, statuses, sweep_file, sweeps, without_ray
 
 

@@ -19,8 +19,8 @@ from analysis import style
 from analysis.load import Study
 from analysis.plots.plot import Plot
 from analysis.style import Palette
-from ch6dist.ranking import trial_score
-from ch6dist.records import Status
+from ch6dist.runs.ranking import trial_score
+from ch6dist.runs.schema import Status
 
 PANEL = ["run", "scheduler", "setting"]
 LINE = [*PANEL, "optimizer"]

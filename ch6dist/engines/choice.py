@@ -6,12 +6,12 @@ import torch
 
 from ch6dist.catalog.datasets import DatasetEntry
 from ch6dist.catalog.optimizers import OPTIMIZERS
-from ch6dist.distributed import Group
+from ch6dist.distributed.group import Group
 from ch6dist.engines.eager import EagerEngine
 from ch6dist.engines.engine import Engine
 from ch6dist.engines.fused import FusedEngine
 from ch6dist.errors import InputError
-from ch6dist.records import EngineName
+from ch6dist.runs.schema import EngineName
 
 
 def suitable_engine(optimizer: str, *, device: torch.device, group: Group) -> EngineName:

@@ -14,14 +14,14 @@ import torch.nn.functional as F
 
 from ch6dist.catalog.datasets import DatasetEntry
 from ch6dist.config import TrialConfig
-from ch6dist.data import Batch
-from ch6dist.distributed import Group
+from ch6dist.data.images import Batch
+from ch6dist.distributed.group import Group
 from ch6dist.engines.engine import DTYPES, Rate, Trained
-from ch6dist.feed import Feed, Position
-from ch6dist.models import build_model, set_dropout_position
-from ch6dist.optimizers import build_optimizer, momentum_of
-from ch6dist.records import EngineName
-from ch6dist.schedules import build_schedule
+from ch6dist.engines.epoch_batches import Feed, Position
+from ch6dist.models.build import build_model, set_dropout_position
+from ch6dist.optim.optimizers import build_optimizer, momentum_of
+from ch6dist.optim.schedules import build_schedule
+from ch6dist.runs.schema import EngineName
 
 
 class EagerLane:

@@ -15,9 +15,9 @@ from typing import Any, Protocol
 import torch
 
 from ch6dist.config import TrialConfig
-from ch6dist.data import Batch
-from ch6dist.feed import Feed
-from ch6dist.records import EngineName
+from ch6dist.data.images import Batch
+from ch6dist.engines.epoch_batches import Feed
+from ch6dist.runs.schema import EngineName
 
 Rate = tuple[float, float | None]  # learning rate and momentum, None where the optimizer has none
 DTYPES = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}  # of parameters; bf16 is autocast

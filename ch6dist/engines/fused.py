@@ -16,19 +16,19 @@ from torch import Tensor, nn
 
 from ch6dist.catalog.datasets import DatasetEntry
 from ch6dist.config import TrialConfig
-from ch6dist.data import Batch
+from ch6dist.data.images import Batch
 from ch6dist.engines.engine import DTYPES, Rate, Trained
+from ch6dist.engines.epoch_batches import Feed
 from ch6dist.engines.families.registry import family_of
-from ch6dist.engines.forms import FormBook, lanes_key
+from ch6dist.engines.kernels import FormBook, lanes_key
 from ch6dist.engines.layers import Activations, Rows, lane_form
 from ch6dist.engines.stack import Stack, gather, single
 from ch6dist.engines.step import StackSteps, forward
 from ch6dist.errors import InputError
-from ch6dist.feed import Feed
-from ch6dist.models import build_model
-from ch6dist.optimizers import build_optimizer, momentum_of
-from ch6dist.records import EngineName
-from ch6dist.schedules import build_schedule
+from ch6dist.models.build import build_model
+from ch6dist.optim.optimizers import build_optimizer, momentum_of
+from ch6dist.optim.schedules import build_schedule
+from ch6dist.runs.schema import EngineName
 
 
 class FusedLane:

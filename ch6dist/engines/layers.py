@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ch6dist.engines.forms import FormBook, pick_convolution
-from ch6dist.models import Dropout, ResidualBlock, dropout_mask
+from ch6dist.engines.kernels import FormBook, pick_convolution
+from ch6dist.models.build import Dropout, ResidualBlock, dropout_mask
 
 
 class Activations(NamedTuple):

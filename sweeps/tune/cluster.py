@@ -23,7 +23,7 @@ from ray.exceptions import AuthenticationError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ch6dist.errors import InputError
-from ch6dist.machine import Devices, Gpu, visible_devices
+from ch6dist.host.hardware import Devices, Gpu, visible_devices
 from ch6dist.yamlfile import read_mapping
 from sweeps.tune.session import ray_session
 

@@ -14,7 +14,7 @@ import ray
 from ray import train as ray_train
 from ray.train.torch import get_device
 
-from ch6dist.distributed import TorchGroup
+from ch6dist.distributed.group import TorchGroup
 from sweeps.requests import Job, PackJob
 from sweeps.tune.reporter import Reporter
 from sweeps.worker import train_job

@@ -21,7 +21,7 @@ from ray import tune
 
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
-from ch6dist.orders import Line, Orders
+from ch6dist.packs import Line, Orders
 from sweeps.requests import DEAD, HOST_LOST, Job, PackJob
 
 HOST_DEATH = re.compile(r"node (has died|is dead|was terminated|is terminated)")  # in what Ray says of a dead actor

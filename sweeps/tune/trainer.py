@@ -25,7 +25,7 @@ from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig, Sca
 from ray.train.v2.api.exceptions import TrainingFailedError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from ch6dist.interfaces import interface_of
+from ch6dist.host.interfaces import interface_of
 from sweeps.requests import Job
 from sweeps.tune.elastic_worker import train_trials
 from sweeps.tune.post import Post

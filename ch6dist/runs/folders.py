@@ -20,8 +20,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ch6dist.errors import InputError
-from ch6dist.fetch import fetch_run
-from ch6dist.storage import Folder, is_remote, join, split_last
+from ch6dist.runs.fetch import fetch_run
+from ch6dist.storage.files import Folder, is_remote, join, split_last
 
 LINES = "lines"  # lines.jsonl beside a checkpoint in an object store (checkpoint.py)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")

@@ -29,8 +29,8 @@ from torch import nn
 from torch.distributed import DistStoreError, TCPStore
 from torch.nn.parallel import DistributedDataParallel
 
-from ch6dist.batch_norm import over_all_ranks
-from ch6dist.interfaces import interface_of
+from ch6dist.distributed.batch_norm import over_all_ranks
+from ch6dist.host.interfaces import interface_of
 
 MEETING = timedelta(minutes=5)  # within which all ranks have to be there
 # Of a collective: rank 0 may wait long for its driver. A rank that is gone is noticed by who started the ranks.

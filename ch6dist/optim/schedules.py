@@ -22,9 +22,9 @@ from torch.optim.lr_scheduler import ConstantLR, LambdaLR, LRScheduler, ReduceLR
 
 from ch6dist.catalog.schedules import SCHEDULES
 from ch6dist.config import RangeTestConfig, TrialConfig
-from ch6dist.optimizers import build_optimizer, momentum_of
-from ch6dist.schedule_notes import schedule_notes
-from ch6dist.schedule_recipes import Span, arguments, build_scheduler, build_warmup, fill_cycle
+from ch6dist.optim.optimizers import build_optimizer, momentum_of
+from ch6dist.optim.schedule_notes import schedule_notes
+from ch6dist.optim.torch_schedulers import Span, arguments, build_scheduler, build_warmup, fill_cycle
 
 
 class Schedule:

@@ -14,20 +14,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ch6dist import lease
-from ch6dist.checkpoint import Checkpoints
+from ch6dist.catalog.dataset_files import check_files
 from ch6dist.config import TrialConfig
-from ch6dist.datafiles import check_files
-from ch6dist.distributed import Group, default_device, from_environment
+from ch6dist.distributed.group import Group, default_device, from_environment
 from ch6dist.engines.choice import suitable_engine
 from ch6dist.errors import InputError
-from ch6dist.ledger import FOLDER, Ledger, Writer, read
-from ch6dist.narration import describe
-from ch6dist.orders import Line, Orders, Report, no_report
-from ch6dist.provenance import sweep_line, sweep_of_one, trial_line
-from ch6dist.records import BROKEN, ENDED
-from ch6dist.schedules import preview
-from ch6dist.train import train
+from ch6dist.optim.schedules import preview
+from ch6dist.packs import Line, Orders, Report, no_report
+from ch6dist.runs import lease
+from ch6dist.runs.ledger import FOLDER, Ledger, Writer, read
+from ch6dist.runs.narration import describe
+from ch6dist.runs.provenance import sweep_line, sweep_of_one, trial_line
+from ch6dist.runs.schema import BROKEN, ENDED
+from ch6dist.training.checkpoint import Checkpoints
+from ch6dist.training.loop import train
 
 
 def run_trial(trial: TrialConfig, *, run: Path, resume: bool = False, console: Console) -> int:

@@ -29,7 +29,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from ch6dist.errors import InputError
-from ch6dist.records import ROW_COLUMNS, VOLATILE_COLUMNS, Status
+from ch6dist.runs.schema import ROW_COLUMNS, VOLATILE_COLUMNS, Status
 
 FOLDER = "ledger"
 LINES_PER_SEGMENT = 50_000

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ch6dist.catalog.models import MODELS
 from ch6dist.errors import InputError, unknown_name
-from ch6dist.pooling import MaxPool2
+from ch6dist.models.pooling import MaxPool2
 from ch6dist.seeding import mix
 
 # SplitMix64 (Steele, Lea, Flood 2014), its constants as signed 64-bit integers: torch's int64 wraps around

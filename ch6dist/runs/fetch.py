@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ch6dist import lease
 from ch6dist.errors import InputError
-from ch6dist.storage import Folder, first_words, is_remote, join, open_folder, split_last
+from ch6dist.runs import lease
+from ch6dist.storage.files import Folder, first_words, is_remote, join, open_folder, split_last
 
 RECORD = "sweep.yaml"
 LEDGER = "ledger"

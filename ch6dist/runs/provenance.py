@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ch6dist.config import TrialConfig
-from ch6dist.machine import visible_devices
+from ch6dist.host.hardware import visible_devices
 
 PACKAGES = ("ch6dist", "torch", "torchvision", "ray", "numpy", "pandas", "matplotlib")
 

@@ -15,7 +15,7 @@ from pyarrow import ArrowException
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from ch6dist.errors import InputError
-from ch6dist.storage import first_words
+from ch6dist.storage.files import first_words
 
 ONE_PUT = "allow_delayed_open=true"  # a small object is one request, not the three of an upload in parts
 READ_TRIES = 5

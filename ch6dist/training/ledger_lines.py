@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
-from ch6dist.checkpoint import Checkpoints
-from ch6dist.distributed import Group
-from ch6dist.lane import EpochRecord, Lane
-from ch6dist.range_test import suggest
-from ch6dist.records import Status
+from ch6dist.distributed.group import Group
+from ch6dist.optim.range_test import suggest
+from ch6dist.runs.schema import Status
+from ch6dist.training.checkpoint import Checkpoints
+from ch6dist.training.lane import EpochRecord, Lane
 
 Line = dict[str, Any]
 

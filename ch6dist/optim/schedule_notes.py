@@ -12,8 +12,8 @@ from typing import Any
 from ch6dist.catalog.parameters import DERIVED
 from ch6dist.catalog.schedules import SCHEDULES
 from ch6dist.config import TrialConfig
-from ch6dist.optimizers import optimizer_notes
-from ch6dist.schedule_recipes import Span, arguments, fill_cycle
+from ch6dist.optim.optimizers import optimizer_notes
+from ch6dist.optim.torch_schedulers import Span, arguments, fill_cycle
 
 Config = Mapping[str, Any]
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from ch6dist.config import DataConfig
-from ch6dist.data import Batch, EpochPlan, TrainData, epoch_plan
-from ch6dist.distributed import Group
+from ch6dist.data.images import Batch, EpochPlan, TrainData, epoch_plan
+from ch6dist.distributed.group import Group
 
 
 @dataclass(frozen=True)

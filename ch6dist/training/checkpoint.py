@@ -22,10 +22,10 @@ from typing import Any, TypeVar
 import torch
 
 from ch6dist.errors import InputError
-from ch6dist.journal import decode_lines, encode_lines
-from ch6dist.records import ENDED
-from ch6dist.runs import LINES, checkpoint_name
-from ch6dist.storage import Folder, is_remote, open_folder
+from ch6dist.runs.folders import LINES, checkpoint_name
+from ch6dist.runs.schema import ENDED
+from ch6dist.runs.write_ahead import decode_lines, encode_lines
+from ch6dist.storage.files import Folder, is_remote, open_folder
 
 PATIENCE_SECONDS = 120.0  # for an object store that does not answer; then the pack gives up
 RETRY_SECONDS = 2.0

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ch6dist.errors import InputError
-from ch6dist.ledger import Ledger
-from ch6dist.records import ENDED
-from ch6dist.runs import LINES
-from ch6dist.storage import Folder
+from ch6dist.runs.folders import LINES
+from ch6dist.runs.ledger import Ledger
+from ch6dist.runs.schema import ENDED
+from ch6dist.storage.files import Folder
 
 Line = dict[str, Any]
 

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ch6dist.ledger import Ledger
-from ch6dist.records import BROKEN, Status
+from ch6dist.runs.ledger import Ledger
+from ch6dist.runs.schema import BROKEN, Status
 
 RULE = "mean {metric} over the last {k} epochs, then over seeds; diverged seeds rank last"
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 
-from ch6dist.checkpoint import Checkpoints
 from ch6dist.config import TrialConfig
-from ch6dist.distributed import Group
+from ch6dist.distributed.group import Group
 from ch6dist.engines.engine import EngineLane
-from ch6dist.records import Status
+from ch6dist.runs.schema import Status
+from ch6dist.training.checkpoint import Checkpoints
 
 
 @dataclass

@@ -16,18 +16,18 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from ch6dist.catalog.datasets import DATASETS
-from ch6dist.checkpoint import Checkpoints
 from ch6dist.config import TrialConfig
-from ch6dist.data import load_split, load_test
-from ch6dist.distributed import SOLO, Group, default_device
+from ch6dist.data.images import load_split, load_test
+from ch6dist.distributed.group import SOLO, Group, default_device
 from ch6dist.engines.choice import make_engine
 from ch6dist.engines.engine import DTYPES
-from ch6dist.feed import make_feed
-from ch6dist.lane import EpochRecord, Lane, grouped
-from ch6dist.orders import Line, Orders, Report, check_shared, no_report
-from ch6dist.recording import closing_lines, epoch_row, opening_line, range_result, range_rows
-from ch6dist.records import EngineName, Status
+from ch6dist.engines.epoch_batches import make_feed
+from ch6dist.packs import Line, Orders, Report, check_shared, no_report
+from ch6dist.runs.schema import EngineName, Status
 from ch6dist.seeding import numerics
+from ch6dist.training.checkpoint import Checkpoints
+from ch6dist.training.lane import EpochRecord, Lane, grouped
+from ch6dist.training.ledger_lines import closing_lines, epoch_row, opening_line, range_result, range_rows
 
 EVALUATION_BATCH = 500  # images; a larger one only costs memory
 

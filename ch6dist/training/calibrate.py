@@ -8,12 +8,12 @@ import torch
 
 from ch6dist.catalog.datasets import DATASETS, DatasetEntry
 from ch6dist.config import TrialConfig
-from ch6dist.data import TrainData
-from ch6dist.distributed import SOLO, default_device
+from ch6dist.data.images import TrainData
+from ch6dist.distributed.group import SOLO, default_device
 from ch6dist.engines.choice import make_engine
 from ch6dist.engines.engine import DTYPES
-from ch6dist.feed import make_feed
-from ch6dist.records import EngineName
+from ch6dist.engines.epoch_batches import make_feed
+from ch6dist.runs.schema import EngineName
 from ch6dist.seeding import numerics
 
 STEPS = 4  # of an epoch

@@ -10,7 +10,7 @@ from typing import Any
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
-from ch6dist.records import EngineName
+from ch6dist.runs.schema import EngineName
 
 Line = dict[str, Any]
 

@@ -21,7 +21,7 @@ from typing import Protocol
 
 from ch6dist.errors import InputError
 
-SCHEMES = {"s3": "ch6dist.s3:S3Folder"}  # by name: pyarrow takes a moment to import
+SCHEMES = {"s3": "ch6dist.storage.s3:S3Folder"}  # by name: pyarrow takes a moment to import
 REMOTE = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<path>[^?]*)(?P<query>\?.*)?")
 ALLOWED = "a folder, or s3://bucket/prefix (?endpoint_override=HOST:PORT&scheme=http for another server than AWS's)"
 STALE_SECONDS = 600.0  # a file half written by another host is taken for left behind after that
