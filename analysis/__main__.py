@@ -34,8 +34,8 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", help="Folder to w
 @app.command()
 def report(runs: Runs, output: Output = None, root: Root = None) -> None:
     """Write index.html, leaderboard.csv and .md, figures/ and data/ for one run, or several pooled."""
-    from analysis.load import load_study
-    from analysis.report import write_report
+    from analysis.report.page import write_report
+    from analysis.study.load import load_study
 
     folders = [find_run(run, root=root) for run in runs]
     if output is None and len(folders) > 1:
@@ -48,9 +48,9 @@ def table(
     run: Run, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False, root: Root = None
 ) -> None:
     """Print the leaderboard."""
-    from analysis import tables
-    from analysis.load import load_study
-    from analysis.select import finals, leaderboard
+    from analysis.report import tables
+    from analysis.study.leaderboard import finals, leaderboard
+    from analysis.study.load import load_study
 
     study = load_study([find_run(run, root=root)])
     write = tables.leaderboard_json if as_json else tables.leaderboard_markdown
@@ -65,9 +65,9 @@ def plot(
     root: Root = None,
 ) -> None:
     """Write one figure (PNG, SVG) and its numbers (CSV)."""
-    from analysis.figures import PLOTS
-    from analysis.load import load_study
-    from analysis.report import write_plot
+    from analysis.plots.registry import PLOTS
+    from analysis.report.page import write_plot
+    from analysis.study.load import load_study
 
     if name not in PLOTS:
         raise unknown_name("NAME", name, PLOTS)

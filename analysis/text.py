@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from analysis.style import is_share, rate
+from analysis.plots.style import is_share, rate
 
 NONE = "–"
 _PLAIN_SCHEDULES = {"none", ""}

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import torch
 
-from analysis.stats import mean_std, t_interval
+from analysis.study.stats import mean_std, t_interval
 from benchmarks.common import document, new_parser, publish
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.packs import Line, Orders

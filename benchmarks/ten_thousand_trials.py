@@ -22,7 +22,7 @@ from typing import Any
 
 from rich.console import Console
 
-from analysis.load import load_study
+from analysis.study.load import load_study
 from benchmarks.common import document, in_turn, module, new_parser, publish, row, run
 from ch6dist.host.hardware import visible_devices
 from ch6dist.runs.ledger import Writer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analysis.labels import optimizer_labels, schedule_labels, setting_labels
+from analysis.study.labels import optimizer_labels, schedule_labels, setting_labels
 from ch6dist.config import parse_trial
 
 

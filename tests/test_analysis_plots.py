@@ -7,12 +7,12 @@ import math
 import pandas as pd
 import pytest
 
-from analysis import style
-from analysis.figures import PLOTS, draw, study_palette, write_figure
-from analysis.health import health
-from analysis.load import load_study
+from analysis.plots import style
 from analysis.plots.lr_sensitivity import lr_sensitivity_data, summary, valleys
-from analysis.select import leaderboard
+from analysis.plots.registry import PLOTS, draw, study_palette, write_figure
+from analysis.report.health import health
+from analysis.study.leaderboard import leaderboard
+from analysis.study.load import load_study
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from tests.ledgers import range_trial, trial, twelve, write_ledger
 

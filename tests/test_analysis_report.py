@@ -10,11 +10,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis import report as report_module
-from analysis import style
-from analysis.figures import PLOTS
-from analysis.load import load_study
-from analysis.report import write_report
+from analysis.plots import style
+from analysis.plots.registry import PLOTS
+from analysis.report import page as report_module
+from analysis.report.page import write_report
+from analysis.study.load import load_study
 from ch6dist.errors import InputError
 from tests.ledgers import range_trial, trial, twelve, write_ledger
 from tests.test_analysis_plots import SWEEPS

@@ -7,8 +7,8 @@ import math
 import pytest
 from scipy.stats import ttest_ind
 
-from analysis.load import load_study
-from analysis.select import chosen, finals, leaderboard, ranking_rule
+from analysis.study.leaderboard import chosen, finals, leaderboard, ranking_rule
+from analysis.study.load import load_study
 from ch6dist.errors import InputError
 from tests.ledgers import range_trial, trial, twelve, write_ledger
 

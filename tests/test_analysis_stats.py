@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as reference
 
-from analysis import stats
+from analysis.study import stats
 
 NUMBERS = st.lists(st.floats(0, 1).map(lambda x: round(x, 4)), min_size=2, max_size=8)
 

@@ -10,7 +10,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import ch6dist.engines.eager as eager_module
-from analysis.stats import t_interval
+from analysis.study.stats import t_interval
 from benchmarks.exactness import fused_minus_solo, trials_of
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.optimizers import OPTIMIZERS

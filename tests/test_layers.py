@@ -21,17 +21,17 @@ LAYERS = [
     # L1
     "ch6dist.seeding ch6dist.data.synthetic ch6dist.data.images ch6dist.data.download ch6dist.models.pooling ch6dist.models.build ch6dist.optim.optimizers "
     "ch6dist.optim.torch_schedulers ch6dist.optim.schedule_notes ch6dist.optim.schedules ch6dist.optim.range_test ch6dist.distributed.batch_norm "
-    "ch6dist.distributed.group ch6dist.engines.epoch_batches ch6dist.training.checkpoint analysis.stats analysis.labels analysis.style analysis.text",
+    "ch6dist.distributed.group ch6dist.engines.epoch_batches ch6dist.training.checkpoint analysis.study.stats analysis.study.labels analysis.plots.style analysis.text",
     # L2
     "ch6dist.engines.families.family ch6dist.engines.families.terms ch6dist.engines.families.sgd "
     "ch6dist.engines.families.adam ch6dist.engines.families.adaptive ch6dist.engines.families.registry "
     "ch6dist.engines.engine ch6dist.engines.eager ch6dist.engines.kernels ch6dist.engines.layers "
     "ch6dist.engines.stack ch6dist.engines.replay ch6dist.engines.step ch6dist.engines.fused ch6dist.engines.choice "
     "ch6dist.training.lane ch6dist.training.ledger_lines ch6dist.packs sweeps.axes sweeps.overrides sweeps.spec sweeps.expand "
-    "analysis.load",
+    "analysis.study.load",
     # L3
     "ch6dist.training.loop ch6dist.training.calibrate ch6dist.training.solo sweeps.words sweeps.devices sweeps.hosts sweeps.calibration "
-    "sweeps.costs sweeps.space sweeps.packs sweeps.estimate sweeps.plan analysis.select",
+    "sweeps.costs sweeps.space sweeps.packs sweeps.estimate sweeps.plan analysis.study.leaderboard",
     # L4
     "sweeps.queries sweeps.views sweeps.requests sweeps.mirror sweeps.stop sweeps.record sweeps.retention "
     "sweeps.board sweeps.breaks sweeps.run_driver sweeps.lineup sweeps.tune.reporter sweeps.tune.crew "
@@ -39,9 +39,9 @@ LAYERS = [
     "sweeps.tune.callback sweeps.tune.launch sweeps.tune.session sweeps.tune.cluster sweeps.progress sweeps.driver "
     "sweeps.elastic_driver sweeps.tune.post sweeps.tune.elastic_worker sweeps.tune.trainer "
     "analysis.plots.plot analysis.plots.leaderboard analysis.plots.lr_sensitivity analysis.plots.training_curves "
-    "analysis.plots.lr_range_test analysis.health analysis.verdict analysis.tables",
+    "analysis.plots.lr_range_test analysis.report.health analysis.report.verdict analysis.report.tables",
     # L5
-    "sweeps.drive sweeps.runner sweeps.final_training sweeps.final analysis.figures analysis.report",
+    "sweeps.drive sweeps.runner sweeps.final_training sweeps.final analysis.plots.registry analysis.report.page",
     # L6
     "sweeps.__main__ ch6dist.__main__ analysis.__main__",
 ]

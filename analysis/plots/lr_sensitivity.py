@@ -15,10 +15,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis import style
-from analysis.load import Study
+from analysis.plots import style
 from analysis.plots.plot import Plot
-from analysis.style import Palette
+from analysis.plots.style import Palette
+from analysis.study.load import Study
 from ch6dist.runs.ranking import trial_score
 from ch6dist.runs.schema import Status
 

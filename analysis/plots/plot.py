@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.load import Study
-from analysis.style import Palette
+from analysis.plots.style import Palette
+from analysis.study.load import Study
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis import style
-from analysis.load import Study
+from analysis.plots import style
 from analysis.plots.plot import Plot
-from analysis.select import chosen
-from analysis.style import Palette
+from analysis.plots.style import Palette
+from analysis.study.leaderboard import chosen
+from analysis.study.load import Study
 from analysis.text import configuration
 
 VALUES = ["train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "momentum"]

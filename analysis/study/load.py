@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.labels import optimizer_labels, schedule_labels, setting_labels
+from analysis.study.labels import optimizer_labels, schedule_labels, setting_labels
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.errors import InputError
 from ch6dist.runs import lease, ledger

@@ -15,11 +15,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis import stats, style
-from analysis.load import Study
+from analysis.plots import style
 from analysis.plots.plot import Plot
-from analysis.select import best_at_edge
-from analysis.style import Palette
+from analysis.plots.style import Palette
+from analysis.study import stats
+from analysis.study.leaderboard import best_at_edge
+from analysis.study.load import Study
 from analysis.text import configuration, seconds
 from ch6dist.runs.schema import BROKEN, Status
 

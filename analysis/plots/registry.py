@@ -11,11 +11,11 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis import health, style
-from analysis.load import Study
-from analysis.plots import leaderboard, lr_range_test, lr_sensitivity, training_curves
+from analysis.plots import leaderboard, lr_range_test, lr_sensitivity, style, training_curves
 from analysis.plots.plot import Plot
-from analysis.style import Palette
+from analysis.plots.style import Palette
+from analysis.report import health
+from analysis.study.load import Study
 
 PLOTS: dict[str, Plot] = {
     plot.name: plot

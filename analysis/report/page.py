@@ -22,13 +22,14 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analysis import style, tables
-from analysis.figures import PLOTS, study_palette, write_figure
-from analysis.health import health
-from analysis.load import Run, Study
+from analysis.plots import style
 from analysis.plots.plot import Plot
-from analysis.select import finals, leaderboard
-from analysis.verdict import verdict
+from analysis.plots.registry import PLOTS, study_palette, write_figure
+from analysis.report import tables
+from analysis.report.health import health
+from analysis.report.verdict import verdict
+from analysis.study.leaderboard import finals, leaderboard
+from analysis.study.load import Run, Study
 from ch6dist.errors import InputError
 
 MAX_ROWS = 100  # of the leaderboard in the page; all are in the CSV
@@ -90,7 +91,7 @@ def _writing(folder: Path) -> Iterator[None]:
 
 def _page(study: Study, board: pd.DataFrame, final: pd.DataFrame, shown: list[Shown]) -> str:
     environment = Environment(
-        loader=PackageLoader("analysis", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("analysis.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
     css = environment.get_template("report.css").render()
     return environment.get_template("report.html.j2").render(

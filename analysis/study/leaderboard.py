@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import stats
-from analysis.load import Study, without_finals
+from analysis.study import stats
+from analysis.study.load import Study, without_finals
 from ch6dist.runs.ledger import Line
 from ch6dist.runs.ranking import Ranked, rank, rule
 from ch6dist.runs.schema import Status

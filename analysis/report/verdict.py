@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.load import Study
-from analysis.select import GROUP
+from analysis.study.leaderboard import GROUP
+from analysis.study.load import Study
 from analysis.text import configuration, mean_std, points
 
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import style, text
-from analysis.load import Study
-from analysis.select import LATE_EPOCHS, ranking_rule
+from analysis import text
+from analysis.plots import style
+from analysis.study.leaderboard import LATE_EPOCHS, ranking_rule
+from analysis.study.load import Study
 
 _INTERNAL = ["trials", "scores"]  # lists: in the JSON, not in the CSV
 
