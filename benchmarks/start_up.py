@@ -30,7 +30,7 @@ from ch6dist.packs import Orders
 from ch6dist.runs.ledger import Line, Writer
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
-from sweeps.tune.session import ray_session
+from sweeps.on_ray.session import ray_session
 
 TUNE_SECONDS = 1.55  # of a trial of Ray Tune, as measured when the goal was set
 GOAL = f"Goal P4: 1/30 of {TUNE_SECONDS} s at most, aim 1/300."

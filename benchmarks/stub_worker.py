@@ -15,8 +15,8 @@ from typing import Any
 from ch6dist.config import TrialConfig
 from ch6dist.runs.ledger import Line
 from ch6dist.runs.schema import Status
-from sweeps.requests import Job
-from sweeps.tune.reporter import Reporter
+from sweeps.driver.jobs import Job
+from sweeps.on_ray.reporter import Reporter
 
 
 def train_pack(config: dict[str, Any], *, job: Job) -> None:

@@ -26,11 +26,11 @@ from analysis.study.load import load_study
 from benchmarks.common import document, in_turn, module, new_parser, publish, row, run
 from ch6dist.host.hardware import visible_devices
 from ch6dist.runs.ledger import Writer
-from sweeps.calibration import read_calibration
-from sweeps.expand import expand
-from sweeps.plan import make_plan, render_plan
-from sweeps.runner import Launch, start
-from sweeps.spec import SweepSpec, dump
+from sweeps.launch.runner import Launch, start
+from sweeps.plan.calibration import read_calibration
+from sweeps.plan.plan import make_plan, render_plan
+from sweeps.spec.expand import expand
+from sweeps.spec.sweep_file import SweepSpec, dump
 
 TRIALS, RATES, SEEDS = 10_000, 40, 5
 GOAL = "Goal P7: 120 s in all at most, aim 30 s; less than 2 GB in the driver."

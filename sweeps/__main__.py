@@ -26,7 +26,7 @@ from ch6dist.runs.folders import find_run
 
 if TYPE_CHECKING:
     from ch6dist.host.hardware import Devices
-    from sweeps.runner import Launch
+    from sweeps.launch.runner import Launch
 
 app = new_app("Plan, run and look at sweeps of trials.")
 
@@ -54,10 +54,10 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Show trials, packs, devices, estimated time, memory and disk; write nothing."""
-    from sweeps.calibration import read_calibration
-    from sweeps.expand import expand
-    from sweeps.plan import make_plan, plan_json, render_plan
-    from sweeps.spec import load_spec
+    from sweeps.plan.calibration import read_calibration
+    from sweeps.plan.plan import make_plan, plan_json, render_plan
+    from sweeps.spec.expand import expand
+    from sweeps.spec.sweep_file import load_spec
 
     if calibrate and address is not None:
         raise InputError("--calibrate", address, "nothing beside --address: it times this machine")
@@ -81,13 +81,13 @@ def run(
     packs: Packs = "auto",
 ) -> int:
     """Train every trial of a sweep file in a new run folder."""
-    from sweeps.expand import expand
-    from sweeps.spec import dump, load_spec
+    from sweeps.spec.expand import expand
+    from sweeps.spec.sweep_file import dump, load_spec
 
     sweep = load_spec(spec, overrides or [])
     trials = expand(sweep, file=str(spec))
     launch = _launch(address, packs)
-    from sweeps.runner import start
+    from sweeps.launch.runner import start
 
     return start(dump(sweep), trials, launch, name=name, runs=runs)[1]
 
@@ -96,7 +96,7 @@ def run(
 def resume(run: Run, runs: Runs = None, address: Address = None, packs: Packs = "auto") -> int:
     """Go on where a run stopped: from checkpoints, without repeating what is finished."""
     folder, launch = find_run(run, root=runs), _launch(address, packs)
-    from sweeps.runner import resume as resume_run
+    from sweeps.launch.runner import resume as resume_run
 
     return resume_run(folder, launch)
 
@@ -113,7 +113,7 @@ def rerun(
     """Train ended trials again from zero, as a new attempt."""
     from ch6dist.runs.ledger import read
     from ch6dist.runs.schema import BROKEN
-    from sweeps.queries import find_trial
+    from sweeps.status.queries import find_trial
 
     folder = find_run(run, root=runs)
     ledger = read(folder)
@@ -122,7 +122,7 @@ def rerun(
     if not again:
         raise InputError("TRIAL", trials or [], "ids of trials, or --failed where trials have failed")
     launch = _launch(address, packs)
-    from sweeps.runner import resume as resume_run
+    from sweeps.launch.runner import resume as resume_run
 
     return resume_run(folder, launch, again=again)
 
@@ -134,7 +134,7 @@ def stop(
     runs: Runs = None,
 ) -> None:
     """Ask the driver of a run to stop it, or to stop one trial at the end of its epoch."""
-    from sweeps.stop import stop as ask_to_stop
+    from sweeps.record.stop import stop as ask_to_stop
 
     print(f"asked to stop: {ask_to_stop(run, find_run(run, root=runs), trial)}")
 
@@ -142,8 +142,8 @@ def stop(
 @app.command()
 def status(run: Run, runs: Runs = None, as_json: AsJson = False) -> None:
     """Show how far a run is, what broke, and what to do next."""
-    from sweeps.queries import status as status_of
-    from sweeps.views import render_status
+    from sweeps.status.queries import status as status_of
+    from sweeps.status.views import render_status
 
     found = status_of(find_run(run, root=runs))
     _show(found, render_status(found), as_json)
@@ -154,8 +154,8 @@ def top(
     run: Run, n: Annotated[int, typer.Option("-n", help="how many")] = 10, runs: Runs = None, as_json: AsJson = False
 ) -> None:
     """Show the best configurations so far, and the rule that ranks them."""
-    from sweeps.queries import top as top_of
-    from sweeps.views import render_top
+    from sweeps.status.queries import top as top_of
+    from sweeps.status.views import render_top
 
     found = top_of(find_run(run, root=runs), n)
     _show(found, render_top(found), as_json)
@@ -169,8 +169,8 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one trial: configuration, history, last rows, artifacts."""
-    from sweeps.queries import show as show_of
-    from sweeps.views import render_show
+    from sweeps.status.queries import show as show_of
+    from sweeps.status.views import render_show
 
     found = show_of(find_run(run, root=runs), trial)
     _show(found, render_show(found), as_json)
@@ -184,8 +184,8 @@ def best(
     as_json: AsJson = False,
 ) -> None:
     """Print the best configuration as a trial file."""
-    from sweeps.queries import best as best_of
-    from sweeps.queries import best_yaml
+    from sweeps.status.queries import best as best_of
+    from sweeps.status.queries import best_yaml
 
     found = best_of(find_run(run, root=runs))
     text = json.dumps(found, indent=2) if as_json else best_yaml(found)
@@ -212,7 +212,7 @@ def final(
 ) -> int:
     """Train the chosen configuration over its full budget, and test it once."""
     launch = _launch(address, "auto")
-    from sweeps import final as finals
+    from sweeps.launch import final as finals
 
     if resume:
         folder, code = finals.resume_final(source, launch, runs=runs)
@@ -225,7 +225,7 @@ def final(
 
 
 def _packs(text: str) -> str | int:
-    from sweeps.packs import check_packs
+    from sweeps.plan.packs import check_packs
 
     return check_packs(text)
 
@@ -237,7 +237,7 @@ def _hosts(address: str | None) -> list[Devices]:
     if address is None:
         return [visible_devices()]
     try:
-        from sweeps.tune.cluster import cluster_hosts
+        from sweeps.on_ray.cluster import cluster_hosts
     except ModuleNotFoundError as error:
         raise _not_installed(error) from None
     return cluster_hosts(address)
@@ -246,7 +246,7 @@ def _hosts(address: str | None) -> list[Devices]:
 def _launch(address: str | None, packs: str) -> Launch:
     chosen = _packs(packs)
     try:
-        from sweeps.runner import Launch
+        from sweeps.launch.runner import Launch
     except ModuleNotFoundError as error:
         raise _not_installed(error) from None
     return Launch(address=address, packs=chosen)
@@ -259,7 +259,7 @@ def _not_installed(error: ModuleNotFoundError) -> InputError:
 def _calibrate(planned: Any) -> None:
     """Time the largest pack of each model and engine."""
     from ch6dist.training.calibrate import images_per_second
-    from sweeps.calibration import calibration_key, record_calibration
+    from sweeps.plan.calibration import calibration_key, record_calibration
 
     packs = sorted(planned.packs, key=lambda pack: len(pack.trials))
     for (model, engine), pack in {(pack.trials[0].model["name"], pack.engine): pack for pack in packs}.items():

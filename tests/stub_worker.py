@@ -11,8 +11,8 @@ import time
 from typing import Any
 
 from ch6dist.config import TrialConfig
-from sweeps.requests import Job
-from sweeps.tune.reporter import Reporter
+from sweeps.driver.jobs import Job
+from sweeps.on_ray.reporter import Reporter
 
 
 def train_pack(config: dict[str, Any], *, job: Job) -> None:

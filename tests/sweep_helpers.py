@@ -29,8 +29,8 @@ from ch6dist.runs.provenance import sweep_line, trial_line
 from ch6dist.runs.schema import ENDED, Status
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
-from sweeps.expand import expand
-from sweeps.spec import dump, load_spec
+from sweeps.spec.expand import expand
+from sweeps.spec.sweep_file import dump, load_spec
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAINS = ("run_pack", "ImplicitFunc", "ray::Member")  # in the titles of Ray's processes

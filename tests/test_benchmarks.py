@@ -23,8 +23,8 @@ from ch6dist.models.build import build_model
 from ch6dist.runs.ledger import Writer
 from ch6dist.runs.schema import ROW_COLUMNS
 from ch6dist.training.loop import train
-from sweeps.expand import expand
-from sweeps.spec import SweepSpec
+from sweeps.spec.expand import expand
+from sweeps.spec.sweep_file import SweepSpec
 from tests.builders import Seen
 from tests.ledgers import START, trial, write_ledger
 

@@ -240,7 +240,7 @@ def test_an_error_is_told_without_the_number_of_its_request():
 LOCAL = """
 import sys
 from ch6dist.runs.folders import find_run
-import sweeps.mirror, sweeps.retention, sweeps.spec
+import sweeps.record.uploader, sweeps.record.retention, sweeps.spec.sweep_file
 find_run(sys.argv[1])
 assert "pyarrow" not in sys.modules, "pyarrow"
 assert "torch" not in sys.modules, "torch"

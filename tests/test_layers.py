@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Imports point down only. The house, as data: a file may import what stands before it."""
 
 from __future__ import annotations
@@ -27,21 +28,21 @@ LAYERS = [
     "ch6dist.engines.families.adam ch6dist.engines.families.adaptive ch6dist.engines.families.registry "
     "ch6dist.engines.engine ch6dist.engines.eager ch6dist.engines.kernels ch6dist.engines.layers "
     "ch6dist.engines.stack ch6dist.engines.replay ch6dist.engines.step ch6dist.engines.fused ch6dist.engines.choice "
-    "ch6dist.training.lane ch6dist.training.ledger_lines ch6dist.packs sweeps.axes sweeps.overrides sweeps.spec sweeps.expand "
+    "ch6dist.training.lane ch6dist.training.ledger_lines ch6dist.packs sweeps.spec.axes sweeps.spec.overrides sweeps.spec.sweep_file sweeps.spec.expand "
     "analysis.study.load",
     # L3
-    "ch6dist.training.loop ch6dist.training.calibrate ch6dist.training.solo sweeps.words sweeps.devices sweeps.hosts sweeps.calibration "
-    "sweeps.costs sweeps.space sweeps.packs sweeps.estimate sweeps.plan analysis.study.leaderboard",
+    "ch6dist.training.loop ch6dist.training.calibrate ch6dist.training.solo sweeps.units sweeps.plan.slots sweeps.plan.hosts sweeps.plan.calibration "
+    "sweeps.plan.costs sweeps.plan.disk sweeps.plan.packs sweeps.plan.estimate sweeps.plan.plan analysis.study.leaderboard",
     # L4
-    "sweeps.queries sweeps.views sweeps.requests sweeps.mirror sweeps.stop sweeps.record sweeps.retention "
-    "sweeps.board sweeps.breaks sweeps.run_driver sweeps.lineup sweeps.tune.reporter sweeps.tune.crew "
-    "sweeps.worker "
-    "sweeps.tune.callback sweeps.tune.launch sweeps.tune.session sweeps.tune.cluster sweeps.progress sweeps.driver "
-    "sweeps.elastic_driver sweeps.tune.post sweeps.tune.elastic_worker sweeps.tune.trainer "
+    "sweeps.status.queries sweeps.status.views sweeps.driver.jobs sweeps.record.uploader sweeps.record.stop sweeps.record.record sweeps.record.retention "
+    "sweeps.driver.trial_table sweeps.driver.retries sweeps.driver.base sweeps.driver.pack_queue sweeps.on_ray.reporter sweeps.on_ray.worker_group "
+    "sweeps.on_ray.pack_worker "
+    "sweeps.on_ray.callback sweeps.on_ray.tune_run sweeps.on_ray.session sweeps.on_ray.cluster sweeps.driver.progress sweeps.driver.pack_driver "
+    "sweeps.driver.elastic_driver sweeps.on_ray.post sweeps.on_ray.elastic_worker sweeps.on_ray.trainer "
     "analysis.plots.plot analysis.plots.leaderboard analysis.plots.lr_sensitivity analysis.plots.training_curves "
     "analysis.plots.lr_range_test analysis.report.health analysis.report.verdict analysis.report.tables",
     # L5
-    "sweeps.drive sweeps.runner sweeps.final_training sweeps.final analysis.plots.registry analysis.report.page",
+    "sweeps.launch.execute sweeps.launch.runner sweeps.launch.final_workers sweeps.launch.final analysis.plots.registry analysis.report.page",
     # L6
     "sweeps.__main__ ch6dist.__main__ analysis.__main__",
 ]
@@ -49,7 +50,7 @@ ORDER = {name: place for place, name in enumerate(" ".join(LAYERS).split())}
 ANALYSIS_MAY = set(LAYERS[0].split())
 FENCES = {  # library → modules that may import it
     "torch": {name for row in LAYERS[1:4] for name in row.split() if name.startswith("ch6dist.")},
-    "ray": {name for name in ORDER if name.startswith("sweeps.tune.")},
+    "ray": {name for name in ORDER if name.startswith("sweeps.on_ray.")},
     "pandas": {name for name in ORDER if name.startswith("analysis.")},
     "matplotlib": {name for name in ORDER if name.startswith("analysis.")},
     "scipy": {name for name in ORDER if name.startswith("analysis.")},

@@ -8,9 +8,9 @@ import pytest
 
 from ch6dist.config import parse_trial
 from ch6dist.runs.schema import Status
-from sweeps.board import Board
-from sweeps.breaks import after_break, break_line
-from sweeps.requests import DEAD, HOST_LOST
+from sweeps.driver.jobs import DEAD, HOST_LOST
+from sweeps.driver.retries import after_break, break_line
+from sweeps.driver.trial_table import Board
 
 CRASH = {"broken": "failed", "reason": DEAD}
 MEMORY = {"broken": "out_of_memory", "reason": "CUDA out of memory"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.calibration import calibration_file, read_calibration, record_calibration
+from sweeps.plan.calibration import calibration_file, read_calibration, record_calibration
 
 
 @pytest.fixture

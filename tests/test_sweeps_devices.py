@@ -14,9 +14,9 @@ from ch6dist.config import parse_section, parse_trial
 from ch6dist.distributed.group import Group
 from ch6dist.errors import InputError
 from ch6dist.host.hardware import Devices, Gpu, parse_gpus, visible_devices
-from sweeps.devices import place
-from sweeps.hosts import describe, parts, shares, storage_note, total
-from sweeps.spec import Resources
+from sweeps.plan.hosts import describe, parts, shares, storage_note, total
+from sweeps.plan.slots import place
+from sweeps.spec.sweep_file import Resources
 
 TWO_CORES = Devices(cpus=2, memory_bytes=24 * 10**9)
 H200 = Devices(cpus=16, memory_bytes=128 * 10**9, gpus=(Gpu("NVIDIA H200", 139 * 2**30),))

@@ -19,7 +19,7 @@ from ch6dist.errors import InputError
 from ch6dist.packs import Orders
 from ch6dist.runs.ledger import Writer, read
 from ch6dist.training.loop import train
-from sweeps.final import newest_final, plan_final, result, say_plan, say_result
+from sweeps.launch.final import newest_final, plan_final, result, say_plan, say_result
 from tests.sweep_helpers import (
     TINY,
     alive,

@@ -16,14 +16,14 @@ from ch6dist.config import parse_trial
 from ch6dist.runs.ledger import Writer, read
 from ch6dist.runs.schema import ENDED, Status
 from ch6dist.storage.files import open_folder
-from sweeps.board import Board
-from sweeps.driver import Driver
-from sweeps.mirror import NoMirror
-from sweeps.progress import Progress
-from sweeps.record import Record
-from sweeps.requests import PackJob
-from sweeps.runner import recorded_engines, recorded_packs
-from sweeps.tune.callback import LedgerCallback, Mailbox
+from sweeps.driver.jobs import PackJob
+from sweeps.driver.pack_driver import Driver
+from sweeps.driver.progress import Progress
+from sweeps.driver.trial_table import Board
+from sweeps.launch.runner import recorded_engines, recorded_packs
+from sweeps.on_ray.callback import LedgerCallback, Mailbox
+from sweeps.record.record import Record
+from sweeps.record.uploader import NoMirror
 
 EPOCHS = 3
 

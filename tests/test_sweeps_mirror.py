@@ -26,9 +26,9 @@ from ch6dist.runs.write_ahead import lost_lines
 from ch6dist.storage.files import open_folder
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
-from sweeps import mirror as mirrors
-from sweeps import requests
-from sweeps.mirror import NoMirror, ask_stop_there, mirroring, names_there
+from sweeps.driver import jobs as requests
+from sweeps.record import uploader as mirrors
+from sweeps.record.uploader import NoMirror, ask_stop_there, mirroring, names_there
 from tests.builders import small_trial
 from tests.s3_server import s3_server
 from tests.sweep_helpers import sweeps, wait_for
@@ -210,7 +210,7 @@ OTHER = """
 import sys, time
 from pathlib import Path
 from ch6dist.runs import lease
-from sweeps import mirror
+from sweeps.record import uploader as mirror
 mirror.SETTLE_SECONDS = 0.2
 run = Path(sys.argv[1])
 with lease.hold(run), mirror.mirroring(run, sys.argv[2], say=print):

@@ -10,8 +10,8 @@ import yaml
 
 from ch6dist.config import parse_section
 from ch6dist.errors import InputError
-from sweeps.expand import expand
-from sweeps.spec import SweepSpec, load_spec
+from sweeps.spec.expand import expand
+from sweeps.spec.sweep_file import SweepSpec, load_spec
 
 
 def sweep(**changes: Any) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
 from ch6dist.host.hardware import Devices, Gpu
-from sweeps.costs import CORE_MFLOPS, makespan, work
-from sweeps.packs import MAX_LANES, Pack, choose_engine, make_packs, notes, shared
-from sweeps.spec import Resources
+from sweeps.plan.costs import CORE_MFLOPS, makespan, work
+from sweeps.plan.packs import MAX_LANES, Pack, choose_engine, make_packs, notes, shared
+from sweeps.spec.sweep_file import Resources
 
 TWO_CORES = Devices(cpus=2, memory_bytes=24 * 10**9)
 H200 = Devices(cpus=16, memory_bytes=128 * 10**9, gpus=(Gpu("NVIDIA H200", 139 * 2**30),))

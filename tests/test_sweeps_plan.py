@@ -16,14 +16,14 @@ from ch6dist.catalog.models import MODELS
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
 from ch6dist.host.hardware import Devices, Gpu
-from sweeps.calibration import calibration_key
-from sweeps.costs import worker_speed
-from sweeps.estimate import estimate
-from sweeps.expand import expand
-from sweeps.packs import Pack, make_packs
-from sweeps.plan import Plan, make_plan, plan_json, render_plan
-from sweeps.space import running_bytes
-from sweeps.spec import load_spec
+from sweeps.plan.calibration import calibration_key
+from sweeps.plan.costs import worker_speed
+from sweeps.plan.disk import running_bytes
+from sweeps.plan.estimate import estimate
+from sweeps.plan.packs import Pack, make_packs
+from sweeps.plan.plan import Plan, make_plan, plan_json, render_plan
+from sweeps.spec.expand import expand
+from sweeps.spec.sweep_file import load_spec
 
 CONFIGS = sorted((Path(__file__).parents[1] / "sweeps" / "configs").glob("*.yaml"))
 TWO_CORES = Devices(cpus=2, memory_bytes=24 * 10**9)

@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from ch6dist.runs.schema import Status
-from sweeps.board import Board
-from sweeps.progress import Progress
+from sweeps.driver.progress import Progress
+from sweeps.driver.trial_table import Board
 
 
 @pytest.mark.parametrize(("epochs", "strikes"), [([3, 3, 3], [1, 2, 3]), ([3, 5, 4, 5, 6], [1, 1, 2, 3, 1])])

@@ -15,8 +15,8 @@ from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
 from ch6dist.runs import lease
 from ch6dist.runs.ledger import Writer, read
-from sweeps.queries import best, best_yaml, find_trial, show, status, top
-from sweeps.views import render_show, render_status, render_top
+from sweeps.status.queries import best, best_yaml, find_trial, show, status, top
+from sweeps.status.views import render_show, render_status, render_top
 
 SPEC = {"name": "rates", "question": "Which rate?", "metric": {"name": "val_accuracy", "goal": "maximize"}}
 EPOCHS = 6  # scores are means over the last 2

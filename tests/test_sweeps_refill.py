@@ -106,9 +106,9 @@ def test_fused_lanes_are_refilled_too_and_each_is_its_solo_run_up_to_rounding(tm
 MANY = """
 import sys
 from pathlib import Path
-from sweeps.expand import expand
-from sweeps.runner import Launch, start
-from sweeps.spec import dump, load_spec
+from sweeps.spec.expand import expand
+from sweeps.launch.runner import Launch, start
+from sweeps.spec.sweep_file import dump, load_spec
 
 spec = load_spec(sys.argv[1])
 sys.exit(start(dump(spec), expand(spec), Launch(packs=20, worker="tests.stub_worker:train_pack"), runs=Path("runs"))[1])

@@ -19,10 +19,10 @@ from ch6dist.runs.schema import ENDED
 from ch6dist.storage.files import LocalFolder
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
-from sweeps.mirror import NoMirror
-from sweeps.retention import Retention
-from sweeps.space import room, running_bytes, total_bytes
-from sweeps.spec import CheckpointRules
+from sweeps.plan.disk import room, running_bytes, total_bytes
+from sweeps.record.retention import Retention
+from sweeps.record.uploader import NoMirror
+from sweeps.spec.sweep_file import CheckpointRules
 from tests.builders import files_in, small_trial
 
 torch.set_num_threads(1)
@@ -214,7 +214,7 @@ def test_ten_thousand_trials_are_listed_once_and_ranked_seldom(tmp_path, monkeyp
         return called
 
     monkeypatch.setattr(LocalFolder, "sizes", counted("sizes", LocalFolder.sizes))
-    monkeypatch.setattr("sweeps.retention.rank", counted("rank", rank))
+    monkeypatch.setattr("sweeps.record.retention.rank", counted("rank", rank))
     line = read(tmp_path).trials[run.trials[0]]
     names = [f"t{number}" for number in range(10_000)]
     with Writer(tmp_path) as writer:

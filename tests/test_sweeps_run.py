@@ -10,8 +10,8 @@ import pytest
 
 from ch6dist.runs.lease import current
 from ch6dist.runs.ledger import Ledger, differences, read
-from sweeps.expand import expand
-from sweeps.spec import load_spec
+from sweeps.spec.expand import expand
+from sweeps.spec.sweep_file import load_spec
 from tests.sweep_helpers import raw_lines, statuses, sweep_file, sweeps, without_ray
 
 RATES = {"parameters": {"optimizer.lr": {"values": [0.01, 0.001, 1000.0]}}, "seeds": 2}  # the last one diverges

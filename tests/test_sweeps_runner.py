@@ -13,13 +13,13 @@ from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.host.hardware import Devices, Gpu
 from ch6dist.runs.ledger import Ledger, Writer, read
 from ch6dist.runs.provenance import trial_line
-from sweeps.board import Board
-from sweeps.calibration import read_calibration
-from sweeps.devices import place
-from sweeps.drive import Launch, remember_speeds
-from sweeps.requests import PackJob
-from sweeps.runner import kept_engines, packed, recorded_engines, recorded_packs
-from sweeps.spec import Resources
+from sweeps.driver.jobs import PackJob
+from sweeps.driver.trial_table import Board
+from sweeps.launch.execute import Launch, remember_speeds
+from sweeps.launch.runner import kept_engines, packed, recorded_engines, recorded_packs
+from sweeps.plan.calibration import read_calibration
+from sweeps.plan.slots import place
+from sweeps.spec.sweep_file import Resources
 
 TWO_CORES = Devices(cpus=2, memory_bytes=24 * 10**9)
 SMALL_GPU = Devices(cpus=16, memory_bytes=10**11, gpus=(Gpu("small", 12 * 10**9),))

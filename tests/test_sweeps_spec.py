@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from ch6dist.config import parse_section, parse_trial
 from ch6dist.errors import InputError
-from sweeps.axes import PRESETS
-from sweeps.expand import expand
-from sweeps.spec import MAX_TRIALS, SweepSpec, dump, load_spec
+from sweeps.spec.axes import PRESETS
+from sweeps.spec.expand import expand
+from sweeps.spec.sweep_file import MAX_TRIALS, SweepSpec, dump, load_spec
 
 CONFIGS = sorted((Path(__file__).parents[1] / "sweeps" / "configs").glob("*.yaml"))
 DRAWN = {"optimizer.lr": {"distribution": "log_uniform", "min": "1e-4", "max": 0.1}}

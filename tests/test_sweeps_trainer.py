@@ -24,7 +24,7 @@ import pytest
 
 from ch6dist.runs.ledger import Writer, differences, read
 from ch6dist.runs.provenance import sweep_line
-from sweeps.final import result
+from sweeps.launch.final import result
 from tests.sweep_helpers import (
     alive,
     driving,

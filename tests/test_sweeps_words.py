@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sweeps.words import duration, size
+from sweeps.units import duration, size
 
 
 @pytest.mark.parametrize(

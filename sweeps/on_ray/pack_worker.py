@@ -1,0 +1,98 @@
+"""The worker: what Ray Tune runs for a pack. It trains, reports after every epoch, and obeys the driver's orders.
+
+Only workers and the trainer import this file: it brings torch, which a driver can do without.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any
+
+from ch6dist.config import parse_trial
+from ch6dist.distributed.group import SOLO, Group, default_device, gathered, reach, rendezvous
+from ch6dist.packs import Report, no_report
+from ch6dist.training.checkpoint import Checkpoints
+from ch6dist.training.loop import train
+from sweeps.driver.jobs import Job, MemberOrder, PackJob
+from sweeps.on_ray.reporter import Reporter
+from sweeps.on_ray.worker_group import address_of, crew_of
+
+
+def train_pack(config: dict[str, Any], *, job: Job) -> None:
+    """Ray Tune's function trainable. How a pack broke is reported, not raised: the driver decides what follows."""
+    reporter = Reporter(job, config["pack"])
+    try:
+        pack = reporter.begin()
+        if pack.trials and job.slots.workers == 1:
+            train_job(pack, job, attempts=reporter.attempts, report=reporter, group=SOLO)
+        elif pack.trials:
+            _train_with_crew(pack, job, reporter)
+    except Exception as error:
+        reporter.broken(error)
+        if job.slots.workers > 1:
+            os._exit(1)  # what is left of the crew, and its places, end with this process
+
+
+def train_member(order: MemberOrder, *, job: Job) -> None:
+    """What one of the other workers of a pack does: the same, in silence."""
+    store = reach(order.address, order.port, job.slots.workers)
+    with _gathered(store, job, order.rank) as group:
+        train_job(order.pack, job, attempts=order.attempts, report=no_report, group=group)
+
+
+def _train_with_crew(pack: PackJob, job: Job, reporter: Reporter) -> None:
+    """Rank 0 of a pack that several workers train."""
+
+    def lost(error: Exception) -> None:
+        """End here: the group is broken, and to take it down would wait for those that are gone."""
+        reporter.broken(error)
+        os._exit(1)
+
+    address, crew = address_of(job), crew_of(job)
+    store = rendezvous(address, job.slots.workers)
+    order = MemberOrder(pack, reporter.attempts, address, store.port)
+    with crew.training(order, lost), _gathered(store, job, 0) as group:
+        try:
+            train_job(pack, job, attempts=reporter.attempts, report=reporter, group=group)
+        except Exception as error:
+            lost(crew.cause_of(error))
+
+
+def _gathered(store: Any, job: Job, rank: int) -> AbstractContextManager[Group]:
+    device = None if job.slots.kind == "cpu" else default_device()  # Ray shows each process its own GPU only
+    return gathered(store, rank=rank, world_size=job.slots.workers, address=address_of(job), device=device)
+
+
+def train_job(
+    pack: PackJob,
+    job: Job,
+    *,
+    attempts: Mapping[str, int],
+    report: Report,
+    group: Group,
+    device: str | None = None,
+) -> None:
+    """Train a pack as its job says.
+
+    Args:
+        attempts: of its trials.
+        group: the processes that train it together; each calls this.
+        device: None: where the job's places are.
+    """
+    if job.data_root:  # a host of a cluster has its own environment, and another working directory
+        os.environ.setdefault("CH6DIST_DATA", job.data_root)
+    trials = [parse_trial(job.trials[trial]) for trial in pack.trials]
+    checkpoints = Checkpoints(job.checkpoints, attempts)
+    train(
+        trials,
+        report=checkpoints.noting(report),
+        checkpoints=checkpoints,
+        attempts=attempts,
+        device=device or ("cpu" if job.slots.kind == "cpu" else None),
+        group=group,
+        engine=pack.engine,
+        checkpoint_seconds=job.checkpoint_seconds,
+        threads=job.slots.cpus,
+    )

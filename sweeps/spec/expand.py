@@ -1,0 +1,114 @@
+"""From a sweep to its trials: every configuration with every seed, checked before anything starts.
+
+trials = expand(load_spec("sweeps/configs/demo.yaml"), file="sweeps/configs/demo.yaml")
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from random import Random
+from typing import Any
+
+from ch6dist.catalog.schedules import absolute_rates
+from ch6dist.config import TrialConfig, parse_trial
+from ch6dist.errors import InputError
+from ch6dist.yamlfile import with_dotted
+from sweeps.spec.axes import Axis, Point, grid, random
+from sweeps.spec.sweep_file import MAX_TRIALS, Resources, SweepSpec, with_names
+
+
+def expand(spec: SweepSpec, *, file: str | None = None) -> list[TrialConfig]:
+    """Every trial: configurations in the order of the file, the seeds of each together. All are checked.
+
+    Raises InputError (of `file`) for a configuration that cannot be trained, two that are the same, rates that a
+    schedule would ignore, and more than MAX_TRIALS.
+    """
+    try:
+        _check_count(spec)
+        return list(_trials(spec))
+    except InputError as error:
+        raise (error.in_file(file) if file else error) from None
+
+
+def _trials(spec: SweepSpec) -> Iterator[TrialConfig]:
+    seen: dict[str, Point] = {}
+    base = {**with_names(spec.trial), "seed": spec.seeds[0]}
+    for point in _points(spec):
+        config = _configure(spec, base, point)
+        first = seen.setdefault(config.trial_id, point)
+        if first is not point:
+            raise InputError("parameters", point, f"each configuration once; this one is the same as {first!r}")
+        yield config
+        for seed in spec.seeds[1:]:
+            yield config.model_copy(update={"seed": seed})
+
+
+def _points(spec: SweepSpec) -> Iterator[Point]:
+    if spec.method == "grid":
+        return grid(spec.parameters)
+    return random(spec.parameters, count=spec.trials or 0, rng=Random(spec.seed))
+
+
+def _configure(spec: SweepSpec, base: Mapping[str, Any], point: Point) -> TrialConfig:
+    """The base trial with a point's values, outer keys first: `optimizer.lr` goes into what `optimizer` set."""
+    content: Mapping[str, Any] = base
+    try:
+        for key in sorted(point, key=lambda key: key.count(".")):
+            content = with_dotted(content, key, point[key])
+        config = _shared_out(parse_trial(content), spec.resources)
+    except InputError as error:
+        raise _in_sweep(error, spec, point) from None
+    ignored = absolute_rates(config.schedule)
+    if ignored and _varies(spec.parameters.get("optimizer.lr")):
+        allowed = f"no rate axis beside {ignored[0]}, which takes the rate's place"
+        raise InputError("parameters.optimizer.lr", point["optimizer.lr"], allowed)
+    if ignored and len({value.get("lr") for value in _mappings(spec.parameters.get("optimizer"))}) > 1:
+        allowed = f"one rate for all beside {ignored[0]}, which takes the rate's place"
+        raise InputError("parameters.optimizer", point["optimizer"], allowed)
+    if config.type == "train" and config.data.val_size == 0 and spec.metric.name.startswith("val_"):
+        raise InputError("metric.name", spec.metric.name, "train_accuracy or train_loss (data.val_size is 0)")
+    return config
+
+
+def _shared_out(config: TrialConfig, resources: Resources) -> TrialConfig:
+    """The trial that its workers train together. Where each takes `data.batch_size`, its batch has that many of each.
+
+    So its id, its schedule and every resume are of what is really trained. The sweep keeps the words of its file.
+    """
+    written = config.data.batch_size
+    if resources.batch == "per_worker":
+        data = config.data.model_copy(update={"batch_size": written * resources.workers})
+        return config.model_copy(update={"data": data})
+    if written < resources.workers:
+        raise InputError("data.batch_size", written, f"at least {resources.workers}, an image for each worker")
+    return config
+
+
+def _mappings(axis: Axis | None) -> list[Mapping[str, Any]]:
+    return [value for value in (axis.values if axis else None) or () if isinstance(value, Mapping)]
+
+
+def _in_sweep(error: InputError, spec: SweepSpec, point: Point) -> InputError:
+    """A trial's error, at its place in the sweep file: an axis's value, or the base trial."""
+    axes = [axis for axis in point if f"{error.key}.".startswith(f"{axis}.")]
+    if not axes:
+        section = error.key.partition(".")[0]
+        beside = [f"{axis}={value!r}" for axis, value in point.items() if axis.partition(".")[0] == section]
+        hint = f" (with {', '.join(beside)})" if beside else ""
+        return InputError(f"trial.{error.key}", error.value, error.allowed + hint)
+    axis = max(axes, key=len)
+    values = spec.parameters[axis].values
+    place = f"values[{values.index(point[axis])}]" if values else "distribution"
+    return InputError(f"parameters.{axis}.{place}{error.key.removeprefix(axis)}", error.value, error.allowed)
+
+
+def _check_count(spec: SweepSpec) -> None:
+    configurations = spec.trials or math.prod(len(axis.values or ()) for axis in spec.parameters.values())
+    if configurations * len(spec.seeds) > MAX_TRIALS:
+        count = f"{configurations} configurations × {len(spec.seeds)} seeds"
+        raise InputError("parameters", count, f"at most {MAX_TRIALS} trials")
+
+
+def _varies(axis: Axis | None) -> bool:
+    return axis is not None and (axis.values is None or len(axis.values) > 1)

@@ -1,0 +1,158 @@
+"""What `sweeps status`, `top` and `show` print: the data of queries.py for a terminal.
+
+    console.print(render_top(top(run, 10)))
+
+Names and reasons come from files, so they are set as plain text, never as markup.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import yaml
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sweeps.units import duration
+
+SYNTHETIC = Text("SYNTHETIC DATA: made-up images; this says nothing about real ones", style="bold red")
+COLOURS = {"finished": "green", "running": "cyan", "failed": "red", "out_of_memory": "red", "diverged": "yellow"}
+ROW_COLUMNS = ("epoch", "step", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
+PER_CENT = ("train_accuracy", "val_accuracy")
+SHOWN_EVENTS = 5
+NAMES = ("configuration", "trial", "first trial")  # columns that a reader copies from: never broken
+
+
+def render_status(data: Mapping[str, Any]) -> RenderableType:
+    """The answer of `status`."""
+    counts = Text(", ").join(
+        Text(f"{count} {state}", style=COLOURS.get(state, "")) for state, count in data["counts"].items()
+    )
+    progress = ", ".join(f"{part['done']:,} of {part['total']:,} {unit}" for unit, part in data["progress"].items())
+    driver = data["driver"]
+    facts = [
+        ("run", Text(data["run"])),
+        ("question", Text(data["question"] or "none given")),
+        ("trials", Text(f"{data['trials']}: ") + counts),
+        ("done", Text(progress or "nothing yet")),
+        ("driver", Text(f"process {driver['pid']} on {driver['host']}" if driver else "none lives")),
+        ("broke", Text(_breaks(data))),
+        ("last line", Text(f"{duration(data['seconds_since_last_line'])} ago")),
+        ("next", Text(data["next"])),
+    ]
+    failures = _table(
+        "Failures",
+        ("trial", "status", "attempt", "epoch", "reason"),
+        [[item[key] for key in ("trial", "status", "attempt", "epoch", "reason")] for item in data["failures"]],
+    )
+    happened = [Text(_event(item)) for item in data["events"][-SHOWN_EVENTS:]]
+    heading = [Text("What broke, newest last", style="italic")] if happened else []
+    return Group(_grid(facts), *heading, *happened, *([failures] if data["failures"] else []))
+
+
+def _breaks(data: Mapping[str, Any]) -> str:
+    """How often a pack broke, by kind, and how often a driver had to begin again."""
+    words = {"failed": "time(s) a worker failed", "out_of_memory": "time(s) memory ran out", "halted": "time(s) halted"}
+    parts = [f"{count} {words.get(kind, kind)}" for kind, count in data["retries"].items()]
+    resumed = [f"resumed {data['drivers'] - 1} time(s)"] if data["drivers"] > 1 else []
+    return ", ".join(parts + resumed) or "nothing"
+
+
+def _event(item: Mapping[str, Any]) -> str:
+    """A break in a line."""
+    if not item["trials"]:
+        return f"{datetime.fromtimestamp(item['time']):%H:%M:%S}: {item['reason']}; {item['what']}"
+    more = f" and {len(item['trials']) - 1} more" if len(item["trials"]) > 1 else ""
+    where = f"{datetime.fromtimestamp(item['time']):%H:%M:%S} {item['host']}".rstrip()
+    return f"{where}: {item['trials'][0]}{more} after epoch {min(item['epochs'])}: {item['reason']}; {item['what']}"
+
+
+def render_top(data: Mapping[str, Any]) -> RenderableType:
+    """The answer of `top`."""
+    if not data["top"]:
+        return Text(f"nothing to rank in {data['run']}: it holds no trainings (`analysis report` draws range tests)")
+    rows = [
+        [
+            item["rank"],
+            item["name"],
+            number(data["metric"], item["score"]) or _bracketed(number(data["metric"], item["latest"])),
+            " ".join(number(data["metric"], score) for score in item["scores"]),
+            f"{len(item['scores'])} of {item['seeds']}",
+            item["note"] or ("" if item["eligible"] else "not eligible"),
+        ]
+        for item in data["top"]
+    ]
+    headings = ("rank", "configuration", data["metric"], "by seed", "seeds", "note")
+    table = _table(f"Top {len(rows)} of {data['configurations']} configurations", headings, rows)
+    mark = [SYNTHETIC] if data["synthetic"] else []
+    partial = any(item["score"] is None and item["latest"] is not None for item in data["top"])
+    note = (
+        [Text("[in brackets]: newest epoch of seeds that have not finished; not ranked by the rule")] if partial else []
+    )
+    return Group(*mark, table, *note, Text(f"rule: {data['rule']} ({data['goal']})"))
+
+
+def render_show(data: Mapping[str, Any]) -> RenderableType:
+    """The answer of `show`."""
+    history = [
+        [item.get("attempt"), moment(item.get("time")), item["status"], item.get("epoch"), item.get("reason")]
+        for item in data["history"]
+    ]
+    rows = [[number(name, row.get(name)) for name in ROW_COLUMNS] for row in data["rows"]]
+    artifacts = [[name, _short(value)] for name, value in data["artifacts"].items()]
+    tables = [
+        _table("Statuses", ("attempt", "time", "status", "epoch", "reason"), history),
+        _table("Last rows", ROW_COLUMNS, rows),
+        _table("Artifacts", ("name", "path or value"), artifacts),
+    ]
+    facts = [("trial", Text(data["trial"])), ("status", Text(data["status"]))]
+    if data["engine"]:
+        lanes = f", {data['lanes']} lanes in the last epoch" if data["lanes"] else ""
+        facts.append(("engine", Text(f"{data['engine']}{lanes}")))
+    return Group(
+        _grid(facts),
+        Text(yaml.safe_dump(data["config"], sort_keys=False).rstrip()),
+        *(table for table in tables if table.rows),
+    )
+
+
+def number(column: str, value: Any) -> str:
+    """A row's number as a person reads it: accuracies in per cent, an empty cell for none."""
+    if value is None:
+        return ""
+    if column in PER_CENT:
+        return f"{100 * value:.2f} %"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def moment(seconds: float | None) -> str:
+    """Unix seconds as local time."""
+    return "" if seconds is None else datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _grid(facts: Iterable[tuple[str, Text]]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    for label, text in facts:
+        grid.add_row(Text(label, style="bold"), text)
+    return grid
+
+
+def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for heading in headings:
+        table.add_column(Text(heading.replace("_", " ")), overflow="fold", no_wrap=heading in NAMES)
+    for row in rows:
+        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    return table
+
+
+def _bracketed(text: str) -> str:
+    return f"[{text}]" if text else ""
+
+
+def _short(value: Any, limit: int = 200) -> str:
+    text = str(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
