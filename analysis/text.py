@@ -6,8 +6,6 @@ import math
 
 import pandas as pd
 
-from analysis.plots.style import is_share, rate
-
 NONE = "–"
 _PLAIN_SCHEDULES = {"none", ""}
 
@@ -18,7 +16,7 @@ def configuration(row: pd.Series, *, lr: bool = True, run: bool = False) -> str:
     parts += [row["optimizer"]]
     parts += [] if row["scheduler"] in _PLAIN_SCHEDULES else [row["scheduler"]]
     parts += [row["setting"]] if row["setting"] else []
-    return " · ".join(str(part) for part in [*parts, *([f"lr {rate(row['lr'])}"] if lr else [])])
+    return " · ".join(str(part) for part in [*parts, *([f"lr {short_number(row['lr'])}"] if lr else [])])
 
 
 def value(number: float | None, metric: str) -> str:
@@ -69,3 +67,29 @@ def seconds(number: float | None) -> str:
 def known(number: float | None) -> bool:
     """Whether there is a finite number."""
     return number is not None and math.isfinite(number)
+
+
+def short_number(value: float | None) -> str:
+    """A learning rate in few characters: 0.1, 0.03, 3e-3, 1.2e-5; a dash for none."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    if value == 0 or 0.01 <= abs(value) < 1000:
+        return f"{value:.3g}"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+
+
+def is_share(metric: str) -> bool:
+    """Whether a metric is a fraction, written in per cent for people."""
+    return metric.endswith("accuracy")
+
+
+def metric_name(metric: str) -> str:
+    """`val_accuracy` in words."""
+    words = {"val": "validation", "train": "training"}
+    return " ".join(words.get(part, part) for part in metric.split("_"))
+
+
+def status_words(status: str) -> str:
+    """`out_of_memory` as a person writes it."""
+    return str(status).replace("_", " ")

@@ -111,9 +111,8 @@ def rerun(
     packs: Packs = "auto",
 ) -> int:
     """Train ended trials again from zero, as a new attempt."""
-    from ch6dist.runs.ledger import read
+    from ch6dist.runs.ledger import find_trial, read
     from ch6dist.runs.schema import BROKEN
-    from sweeps.status.queries import find_trial
 
     folder = find_run(run, root=runs)
     ledger = read(folder)

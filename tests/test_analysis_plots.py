@@ -13,6 +13,7 @@ from analysis.plots.registry import PLOTS, draw, study_palette, write_figure
 from analysis.report.health import health
 from analysis.study.leaderboard import leaderboard
 from analysis.study.load import load_study
+from analysis.text import short_number
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from tests.ledgers import range_trial, trial, twelve, write_ledger
 
@@ -135,7 +136,14 @@ def test_range_test_is_drawn_as_recorded_with_the_best_rate_of_the_sweep(tmp_pat
 
 
 def test_a_rate_in_few_characters():
-    assert [style.rate(x) for x in (0.1, 0.03, 3e-3, 1.2e-5, 1.0, None)] == ["0.1", "0.03", "3e-3", "1.2e-5", "1", "–"]
+    assert [short_number(x) for x in (0.1, 0.03, 3e-3, 1.2e-5, 1.0, None)] == [
+        "0.1",
+        "0.03",
+        "3e-3",
+        "1.2e-5",
+        "1",
+        "–",
+    ]
 
 
 def facts_of(folder, trials):

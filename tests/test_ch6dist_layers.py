@@ -14,7 +14,8 @@ from ch6dist.catalog.models import MODELS
 from ch6dist.engines import kernels as forms_module
 from ch6dist.engines.kernels import CONVOLUTIONS, FormBook, lanes_key
 from ch6dist.engines.layers import Activations, Rows, lane_form
-from ch6dist.models.build import Dropout, ResidualBlock, build_model, dropout_key, set_dropout_position
+from ch6dist.models.build import ResidualBlock, build_model
+from ch6dist.models.dropout import Dropout, dropout_key, set_dropout_position
 
 torch.set_num_threads(1)
 CPU = torch.device("cpu")

@@ -20,17 +20,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.models import MODELS
 from ch6dist.errors import InputError
-from ch6dist.models.build import (
-    _BUILDERS,
-    GOLDEN,
-    Dropout,
-    Shape,
-    build_model,
-    dropout_key,
-    dropout_mask,
-    set_dropout_position,
-    splitmix64,
-)
+from ch6dist.models.build import _BUILDERS, Shape, build_model
+from ch6dist.models.dropout import GOLDEN, Dropout, dropout_key, dropout_mask, set_dropout_position, splitmix64
 
 torch.set_num_threads(1)
 

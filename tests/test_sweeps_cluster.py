@@ -15,11 +15,11 @@ from ray.cluster_utils import Cluster
 
 from ch6dist.errors import InputError
 from ch6dist.host.hardware import Gpu, visible_devices
+from sweeps.on_ray import cluster as cluster_module
 from sweeps.on_ray.cluster import BOOTSTRAP, HEAD, cluster_hosts, coming_hosts
 from sweeps.plan.hosts import total
 from sweeps.plan.slots import place
 from sweeps.spec.sweep_file import Resources
-from sweeps.on_ray import cluster as cluster_module
 from tests.sweep_helpers import ROOT, sweep_file
 from tests.test_sweeps_main import ask
 

@@ -14,11 +14,11 @@ from ch6dist.config import parse_trial
 from ch6dist.runs.ledger import Writer, read
 from ch6dist.runs.provenance import trial_line
 from sweeps.driver.elastic_driver import MAX_RESIZES, ElasticDriver
-from sweeps.driver.jobs import ask_stop
 from sweeps.driver.trial_table import Board
 from sweeps.on_ray.post import Post
 from sweeps.plan.slots import Slots
 from sweeps.record.record import Record
+from sweeps.record.stop_requests import ask_stop
 from sweeps.record.uploader import NoMirror
 from tests.sweep_helpers import TINY, statuses
 

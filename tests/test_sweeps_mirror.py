@@ -26,7 +26,7 @@ from ch6dist.runs.write_ahead import lost_lines
 from ch6dist.storage.files import open_folder
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
-from sweeps.driver import jobs as requests
+from sweeps.record import stop_requests
 from sweeps.record import uploader as mirrors
 from sweeps.record.uploader import NoMirror, ask_stop_there, mirroring, names_there
 from tests.builders import small_trial
@@ -101,11 +101,11 @@ def test_a_request_left_in_the_store_reaches_the_driver(storage, tmp_path):
     with begun(run), lease.hold(run):
         ask_stop_there(url, "of-an-earlier-driver")
         with mirroring(run, storage, say=pytest.fail):
-            assert requests.asked_to_stop(run) == (False, set()), "what was asked of an earlier one is forgotten"
+            assert stop_requests.asked_to_stop(run) == (False, set()), "what was asked of an earlier one is forgotten"
             ask_stop_there(url, "a")
-            wait_for(lambda: requests.asked_to_stop(run) == (False, {"a"}))
+            wait_for(lambda: stop_requests.asked_to_stop(run) == (False, {"a"}))
             ask_stop_there(url)
-            wait_for(lambda: requests.asked_to_stop(run) == (True, {"a"}))
+            wait_for(lambda: stop_requests.asked_to_stop(run) == (True, {"a"}))
             wait_for(lambda: there(storage).sizes("requests") == {})
 
 
@@ -115,7 +115,9 @@ def test_a_stop_asked_of_a_copy_reaches_the_machine_that_drives(storage, tmp_pat
     with begun(run, sweep), lease.hold(run), mirroring(run, storage, say=pytest.fail):
         shutil.copytree(run, copy)
         assert sweeps("stop", copy, cwd=tmp_path).returncode == 0
-        wait_for(lambda: requests.asked_to_stop(run) == (True, set()))  # the driver is on this machine, the copy too
+        wait_for(
+            lambda: stop_requests.asked_to_stop(run) == (True, set())
+        )  # the driver is on this machine, the copy too
     elsewhere = {"host": "elsewhere", "pid": 1, "started": "", "heartbeat": time.time(), "boot": "another"}
     there(storage).write(lease.FILE, json.dumps(elsewhere).encode())
     (copy / lease.FILE).unlink()

@@ -13,7 +13,7 @@ from analysis.plots import style
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.load import Study
-from analysis.text import configuration
+from analysis.text import configuration, is_share, metric_name
 
 SHOWN = 20
 
@@ -61,9 +61,9 @@ def draw_leaderboard(figure: Figure, data: pd.DataFrame, palette: Palette) -> No
     ax.grid(axis="y", visible=False)
     metric = data["metric"].iloc[0]
     _limit(ax, data)
-    if style.is_share(metric):
+    if is_share(metric):
         ax.xaxis.set_major_formatter(style.percent())
-    ax.set_xlabel(f"{style.metric_name(metric)} over the last epochs")
+    ax.set_xlabel(f"{metric_name(metric)} over the last epochs")
 
 
 def _limit(ax: Axes, data: pd.DataFrame) -> None:

@@ -18,7 +18,7 @@ from analysis.plots import style
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.load import Study
-from analysis.text import configuration
+from analysis.text import configuration, short_number
 
 MARKS = ("steepest", "valley", "slide", "minimum")
 MAX_PANELS = 12
@@ -67,7 +67,7 @@ def draw_lr_range_test(figure: Figure, data: pd.DataFrame, palette: Palette) -> 
         _draw_curve(upper, panel, palette[panel["optimizer"].iloc[0]].colour)
         _draw_marks(lower, panel)
         upper.set_xscale("log")
-        lower.xaxis.set_major_formatter(style.rate_formatter())
+        lower.xaxis.set_major_formatter(style.lr_formatter())
         upper.set_title(panel["panel"].iloc[0])
         lower.set_xlabel("learning rate")
 
@@ -102,7 +102,9 @@ def _draw_marks(ax: Axes, panel: pd.DataFrame) -> None:
         right = math.log(lr / low) > 0.7 * math.log(high / low)
         ax.plot(lr, y, "*" if mark == "sweep_best" else "o", color="black", ms=6)
         side, shift = ("right", -7) if right else ("left", 7)
-        ax.annotate(style.rate(lr), (lr, y), (shift, 0), textcoords="offset points", va="center", ha=side, fontsize=8.5)
+        ax.annotate(
+            short_number(lr), (lr, y), (shift, 0), textcoords="offset points", va="center", ha=side, fontsize=8.5
+        )
     ax.set_yticks(range(len(names)), [label or mark for mark, label in names.items()], fontsize=8.5)
     ax.set_ylim(len(names) - 0.5, -0.5)
 

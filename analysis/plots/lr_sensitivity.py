@@ -19,6 +19,7 @@ from analysis.plots import style
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.load import Study
+from analysis.text import is_share, metric_name
 from ch6dist.runs.ranking import trial_score
 from ch6dist.runs.schema import Status
 
@@ -41,7 +42,7 @@ def lr_sensitivity_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
         panel=[_panel_name(row, run=several) for _, row in data.iterrows()],
         metric=study.metric,
         goal=study.goal,
-        chance=1 / study.classes if study.classes and style.is_share(study.metric) else None,
+        chance=1 / study.classes if study.classes and is_share(study.metric) else None,
     )
     return data[COLUMNS].astype({"score": "float64", "chance": "float64", "lr": "float64"})
 
@@ -80,7 +81,7 @@ def _valley(line: pd.DataFrame, metric: str, goal: str) -> dict[str, Any]:
     if not usable.notna().any():
         return {"best_lr": math.nan, "best": math.nan, "safe_low": math.nan, "safe_high": math.nan, "edge": ""}
     top = int(np.nanargmax(usable))
-    margin = SAFE_WITHIN if style.is_share(metric) else 2 * SAFE_WITHIN * abs(usable[top])
+    margin = SAFE_WITHIN if is_share(metric) else 2 * SAFE_WITHIN * abs(usable[top])
     safe = (usable >= usable[top] - margin).tolist()
     low = high = top
     while low > 0 and safe[low - 1]:
@@ -109,7 +110,7 @@ def draw_lr_sensitivity(figure: Figure, data: pd.DataFrame, palette: Palette) ->
         upper, lower = part.subplots(2, 1, sharex=True, height_ratios=_heights(len(optimizers)))
         _draw_scores(upper, panel, palette, named=position % columns == 0)
         _draw_valleys(lower, panel, palette, optimizers, named=position % columns == 0)
-        style.rate_axis(lower, list(panel["lr"]))
+        style.lr_axis(lower, list(panel["lr"]))
         _same_scale(upper, data)
         lower.set_xlabel("learning rate (configured)")
         if len(panels) > 1:
@@ -130,7 +131,7 @@ def _draw_scores(ax: Axes, panel: pd.DataFrame, palette: Palette, *, named: bool
         ax.annotate("chance", (1, chance), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
     style.metric_axis(ax, metric)
     if named:
-        ax.set_ylabel(f"{style.metric_name(metric)}, last epochs")
+        ax.set_ylabel(f"{metric_name(metric)}, last epochs")
 
 
 def _draw_valleys(ax: Axes, panel: pd.DataFrame, palette: Palette, optimizers: list[str], *, named: bool) -> None:

@@ -11,15 +11,14 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.plots import leaderboard, lr_range_test, lr_sensitivity, style, training_curves
+from analysis.plots import leaderboard, lr_range_test, lr_sensitivity, style, sweep_health, training_curves
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
-from analysis.report import health
 from analysis.study.load import Study
 
 PLOTS: dict[str, Plot] = {
     plot.name: plot
-    for plot in (leaderboard.PLOT, lr_sensitivity.PLOT, training_curves.PLOT, lr_range_test.PLOT, health.PLOT)
+    for plot in (leaderboard.PLOT, lr_sensitivity.PLOT, training_curves.PLOT, lr_range_test.PLOT, sweep_health.PLOT)
 }
 
 

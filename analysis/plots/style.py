@@ -10,7 +10,6 @@ Figures are `matplotlib.figure.Figure` objects: no pyplot, no display, no global
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -23,6 +22,8 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+
+from analysis.text import is_share, short_number
 
 # Okabe & Ito 2008, readable with every common colour blindness; yellow left out: it vanishes on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -108,17 +109,7 @@ def save(figure: Figure, folder: Path, name: str) -> None:
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
 
 
-def rate(value: float | None) -> str:
-    """A learning rate in few characters: 0.1, 0.03, 3e-3, 1.2e-5; a dash for none."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    if value == 0 or 0.01 <= abs(value) < 1000:
-        return f"{value:.3g}"
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
-
-
-def rate_axis(ax: Axes, rates: Sequence[float]) -> None:
+def lr_axis(ax: Axes, rates: Sequence[float]) -> None:
     """A logarithmic axis with the tried rates as ticks, or decades where they are too many."""
     ax.set_xscale("log")
     tried = sorted(set(rates))
@@ -127,16 +118,16 @@ def rate_axis(ax: Axes, rates: Sequence[float]) -> None:
     else:
         ax.xaxis.set_major_locator(LogLocator(numticks=8))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(rate_formatter())
+    ax.xaxis.set_major_formatter(lr_formatter())
     ax.xaxis.set_minor_formatter(NullFormatter())
     if tried:
         pad = max(tried[-1] / tried[0], 10) ** 0.06
         ax.set_xlim(tried[0] / pad, tried[-1] * pad)
 
 
-def rate_formatter() -> FuncFormatter:
+def lr_formatter() -> FuncFormatter:
     """Ticks written as rates."""
-    return FuncFormatter(lambda value, _: rate(value))
+    return FuncFormatter(lambda value, _: short_number(value))
 
 
 def plain_log_ticks(axis: Axis) -> None:
@@ -144,11 +135,6 @@ def plain_log_ticks(axis: Axis) -> None:
     axis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     axis.set_minor_formatter(NullFormatter())
-
-
-def is_share(metric: str) -> bool:
-    """Whether a metric is a fraction, written in per cent for people."""
-    return metric.endswith("accuracy")
 
 
 def metric_axis(ax: Axes, metric: str) -> None:
@@ -160,9 +146,3 @@ def metric_axis(ax: Axes, metric: str) -> None:
 def percent() -> FuncFormatter:
     """Fractions as per cent, with as many digits as the ticks need."""
     return FuncFormatter(lambda value, _: f"{100 * value:.4g} %")
-
-
-def metric_name(metric: str) -> str:
-    """`val_accuracy` in words."""
-    words = {"val": "validation", "train": "training"}
-    return " ".join(words.get(part, part) for part in metric.split("_"))

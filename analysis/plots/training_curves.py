@@ -101,7 +101,7 @@ def _dress_rates(ax: Axes, data: pd.DataFrame) -> None:
     rates = data.loc[data["lr"] > 0, "lr"]
     if len(rates) and rates.max() > 5 * rates.min():
         ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(style.rate_formatter())
+    ax.yaxis.set_major_formatter(style.lr_formatter())
 
 
 def _unranked(study: Study) -> pd.DataFrame:

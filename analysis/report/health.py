@@ -1,9 +1,7 @@
 """Can this sweep be trusted at all? Counts, edges, seeds, effort and cost, with a word where care is needed.
 
-    for fact in health(study, board):
-        fact.name, fact.value, fact.warning
-
-As a figure, sweep_health shows how the trials of each optimizer ended.
+for fact in health(study, board):
+    fact.name, fact.value, fact.warning
 """
 
 from __future__ import annotations
@@ -12,28 +10,23 @@ from collections import Counter
 from dataclasses import dataclass
 
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from analysis.plots import style
-from analysis.plots.plot import Plot
-from analysis.plots.style import Palette
 from analysis.study import stats
 from analysis.study.leaderboard import best_at_edge
 from analysis.study.load import Study
-from analysis.text import configuration, seconds
+from analysis.text import configuration, is_share, seconds, status_words
 from ch6dist.runs.schema import BROKEN, Status
 
-STATUS_COLOURS = {
-    Status.FINISHED: "#009E73",
-    Status.DIVERGED: style.RED,
-    Status.STOPPED: "#E69F00",
-    Status.FAILED: "#5b2a86",
-    Status.OUT_OF_MEMORY: "#CC79A7",
-    Status.INTERRUPTED: "#8a8a8a",
-    Status.RUNNING: "#56B4E9",
-    Status.PLANNED: "#d9d9d9",
-}
+SHOWN = (  # how trials stand, in the order in which they are counted
+    Status.FINISHED,
+    Status.DIVERGED,
+    Status.STOPPED,
+    Status.FAILED,
+    Status.OUT_OF_MEMORY,
+    Status.INTERRUPTED,
+    Status.RUNNING,
+    Status.PLANNED,
+)
 
 
 @dataclass(frozen=True)
@@ -58,7 +51,7 @@ def _trials(study: Study) -> Fact:
     told = []
     for kind, words in (("train", "trainings"), ("range_test", "range tests")):
         counts = Counter(study.trials.loc[study.trials["type"] == kind, "status"])
-        by_status = ", ".join(f"{counts[status]} {_words(status)}" for status in STATUS_COLOURS if counts[status])
+        by_status = ", ".join(f"{counts[status]} {status_words(status)}" for status in SHOWN if counts[status])
         told += [f"{counts.total()} {words} ({by_status})"] if counts else []
     warning = f"{waiting} of {len(study.trials)} have not ended: everything here is provisional" if waiting else ""
     return Fact("Trials", "; ".join(told) or "none yet", warning)
@@ -143,51 +136,8 @@ def _cost(study: Study) -> list[Fact]:
 def _noise(study: Study, board: pd.DataFrame) -> list[Fact]:
     scored = board[board["score"].notna()]
     images = study.trials.loc[study.trials["type"] == "train", "val_size"].max()
-    if scored.empty or not images or not style.is_share(study.metric):
+    if scored.empty or not images or not is_share(study.metric):
         return []
     deviation = stats.binomial_std(float(scored.iloc[0]["score"]), images=int(images))
     told = f"{100 * deviation:.2f} points (binomial deviation of one accuracy on {images} images)"
     return [Fact("Floor of the noise", told)]
-
-
-def sweep_health_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
-    """(optimizers × statuses, [optimizer, status, trials]): how the trainings ended; empty without any."""
-    counts = study.trials[study.trials["type"] == "train"].groupby(["optimizer", "status"]).size()
-    return counts.rename("trials").reset_index()
-
-
-def draw_sweep_health(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
-    """A bar per optimizer, cut by status."""
-    ax = figure.subplots()
-    table = data.pivot_table(index="optimizer", columns="status", values="trials", fill_value=0).sort_index()
-    start = pd.Series(0, index=table.index)
-    for status in [status for status in STATUS_COLOURS if status in table.columns]:
-        bars = ax.barh(table.index, table[status], left=start, color=STATUS_COLOURS[status], label=_words(status))
-        numbers = [f"{int(n)}" if n else "" for n in table[status]]
-        ax.bar_label(bars, numbers, label_type="center", color="black" if status == Status.PLANNED else "white")
-        start = start + table[status]
-    for text, optimizer in zip(ax.get_yticklabels(), table.index, strict=True):
-        text.set_color(palette[str(optimizer)].colour)
-    ax.invert_yaxis()
-    ax.grid(axis="y", visible=False)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.set_xlabel("trainings")
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0)
-
-
-def _words(status: str) -> str:
-    return str(status).replace("_", " ")
-
-
-PLOT = Plot(
-    name="sweep_health",
-    heading="How the trainings ended",
-    title="How did the trainings of each optimizer end?",
-    data=sweep_health_data,
-    draw=draw_sweep_health,
-    size=lambda data: (8.5, 1.9 + 0.36 * data["optimizer"].nunique()),
-    caption=lambda data: (
-        f"{data['trials'].sum()} trainings by status (range tests apart); diverged is a result, failed is not."
-    ),
-    empty="The run has no trainings yet.",
-)

@@ -17,6 +17,7 @@ from analysis import text
 from analysis.plots import style
 from analysis.study.leaderboard import LATE_EPOCHS, ranking_rule
 from analysis.study.load import Study
+from analysis.text import metric_name, short_number
 
 _INTERNAL = ["trials", "scores"]  # lists: in the JSON, not in the CSV
 
@@ -44,10 +45,10 @@ def leaderboard_table(study: Study, board: pd.DataFrame) -> Table:
     columns |= {"optimizer": lambda row: row["optimizer"]}
     columns |= {"schedule": lambda row: row["scheduler"]} if (board["scheduler"] != "none").any() else {}
     columns |= {"setting": lambda row: row["setting"]} if board["setting"].any() else {}
-    columns |= {"lr": lambda row: style.rate(row["lr"])}
-    columns |= {"wd": lambda row: style.rate(row["weight_decay"])} if board["weight_decay"].fillna(0).any() else {}
+    columns |= {"lr": lambda row: short_number(row["lr"])}
+    columns |= {"wd": lambda row: short_number(row["weight_decay"])} if board["weight_decay"].fillna(0).any() else {}
     columns |= {
-        f"{style.metric_name(metric)}, mean ± std": lambda row: text.mean_std(row["score"], row["std"], metric),
+        f"{metric_name(metric)}, mean ± std": lambda row: text.mean_std(row["score"], row["std"], metric),
         "95 % t interval": lambda row: text.interval(row["low"], row["high"], metric),
         "best epoch": lambda row: text.value(row["best"], metric),
         "epochs to target": lambda row: _to_target(row, "epochs_to_target"),

@@ -18,7 +18,8 @@ from ch6dist.data.images import Batch
 from ch6dist.distributed.group import Group
 from ch6dist.engines.engine import DTYPES, Rate, Trained
 from ch6dist.engines.epoch_batches import Feed, Position
-from ch6dist.models.build import build_model, set_dropout_position
+from ch6dist.models.build import build_model
+from ch6dist.models.dropout import set_dropout_position
 from ch6dist.optim.optimizers import build_optimizer, momentum_of
 from ch6dist.optim.schedules import build_schedule
 from ch6dist.runs.schema import EngineName

@@ -19,7 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ch6dist.engines.kernels import FormBook, pick_convolution
-from ch6dist.models.build import Dropout, ResidualBlock, dropout_mask
+from ch6dist.models.build import ResidualBlock
+from ch6dist.models.dropout import Dropout, dropout_mask
 
 
 class Activations(NamedTuple):

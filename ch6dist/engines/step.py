@@ -24,7 +24,7 @@ from ch6dist.engines.kernels import FormBook, seconds
 from ch6dist.engines.layers import Activations, Form, Rows
 from ch6dist.engines.replay import Replay
 from ch6dist.engines.stack import Stack
-from ch6dist.models.build import dropout_key
+from ch6dist.models.dropout import dropout_key
 
 DROPOUT_LAYERS = 8  # keys kept for each lane; no model of the catalog has more
 

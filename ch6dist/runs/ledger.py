@@ -18,6 +18,7 @@ Rows are keyed by (trial, attempt, step); the last line of a key counts, and onl
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 import math
 import os
@@ -33,6 +34,7 @@ from ch6dist.runs.schema import ROW_COLUMNS, VOLATILE_COLUMNS, Status
 
 FOLDER = "ledger"
 LINES_PER_SEGMENT = 50_000
+SHOWN_NAMES = 8
 Line = dict[str, Any]
 
 
@@ -166,6 +168,18 @@ def _lines(segments: Iterable[Path]) -> Iterator[Line]:
         lines = path.read_bytes().split(b"\n")
         for number, raw in enumerate(lines[:-1], start=1):  # what follows the last newline is torn, or empty
             yield _decode(raw, f"{path}:{number}")
+
+
+def find_trial(ledger: Ledger, given: str) -> str:
+    """The trial whose id is `given`, or the only one that begins with it. InputError lists the near ones."""
+    fitting = [trial for trial in ledger.trials if given and trial.startswith(given)]
+    if given in ledger.trials or len(fitting) == 1:
+        return given if given in ledger.trials else fitting[0]
+    near = fitting or difflib.get_close_matches(given, ledger.trials, n=SHOWN_NAMES, cutoff=0.5)
+    names = sorted(near or ledger.trials)
+    more = f", … {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
+    begin = "more of an id; so begin " if fitting else "the id of a trial, or its beginning, such as "
+    raise InputError("TRIAL", given, begin + ", ".join(names[:SHOWN_NAMES]) + more)
 
 
 def differences(a: Ledger, b: Ledger) -> list[str]:

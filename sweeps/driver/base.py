@@ -16,9 +16,9 @@ from typing import Any
 from ch6dist.runs.ledger import read
 from ch6dist.runs.schema import BROKEN, Status
 from ch6dist.storage.files import first_words, open_folder
-from sweeps.driver import jobs as requests
 from sweeps.driver.retries import halt_line
 from sweeps.driver.trial_table import Board
+from sweeps.record import stop_requests
 from sweeps.record.record import Record
 from sweeps.record.retention import Retention
 
@@ -61,7 +61,7 @@ class RunDriver(ABC):
 
     def hear(self) -> None:
         """Look for requests, and whether the run is still ours."""
-        everything, trials = requests.asked_to_stop(self.record.run)
+        everything, trials = stop_requests.asked_to_stop(self.record.run)
         self.stops |= trials & self.board.entries.keys()
         if everything:
             self.halt("asked to stop", exit_status=130)

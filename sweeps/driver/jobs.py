@@ -1,15 +1,10 @@
-"""What one process asks of another: a person of a driver, by small files in the run folder; a driver of its workers.
-
-ask_stop(run)               # the whole sweep; what is unfinished can be resumed
-ask_stop(run, trial_id)     # one trial; it ends as `stopped` at its next epoch's end
-"""
+"""What the driver hands to its workers: packs, and the job that all packs of a launch share."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from ch6dist.runs.schema import EngineName
@@ -19,9 +14,6 @@ WORKER = "sweeps.on_ray.pack_worker:train_pack"  # by name: torch is imported wh
 MEMBER = "sweeps.on_ray.pack_worker:train_member"
 DEAD = "its worker process died"  # why a pack broke that said nothing itself
 HOST_LOST = "its host was lost"
-FOLDER = "requests"
-STOP_ALL = "stop"
-STOP_TRIAL = "stop-"
 
 
 @dataclass(frozen=True)
@@ -57,23 +49,3 @@ class MemberOrder:
     address: str  # of rank 0
     port: int
     rank: int = 0
-
-
-def ask_stop(run: Path, trial: str | None = None) -> None:
-    """Ask the driver of `run` to stop it, or only `trial`; answered within about a second."""
-    folder = run / FOLDER
-    folder.mkdir(exist_ok=True)
-    (folder / (STOP_ALL if trial is None else STOP_TRIAL + trial)).touch()
-
-
-def asked_to_stop(run: Path) -> tuple[bool, set[str]]:
-    """Whether the whole sweep shall stop, and the trials that shall."""
-    folder = run / FOLDER
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return STOP_ALL in names, {n.removeprefix(STOP_TRIAL) for n in names if n.startswith(STOP_TRIAL)}
-
-
-def clear(run: Path) -> None:
-    """Forget requests that an earlier driver left unanswered."""
-    for path in (run / FOLDER).glob("stop*"):
-        path.unlink(missing_ok=True)

@@ -27,14 +27,14 @@ from ch6dist.optim.schedules import preview
 from ch6dist.runs import lease
 from ch6dist.runs.fetch import refresh
 from ch6dist.runs.folders import check_name, find_run, home_of, new_run, runs_root
-from ch6dist.runs.ledger import Writer, read
+from ch6dist.runs.ledger import Writer, find_trial, read
 from ch6dist.runs.provenance import sweep_line, sweep_of_one, trial_line
 from ch6dist.yamlfile import read_mapping
 from sweeps.launch.execute import Launch
 from sweeps.launch.final_workers import placed, train_over
 from sweeps.launch.runner import check_data, resume, start
 from sweeps.record.uploader import names_there
-from sweeps.status.queries import best, find_trial
+from sweeps.status.queries import best
 
 LENGTHS = {
     parameter.name

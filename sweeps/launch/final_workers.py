@@ -29,7 +29,6 @@ from ch6dist.runs.ledger import read
 from ch6dist.runs.provenance import sweep_line
 from ch6dist.runs.write_ahead import lost_lines
 from ch6dist.storage.files import is_remote, open_folder
-from sweeps.driver import jobs as requests
 from sweeps.driver.elastic_driver import ElasticDriver
 from sweeps.driver.trial_table import Board
 from sweeps.launch.execute import Launch, Settings
@@ -37,6 +36,7 @@ from sweeps.launch.runner import hosts_of
 from sweeps.on_ray.session import ray_session
 from sweeps.plan.hosts import storage_note
 from sweeps.plan.slots import Slots, place
+from sweeps.record import stop_requests
 from sweeps.record.record import opened
 from sweeps.spec.sweep_file import Resources
 
@@ -76,7 +76,7 @@ def train_over(
             how.console.print(f"note: torchrun keeps all of it in {run}; with --address it would be kept in {storage}")
         return torchrun(run, trials, workers=content["resources"]["workers"], console=how.console)
     with opened(run, storage, say=how.console.print) as record:
-        requests.clear(run)
+        stop_requests.clear(run)
         lost = lost_lines(open_folder(record.checkpoints), read(run)) if is_remote(record.checkpoints) else []
         record.writer.append([sweep_line(content) | {"address": how.address}, *lost])
         settings = Settings.of(content)

@@ -26,7 +26,6 @@ from ch6dist.runs.provenance import sweep_line, trial_line
 from ch6dist.runs.schema import BROKEN, ENDED, EngineName, Status
 from ch6dist.runs.write_ahead import lost_lines
 from ch6dist.storage.files import is_remote, open_folder
-from sweeps.driver import jobs as requests
 from sweeps.driver.jobs import PackJob
 from sweeps.driver.trial_table import Board
 from sweeps.launch.execute import Launch, Settings, Task, drive
@@ -34,6 +33,7 @@ from sweeps.on_ray.cluster import cluster_hosts
 from sweeps.plan.disk import room, total_bytes
 from sweeps.plan.packs import choose_engine, make_packs, notes
 from sweeps.plan.slots import Slots, place
+from sweeps.record import stop_requests
 from sweeps.record.record import opened
 from sweeps.record.uploader import names_there
 from sweeps.spec.sweep_file import Resources
@@ -90,7 +90,7 @@ def resume(run: Path, how: Launch, *, again: Sequence[str] = ()) -> int:
         how.console.print(note)
     left = room_left(trials, packs, settings, hosts, home=checkpoints_root(run, storage=settings.storage))
     with opened(run, settings.storage, say=how.console.print) as record:
-        requests.clear(run)
+        stop_requests.clear(run)
         lost = lost_lines(open_folder(record.checkpoints), ledger) if is_remote(record.checkpoints) else []
         record.writer.append(
             [sweep_line(spec) | {"address": how.address}, *lost, *(_anew(ledger, trial) for trial in again)]

@@ -8,11 +8,10 @@ from pathlib import Path
 from ch6dist.errors import InputError
 from ch6dist.runs.fetch import refresh
 from ch6dist.runs.lease import current
-from ch6dist.runs.ledger import read
+from ch6dist.runs.ledger import find_trial, read
 from ch6dist.storage.files import is_remote, join
-from sweeps.driver.jobs import ask_stop
+from sweeps.record.stop_requests import ask_stop
 from sweeps.record.uploader import ask_stop_there
-from sweeps.status.queries import find_trial
 
 
 def stop(run: str, folder: Path, trial: str | None = None) -> str:

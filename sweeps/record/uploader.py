@@ -20,7 +20,7 @@ from ch6dist.errors import InputError
 from ch6dist.runs import lease
 from ch6dist.runs.fetch import LEDGER, RECORD
 from ch6dist.storage.files import Folder, LocalFolder, first_words, is_remote, join, open_folder
-from sweeps.driver import jobs as requests
+from sweeps.record import stop_requests
 
 MIRROR_SECONDS = 3.0
 SETTLE_SECONDS = 1.0  # of two drivers that took the lease at once, only one still has it then
@@ -69,7 +69,7 @@ class Mirror:
         """Take the run's lease in the store, make the first copy, go on in a thread. InputError where it cannot be."""
         try:
             self._take_lease()
-            for name in self.remote.sizes(requests.FOLDER):  # what an earlier driver left unanswered
+            for name in self.remote.sizes(stop_requests.FOLDER):  # what an earlier driver left unanswered
                 self.remote.remove(name)
             self._copy()
         except OSError as error:
@@ -129,8 +129,8 @@ class Mirror:
         del self.to_remove[:waiting]
 
     def _fetch_requests(self) -> None:
-        for name in self.remote.sizes(requests.FOLDER):
-            (self.run / requests.FOLDER).mkdir(exist_ok=True)
+        for name in self.remote.sizes(stop_requests.FOLDER):
+            (self.run / stop_requests.FOLDER).mkdir(exist_ok=True)
             (self.run / name).touch()
             self.remote.remove(name)
 
@@ -198,8 +198,8 @@ def names_there(storage: str | None) -> set[str]:
 
 def ask_stop_there(url: str, trial: str | None = None) -> None:
     """Ask the driver of the run at `url` to stop it, or only `trial`; answered within some seconds."""
-    name = requests.STOP_ALL if trial is None else requests.STOP_TRIAL + trial
+    name = stop_requests.STOP_ALL if trial is None else stop_requests.STOP_TRIAL + trial
     try:
-        open_folder(url).write(f"{requests.FOLDER}/{name}", b"\n")
+        open_folder(url).write(f"{stop_requests.FOLDER}/{name}", b"\n")
     except OSError as error:
         raise InputError("RUN", url, f"a run in a bucket that answers ({first_words(error)})") from error

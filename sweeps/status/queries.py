@@ -9,7 +9,6 @@ All of it is read from the ledger, so it works while a driver writes, after it d
 
 from __future__ import annotations
 
-import difflib
 import time
 from collections import Counter
 from pathlib import Path
@@ -21,12 +20,11 @@ from ch6dist.errors import InputError
 from ch6dist.runs import ledger as ledgers
 from ch6dist.runs import ranking
 from ch6dist.runs.lease import current
-from ch6dist.runs.ledger import Ledger
+from ch6dist.runs.ledger import Ledger, find_trial
 from ch6dist.runs.ranking import Ranked
 from ch6dist.runs.schema import BROKEN, ENDED, Status
 
 SHOWN_ROWS = 5
-SHOWN_NAMES = 8
 SHOWN_EVENTS = 20
 
 
@@ -103,18 +101,6 @@ def show(run: Path | str, trial: str) -> dict[str, Any]:
         "rows": [_without_kind(row) for row in rows[-SHOWN_ROWS:]],
         "artifacts": {found["name"]: found.get("path", found.get("value")) for found in artifacts},
     }
-
-
-def find_trial(ledger: Ledger, given: str) -> str:
-    """The trial whose id is `given`, or the only one that begins with it. InputError lists the near ones."""
-    fitting = [trial for trial in ledger.trials if given and trial.startswith(given)]
-    if given in ledger.trials or len(fitting) == 1:
-        return given if given in ledger.trials else fitting[0]
-    near = fitting or difflib.get_close_matches(given, ledger.trials, n=SHOWN_NAMES, cutoff=0.5)
-    names = sorted(near or ledger.trials)
-    more = f", … {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
-    begin = "more of an id; so begin " if fitting else "the id of a trial, or its beginning, such as "
-    raise InputError("TRIAL", given, begin + ", ".join(names[:SHOWN_NAMES]) + more)
 
 
 def best(run: Path | str) -> dict[str, Any]:
