@@ -21,7 +21,7 @@ from benchmarks.work import Work
 from ch6dist.catalog.dataset_files import check_files, data_root
 from ch6dist.runs.ledger import Ledger, read
 from ch6dist.runs.schema import Status
-from tests.hosts import Cluster, hosts
+from tests.support.hosts import Cluster, hosts
 
 EPOCHS = 4
 GOAL = "Goal: per host at least 0.95 of one host's."

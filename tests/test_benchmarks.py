@@ -8,7 +8,6 @@ import re
 import sys
 from collections import Counter
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,10 +24,10 @@ from ch6dist.runs.schema import ROW_COLUMNS
 from ch6dist.training.loop import train
 from sweeps.spec.expand import expand
 from sweeps.spec.sweep_file import SweepSpec
-from tests.builders import Seen
-from tests.ledgers import START, trial, write_ledger
+from tests.support.ledgers import START, trial, write_ledger
+from tests.support.paths import ROOT
+from tests.support.trials import Seen
 
-ROOT = Path(__file__).resolve().parent.parent
 COMMANDS = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py") if "__main__" in path.read_text())
 SMALL = work.Work(data="synthetic_cifar100", train_size=60, val_size=30, batch_size=20)
 README = (ROOT / "benchmarks" / "README.md").read_text()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.support.paths import ROOT
+
 PACKAGES = ("ch6dist", "sweeps", "analysis")
 
 # From the bottom up; the order within a row counts. A file that stands beside folders is a room of its own.

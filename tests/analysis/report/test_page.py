@@ -1,0 +1,203 @@
+"""The report: what lands on the disk, and what the page says."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from tests.analysis.plots.test_plots import SWEEPS
+
+from analysis.plots import style
+from analysis.plots.registry import PLOTS
+from analysis.report import page as report_module
+from analysis.report.page import write_report
+from analysis.study.load import load_study
+from ch6dist.errors import InputError
+from tests.support.ledgers import range_trial, trial, twelve, write_ledger
+
+LRS = [1e-4, 1e-3, 1e-2, 1e-1]
+
+
+class Page(HTMLParser):
+    """Links, pictures and text of a page, and whether its tags close."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        if tag in ("a", "link", "script"):
+            self.links.append(found.get("href") or found.get("src") or "")
+        if tag == "img":
+            self.images.append(found)
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+def page_of(folder: Path) -> Page:
+    page = Page((folder / "index.html").read_text(encoding="utf-8"))
+    assert page.open == []
+    return page
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    run = twelve(tmp_path_factory.mktemp("runs") / "twelve")
+    write_report(load_study([run]), run / "report")
+    return run / "report"
+
+
+def test_header_says_question_command_commit_versions_hardware_dates(made):
+    text = page_of(made).text
+    for words in (
+        "Which optimizer and rate are best?",
+        "sweeps run twelve.yaml",
+        "0123456789ab",
+        "torch 2.11.0",
+        "2 × a GPU",
+        "2025-10-09",
+    ):
+        assert words in text
+
+
+def test_verdict_names_winner_margin_rivals_and_the_next_step(made):
+    text = page_of(made).text
+    assert "SGD · lr 0.1 came first with 51.00 ± 2.00 % over 3 seeds, 1.00 points ahead" in text
+    assert "not distinguishable from 1 of the 2 others compared with it: Adam · lr 1e-3" in text
+    assert "extend the grid to larger rates" in text
+
+
+def test_health_comes_before_the_verdict_and_the_leaderboard(made):
+    text = page_of(made).text
+    assert text.index("Can this sweep be trusted?") < text.index("Verdict") < text.index("Ranked by:")
+
+
+def test_the_rule_stands_beside_the_ranking(made):
+    assert "mean val_accuracy over the last 2 epochs, then over seeds; diverged seeds rank last" in page_of(made).text
+    assert "mean val_accuracy over the last 2 epochs" in (made / "leaderboard.md").read_text()
+
+
+def test_the_page_stands_alone_and_its_links_lead_somewhere(made):
+    page = page_of(made)
+    assert all((made / link).is_file() for link in page.links)
+    assert len(page.images) == 4  # all but the range test
+    assert all(image["src"].startswith("data:image/png;base64,") and image["alt"] for image in page.images)
+
+
+def test_an_absent_figure_is_one_sentence(made):
+    assert PLOTS["lr_range_test"].empty in page_of(made).text
+    assert not (made / "figures" / "lr_range_test.png").exists()
+
+
+def test_csv_holds_fractions_and_markdown_per_cent(made):
+    table = pd.read_csv(made / "leaderboard.csv")
+    assert table["score"].tolist() == pytest.approx([0.51, 0.50, 0.41, 0.45])
+    assert "synthetic" not in table
+    markdown = (made / "leaderboard.md").read_text()
+    assert "51.00 ± 2.00 %" in markdown
+    assert "1/3" in markdown
+    assert "≈ best" in markdown
+
+
+@pytest.mark.parametrize("sweep", ["empty", "all diverged", "still running", "failed"])
+def test_a_sweep_that_went_wrong_gives_a_report_all_the_same(tmp_path, sweep):
+    run = write_ledger(tmp_path, SWEEPS[sweep]())
+    write_report(load_study([run]), run / "report")
+    text = page_of(run / "report").text
+    assert "nan" not in text.lower().split()
+    assert "Verdict" in text
+
+
+def test_made_up_data_is_marked_loudly_everywhere(tmp_path):
+    trials = [trial(lr=lr, curve=[0.1, 0.2, 0.3], data={"name": "synthetic_cifar100"}) for lr in LRS]
+    trials.append(range_trial(losses=[4.6, 4.5, 4.0, 9.0], lrs=LRS, steepest=5e-3))
+    out = write_report(load_study([write_ledger(tmp_path / "run", trials)]), tmp_path / "out").parent
+    for name in PLOTS:
+        assert style.SYNTHETIC in (out / "figures" / f"{name}.svg").read_text()
+        assert pd.read_csv(out / "data" / f"{name}.csv")["synthetic"].all()
+    assert page_of(out).text.count("SYNTHETIC DATA") >= 2
+    assert "SYNTHETIC" in (out / "leaderboard.md").read_text()
+    assert pd.read_csv(out / "leaderboard.csv")["synthetic"].all()
+
+
+def test_a_final_training_shows_each_seed_and_what_it_was_chosen_on(tmp_path):
+    data = {"train_size": 50_000, "val_size": 0}
+    trials = [
+        trial(seed=s, curve=[0.1, 0.2, 0.3], data=data, evaluate_test=True, extra={"test_accuracy": 0.4 + s / 50})
+        for s in range(3)
+    ]
+    out = write_report(load_study([write_ledger(tmp_path / "run", trials)]), tmp_path / "out").parent
+    text = page_of(out).text
+    assert "42.00 ± 2.00 %" in text
+    assert "40.00 %, 42.00 %, 44.00 %" in text
+    assert "chosen beforehand, on the validation accuracy" in text
+    assert "no validation split" in (out / "figures" / "training_curves.svg").read_text()
+
+
+def test_names_from_the_run_cannot_break_the_page(tmp_path):
+    run = write_ledger(tmp_path / "run", [trial(curve=[0.1] * 3)], question="<script>alert(1)</script> & more")
+    out = write_report(load_study([run]), tmp_path / "out").parent
+    assert "<script>" not in (out / "index.html").read_text()
+    assert "<script>alert(1)</script> & more" in page_of(out).text
+
+
+def test_several_runs_share_one_report(tmp_path):
+    runs = [twelve(tmp_path / "a"), twelve(tmp_path / "b")]
+    out = write_report(load_study(runs), tmp_path / "out").parent
+    assert pd.read_csv(out / "leaderboard.csv")["run"].tolist() == ["a", "b"] * 4
+    assert {panel[0] for panel in pd.read_csv(out / "data" / "lr_sensitivity.csv")["panel"]} == {"a", "b"}
+
+
+def test_a_report_that_fails_leaves_the_earlier_page_whole(tmp_path, monkeypatch):
+    run = twelve(tmp_path / "run")
+    before = write_report(load_study([run]), tmp_path / "out").read_text()
+
+    def fail(*_, **__):
+        raise RuntimeError("in the middle")
+
+    monkeypatch.setattr(report_module, "verdict", fail)
+    with pytest.raises(RuntimeError):
+        write_report(load_study([run]), tmp_path / "out")
+    assert (tmp_path / "out" / "index.html").read_text() == before
+    assert not list((tmp_path / "out").glob(".index*"))
+
+
+def test_a_place_that_cannot_be_written_is_wrong_input(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="-o"):
+        write_report(load_study([twelve(tmp_path / "run")]), tmp_path / "file" / "out")
+
+
+def test_the_page_renders_in_a_browser(tmp_path):
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium on this machine: the page was not rendered")
+    marks = {"steepest": 5e-3, "valley": 4e-3, "diverged_at": 4}
+    trials = [trial(lr=lr, seed=seed, curve=[0.1, 0.2, 0.3]) for lr in LRS for seed in range(3)]
+    run = write_ledger(tmp_path / "run", [*trials, range_trial(losses=[4.6, 4.5, 4.0, 9.0], lrs=LRS, **marks)])
+    page = write_report(load_study([run]), tmp_path / "out")
+    flags = "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
+    flags += f"--disable-sync --no-first-run --window-size=1280,2000 --user-data-dir={tmp_path / 'profile'}"
+    picture = tmp_path / "page.png"
+    loaded = [browser, *flags.split(), f"--screenshot={picture}", page.as_uri()]
+    subprocess.run(loaded, capture_output=True, timeout=120, check=True)
+    assert picture.stat().st_size > 50_000  # a blank page of this size takes about 10 kB

@@ -1,0 +1,173 @@
+"""Missing, damaged and hostile files; and the real sets, where their files are."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+
+from ch6dist.catalog.dataset_files import data_root
+from ch6dist.catalog.datasets import DATASETS
+from ch6dist.config import DataConfig, parse_section
+from ch6dist.data.download import download
+from ch6dist.data.images import TrainData, _ArrayUnpickler, epoch_plan, load_split, load_test
+from ch6dist.errors import InputError
+from tests.support.trials import real
+
+torch.set_num_threads(1)
+
+REAL = [name for name, entry in DATASETS.items() if not entry.synthetic]
+
+
+def config(name: str = "synthetic_mnist", **fields: object) -> DataConfig:
+    return parse_section(DataConfig, {"name": name, **fields})
+
+
+def split(name: str = "synthetic_mnist", **fields: object) -> TrainData:
+    return load_split(config(name, **fields), device="cpu")
+
+
+# Files
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_missing_files_are_named_with_the_command_that_brings_them(name, tmp_path):
+    for load in (load_split, load_test):
+        with pytest.raises(InputError) as caught:
+            load(config(name, root=str(tmp_path)), device="cpu")
+        assert caught.value.key == "data.root"
+        assert str(tmp_path) in str(caught.value)
+        assert DATASETS[name].train_files[0].path in str(caught.value)
+        assert f"ch6dist data {name}" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_damaged_files_are_refused(name, tmp_path):
+    for file in DATASETS[name].train_files:
+        (tmp_path / file.path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file.path).write_bytes(b"not the data" * 1000)
+    with pytest.raises(InputError, match="md5") as caught:
+        split(name, root=str(tmp_path))
+    assert caught.value.key == "data.root"
+    assert "\n" not in str(caught.value)
+
+
+def test_the_data_root_comes_from_the_environment_unless_it_is_given(tmp_path, monkeypatch):
+    monkeypatch.setenv("CH6DIST_DATA", str(tmp_path / "environment"))
+    with pytest.raises(InputError, match="environment"):
+        split("cifar100")
+    with pytest.raises(InputError, match="given"):
+        split("cifar100", root=str(tmp_path / "given"))
+
+
+class Attack:
+    def __reduce__(self):
+        return (os.mkdir, ("attacked",))
+
+
+@pytest.mark.parametrize("payload", [Attack(), {b"data": [Attack()]}])
+def test_a_pickle_that_names_code_is_not_run(payload, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(pickle.UnpicklingError, match="no part of a data set"):
+        _ArrayUnpickler(io.BytesIO(pickle.dumps(payload)), encoding="bytes").load()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["cifar10", "synthetic_mnist"])
+def test_only_sets_with_files_can_be_downloaded(name, tmp_path):
+    with pytest.raises(InputError, match="cifar100"):
+        download(name, root=str(tmp_path))
+
+
+def test_the_checksums_of_cifar_are_torchvisions():
+    entry, theirs = DATASETS["cifar100"], torchvision.datasets.CIFAR100
+    ours = [[file.path.removeprefix(f"{theirs.base_folder}/"), file.md5] for file in entry.train_files]
+    assert ours == theirs.train_list
+    assert [[Path(file.path).name, file.md5] for file in entry.test_files] == theirs.test_list
+
+
+# The real sets
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("cifar100", torchvision.datasets.CIFAR100),
+        ("fashion_mnist", torchvision.datasets.FashionMNIST),
+        ("mnist", torchvision.datasets.MNIST),
+    ],
+)
+def test_test_images_and_labels_are_what_torchvision_reads(name, kind):
+    real(name)
+    images, labels = load_test(config(name), device="cpu")
+    theirs = kind(data_root(), train=False, download=False)
+    pixels = torch.as_tensor(theirs.data)
+    pixels = pixels.permute(0, 3, 1, 2) if pixels.dim() == 4 else pixels[:, None]
+    assert torch.equal(images, pixels)
+    assert torch.equal(labels, torch.as_tensor(theirs.targets))
+    assert len(images) == DATASETS[name].test_images
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ("name", "mean", "std"),
+    [
+        ("cifar100", [0.5071, 0.4865, 0.4409], [0.2673, 0.2564, 0.2762]),  # weiaicunzai/pytorch-cifar100, rounded
+        ("fashion_mnist", [0.2860], [0.3530]),
+        ("mnist", [0.1307], [0.3081]),
+    ],
+)
+def test_the_whole_training_set_has_the_published_statistics(name, mean, std):
+    real(name)
+    entry = DATASETS[name]
+    data = split(name, val_size=0)
+    assert data.train_images.shape == (entry.train_images, entry.channels, entry.height, entry.width)
+    assert data.mean.tolist() == pytest.approx(mean, abs=1e-4)
+    assert data.std.tolist() == pytest.approx(std, abs=1e-4)
+    if name == "cifar100":  # the constants most often copied, a little off
+        assert data.mean.tolist() == pytest.approx([0.5071, 0.4867, 0.4408], abs=2e-4)
+        assert data.std.tolist() == pytest.approx([0.2675, 0.2565, 0.2761], abs=2e-4)
+    if name != "mnist":  # MNIST's digits are not equally many
+        assert torch.bincount(data.train_labels).tolist() == [entry.train_images // entry.classes] * entry.classes
+    assert download(name) == data_root(), "nothing to do where everything is in place"
+
+
+@pytest.mark.real_data
+def test_classes_of_cifar_have_their_superclasses():
+    real("cifar100")
+    data = split("cifar100", train_size=1000, val_size=100)
+    with (data_root() / "cifar-100-python/meta").open("rb") as file:
+        names = _ArrayUnpickler(file, encoding="bytes").load()
+    fine, coarse = ([n.decode() for n in names[key]] for key in (b"fine_label_names", b"coarse_label_names"))
+    # Krizhevsky's own table
+    for superclass, classes in {
+        "fish": "aquarium_fish flatfish ray shark trout",
+        "fruit_and_vegetables": "apple mushroom orange pear sweet_pepper",
+        "people": "baby boy girl man woman",
+        "trees": "maple_tree oak_tree palm_tree pine_tree willow_tree",
+        "vehicles_2": "lawn_mower rocket streetcar tank tractor",
+    }.items():
+        members = [name for name, c in zip(fine, data.coarse_of_class, strict=True) if coarse[c] == superclass]
+        assert members == classes.split()
+    assert torch.bincount(data.coarse_of_class).tolist() == [5] * 20
+
+
+@pytest.mark.real_data
+def test_a_cifar_batch_keeps_to_the_default_augmentation():
+    real("cifar100")
+    settings = config("cifar100", train_size=1000, val_size=100)
+    data = load_split(settings, device="cpu")
+    plan = epoch_plan(seed=0, epoch=0, count=1000, augment=settings.augment, device="cpu")
+    assert plan.offsets is not None
+    assert plan.flips is not None
+    images, labels = plan.batch(data, 0, 128, torch.float32)
+    assert images.shape == (128, 3, 32, 32)
+    assert torch.equal(labels, data.train_labels[plan.order[:128]])
+    assert math.isfinite(images.sum().item())

@@ -1,0 +1,238 @@
+"""The command line: wrong input is one line that helps, exit status 2, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ch6dist.__main__ import app
+from ch6dist.catalog.schedules import SCHEDULES
+from ch6dist.cli import run
+from ch6dist.config import parse_trial
+from ch6dist.optim.schedules import preview
+from ch6dist.yamlfile import with_dotted
+from tests.support.paths import ROOT
+from tests.support.trials import files_in
+
+DATA = {"name": "synthetic_mnist", "train_size": 100, "val_size": 50}
+GOOD = {"data": DATA, "model": "simple_nn", "optimizer": "SGD", "epochs": 2}
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """An empty folder to stand in, so that whatever is written by mistake is seen."""
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("CH6DIST_DATA", raising=False)
+    monkeypatch.delenv("CH6DIST_RUNS", raising=False)
+    return folder
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "trial.yaml"
+    path.write_text(yaml.safe_dump(GOOD))
+    return path
+
+
+def refused(capsys, *arguments):
+    """The one line of a refused command, which wrote nothing."""
+    status = run(app, name="ch6dist", arguments=[str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    assert (status, out) == (2, "")
+    assert err.count("\n") == 1
+    assert err.startswith("ch6dist: ")
+    assert err.endswith("\n")
+    assert "Traceback" not in err
+    assert files_in(Path.cwd()) == []
+    return err
+
+
+# key, value, what the line must say
+WRONG_VALUES = [
+    ("epocs", "3", ["epocs", "did you mean 'epochs'?"]),
+    ("optimizer.momentun", "0.9", ["optimizer.momentun", "did you mean 'momentum'?"]),
+    ("data.batchsize", "64", ["data.batchsize", "did you mean 'batch_size'?"]),
+    ("optimizer", "adam", ["optimizer.name", "'adam'", "did you mean 'Adam'?", "RMSprop"]),
+    ("optimizer.name", "Lion", ["optimizer.name", "'Lion'", "SGD"]),
+    ("schedule", "CosineAnealingLR", ["schedule", "did you mean 'CosineAnnealingLR'?"]),
+    ("schedule.name", "Cosine", ["schedule.name", "'Cosine'"]),
+    ("model", "resnet19", ["model.name", "did you mean 'resnet18'?"]),
+    ("data.name", "cifar10", ["data.name", "did you mean 'cifar100'?"]),
+    ("optimizer", "{name: Adam, momentum: 0.9}", ["optimizer.momentum", "Adam takes lr, betas"]),
+    ("optimizer.lr", "fast", ["optimizer.lr", "'fast'", "a number > 0"]),
+    ("optimizer.lr", "-0.1", ["optimizer.lr", "-0.1", "a number > 0"]),
+    ("optimizer.lr", "0", ["optimizer.lr", "a number > 0"]),
+    ("optimizer.lr", ".nan", ["optimizer.lr", "a number > 0"]),
+    ("optimizer.lr", "1e999", ["optimizer.lr", "a number > 0"]),
+    ("optimizer.lr", "true", ["optimizer.lr", "True", "a number > 0"]),
+    ("optimizer.lr", "[0.1, 0.2]", ["optimizer.lr", "[0.1, 0.2]", "a number > 0"]),
+    ("optimizer.nesterov", "true", ["optimizer.momentum", "nesterov is on"]),
+    ("optimizer", "{name: Adam, betas: [0.9, 1.0]}", ["optimizer.betas", "a list of 2 numbers"]),
+    ("optimizer", "[SGD]", ["optimizer", "['SGD']"]),
+    ("optimizer", "", ["optimizer", "None"]),
+    ("epochs", "2.5", ["epochs", "2.5", "a whole number"]),
+    ("epochs", "0", ["epochs", "greater than or equal to 1"]),
+    ("epochs", "-3", ["epochs", "-3"]),
+    ("epochs", "yes", ["epochs", "True", "a whole number"]),
+    ("seed", "-1", ["seed", "-1"]),
+    ("data.batch_size", "0", ["data.batch_size", "0"]),
+    ("data.train_size", "60000", ["data.train_size", "60000", "at most 59950"]),
+    ("data.val_size", "60000", ["data.val_size", "60000"]),
+    ("data.augment", "mixup", ["data.augment", "'mixup'", "crop_flip"]),
+    ("precision", "fp16", ["precision", "'fp16'", "bf16"]),
+    ("divergence_factor", "1", ["divergence_factor", "greater than 1"]),
+    ("label_smoothing", "1", ["label_smoothing", "less than 1"]),
+    ("type", "tune", ["type", "'tune'", "range_test"]),
+    ("range_test.end_lr", "1e-9", ["range_test.end_lr", "start_lr"]),
+    ("schedule", "{name: StepLR}", ["schedule.step_size", "StepLR needs it"]),
+    ("schedule", "{name: none, warmup: {epochs: 2}}", ["schedule.warmup.epochs", "less than the 2 epochs"]),
+    ("schedule", "{name: CyclicLR, base_lr: 1.0}", ["schedule.base_lr", "max_lr"]),
+    ("schedule", "{name: OneCycleLR, pct_start: 0.5}", ["schedule.pct_start", "the first of 2 steps"]),
+    ("model.dropout", "1.0", ["model.dropout", "1.0", "< 1"]),
+    ("epochs.x", "1", ["epochs", "a mapping"]),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "words"), WRONG_VALUES, ids=[f"{k}={v}" for k, v, _ in WRONG_VALUES])
+def test_a_wrong_value_is_named_with_what_is_allowed(capsys, file, key, value, words):
+    err = refused(capsys, "train", file, f"{key}={value}")
+    for word in words:
+        assert word in err
+    assert "allowed: " in err
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"), WRONG_VALUES[:-1:3], ids=[f"{k}={v}" for k, v, _ in WRONG_VALUES[:-1:3]]
+)
+def test_a_wrong_value_in_the_file_names_the_file(capsys, tmp_path, key, value, words):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(with_dotted(GOOD, key, yaml.safe_load(value))))
+    err = refused(capsys, "train", path)
+    assert err.startswith(f"ch6dist: {path}: ")
+    assert all(word in err for word in words)
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"", "a mapping"),
+        (b"- a\n- b\n", "a mapping"),
+        (b"just text", "a mapping"),
+        (b"17", "a mapping"),
+        (b"epochs: [1, 2", "line"),
+        (b"epochs: 1\nepochs: 2\n", "a second time"),
+        (b"epochs: !!python/object/apply:os.system ['touch pwned']", "python/object"),
+        (b"epochs: !!python/name:os.system ''", "python/name"),
+        (b"epochs: !include other.yaml", "!include"),
+        (b"a: &a [*a]\nepochs: *b", "undefined alias"),
+        (b"\xff\xfe\x00", "UTF-8"),
+        (b"epochs: \x00", "special characters"),
+        (b"[" * 5000, "YAML"),
+    ],
+)
+def test_a_file_that_is_no_plain_mapping_is_refused(capsys, tmp_path, content, word):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(content)
+    err = refused(capsys, "train", path)
+    assert str(path) in err
+    assert word in err
+
+
+def test_a_file_that_is_not_there_is_named(capsys, tmp_path):
+    assert "nothing.yaml" in refused(capsys, "train", tmp_path / "nothing.yaml")
+    assert str(tmp_path) in refused(capsys, "preview", tmp_path)
+
+
+@pytest.mark.parametrize("argument", ["epochs", "=3", "", "epochs 3"])
+def test_an_override_without_key_and_value_is_refused(capsys, file, argument):
+    assert "key=value" in refused(capsys, "train", file, argument)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["trian"], ["train"], ["train", "--rum", "x", "t.yaml"], ["preview", "--epochs"]]
+)
+def test_a_wrong_command_is_one_line_too(capsys, arguments):
+    refused(capsys, *arguments)
+
+
+@pytest.mark.parametrize("name", ["cifar100", "mnist", "fashion_mnist"])
+def test_missing_images_are_named_with_the_command_that_gets_them(capsys, file, tmp_path, monkeypatch, name):
+    (tmp_path / "data").mkdir()
+    monkeypatch.setenv("CH6DIST_DATA", str(tmp_path / "data"))
+    err = refused(capsys, "train", file, f"data.name={name}", "--run", "one")
+    assert "data.root" in err
+    assert str(tmp_path / "data") in err
+    assert f"`ch6dist data {name}`" in err
+
+
+def test_a_damaged_image_file_is_refused_by_its_checksum(capsys, file, tmp_path):
+    damaged = tmp_path / "data" / "cifar-100-python" / "train"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"\x80\x02}q\x01(U\x08filenamesq\x02" * 100)  # as CIFAR's begins, cut off
+    err = refused(capsys, "train", file, "data.name=cifar100", f"data.root={tmp_path / 'data'}", "--run", "one")
+    assert "cifar-100-python/train, md5 16019d7e3df5f24257cddd939b257f8d" in err
+
+
+def test_a_file_where_the_run_should_be_is_told(capsys, file, here):
+    (here / "taken").write_text("mine")
+    assert run(app, name="ch6dist", arguments=["train", str(file), "--run", "taken"]) != 0
+    assert capsys.readouterr().err.count("\n") == 1
+    assert (here / "taken").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_preview_prints_what_the_schedule_does(capsys, file, name):
+    extra = {
+        "StepLR": "step_size: 1",
+        "MultiStepLR": "milestones: [1]",
+        "ExponentialLR": "gamma: 0.9",
+        "CosineAnnealingWarmRestarts": "T_0: 1",
+        "LambdaLR": "recipe: inverse_sqrt",
+        "MultiplicativeLR": "recipe: inverse_sqrt",
+        "SequentialLR": "milestones: [1], schedulers: [LinearLR, PolynomialLR]",
+        "ChainedScheduler": "schedulers: [LinearLR, PolynomialLR]",
+    }
+    given = f"schedule={{name: {name}, {extra.get(name, '')}}}"
+    assert run(app, name="ch6dist", arguments=["preview", str(file), given, "--json", "data.batch_size=30"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    schedule = yaml.safe_load(given.partition("=")[2])
+    trial = parse_trial({**GOOD, "data": {**DATA, "batch_size": 30}, "schedule": schedule})
+    assert found["steps_per_epoch"] == 4
+    assert [(row["lr"], row["momentum"]) for row in found["rates"]] == preview(trial, steps_per_epoch=4)
+    assert [row["step"] for row in found["rates"]] == list(range(1, 9))
+    assert run(app, name="ch6dist", arguments=["preview", str(file), given]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 4
+
+
+def python_m(*arguments, flags=()):
+    command = [sys.executable, *flags, "-m", "ch6dist", *(str(argument) for argument in arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT)})
+
+
+def test_the_process_ends_with_the_status_and_the_line(file, here):
+    done = python_m("train", file, "optimizer.lr=-1")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"ch6dist: {file}: optimizer.lr: -1 is not allowed; allowed: a number > 0\n"
+    assert files_in(here) == []
+
+
+def test_help_answers_without_torch():
+    done = python_m("--help", flags=("-X", "importtime"))
+    assert done.returncode == 0
+    assert all(command in done.stdout for command in ("train", "range-test", "preview", "data"))
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert "ch6dist.cli" in imported
+    assert not {name.partition(".")[0] for name in imported} & {"torch", "ray", "pandas", "matplotlib", "scipy"}
+
+
+def test_wrong_input_is_refused_before_torch_is_loaded(file):
+    done = python_m("train", file, "optimizer.lr=-1", flags=("-X", "importtime"))
+    assert done.returncode == 2
+    assert "torch" not in {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

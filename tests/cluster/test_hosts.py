@@ -1,0 +1,281 @@
+"""Three real hosts, one `ray up`: sweeps lose a host, their driver, the head, but no epoch; strangers are refused.
+
+The tests of this file tell one story, in order: later ones find what earlier ones left. `make test-cluster` runs it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ch6dist.catalog.dataset_files import check_files
+from ch6dist.errors import InputError
+from ch6dist.runs.ledger import differences, read
+from tests.support.commands import ended, raw_lines, row_count, statuses
+from tests.support.hosts import UP_SECONDS, Cluster, hosts
+from tests.support.namespaces import ADDRESSES, LAPTOP, ROOT, wait_for, why_not
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
+PAGE = ROOT / "docs" / "cluster.md"
+LOST_SECONDS = 150  # in which Ray takes a host that answers nothing for lost, and its trials have moved
+SWEEP_SECONDS = 240
+HARMLESS = {"metrics", "nothing", "closed"}
+SSH = "22"
+CLIENTS = (  # in the ways that people come
+    "python -c 'import ray; ray.init(\"192.0.2.10:6379\")'",
+    "ray job submit --address http://127.0.0.1:8265 -- true",
+    "ray status",
+)
+WRONG_TOKEN = "0" * 64
+
+
+def data_root() -> Path | None:
+    """Where CIFAR-100 lies on this machine; None where it does not."""
+    root = Path(os.environ.get("CH6DIST_DATA") or ROOT / "data").resolve()
+    try:
+        check_files("cifar100", root=str(root), test=False)
+    except InputError:
+        return None
+    return root
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """Hosts, and Ray on them."""
+    if reason := why_not():
+        pytest.skip(reason)
+    with hosts(3, data=data_root()) as found:
+        found.up()
+        yield found
+
+
+def sweep_file(cluster: Cluster, name: str, *, epochs: int, lrs: list[float], **more: Any) -> str:
+    """Write a sweep of a few thousand images where every host finds it; its path there."""
+    images = {"train_size": 2000, "val_size": 500, "batch_size": 100, "augment": "crop_flip"}
+    content = {
+        "name": name,
+        "trial": {
+            "data": {"name": "cifar100" if cluster.data else "synthetic_cifar100", **images},
+            "model": "lenet5",
+            "epochs": epochs,
+        },
+        "parameters": {"optimizer.lr": {"values": lrs}},
+        "checkpoints": {"seconds": 1},
+        **more,
+    }
+    (cluster.runs / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+    return f"/srv/runs/{name}.yaml"
+
+
+@contextmanager
+def driving(cluster: Cluster, command: str, run: str) -> Iterator[Callable[[Callable[[], object], str], None]]:
+    """A sweep that the head drives, to be lost within the block. Yields a wait for what must come while it runs."""
+    log = cluster.rig / "driver.log"
+    process = cluster.start("head", command, log=log)
+
+    def until(condition: Callable[[], object], what: str) -> None:
+        wait_for(lambda: condition() or process.poll() is not None, what=what, seconds=LOST_SECONDS, pause=0.2)
+        assert process.poll() is None, f"the driver had ended before {what}:\n{log.read_text()}"
+
+    try:
+        yield until
+    finally:
+        if process.poll() is None:
+            kill_driver(cluster, run)
+        process.wait()
+
+
+def kill_driver(cluster: Cluster, run: str) -> None:
+    """SIGKILL to the process that holds the run's lease."""
+    lease = json.loads((cluster.runs / run / "lease.json").read_text())
+    cluster.exec(lease["host"], f"kill -9 {lease['pid']}")
+
+
+def rows(cluster: Cluster, run: str) -> int:
+    return row_count(cluster.runs / run)
+
+
+def resume(cluster: Cluster, run: str) -> str:
+    return cluster.exec("head", f"sweeps resume {run} --address auto", timeout=SWEEP_SECONDS).stdout
+
+
+def untouched(cluster: Cluster, run: str) -> None:
+    """Assert that a run that was disturbed reads like one that was not, and that nothing began anew."""
+    ledger = read(cluster.runs / run)
+    assert set(statuses(ledger).values()) == {"finished"}
+    assert differences(ledger, read(cluster.runs / f"{run}-undisturbed")) == []
+    assert {ledger.attempt(trial) for trial in ledger.trials} == {1}, "a trial was trained from zero again"
+    keys = Counter((row["trial"], row["epoch"]) for row in ledger.rows)
+    assert set(keys.values()) == {1}
+
+
+# Everybody is there; strangers are not
+
+
+def test_ray_up_brings_every_host(cluster: Cluster) -> None:
+    assert cluster.alive() == {"head", "worker-1", "worker-2"}
+
+
+def test_a_sweep_over_three_hosts_is_trained_on_all_of_them(cluster: Cluster) -> None:
+    spec = sweep_file(cluster, "ordinary", epochs=20, lrs=[0.3, 0.1, 0.03, 0.01, 0.003, 0.001])
+    with driving(cluster, f"sweeps run {spec} --address auto --name probe", "probe") as until:
+        until(lambda: all(trains(cluster, name) for name in cluster.names), "every host to train")
+        strangers = {token: doors(cluster, token) for token in ("none", WRONG_TOKEN)}
+    for token, said in strangers.items():
+        assert {name for name, _ in said} == set(cluster.names)
+        for (host, port), answers in said.items():
+            assert "open" not in answers, f"{host}:{port} lets in a stranger with token {token}"
+            assert "refused" in answers or port == SSH or answers <= HARMLESS, f"{host}:{port}: {answers}"
+
+
+def trains(cluster: Cluster, host: str) -> bool:
+    """Whether a process of a pack runs on a host: Tune's actor, or one of the other workers of a DDP trial."""
+    return any(words.startswith(("ray::ImplicitFunc", "ray::Member")) for words in cluster.processes(host))
+
+
+def doors(cluster: Cluster, token: str) -> dict[tuple[str, str], set[str]]:
+    """What every listening port of every host says to the laptop."""
+    said = {}
+    for name in cluster.names:
+        listening = cluster.exec(name, "ss -Hltn").stdout.split("\n")[:-1]
+        ports = sorted({line.split()[3].rpartition(":")[2] for line in listening})
+        found = cluster.exec(
+            LAPTOP, f"python tests/support/knock.py {ADDRESSES[name]} {token} {' '.join(ports)}"
+        ).stdout
+        said |= {(name, port): set(answers) for port, answers in json.loads(found).items()}
+    return said
+
+
+def test_with_the_token_the_same_doors_open(cluster: Cluster) -> None:
+    token = cluster.exec(LAPTOP, "ray get-auth-token 2> /dev/null").stdout.strip()
+    said = doors(cluster, token)
+    assert "open" in said["head", "6379"]
+    assert sum("open" in answers for answers in said.values()) >= 3 * len(cluster.names)
+
+
+@pytest.mark.parametrize("token", ["none", WRONG_TOKEN], ids=["none", "wrong"])
+def test_a_client_without_the_token_is_refused(cluster: Cluster, token: str) -> None:
+    stranger = "mkdir -p /tmp/stranger; export HOME=/tmp/stranger RAY_gcs_rpc_server_reconnect_timeout_s=1; "
+    stranger += "" if token == "none" else f"export RAY_AUTH_TOKEN={token}; "
+    logs = [cluster.rig / f"client-{number}.log" for number in range(len(CLIENTS))]
+    tried = [cluster.start("head", stranger + command, log=log) for command, log in zip(CLIENTS, logs, strict=True)]
+    for command, process, log in zip(CLIENTS, tried, logs, strict=True):
+        assert process.wait(timeout=60) != 0, command
+        assert "token" in log.read_text().lower(), f"{command}\n{log.read_text()}"
+
+
+def test_the_dashboard_answers_to_the_head_alone(cluster: Cluster) -> None:
+    listening = [line.split()[3] for line in cluster.exec("head", "ss -Hltn").stdout.split("\n")[:-1]]
+    assert [address for address in listening if address.endswith(":8265")] == ["127.0.0.1:8265"]
+
+
+# A sweep that loses a host, then its driver, then the head
+
+
+def test_a_host_that_is_cut_off_loses_no_epoch(cluster: Cluster) -> None:
+    spec = "/srv/runs/ordinary.yaml"
+    cluster.exec("head", f"sweeps run {spec} --address auto --name ordinary-undisturbed", timeout=SWEEP_SECONDS)
+    with driving(cluster, f"sweeps run {spec} --address auto", "ordinary") as until:
+        until(lambda: rows(cluster, "ordinary") > 30, "a quarter of the epochs")
+        cluster.cut("worker-1")
+        before = {row["trial"]: row["epoch"] for row in raw_lines(cluster.runs / "ordinary", "row")}
+        until(lambda: len(stuck(cluster, before)) == 0, "the lost trials to go on elsewhere")
+        status = cluster.exec("head", "sweeps status ordinary").stdout
+        cluster.mend("worker-1")
+        kill_driver(cluster, "ordinary")
+    told = " ".join(status.split())  # the terminal breaks lines
+    assert "worker-1: " in told, "status says where something broke"
+    assert "its host was lost; tried again" in told, "and what it was"
+
+
+def stuck(cluster: Cluster, before: dict[str, int]) -> set[str]:
+    """The trials that are not further than `before` says."""
+    newest = {row["trial"]: row["epoch"] for row in raw_lines(cluster.runs / "ordinary", "row")}
+    return {trial for trial, epoch in before.items() if newest[trial] <= epoch}
+
+
+def test_a_killed_driver_is_resumed(cluster: Cluster) -> None:
+    status = cluster.exec("head", "sweeps status ordinary").stdout
+    assert "interrupted" in status
+    with driving(cluster, "sweeps resume ordinary --address auto", "ordinary") as until:
+        had = rows(cluster, "ordinary")
+        until(lambda: rows(cluster, "ordinary") > had + 2, "epochs of the resumed run")
+        cluster.kill("head")
+
+
+def test_a_head_that_was_lost_comes_back(cluster: Cluster) -> None:
+    cluster.boot("head")
+    cluster.up()
+    resume(cluster, "ordinary")
+    untouched(cluster, "ordinary")
+
+
+# DDP trials whose workers are on several hosts
+
+
+def test_a_ddp_trial_survives_a_host_that_reboots_and_the_loss_of_its_driver(cluster: Cluster) -> None:
+    over_two = {"workers": 2, "span_hosts": True}
+    spec = sweep_file(cluster, "spanning", epochs=15, lrs=[0.1, 0.01], resources=over_two)
+    cluster.exec("head", f"sweeps run {spec} --address auto --name spanning-undisturbed", timeout=SWEEP_SECONDS)
+    with driving(cluster, f"sweeps run {spec} --address auto", "spanning") as until:
+        until(lambda: rows(cluster, "spanning") > 4, "the first epochs")
+        away = next(name for name in cluster.names[1:] if trains(cluster, name))
+        cluster.kill(away)
+        had = rows(cluster, "spanning")
+        until(lambda: rows(cluster, "spanning") > had + 2, "the trial to go on elsewhere")
+        cluster.boot(away)
+        kill_driver(cluster, "spanning")
+    resume(cluster, "spanning")
+    untouched(cluster, "spanning")
+
+
+def test_a_host_that_was_rebooted_joins_again_by_itself(cluster: Cluster) -> None:
+    wait_for(lambda: cluster.alive() == set(cluster.names), what="the host", seconds=LOST_SECONDS, pause=1)
+
+
+# The page, and the way out
+
+
+def test_the_page_is_followed_word_for_word(cluster: Cluster) -> None:
+    for kind, block in re.findall(r"^```sh( tunnel)?\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL):
+        if kind:
+            through_the_tunnel(cluster, block)
+            continue
+        filled_in = block.replace("ubuntu@", "root@")  # as in the laptop's file
+        cluster.exec(LAPTOP, f"set -e\n{filled_in}", timeout=SWEEP_SECONDS)
+        if "ray up" in block:
+            wait_for(lambda: cluster.alive() == set(cluster.names), what="all hosts to join", seconds=UP_SECONDS)
+        if "--no-wait" in block:
+            wait_for(lambda: ended(cluster.runs / "night") == 12, what="the job", seconds=SWEEP_SECONDS, pause=1)
+    assert set(statuses(read(cluster.runs / "demo")).values()) <= {"finished", "diverged"}  # Adam at 0.1 is too much
+    assert set(statuses(read(cluster.runs / "demo-final")).values()) == {"finished"}
+    report = cluster.rig / "home" / LAPTOP / "demo-report" / "index.html"
+    assert "<html" in report.read_text()
+
+
+def through_the_tunnel(cluster: Cluster, block: str) -> None:
+    """The dashboard answers on the laptop while the page's tunnel is open, to one who has the token."""
+    knocking = "python tests/support/knock.py 127.0.0.1 {} 8265"
+    ask = f"{knocking.format('$(ray get-auth-token 2> /dev/null)')}; {knocking.format(WRONG_TOKEN)}"
+    tunnel = cluster.start(LAPTOP, f"exec {block.strip()}", log=cluster.rig / "tunnel.log")
+    try:
+        wait_for(
+            lambda: '"open"' in (said := cluster.exec(LAPTOP, ask).stdout) and '"refused"' in said, what="a tunnel"
+        )
+    finally:
+        cluster.exec(LAPTOP, "kill -INT $(pgrep -f '[r]ay dashboard')")
+        tunnel.wait()
+
+
+def test_nothing_is_left_running(cluster: Cluster) -> None:
+    for name in cluster.names:
+        wait_for(lambda name=name: cluster.processes(name) == [], what=f"{name} to be idle")

@@ -1,0 +1,211 @@
+"""Trials that two workers train: the same numbers as one worker's, and nothing left behind however they end."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+from ray.util import placement_group_table
+
+from ch6dist.host.hardware import visible_devices
+from ch6dist.runs.lease import current
+from ch6dist.runs.ledger import Ledger, read
+from tests.support.commands import (
+    ROOT,
+    TINY,
+    Driving,
+    alive,
+    driving,
+    offspring,
+    raw_lines,
+    row_count,
+    statuses,
+    sweep_file,
+    sweeps,
+    trainers,
+    wait_for,
+    without_ray,
+    words_of,
+    workers,
+)
+
+EPOCHS = 20
+LONG = 100_000  # epochs that nobody waits for
+TWO = {"resources": {"workers": 2}}
+DATA = TINY["trial"]["data"]
+BUSY = re.compile("ray::(?!IDLE|.*Agent)")  # titles of Ray's processes that do something for somebody
+LISTENS = "0A"  # a state in the kernel's table of sockets
+MEASURED = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "momentum", "step", "epoch")
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A Ray that outlives the drivers which join it; its raylet, and all the raylet starts, are below this process."""
+    monkeypatch = pytest.MonkeyPatch()
+    for name, value in {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}.items():
+        monkeypatch.setenv(name, value)
+    node = {"num_cpus": 2, "num_gpus": 0, "include_dashboard": False, "object_store_memory": 80 * 2**20}
+    made = Cluster(initialize_head=True, head_node_args=node)
+    try:
+        yield made.address
+    finally:
+        made.shutdown()
+        monkeypatch.undo()
+
+
+def apart(one: Ledger, other: Ledger, *, epochs: float = math.inf) -> float:
+    """The largest difference of two ledgers' numbers in the first `epochs`, relative to what is compared."""
+    pairs = [
+        (row[name], twin[name])
+        for row, twin in zip(one.rows, other.rows, strict=True)
+        for name in MEASURED
+        if row["epoch"] <= epochs and (row[name], twin[name]) != (None, None)
+    ]
+    assert pairs
+    return max(abs(a - b) / max(abs(a), abs(b), 1e-300) for a, b in pairs)
+
+
+@pytest.mark.slow
+def test_two_workers_train_what_one_trains_in_fp64(tmp_path: Path, address: str) -> None:
+    uneven = DATA | {"batch_size": 51}  # 25 and 26 images; at last a single one, and a worker without any
+    spec = sweep_file(tmp_path, precision="fp64", data=uneven, **TWO)
+    done = sweeps("run", spec, "--address", address, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "each trial by 2 workers (global batch 51 = 25 + 26), on one host" in done.stdout
+    ledger, alone = read(tmp_path / "runs" / "tiny"), without_ray(spec, tmp_path / "alone")
+    assert list(ledger.trials) == list(alone.trials)
+    assert statuses(ledger) == statuses(alone)
+    assert apart(ledger, alone) < 1e-9
+    first = [lines[0] for lines in ledger.history.values()]
+    assert [(line["workers"], line["batch_size"], line["rows_per_worker"]) for line in first] == [(2, 51, [25, 26])] * 4
+
+
+@pytest.mark.slow
+def test_a_batch_per_worker_trains_the_product(tmp_path: Path, address: str) -> None:
+    one = {"parameters": {"optimizer.lr": {"values": [0.001]}}}
+    resources = {"workers": 2, "batch": "per_worker"}
+    spec = sweep_file(tmp_path, data=DATA | {"batch_size": 32}, resources=resources, **one)
+    done = sweeps("run", spec, "--address", address, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    product = sweep_file(tmp_path, data=DATA | {"batch_size": 64}, name="product", **one)
+    ledger, alone = read(tmp_path / "runs" / "tiny"), without_ray(product, tmp_path / "alone")
+    assert list(ledger.trials) == list(alone.trials)
+    assert apart(ledger, alone, epochs=1) < 1e-5
+    [line] = [line for line in raw_lines(tmp_path / "runs" / "tiny", "status") if line["status"] == "running"]
+    assert (line["batch_size"], line["rows_per_worker"]) == (64, [32, 32])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["diverged", "stopped"])
+def test_ten_trials_ended_early_in_a_row_leave_nothing_behind(tmp_path: Path, address: str, ending: str) -> None:
+    rates = [(1e6 if ending == "diverged" else 1e-3) * (1 + k / 100) for k in range(10)]
+    spec = sweep_file(tmp_path, epochs=LONG, parameters={"optimizer.lr": {"values": rates}}, **TWO)
+    run, ports = tmp_path / "runs" / "tiny", listening(offspring(os.getpid()))
+    with driving("run", spec, "--address", address, cwd=tmp_path) as driver:
+        if ending == "stopped":
+            burdens = [stopped(run, driver) for _ in rates]
+            assert max(burdens) == burdens[0]  # the workers stay for the next trial; what each opened does not
+        assert driver.wait() == 0, driver.output()
+    assert list(statuses(read(run)).values()) == [ending] * 10
+    assert raw_lines(run, "event") == []
+    wait_for(lambda: not [pid for pid in offspring(os.getpid()) if BUSY.search(words_of(pid))])
+    wait_for(lambda: listening(offspring(os.getpid())) <= ports)
+    with joined(address):
+        assert {group["state"] for group in placement_group_table().values()} == {"REMOVED"}
+        assert ray.available_resources()["CPU"] == 2
+
+
+@pytest.mark.slow
+def test_a_member_killed_costs_what_came_after_the_checkpoint_and_one_line(tmp_path: Path, address: str) -> None:
+    one = {"parameters": {"optimizer.lr": {"values": [0.001]}}, "checkpoints": {"seconds": 0}}
+    spec, run = sweep_file(tmp_path, epochs=EPOCHS, precision="fp64", **one, **TWO), tmp_path / "runs" / "tiny"
+    with driving("run", spec, "--address", address, cwd=tmp_path) as driver:
+        driver.until(lambda: row_count(run) > 3)
+        [member] = set(trainers(os.getpid())) - set(workers(os.getpid()))
+        os.kill(member, signal.SIGKILL)
+        written = row_count(run)
+        assert driver.wait() == 0, driver.output()
+    [event] = raw_lines(run, "event")
+    assert (event["reason"], event["what"]) == ("its worker process died", "tried again")
+    first, again = [line for line in raw_lines(run, "status") if line["status"] == "running"]
+    assert (first["attempt"], again["attempt"]) == (1, 1)
+    assert written - 1 <= again["epoch"] <= event["epochs"][0]
+    assert row_count(run) <= EPOCHS + 1
+    assert apart(read(run), without_ray(spec, tmp_path / "alone")) < 1e-9
+
+
+@pytest.mark.parametrize("lack", [{"workers": 64}, {"workers": 2, "gpus": 1}, {"workers": 2, "cpus": 64}])
+def test_what_can_never_be_placed_is_refused_in_a_line(tmp_path: Path, lack: dict[str, int]) -> None:
+    if "gpus" in lack and visible_devices().gpus:
+        pytest.skip("there is a GPU here")
+    refused = sweeps("run", sweep_file(tmp_path, resources=lack), cwd=tmp_path)
+    assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1), refused.stderr
+    assert "resources." in refused.stderr
+    assert "at most" in refused.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.exhaustive
+def test_ctrl_c_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
+    spec, run = sweep_file(tmp_path, epochs=LONG, **TWO), tmp_path / "runs" / "tiny"
+    with driving("run", spec, cwd=tmp_path) as driver:
+        driver.until(lambda: row_count(run) > 3)
+        assert len(trainers(driver.pid)) == 2
+        started = offspring(driver.pid)
+        driver.interrupt()
+        assert driver.wait() == 130
+        assert "Traceback" not in driver.output()
+        wait_for(lambda: not alive(started))
+    assert not listening(started)
+    assert current(run) is None
+    assert "running" in statuses(read(run)).values()  # nobody gave it up
+
+
+def stopped(run: Path, driver: Driving) -> int:
+    """Stop the trial that trains; how many ports its workers listened on meanwhile."""
+    before = row_count(run)
+    driver.until(lambda: row_count(run) > before)
+    [trial] = [trial for trial, status in statuses(read(run)).items() if status == "running"]
+    ports = len(listening(trainers(os.getpid())))
+    assert sweeps("stop", run, trial, cwd=run.parent.parent).returncode == 0
+    wait_for(lambda: statuses(read(run))[trial] == "stopped")
+    return ports
+
+
+def listening(pids: Sequence[int]) -> set[str]:
+    """Addresses and ports on which processes listen, as the kernel writes them."""
+    sockets = {}
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for fields in map(str.split, Path(table).read_text().splitlines()[1:]):
+            if fields[3] == LISTENS:
+                sockets[f"socket:[{fields[9]}]"] = fields[1]
+    return {sockets[held] for pid in pids for held in descriptors(pid) if held in sockets}
+
+
+def descriptors(pid: int) -> list[str]:
+    """What a process holds open; nothing when it is gone."""
+    found = []
+    with suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                found.append(os.readlink(descriptor))
+    return found
+
+
+@contextmanager
+def joined(address: str) -> Iterator[None]:
+    """This process in the Ray at `address`."""
+    ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    try:
+        yield
+    finally:
+        ray.shutdown()

@@ -1,0 +1,232 @@
+"""Estimates and plans: what a sweep costs, in numbers and in words."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+
+from ch6dist.catalog.models import MODELS
+from ch6dist.config import TrialConfig, parse_trial
+from ch6dist.errors import InputError
+from ch6dist.host.hardware import Devices, Gpu
+from sweeps.plan.calibration import calibration_key
+from sweeps.plan.costs import worker_speed
+from sweeps.plan.disk import running_bytes
+from sweeps.plan.estimate import estimate
+from sweeps.plan.packs import Pack, make_packs
+from sweeps.plan.plan import Plan, make_plan, plan_json, render_plan
+from sweeps.spec.expand import expand
+from sweeps.spec.sweep_file import load_spec
+from tests.support.paths import ROOT
+
+CONFIGS = sorted((ROOT / "sweeps" / "configs").glob("*.yaml"))
+TWO_CORES = Devices(cpus=2, memory_bytes=24 * 10**9)
+H200 = Devices(cpus=16, memory_bytes=128 * 10**9, gpus=(Gpu("NVIDIA H200", 139 * 2**30),))
+
+
+def trials(configurations: int, *, seeds: int = 1, **fields: Any) -> list[TrialConfig]:
+    made = [
+        parse_trial({"epochs": 30, **fields, "optimizer": {"name": "SGD", "lr": 0.001 * (number + 1)}})
+        for number in range(configurations)
+    ]
+    return [trial.model_copy(update={"seed": seed}) for trial in made for seed in range(seeds)]
+
+
+def sizes(packs: list[Pack]) -> list[int]:
+    return [len(pack.trials) for pack in packs]
+
+
+def printed(plan: Plan) -> str:
+    console = Console(width=160, file=io.StringIO(), record=True)
+    console.print(render_plan(plan))
+    return console.export_text()
+
+
+def test_an_uncalibrated_epoch_of_lenet_takes_a_core_4_3_seconds() -> None:
+    config = parse_trial({"epochs": 1, "data": {"train_size": 50_000, "val_size": 0}})
+    cost = estimate([Pack((config,))], devices=TWO_CORES, calibration={})
+    assert cost.pack_seconds[0] - 1.6 == pytest.approx(4.3, abs=0.1)
+    assert not cost.calibrated
+
+
+def test_a_calibrated_estimate_is_images_by_speed() -> None:
+    config = parse_trial({"epochs": 10, "data": {"train_size": 9_000, "val_size": 3_000}})
+    key = calibration_key(TWO_CORES.cpu_name, "lenet5")
+    cost = estimate([Pack((config, config))], devices=TWO_CORES, calibration={key: 1_000.0})
+    assert cost.pack_seconds[0] - 1.6 == pytest.approx(2 * 10 * (9_000 + 1_000) / 1_000)
+    assert cost.seconds == pytest.approx(15 + cost.pack_seconds[0])
+    assert cost.calibrated
+    assert cost.epochs == 20
+
+
+def test_packs_share_the_cores() -> None:
+    packs = make_packs(trials(28, seeds=3), devices=TWO_CORES)
+    cost = estimate(packs, devices=TWO_CORES, calibration={})
+    assert cost.seconds == pytest.approx(15 + sum(cost.pack_seconds) / 2)
+
+
+def test_a_range_test_costs_its_steps() -> None:
+    config = parse_trial({"type": "range_test", "range_test": {"steps": 100}, "epochs": 500})
+    key = calibration_key(TWO_CORES.cpu_name, "lenet5")
+    cost = estimate([Pack((config,))], devices=TWO_CORES, calibration={key: 12_800.0})
+    assert cost.pack_seconds[0] - 1.6 == pytest.approx(1.0)
+    assert cost.epochs == 0
+
+
+def test_disk_holds_the_weights_of_every_trial() -> None:
+    cost = estimate([Pack(tuple(trials(10)))], devices=TWO_CORES, calibration={})
+    weights = 4 * MODELS["lenet5"].parameter_count
+    assert 10 * 2 * weights < cost.disk_bytes < 10 * 6 * weights
+
+
+def test_disk_is_what_is_kept_and_a_limit_is_told(tmp_path: Path) -> None:
+    def plan(**checkpoints: Any) -> Plan:
+        return planned(optimizers(tmp_path, "SGD", "Adam", checkpoints=checkpoints), TWO_CORES, packs=1)
+
+    disk = [plan(keep=keep).estimate.disk_bytes for keep in ([], ["best"], ["last", "best"])]
+    assert sum(map(running_bytes, plan().trials[:2])) < disk[0] < disk[1] < disk[2]
+    assert "checkpoints.total" not in printed(plan())
+    enough = 2 * max(map(running_bytes, plan().trials))
+    assert re.search(r"the best 1\.0 MB stay \(checkpoints\.total\)", printed(plan(total=enough + 1_000_000)))
+
+
+def test_checkpoints_that_cannot_fit_are_refused_by_the_plan_as_by_the_run(tmp_path: Path) -> None:
+    path = optimizers(tmp_path, "SGD", checkpoints={"total": "1 KB"})
+    with pytest.raises(InputError, match=r"checkpoints\.total: '?1.* or more: so much the checkpoints"):
+        planned(path, TWO_CORES)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("devices", [TWO_CORES, H200], ids=["cpu", "gpu"])
+def test_every_file_in_configs_is_planned_and_shown(path: Path, devices: Devices) -> None:
+    spec = load_spec(path)
+    plan = make_plan(spec, expand(spec), devices=devices, calibration={})
+    document = json.loads(json.dumps(plan_json(plan), allow_nan=False))
+    assert sum(len(pack["trials"]) for pack in document["packs"]) == document["trials"] == len(expand(spec))
+    assert document["configurations"] * len(document["seeds"]) == document["trials"]
+    text = printed(plan)
+    assert "uncalibrated" in text
+    assert spec.question in text
+
+
+def test_the_demo_is_planned_for_about_a_minute_and_a_half_on_two_cores() -> None:
+    spec = load_spec(next(path for path in CONFIGS if path.stem == "demo"))
+    plan = make_plan(spec, expand(spec), devices=TWO_CORES, calibration={})
+    assert sizes(list(plan.packs)) == [6, 6]
+    assert 45 < plan.estimate.seconds < 100
+
+
+def optimizers(folder: Path, *names: str, **changes: Any) -> Path:
+    path = folder / "engines.yaml"
+    axes = {"optimizer": {"values": list(names)}, "optimizer.lr": {"values": [0.1, 0.01, 0.001]}}
+    path.write_text(yaml.safe_dump({"name": "engines", "parameters": axes, **changes}))
+    return path
+
+
+def planned(path: Path, devices: Devices, *, packs: str | int = "auto") -> Plan:
+    spec = load_spec(path)
+    return make_plan(spec, expand(spec), devices=devices, calibration={}, packs=packs)
+
+
+def test_one_engine_for_all_is_one_fact_with_its_reason(tmp_path: Path) -> None:
+    text = printed(planned(optimizers(tmp_path, "SGD", "Adafactor"), TWO_CORES))
+    assert text.count("eager: on a CPU its rows are the same with packs on and off") == 1
+    assert "fused" not in text
+    chosen = optimizers(tmp_path, "SGD", resources={"engine": "eager"})
+    assert "eager: asked for" in printed(planned(chosen, H200))
+    assert re.search(r"^engine +fused *$", printed(planned(optimizers(tmp_path, "SGD"), H200)), re.MULTILINE)
+
+
+def test_where_packs_differ_each_says_its_engine_and_why_it_does_not_fuse(tmp_path: Path) -> None:
+    plan = planned(optimizers(tmp_path, "SGD", "Adafactor"), H200)
+    lines = [line for line in printed(plan).splitlines() if "adafactor-" in line or "sgd-" in line]
+    assert sorted("eager: Adafactor is not element-wise" in line for line in lines) == [False, True, True, True]
+    found = {(pack["engine"], pack["not_fused"], len(pack["trials"])) for pack in plan_json(plan)["packs"]}
+    assert found == {("fused", "", 3), ("eager", "Adafactor is not element-wise", 1)}
+
+
+def test_a_pack_that_had_to_be_split_is_told_in_words_and_in_json(tmp_path: Path) -> None:
+    small = Devices(cpus=16, memory_bytes=128 * 10**9, gpus=(Gpu("small", 2 * 10**9),))
+    plan = planned(optimizers(tmp_path, "Adam", "AdamW", trial={"model": "conv3bn"}), small, packs=6)
+    words = "packs of 6 asked for; 2.0 GB hold 1 lanes of conv3bn: split into packs of 1"
+    assert plan_json(plan)["notes"] == [words]
+    assert words in printed(plan)
+
+
+def test_a_fused_pack_is_estimated_by_its_own_speed(tmp_path: Path) -> None:
+    spec = load_spec(optimizers(tmp_path, "SGD"))
+    keys = {engine: calibration_key(H200.gpus[0].name, "lenet5", engine) for engine in ("eager", "fused")}
+    assert len(set(keys.values())) == 2
+    calibration = {keys["eager"]: 1e5, keys["fused"]: 1e6}
+    plan = make_plan(spec, expand(spec), devices=H200, calibration=calibration)
+    assert plan.estimate.images_per_second == {"lenet5 fused": 1e6}
+    assert plan.estimate.calibrated
+    assert not make_plan(spec, expand(spec), devices=H200, calibration={keys["eager"]: 1e5}).estimate.calibrated
+
+
+TWO_GPUS = Devices(cpus=16, memory_bytes=128 * 10**9, gpus=H200.gpus * 2, name="worker")
+
+
+@pytest.mark.parametrize(
+    ("resources", "words"),
+    [
+        ({"workers": 2}, r"each trial by 2 workers \(global batch 128 = 64 \+ 64\), on one host"),
+        ({"workers": 2, "batch": "per_worker"}, r"\(global batch 256 = 128 \+ 128\), on one host"),
+        ({"workers": 3, "span_hosts": True}, r"\(global batch 128 = 42 \+ 43 \+ 43\), that may be on several hosts"),
+    ],
+)
+def test_how_workers_share_a_batch_is_shown(tmp_path: Path, resources: dict[str, Any], words: str) -> None:
+    spec = load_spec(optimizers(tmp_path, "SGD", resources=resources))
+    plan = make_plan(spec, expand(spec), devices=[TWO_GPUS, TWO_GPUS], calibration={})
+    assert re.search(words, printed(plan))
+    assert re.search(words, plan_json(plan)["workers"])
+    assert "eager: several processes train one trial" in printed(plan)
+    assert "2 hosts: 2 × (16 cores, 2 × NVIDIA H200)" in printed(plan)
+    assert f"{resources['workers']} workers: estimated" in printed(plan)
+
+
+def test_the_json_of_one_host_is_that_of_the_host_and_of_several_their_sum(tmp_path: Path) -> None:
+    path = optimizers(tmp_path, "SGD")
+    assert plan_json(planned(path, H200))["devices"]["cpus"] == 16
+    spec = load_spec(path)
+    both = plan_json(make_plan(spec, expand(spec), devices=[H200, TWO_CORES], calibration={}))
+    assert both["devices"]["cpus"] == 18
+    assert [host["cpus"] for host in both["hosts"]] == [16, 2]
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("link", ["cpu", "gpu", "hosts"])
+def test_workers_never_gain_more_than_their_number(model: str, link: str) -> None:
+    trial = parse_trial({"model": {"name": model}})
+    speeds = [worker_speed(trial, 1000.0, workers=workers, link=link) for workers in (1, 2, 4, 8)]
+    assert speeds[0] == 1000.0
+    assert all(speed < 1000.0 * workers for speed, workers in zip(speeds[1:], (2, 4, 8), strict=True))
+
+
+def test_what_a_step_costs_whatever_its_batch_is_not_shared_out() -> None:
+    trial = parse_trial({})
+    step = 128 / 1e5
+    assert worker_speed(trial, 1e5, workers=2, link="gpu", step_seconds=step) < 1e5  # nothing gained, an exchange paid
+    assert worker_speed(trial, 1e5, workers=2, link="gpu") > 1e5
+
+
+def test_markup_in_a_question_is_text() -> None:
+    spec = load_spec(CONFIGS[0], ["question='[/red] which [bold]?'", "seeds=1"])
+    plan = make_plan(spec, expand(spec), devices=TWO_CORES, calibration={})
+    assert "[/red] which [bold]?" in printed(plan)
+
+
+def test_a_plan_imports_neither_torch_nor_ray() -> None:
+    folder = ROOT
+    modules = ("axes", "overrides", "spec", "expand", "words", "devices", "hosts", "costs", "packs", "calibration")
+    modules += ("estimate", "plan", "queries", "views")
+    for name in modules:
+        text = (folder / "sweeps" / f"{name}.py").read_text()
+        assert not re.search(r"^\s*(import|from) (torch|ray|pandas)\b", text, re.MULTILINE)

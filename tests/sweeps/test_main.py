@@ -1,0 +1,282 @@
+"""The command line of sweeps: what is refused, in which words, and what a command may cost before it answers."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ch6dist.cli import run as run_app
+from ch6dist.config import parse_trial
+from ch6dist.runs import lease
+from ch6dist.runs.ledger import Writer
+from sweeps.__main__ import app
+from tests.support.commands import TINY, command, environment, sweep_file, sweeps
+
+
+@pytest.fixture(autouse=True)
+def somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("CH6DIST_RUNS", "CH6DIST_DATA"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """runs/tiny with one finished and one failed trial of the same rate."""
+    folder = tmp_path / "runs" / "tiny"
+    trials = [parse_trial({**TINY["trial"], "optimizer": {"name": "SGD", "lr": 0.1}, "seed": seed}) for seed in (0, 1)]
+    lines: list[dict[str, Any]] = [{"kind": "sweep", "name": "tiny", "spec": {"name": "tiny"}}]
+    for trial, status in zip(trials, ("finished", "failed"), strict=True):
+        names = {"trial": trial.trial_id, "configuration": trial.configuration_id, "name": trial.name}
+        lines.append({"kind": "trial", **names, "config": trial.model_dump(), "seed": trial.seed})
+        lines.append({"kind": "status", "trial": trial.trial_id, "attempt": 1, "status": status, "reason": "why"})
+    with Writer(folder) as writer:
+        writer.append(lines)
+    return folder
+
+
+def ask(*arguments: object) -> tuple[int, str, str]:
+    """A command in this process: exit status, stdout, stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        status = run_app(app, name="sweeps", arguments=[str(argument) for argument in arguments])
+    return status, out.getvalue(), err.getvalue()
+
+
+def refused(*arguments: object, status: int = 2) -> str:
+    """The one line of a refused command, which wrote nothing."""
+    before = everything()
+    code, out, err = ask(*arguments)
+    assert (code, out) == (status, ""), err
+    assert err.startswith("sweeps: ")
+    assert err.count("\n") == 1
+    assert everything() == before
+    return err
+
+
+def everything() -> dict[str, int]:
+    return {str(path): path.stat().st_size for path in Path().rglob("*")}
+
+
+# What is wrong in a sweep file
+
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown key": ({"parametres": {}}, "parameters"),
+    "unknown optimizer": ({"parameters": {"optimizer": {"values": ["Adm"]}}}, "'Adam'"),
+    "no parameter of it": ({"parameters": {"optimizer": {"values": [{"name": "Adam", "momentum": 0.9}]}}}, "Adam"),
+    "negative rate": ({"parameters": {"optimizer.lr": {"values": [-0.1]}}}, "-0.1"),
+    "rate in words": ({"parameters": {"optimizer.lr": {"values": ["fast"]}}}, "'fast'"),
+    "NaN rate": ({"parameters": {"optimizer.lr": {"values": [0.1, float("nan")]}}}, "nan"),
+    "infinite rate": ({"parameters": {"optimizer.lr": {"values": [float("inf")]}}}, "inf"),
+    "empty grid": ({"parameters": {"optimizer.lr": {"values": []}}}, "optimizer.lr"),
+    "no axes": ({"parameters": {}}, "at least one axis"),
+    "no seeds": ({"seeds": 0}, "seeds"),
+    "val_size": ({"trial": {"data": {"name": "synthetic_cifar100", "val_size": 60_000}}}, "val_size"),
+    "fixed max_lr": ({"schedule": {"name": "OneCycleLR", "max_lr": 0.1}}, "max_lr"),
+    "a path for a name": ({"name": "tiny/../../x"}, "name"),
+    "GPUs": ({"resources": {"gpus": 64}}, "resources.gpus"),
+    "workers": ({"resources": {"workers": 64}}, "resources.workers"),
+}
+
+
+@pytest.mark.parametrize("command", ["plan", "run"])
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_sweep_file_is_one_line(case: str, command: str, tmp_path: Path) -> None:
+    changes, word = WRONG[case]
+    spec = sweep_file(tmp_path, **{k: v for k, v in changes.items() if k != "name"})
+    if "name" in changes:
+        spec.write_text(spec.read_text().replace("name: tiny", f"name: {changes['name']}"))
+    assert word in refused(command, spec)
+
+
+TEXTS = {
+    "a list": "- name: tiny\n",
+    "nothing": "",
+    "a tag": "name: !!python/object/apply:os.system ['touch evil']\n",
+    "a tag of its own": "name: !thing x\n",
+    "a torn list": "name: tiny\nparameters: {optimizer.lr: {values: [0.1, 0.2}\n",
+    "a key twice": "name: tiny\nname: other\n",
+    "a bomb": "a: &a [x, x]\nb: &b [*a, *a]\nname: *b\n",
+    "no text": "\x00\x01",
+}
+
+
+@pytest.mark.parametrize("case", TEXTS)
+def test_a_file_that_is_no_sweep_is_one_line(case: str) -> None:
+    Path("sweep.yaml").write_text(TEXTS[case])
+    assert "sweep.yaml" in refused("run", "sweep.yaml")
+
+
+def test_a_missing_or_unreadable_file_is_named(tmp_path: Path) -> None:
+    assert "none.yaml" in refused("run", "none.yaml")
+    assert str(tmp_path) in refused("plan", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "override", ["epochs", "=3", "epochs=soon", "optimiser.lr=1", "seeds=-1", "optimizer.lr=[", "a.b=1"]
+)
+def test_a_wrong_override_is_one_line(override: str, tmp_path: Path) -> None:
+    assert override.partition("=")[0].partition(".")[0] in refused("run", sweep_file(tmp_path), override)
+
+
+# What is wrong around it
+
+
+def test_missing_and_damaged_data_are_told_before_the_run_folder_is_made(tmp_path: Path) -> None:
+    spec = sweep_file(tmp_path)
+    assert "ch6dist data cifar100" in refused("run", spec, "data.name=cifar100")
+    folder = Path("data/cifar-100-python")
+    folder.mkdir(parents=True)
+    (folder / "train").write_bytes(b"x" * 1000)
+    assert "md5" in refused("run", spec, "data.name=cifar100")
+
+
+def test_packs_are_auto_off_or_a_number(tmp_path: Path, run: Path) -> None:
+    spec = sweep_file(tmp_path)
+    for packs in ("0", "-1", "many", "1.5", "1000"):
+        for line in (refused("plan", spec, "--packs", packs), refused("run", spec, "--packs", packs)):
+            assert "--packs" in line
+            assert "auto, off, or a number of trials from 1 to 256" in line
+    assert "--packs" in refused("resume", run, "--packs", "0")
+
+
+def test_a_given_name_must_be_free_and_plain(tmp_path: Path, run: Path) -> None:
+    spec = sweep_file(tmp_path)
+    assert "--name" in refused("run", spec, "--name", "tiny")
+    for name in ("../x", "a/b", "", ".hidden", "x" * 200):
+        assert "name" in refused("run", spec, "--name", name)
+
+
+def test_an_impossible_runs_folder_is_one_line(tmp_path: Path) -> None:
+    spec = sweep_file(tmp_path)
+    for runs, status in (("tiny.yaml/runs", 1), ("/proc/none/runs", 2)):  # the second has no room for a checkpoint
+        assert runs.removesuffix("/runs") in refused("run", spec, "--runs", runs, status=status)
+
+
+@pytest.mark.parametrize("command", ["resume", "stop", "status", "top", "best", "final"])
+def test_a_folder_that_is_no_run_is_refused_with_the_runs_that_are(command: str, tmp_path: Path, run: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "none", str(tmp_path / "empty")):
+        line = refused(command, name)
+        assert name in line
+        assert "tiny" in line
+
+
+@pytest.mark.parametrize("command", ["show", "stop", "rerun"])
+def test_an_unknown_trial_is_refused_with_those_that_are(command: str, run: Path) -> None:
+    assert "sgd-lr0.1-s0" in refused(command, run, "nothing")
+    assert "sgd-lr0.1-s1" in refused(command, run, "sgd")  # the beginning of two
+
+
+def test_there_must_be_something_to_stop_or_rerun(run: Path) -> None:
+    assert "nothing to stop" in refused("stop", run)
+    assert "--failed" in refused("rerun", run)
+
+
+def test_a_second_driver_is_refused(run: Path) -> None:
+    with lease.hold(run):
+        assert str(os.getpid()) in refused("rerun", run, "--failed")
+
+
+def test_a_run_that_has_ended_has_nothing_to_resume(run: Path) -> None:
+    before = everything()
+    status, out, err = ask("resume", run)
+    assert (status, err) == (1, "")  # one of its trials failed: that is still so
+    assert "nothing to do" in out
+    assert everything() == before
+
+
+@pytest.mark.parametrize("option", [("--epochs", "0"), ("--seeds", "0"), ("--workers", "0"), ("--epochs", "x")])
+def test_final_takes_whole_numbers_from_one(option: tuple[str, str], run: Path) -> None:
+    assert option[0] in refused("final", run, *option)
+
+
+@pytest.mark.parametrize("arguments", [("launch",), ("run",), ("top", "tiny", "-n", "0"), ("top", "tiny", "--colour")])
+def test_a_wrong_command_is_one_line(arguments: tuple[str, ...], run: Path) -> None:
+    refused(*arguments)
+
+
+def test_in_a_process_of_its_own_the_line_and_the_status_are_the_same(tmp_path: Path) -> None:
+    found = sweeps("run", sweep_file(tmp_path), "optimizer.lr=-1", cwd=tmp_path)
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr.count("\n") == 1
+
+
+# What answers at once
+
+
+HEAVY = ("torch", "ray", "pandas", "matplotlib", "scipy")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--help",),
+        ("run", "--help"),
+        ("plan", "tiny.yaml"),
+        ("status", "tiny"),
+        ("top", "tiny"),
+        ("show", "tiny", "sgd-lr0.1-s0"),
+        ("best", "tiny", "-o", "best.yaml"),
+        ("run", "tiny.yaml", "epochs=0"),
+    ],
+)
+def test_what_only_looks_imports_nothing_heavy(arguments: tuple[str, ...], run: Path, tmp_path: Path) -> None:
+    sweep_file(tmp_path)
+    timed = [sys.executable, "-X", "importtime", *command(*arguments)[1:]]
+    found = subprocess.run(timed, capture_output=True, text=True, timeout=60, check=False, env=environment())
+    assert "Traceback" not in found.stderr
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in found.stderr.splitlines()}
+    assert "sweeps" in imported
+    assert imported.isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("plan", "tiny.yaml"), ("status", "tiny"), ("top", "tiny"), ("show", "tiny", "sgd-lr0.1-s0")]
+)
+def test_json_is_one_document(arguments: tuple[str, ...], run: Path, tmp_path: Path) -> None:
+    sweep_file(tmp_path)
+    status, out, err = ask(*arguments, "--json")
+    assert (status, err) == (0, "")
+    assert json.loads(out)
+
+
+# stop
+
+
+def test_stop_asks_the_driver_that_lives(run: Path) -> None:
+    with lease.hold(run):
+        assert ask("stop", run)[0] == 0
+        assert ask("stop", run, "sgd-lr0.1-s1")[0] == 0
+        named = next(path.name for path in (run / "requests").iterdir() if path.name != "stop")
+    assert named.startswith("stop-sgd-lr0.1-s1")
+
+
+def test_a_plan_writes_nothing(tmp_path: Path) -> None:
+    spec = sweep_file(tmp_path)
+    before = everything()
+    assert ask("plan", spec)[0] == 0
+    assert everything() == before
+
+
+def test_best_writes_a_trial_file_that_can_be_read_back(run: Path) -> None:
+    refused("best", run)  # a seed has failed: nobody can win
+    trial = parse_trial({**TINY["trial"], "optimizer": {"name": "Adam"}, "epochs": 2})
+    names = {"trial": trial.trial_id, "configuration": trial.configuration_id, "name": trial.name}
+    row = {"kind": "row", "trial": trial.trial_id, "attempt": 1, "step": 8, "epoch": 2, "val_accuracy": 0.5}
+    ended = {"kind": "status", "trial": trial.trial_id, "attempt": 1, "status": "finished"}
+    with Writer(run) as writer:
+        writer.append([{"kind": "trial", **names, "config": trial.model_dump(), "seed": 0}, row, ended])
+    status, out, _ = ask("best", run, "-o", "best.yaml")
+    assert (status, out) == (0, "written: best.yaml\n")
+    assert parse_trial(yaml.safe_load(Path("best.yaml").read_text())) == trial
+    assert ask("best", run)[1] == Path("best.yaml").read_text()
