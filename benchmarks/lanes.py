@@ -58,7 +58,7 @@ class EngineSide:
     def __init__(self, name: EngineName, args: Namespace, lanes: int, device: torch.device) -> None:
         self.trials, self.device, self.epoch = trials_of(args, lanes), device, 0
         first = self.trials[0].data
-        steps = math.ceil(first.train_size / first.batch_size)
+        steps = first.steps_per_epoch
         entry = DATASETS[first.name]
         self.engine = make_engine(name, dataset=entry, steps_per_epoch=steps, device=device, group=SOLO)
         self.lanes = [self.engine.open(trial) for trial in self.trials]

@@ -27,7 +27,8 @@ from benchmarks.lr_finder import CURVES, END_LR, START_LR, STEPS
 from benchmarks.work import Work, add_work, work_of
 from ch6dist.config import parse_trial
 from ch6dist.packs import Orders
-from ch6dist.runs.ledger import Line, read
+from ch6dist.runs.ledger import read
+from ch6dist.runs.schema import Line
 from ch6dist.training.loop import train
 
 GOAL = "Goal P5, one pack against a process per curve: 2× at least on a CPU, aim 4×; 15× and 40× on a GPU."

@@ -27,7 +27,8 @@ from benchmarks.common import Measures, Row, document, in_turn, module, new_pars
 from benchmarks.work import Work
 from ch6dist.config import parse_trial
 from ch6dist.packs import Orders
-from ch6dist.runs.ledger import Line, Writer
+from ch6dist.runs.schema import Line
+from ch6dist.runs.writer import Writer
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
 from sweeps.on_ray.session import ray_session

@@ -13,8 +13,7 @@ import time
 from typing import Any
 
 from ch6dist.config import TrialConfig
-from ch6dist.runs.ledger import Line
-from ch6dist.runs.schema import Status
+from ch6dist.runs.schema import Line, Status
 from sweeps.driver.jobs import Job
 from sweeps.on_ray.reporter import Reporter
 

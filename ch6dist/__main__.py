@@ -45,7 +45,7 @@ def preview(trial: TrialFile, overrides: Overrides = None, as_json: AsJson = Fal
     from ch6dist.optim.schedules import preview as rates
 
     config = _read(trial, overrides)
-    steps = -(-config.data.train_size // config.data.batch_size)
+    steps = config.data.steps_per_epoch
     table: list[dict[str, Any]] = [
         {"step": n, "lr": lr, "momentum": m} for n, (lr, m) in enumerate(rates(config, steps_per_epoch=steps), 1)
     ]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from ch6dist.errors import InputError
+from ch6dist.errors import InputError, UsageError
 
 HELP = {"help_option_names": ["-h", "--help"]}
 # typer carries its own copy of click since 0.26, older ones import it: the base of their errors, wherever it is
@@ -30,7 +30,7 @@ def run(app: typer.Typer, *, name: str, arguments: Sequence[str] | None = None) 
     """Run a command; its exit status. Commands return theirs, or None for 0."""
     try:
         status = app(args=arguments, prog_name=name, standalone_mode=False)
-    except InputError as error:
+    except (InputError, UsageError) as error:
         return _refuse(name, str(error))
     except USAGE_ERROR as error:
         return _refuse(name, getattr(error, "format_message", error.__str__)())

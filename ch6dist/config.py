@@ -79,6 +79,11 @@ class DataConfig(Frozen):
             )
         return self
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Return the optimizer steps of an epoch; the last batch may be smaller."""
+        return -(-self.train_size // self.batch_size)
+
 
 class RangeTestConfig(Frozen):
     """The learning-rate range test (Smith 2015): the rate rises over `steps` batches while the loss is watched."""

@@ -1,6 +1,7 @@
-"""What a person's wrong input raises, and the one line they read.
+"""The two kinds of errors that a person reads as one line, with exit status 2 and without a traceback.
 
-raise InputError("optimizer.momentum", -1, "a number from 0 to 1")
+raise InputError("optimizer.momentum", -1, "a number from 0 to 1")     # a value that is not allowed
+raise UsageError("no driver is running for demo", "nothing to stop")   # a state: a lock, an outage, a missing package
 """
 
 from __future__ import annotations
@@ -9,6 +10,17 @@ import difflib
 from collections.abc import Iterable
 from functools import partial
 from typing import Any
+
+
+class UsageError(Exception):
+    """What was asked cannot be done now: says why, and what to do instead."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        self.message, self.hint = message, hint
+        super().__init__(message, hint)  # both, so that it survives pickling
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
 
 
 class InputError(ValueError):

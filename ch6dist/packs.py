@@ -1,23 +1,26 @@
-"""What passes between a pack and its driver: ledger lines one way, orders the other; and what makes a pack a pack."""
+"""What makes a pack a pack: its engine, what its trials share, how a batch is shared out, and what it is told to do.
+
+Trials of a pack report ledger lines to a driver and get Orders back.
+"""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
-from ch6dist.runs.schema import EngineName
+from ch6dist.runs.schema import EngineName, Line
 
-Line = dict[str, Any]
+SHARED = ("type", "data", "model", "precision", "deterministic", "evaluate_test")
 
 
 @dataclass(frozen=True)
 class Orders:
-    """What the driver wants of a pack at an epoch's end."""
+    """What the driver wants of a pack at the end of an epoch."""
 
     stop: frozenset[str] = frozenset()  # trial ids
     admit: tuple[TrialConfig, ...] = ()  # trials that may join, sharing what a pack shares
@@ -27,17 +30,68 @@ Report = Callable[[Sequence[Line]], Orders]
 
 
 def no_report(lines: Sequence[Line]) -> Orders:
-    """For notebooks and tests that only want the statuses."""
+    """Ignore the lines: for notebooks and tests that only want the statuses."""
     return Orders()
 
 
+def engine_for(optimizer: str, *, kind: str, wanted: str = "auto", workers: int = 1) -> tuple[EngineName, str]:
+    """Choose the engine for trials of an optimizer.
+
+    Args:
+        optimizer: a key of OPTIMIZERS.
+        kind: of the device, `cpu` or `gpu`.
+        wanted: `resources.engine`.
+        workers: processes that train one trial together.
+
+    Returns the engine, and if it is the eager one, the reason.
+    """
+    if wanted == "eager":
+        return "eager", "asked for"
+    if workers > 1:
+        return "eager", "several processes train one trial"
+    if wanted == "auto" and kind == "cpu":
+        return "eager", "on a CPU its rows are the same with packs on and off"
+    if OPTIMIZERS[optimizer].family is None:
+        return "eager", f"{optimizer} is not element-wise"
+    return "fused", ""
+
+
+def share(start: int, stop: int, *, rank: int, world_size: int) -> tuple[int, int]:
+    """Return a rank's slice of the global batch [start, stop): contiguous, sizes differ by at most one."""
+    count = stop - start
+    return start + count * rank // world_size, start + count * (rank + 1) // world_size
+
+
+def shares(count: int, *, world_size: int) -> list[int]:
+    """Return the rows of each rank in a global batch of `count`."""
+    slices = [share(0, count, rank=rank, world_size=world_size) for rank in range(world_size)]
+    return [stop - start for start, stop in slices]
+
+
+def shared_fields(trial_type: str) -> tuple[str, ...]:
+    """Return the fields of a trial in which all trials of a pack are equal."""
+    return (*SHARED, "epochs" if trial_type == "train" else "range_test")
+
+
+def shared(config: Mapping[str, Any], *, engine: EngineName) -> dict[str, Any]:
+    """Return what all trials of a pack have in common with this one, as plain data.
+
+    Args:
+        config: a TrialConfig as data.
+
+    Lanes of the eager engine train on the same batches, so they share the seed; fused lanes share an optimizer family.
+    """
+    content = {"engine": engine, **{name: config[name] for name in shared_fields(config["type"])}}
+    if engine == "eager":
+        return content | {"seed": config["seed"]}
+    return content | {"optimizer family": OPTIMIZERS[config["optimizer"]["name"]].family}
+
+
 def check_shared(trials: Sequence[TrialConfig], *, engine: EngineName = "eager") -> None:
-    """InputError naming the first field in which trials differ that a pack has to share."""
+    """Raise InputError naming the first field in which trials differ that a pack has to share."""
     if not trials:
         raise InputError("trials", [], "at least one trial")
-    shared = ["type", "data", "model", "precision", "deterministic", "evaluate_test"]
-    shared.append("epochs" if trials[0].type == "train" else "range_test")
-    for trial, name in itertools.product(trials, shared):
+    for trial, name in itertools.product(trials, shared_fields(trials[0].type)):
         if getattr(trial, name) != getattr(trials[0], name):
             raise InputError(name, getattr(trial, name), f"the pack's {getattr(trials[0], name)!r}: packs share {name}")
     if len({trial.trial_id for trial in trials}) != len(trials):

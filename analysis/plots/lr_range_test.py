@@ -19,6 +19,7 @@ from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.load import Study
 from analysis.text import configuration, short_number
+from ch6dist.runs.schema import Line
 
 MARKS = ("steepest", "valley", "slide", "minimum")
 MAX_PANELS = 12
@@ -27,7 +28,7 @@ COLUMNS = ["trial", "panel", "optimizer", "seed", "series", "lr", "loss"]
 
 def lr_range_test_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
     """`series`: raw and smoothed (curves), the MARKS, interval (two rows), diverged, no_signal, sweep_best."""
-    records: list[dict[str, Any]] = []
+    records: list[Line] = []
     for _, trial in study.trials[study.trials["type"] == "range_test"].iterrows():
         head = {
             "trial": trial["trial"],
@@ -44,7 +45,7 @@ def lr_range_test_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(records, columns=pd.Index(COLUMNS)).astype({"lr": "float64", "loss": "float64"})
 
 
-def _marks(value: dict[str, Any], rows: list[dict[str, Any]]) -> list[tuple[str, float | None, float | None]]:
+def _marks(value: dict[str, Any], rows: list[Line]) -> list[tuple[str, float | None, float | None]]:
     points = [("smoothed", lr, loss) for lr, loss in zip(value["lr"], value["smoothed"], strict=False)]
     points += [(mark, value[mark], None) for mark in MARKS if value.get(mark) is not None]
     points += [("interval", lr, None) for lr in value.get("interval") or []]

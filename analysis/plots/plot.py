@@ -18,7 +18,7 @@ from analysis.study.load import Study
 
 @dataclass(frozen=True)
 class Plot:
-    """One kind of figure. Registered in analysis/figures.py."""
+    """One kind of figure. Registered in analysis/plots/registry.py."""
 
     name: str  # of its files and on the command line
     heading: str  # what it is, in a few words

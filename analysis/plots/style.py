@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from analysis.text import is_share, short_number
+from ch6dist.catalog.datasets import SYNTHETIC
 
 # Okabe & Ito 2008, readable with every common colour blindness; yellow left out: it vanishes on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -31,7 +32,6 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h", "p")
 LINES = ("-", "--", "-.", ":")
 GREY, RED, SHADE = "#8a8a8a", "#C1272D", "#FFF3C4"
 MAX_RATE_TICKS = 10
-SYNTHETIC = "SYNTHETIC DATA: made up, says nothing about the world"
 
 _SETTINGS: Any = {
     "figure.facecolor": "white",

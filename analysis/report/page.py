@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -22,7 +21,6 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from analysis.plots import style
 from analysis.plots.plot import Plot
 from analysis.plots.registry import PLOTS, study_palette, write_figure
 from analysis.report import tables
@@ -30,7 +28,9 @@ from analysis.report.health import health
 from analysis.report.verdict import verdict
 from analysis.study.leaderboard import finals, leaderboard
 from analysis.study.load import Run, Study
+from ch6dist.catalog.datasets import SYNTHETIC
 from ch6dist.errors import InputError
+from ch6dist.storage.atomic import replace_file
 
 MAX_ROWS = 100  # of the leaderboard in the page; all are in the CSV
 
@@ -56,9 +56,7 @@ def write_report(study: Study, folder: Path) -> Path:
         (folder / "leaderboard.md").write_text(tables.leaderboard_markdown(study, board, final), encoding="utf-8")
         shown = [_show(plot, study, board, folder) for plot in PLOTS.values()]
         page = _page(study, board, final, shown)
-        temporary = folder / f".index.html.{os.getpid()}"
-        temporary.write_text(page, encoding="utf-8")
-        temporary.replace(folder / "index.html")
+        replace_file(folder / "index.html", page)
     return folder / "index.html"
 
 
@@ -97,7 +95,7 @@ def _page(study: Study, board: pd.DataFrame, final: pd.DataFrame, shown: list[Sh
     return environment.get_template("report.html.j2").render(
         css=css,
         title=study.title(),
-        synthetic=style.SYNTHETIC if study.synthetic else "",
+        synthetic=SYNTHETIC if study.synthetic else "",
         heads=[_head(run) for run in study.runs],
         health=health(study, board),
         verdict=verdict(study, board, final),

@@ -14,10 +14,10 @@ from typing import Any
 import pandas as pd
 
 from analysis import text
-from analysis.plots import style
 from analysis.study.leaderboard import LATE_EPOCHS, ranking_rule
 from analysis.study.load import Study
 from analysis.text import metric_name, short_number
+from ch6dist.catalog.datasets import SYNTHETIC
 
 _INTERNAL = ["trials", "scores"]  # lists: in the JSON, not in the CSV
 
@@ -95,7 +95,7 @@ def legend(study: Study, board: pd.DataFrame) -> str:
 
 def leaderboard_markdown(study: Study, board: pd.DataFrame, finals: pd.DataFrame) -> str:
     """What `analysis table` prints and leaderboard.md holds."""
-    parts = [f"**{style.SYNTHETIC}.**"] if study.synthetic else []
+    parts = [f"**{SYNTHETIC}.**"] if study.synthetic else []
     if len(board):
         parts += [leaderboard_table(study, board).markdown(), legend(study, board)]
     if len(finals):

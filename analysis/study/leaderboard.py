@@ -19,9 +19,8 @@ import pandas as pd
 
 from analysis.study import stats
 from analysis.study.load import Study, without_finals
-from ch6dist.runs.ledger import Line
 from ch6dist.runs.ranking import Ranked, rank, rule
-from ch6dist.runs.schema import Status
+from ch6dist.runs.schema import Line, Metric, Status
 
 LATE_EPOCHS = 5  # wobble and slope look at these last epochs
 IMPROVING = 0.001  # a rise per epoch (0.1 points) above which a training had not converged
@@ -43,7 +42,7 @@ TEXT_COLUMNS = (*GROUP, "close", "eligible", "flags", "note", "configuration", "
 
 def leaderboard(study: Study) -> pd.DataFrame:
     """(configurations, COLUMNS), best first, by the one rule of ch6dist.runs.ranking."""
-    ranked = rank(without_finals(study), metric=study.metric, goal=study.goal)
+    ranked = rank(without_finals(study), Metric(study.metric, study.goal))
     target = target_of(ranked, study)
     train = study.trials[study.trials["type"] == "train"].drop_duplicates("configuration").set_index("configuration")
     about = train[[*GROUP, "lr", "weight_decay", "val_size"]].to_dict("index")

@@ -13,16 +13,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
 from analysis.study.labels import optimizer_labels, schedule_labels, setting_labels
-from ch6dist.catalog.datasets import DATASETS
+from ch6dist.catalog.datasets import DATASETS, is_synthetic
 from ch6dist.errors import InputError
-from ch6dist.runs import lease, ledger
-from ch6dist.runs.ledger import Ledger, Line
-from ch6dist.runs.schema import Status
+from ch6dist.runs.ledger import Ledger, observe
+from ch6dist.runs.schema import Line, Metric, TrialLine
 
 # fmt: off
 TRIAL_COLUMNS = [
@@ -60,7 +59,7 @@ class Study:
     @cached_property
     def synthetic(self) -> bool:
         """Whether any trial learned made-up data: then every table and figure says so."""
-        return bool(self.trials["dataset"].astype(str).str.startswith("synthetic").any())
+        return bool(self.trials["dataset"].map(is_synthetic).any())
 
     @property
     def sign(self) -> int:
@@ -82,15 +81,12 @@ class Study:
 def load_study(folders: Sequence[Path]) -> Study:
     """Read run folders. InputError where one is no run, or where the runs cannot share one ranking."""
     names = _names(folders)
-    runs = tuple(
-        Run(name, folder, _with_interrupted(ledger.read(folder), folder))
-        for name, folder in zip(names, folders, strict=True)
-    )
-    metric, goal = _metric(runs)
+    runs = tuple(Run(name, folder, observe(folder)[0]) for name, folder in zip(names, folders, strict=True))
+    metric = _metric(runs)
     pooled = runs[0].ledger if len(runs) == 1 else _pool(runs)
     trials = _trials(pooled, runs)
     _one_dataset(trials)
-    return Study(runs, pooled, trials, pooled.rows_by_trial(), metric, goal)
+    return Study(runs, pooled, trials, pooled.rows_by_trial(), metric.name, metric.goal)
 
 
 def without_finals(study: Study) -> Ledger:
@@ -107,25 +103,15 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
 
 
-def _with_interrupted(content: Ledger, folder: Path) -> Ledger:
-    """A trial that runs in the ledger while no driver lives was interrupted."""
-    if lease.current(folder) is None:
-        for trial, line in content.statuses.items():
-            if line["status"] == Status.RUNNING:
-                content.statuses[trial] = {**line, "status": str(Status.INTERRUPTED)}
-    return content
-
-
-def _metric(runs: Sequence[Run]) -> tuple[str, str]:
+def _metric(runs: Sequence[Run]) -> Metric:
     found = {}
     for run in runs:
         if any(line["config"]["type"] == "train" for line in run.ledger.trials.values()):
-            metric = run.ledger.spec.get("metric") or {}
-            found[metric.get("name", "val_accuracy"), metric.get("goal", "maximize")] = run.name
+            found[Metric.of(run.ledger.spec)] = run.name
     if len(found) > 1:
-        told = ", ".join(f"{run}: {name} ({goal})" for (name, goal), run in found.items())
+        told = ", ".join(f"{run}: {metric.name} ({metric.goal})" for metric, run in found.items())
         raise InputError("RUN", told, "runs with one metric and goal")
-    return next(iter(found), ("val_accuracy", "maximize"))
+    return next(iter(found), Metric())
 
 
 def _one_dataset(trials: pd.DataFrame) -> None:
@@ -142,7 +128,8 @@ def _pool(runs: Sequence[Run]) -> Ledger:
         pooled.rows += [{**row, "trial": f"{run.name}/{row['trial']}"} for row in content.rows]
         for trial, line in content.trials.items():
             configuration = f"{run.name}/{line['configuration']}"
-            pooled.trials[f"{run.name}/{trial}"] = {**line, "configuration": configuration, "run": run.name}
+            named = {**line, "configuration": configuration, "run": run.name}
+            pooled.trials[f"{run.name}/{trial}"] = cast(TrialLine, named)
         pooled.statuses |= {f"{run.name}/{trial}": line for trial, line in content.statuses.items()}
         pooled.artifacts |= {(f"{run.name}/{trial}", name): line for (trial, name), line in content.artifacts.items()}
     return pooled
@@ -156,17 +143,17 @@ def _trials(pooled: Ledger, runs: Sequence[Run]) -> pd.DataFrame:
     settings = setting_labels(configs)
     records: list[dict[str, Any]] = []
     for (trial, line), optimizer, scheduler, setting in zip(lines, optimizers, schedules, settings, strict=True):
-        config = line["config"]
+        config, newest = line["config"], cast(Line, pooled.statuses.get(trial, {}))
         records.append(
             {
                 "trial": trial,
-                "run": line.get("run", runs[0].name),
+                "run": cast(Line, line).get("run", runs[0].name),
                 "configuration": line["configuration"],
                 "name": line["name"],
                 "type": config["type"],
                 "final": bool(config.get("evaluate_test")),
                 "status": str(pooled.status(trial)),
-                "reason": pooled.statuses.get(trial, {}).get("reason") or "",
+                "reason": newest.get("reason") or "",
                 "seed": line["seed"],
                 "epochs": config["epochs"],
                 "optimizer": optimizer,

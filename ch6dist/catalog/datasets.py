@@ -122,4 +122,11 @@ def _synthetic(entry: DatasetEntry) -> DatasetEntry:
 
 _REAL = (_CIFAR100, _FASHION_MNIST, _MNIST)
 
+SYNTHETIC = "SYNTHETIC DATA: generated images; this says nothing about real ones"  # the banner of every view
+
 DATASETS: dict[str, DatasetEntry] = {entry.name: entry for entry in (*_REAL, *(_synthetic(entry) for entry in _REAL))}
+
+
+def is_synthetic(dataset: str) -> bool:
+    """Return whether a data set of this name is generated; a name that is in no catalog (any more) is not."""
+    return dataset in DATASETS and DATASETS[dataset].synthetic

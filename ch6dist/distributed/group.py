@@ -31,6 +31,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ch6dist.distributed.batch_norm import over_all_ranks
 from ch6dist.host.interfaces import interface_of
+from ch6dist.packs import share
 
 MEETING = timedelta(minutes=5)  # within which all ranks have to be there
 # Of a collective: rank 0 may wait long for its driver. A rank that is gone is noticed by who started the ranks.
@@ -47,14 +48,8 @@ class Group:
     world_size: int = 1
 
     def share(self, start: int, stop: int) -> tuple[int, int]:
-        """This rank's slice of the global batch [start, stop): contiguous, sizes differ by at most one."""
-        count = stop - start
-        return start + count * self.rank // self.world_size, start + count * (self.rank + 1) // self.world_size
-
-    def shares(self, count: int) -> list[int]:
-        """Rows of each rank in a global batch of `count`."""
-        slices = [Group(rank, self.world_size).share(0, count) for rank in range(self.world_size)]
-        return [stop - start for start, stop in slices]
+        """Return this rank's slice of the global batch [start, stop)."""
+        return share(start, stop, rank=self.rank, world_size=self.world_size)
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """The module whose backward leaves the group's mean gradient in `model`'s parameters."""

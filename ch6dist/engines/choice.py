@@ -1,23 +1,16 @@
-"""The engines by name, and the one that suits a device."""
+"""The engines by name. Which one suits a trial: ch6dist/packs.py."""
 
 from __future__ import annotations
 
 import torch
 
 from ch6dist.catalog.datasets import DatasetEntry
-from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.distributed.group import Group
 from ch6dist.engines.eager import EagerEngine
 from ch6dist.engines.engine import Engine
 from ch6dist.engines.fused import FusedEngine
 from ch6dist.errors import InputError
 from ch6dist.runs.schema import EngineName
-
-
-def suitable_engine(optimizer: str, *, device: torch.device, group: Group) -> EngineName:
-    """`fused` for one process on a GPU, where a step is then one graph; `eager` elsewhere and for other optimizers."""
-    alone_on_gpu = device.type == "cuda" and group.world_size == 1
-    return "fused" if alone_on_gpu and OPTIMIZERS[optimizer].family else "eager"
 
 
 def make_engine(

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from ch6dist.errors import InputError
 from ch6dist.runs import lease
+from ch6dist.runs.names import LEASE, LEDGER, SWEEP_FILE
+from ch6dist.storage.atomic import replace_file
 from ch6dist.storage.files import Folder, first_words, is_remote, join, open_folder, split_last
-
-RECORD = "sweep.yaml"
-LEDGER = "ledger"
 
 
 def fetch_run(url: str, folder: Path) -> Path:
@@ -45,12 +44,12 @@ def update(remote: Folder, folder: Path) -> None:
         raise InputError("RUN", str(remote), f"a run in {storage} (there is no {name})")
     contents = {name: content for name in names if (content := _newer(remote, folder, name)) is not None}
     for name, content in contents.items():
-        _place(folder / name, content)
-    for name in (RECORD, lease.FILE):
+        replace_file(folder / name, content)
+    for name in (SWEEP_FILE, LEASE):
         content = remote.read(name)
         if content is not None:
-            _place(folder / name, content)
-        elif name == lease.FILE:
+            replace_file(folder / name, content)
+        elif name == LEASE:
             (folder / name).unlink(missing_ok=True)
 
 
@@ -65,10 +64,3 @@ def _newer(remote: Folder, folder: Path, name: str) -> bytes | None:
     if not content.startswith(here[: here.rfind(b"\n") + 1]):
         raise InputError("RUN", str(remote), f"a run of which {folder} is a copy (it holds other lines: move it away)")
     return content
-
-
-def _place(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.fetched")
-    temporary.write_bytes(content)
-    temporary.replace(path)

@@ -1,15 +1,8 @@
-"""Run folders: where they are, what lies where in one, and how a name becomes a folder.
+"""Run folders: where they are, and how a name becomes a folder. What lies in one: names.py.
 
 RUN on a command line is a path, a name under `--runs`, CH6DIST_RUNS or ./runs, or s3://bucket/prefix/NAME.
 
-    runs/NAME/sweep.yaml              the sweep as resolved
-    runs/NAME/ledger/000001.jsonl     the record (ledger.py)
-    runs/NAME/checkpoints/TRIAL/      last.pt, best.pt
-    runs/NAME/lease.json              who writes now (lease.py)
-    runs/NAME/requests/               what `sweeps stop` asks of the driver
-    runs/NAME/report/                 what `analysis report` writes
-
-With `storage: s3://…` the checkpoints lie there, and all but the report is copied there (sweeps/mirror.py).
+With `storage: s3://…` the checkpoints lie there, and all but the report is copied there (sweeps/record/uploader.py).
 """
 
 from __future__ import annotations
@@ -21,24 +14,18 @@ from pathlib import Path
 
 from ch6dist.errors import InputError
 from ch6dist.runs.fetch import fetch_run
+from ch6dist.runs.names import CHECKPOINTS, LEDGER, checkpoint_name
 from ch6dist.storage.files import Folder, is_remote, join, split_last
 
-LINES = "lines"  # lines.jsonl beside a checkpoint in an object store (checkpoint.py)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 NAME_RULE = "letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 100"
-
-
-def checkpoint_name(trial: str, name: str, *, attempt: int = 1) -> str:
-    """Where checkpoint `name` (last, best, or LINES) of a trial's attempt lies below the checkpoints."""
-    home = trial if attempt == 1 else f"{trial}/attempt-{attempt}"
-    return f"{home}/{name}.{'jsonl' if name == LINES else 'pt'}"
 
 
 def checkpoints_root(run: Path, *, storage: str | None = None) -> str:
     """The folder, or the URL, of a run's checkpoints: all of its workers write there."""
     if storage and is_remote(storage):
-        return join(storage, run.name, "checkpoints")
-    return str((run / "checkpoints").resolve())
+        return join(storage, run.name, CHECKPOINTS)
+    return str((run / CHECKPOINTS).resolve())
 
 
 def has_checkpoint(checkpoints: Folder, trial: str, *, attempt: int = 1) -> bool:
@@ -72,10 +59,10 @@ def find_run(run: Path | str, *, root: Path | str | None = None) -> Path:
         name = check_name(split_last(str(run))[1], key="RUN")
         return fetch_run(str(run), runs_root(root) / name)
     for folder in (Path(run), runs_root(root) / run):
-        if (folder / "ledger").is_dir():
+        if (folder / LEDGER).is_dir():
             return folder
     home = runs_root(root)
-    there = sorted(p.name for p in home.iterdir() if (p / "ledger").is_dir()) if home.is_dir() else []
+    there = sorted(p.name for p in home.iterdir() if (p / LEDGER).is_dir()) if home.is_dir() else []
     raise InputError("RUN", str(run), f"a run folder, or one of the runs in {home}/: {', '.join(there) or 'none yet'}")
 
 

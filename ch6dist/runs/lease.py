@@ -22,8 +22,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ch6dist.errors import InputError
+from ch6dist.runs.names import LEASE
+from ch6dist.storage.atomic import replace_file
 
-FILE = "lease.json"
 BEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
 
@@ -56,7 +57,7 @@ class Lease:
 def current(run: Path | str) -> Lease | None:
     """The lease of a run whose holder lives; None when nobody writes."""
     try:
-        return living((Path(run) / FILE).read_bytes())
+        return living((Path(run) / LEASE).read_bytes())
     except FileNotFoundError:
         return None
 
@@ -85,7 +86,7 @@ def hold(run: Path | str) -> Iterator[None]:
         beat.join()
         with contextlib.suppress(OSError):
             if not _lost(folder):
-                (folder / FILE).unlink()
+                (folder / LEASE).unlink()
 
 
 def held(run: object, holder: Lease) -> InputError:
@@ -99,7 +100,7 @@ def held(run: object, holder: Lease) -> InputError:
 
 
 def _take(folder: Path) -> None:
-    with open(folder / (FILE + ".lock"), "w") as guard:  # two drivers that find a dead lease at once
+    with open(folder / (LEASE + ".lock"), "w") as guard:  # two drivers that find a dead lease at once
         fcntl.flock(guard, fcntl.LOCK_EX)
         holder = current(folder)
         if holder:
@@ -124,9 +125,7 @@ def _write(folder: Path) -> None:
     pid = os.getpid()
     start = _process_start(pid)
     lease = Lease(host=socket.gethostname(), pid=pid, started=start, heartbeat=time.time(), boot=_boot())
-    temporary = folder / f"{FILE}.{pid}"
-    temporary.write_text(json.dumps(asdict(lease)))
-    temporary.replace(folder / FILE)
+    replace_file(folder / LEASE, json.dumps(asdict(lease)))
 
 
 def _process_start(pid: int) -> str:

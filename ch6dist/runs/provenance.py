@@ -12,12 +12,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ch6dist.config import TrialConfig
 from ch6dist.host.hardware import visible_devices
+from ch6dist.runs.schema import FORMAT, Metric, SweepLine, TrialLine
 
 PACKAGES = ("ch6dist", "torch", "torchvision", "ray", "numpy", "pandas", "matplotlib")
 
@@ -33,16 +35,22 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def sweep_line(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """The line with which a driver heads its part of the ledger: the sweep as resolved, and where it is trained."""
-    head = {"kind": "sweep", "name": spec.get("name"), "question": spec.get("question", "")}
-    return {**head, "spec": dict(spec), **provenance()}
+def sweep_line(spec: Mapping[str, Any]) -> SweepLine:
+    """Make the head line of a driver: the sweep as resolved, and where it is trained."""
+    head = {"kind": "sweep", "format": FORMAT, "name": spec.get("name"), "question": spec.get("question", "")}
+    return cast(SweepLine, {**head, "spec": dict(spec), **provenance()})
 
 
-def trial_line(trial: TrialConfig) -> dict[str, Any]:
-    """The line that makes a trial known to the ledger."""
-    names = {"trial": trial.trial_id, "configuration": trial.configuration_id, "name": trial.name}
-    return {"kind": "trial", **names, "config": trial.model_dump(), "seed": trial.seed}
+def trial_line(trial: TrialConfig) -> TrialLine:
+    """Make the line that adds a trial to the ledger."""
+    return {
+        "kind": "trial",
+        "trial": trial.trial_id,
+        "configuration": trial.configuration_id,
+        "name": trial.name,
+        "config": trial.model_dump(),
+        "seed": trial.seed,
+    }
 
 
 def sweep_of_one(name: str, trials: Sequence[TrialConfig], *, question: str = "") -> dict[str, Any]:
@@ -52,7 +60,7 @@ def sweep_of_one(name: str, trials: Sequence[TrialConfig], *, question: str = ""
         "question": question,
         "trial": trials[0].model_dump(exclude={"seed"}),
         "method": "grid",
-        "metric": {"name": "val_accuracy", "goal": "maximize"},
+        "metric": asdict(Metric()),
         "parameters": {},
         "seeds": [trial.seed for trial in trials],
     }

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ch6dist.runs.ledger import Ledger
-from ch6dist.runs.schema import BROKEN, Status
+from ch6dist.runs.schema import BROKEN, Line, Metric, Status
 
 RULE = "mean {metric} over the last {k} epochs, then over seeds; diverged seeds rank last"
 
@@ -40,22 +40,27 @@ def last_k(epochs: int) -> int:
     return max(1, min(5, epochs // 3))
 
 
-def trial_score(rows: Sequence[dict[str, Any]], metric: str, *, epochs: int) -> float | None:
+def trial_score(rows: Sequence[Line], metric: str, *, epochs: int) -> float | None:
     """Mean of `metric` over the last `last_k(epochs)` rows, which must be there and finite; else None."""
     values = [row.get(metric) for row in rows if row.get("epoch", 0) > epochs - last_k(epochs)]
     numbers = [float(v) for v in values if v is not None and math.isfinite(v)]
     return sum(numbers) / len(numbers) if len(numbers) == last_k(epochs) else None
 
 
-def rank(ledger: Ledger, *, metric: str = "val_accuracy", goal: str = "maximize") -> list[Ranked]:
-    """Every configuration of the `train` trials of a ledger, best first."""
+def rank(ledger: Ledger, metric: Metric | None = None) -> list[Ranked]:
+    """Rank the configurations of the `train` trials of a ledger, best first.
+
+    Args:
+        metric: left out, that of the ledger's sweep.
+    """
+    metric = metric or Metric.of(ledger.spec)
     rows = ledger.rows_by_trial()
     groups: dict[str, list[str]] = {}
     for trial, line in ledger.trials.items():
         if line["config"]["type"] == "train":
             groups.setdefault(line["configuration"], []).append(trial)
-    ranked = [_rank_one(ledger, rows, trials, metric) for trials in groups.values()]
-    sign = -1.0 if goal == "maximize" else 1.0
+    ranked = [_rank_one(ledger, rows, trials, metric.name) for trials in groups.values()]
+    sign = -1.0 if metric.goal == "maximize" else 1.0
 
     def order(item: Ranked) -> tuple[Any, ...]:
         share = item.diverged / len(item.trials)
@@ -71,7 +76,7 @@ def rule(epochs: int, metric: str) -> str:
     return RULE.format(metric=metric, k=last_k(epochs)).replace("last 1 epochs", "last epoch")
 
 
-def _rank_one(ledger: Ledger, rows: dict[str, list[dict[str, Any]]], trials: list[str], metric: str) -> Ranked:
+def _rank_one(ledger: Ledger, rows: dict[str, list[Line]], trials: list[str], metric: str) -> Ranked:
     line = ledger.trials[trials[0]]
     counts = Counter(ledger.status(trial) for trial in trials)
     scores = []

@@ -1,11 +1,19 @@
-"""What a sweep records: the columns of a row and the statuses of a trial, defined here and nowhere else."""
+"""What a run records, defined here and nowhere else: kinds of ledger lines, columns of a row, statuses of a trial.
+
+A run written by this version says `format: 1` in the head line of each driver and in each checkpoint. A reader takes
+every format up to its own; runs made before there was a number are format 0.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal, NotRequired, TypedDict
 
+from ch6dist.errors import UsageError
+
+FORMAT = 1  # of ledgers and checkpoints that are written
 EngineName = Literal["eager", "fused"]  # what trains a pack: its lanes one after another, or all as one model
 
 
@@ -30,6 +38,7 @@ ROW_COLUMNS = (
     Column("train_accuracy", "float64", "fraction, same samples, in training mode"),
     Column("val_loss", "float64", "mean over the validation split, evaluation mode"),
     Column("val_accuracy", "float64", "fraction"),
+    Column("time", "float64", "wall-clock time when the row was made, in unix seconds", True),
     Column("seconds", "float64", "training time of the epoch divided by the lanes alive, evaluation excluded", True),
     Column("eval_seconds", "float64", "validation time divided by the lanes alive", True),
     Column("lanes", "int64", "trials that shared the device during the epoch: the condition of the seconds", True),
@@ -41,6 +50,31 @@ ROW_COLUMNS = (
 
 KEY_COLUMNS = ("trial", "attempt", "step")
 VOLATILE_COLUMNS = frozenset(column.name for column in ROW_COLUMNS if column.volatile)
+
+
+MetricName = Literal["val_accuracy", "val_loss", "train_accuracy", "train_loss"]
+Goal = Literal["maximize", "minimize"]
+DEFAULT_METRIC: MetricName = "val_accuracy"
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What a configuration is judged by: a column of the rows, and which end of it is good."""
+
+    name: str = DEFAULT_METRIC
+    goal: str = "maximize"
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any]) -> Metric:
+        """Return the metric of a sweep as its head line or sweep.yaml has it."""
+        given = spec.get("metric", {})
+        name = given.get("name", DEFAULT_METRIC)
+        return cls(name, given.get("goal", goal_of(name)))
+
+
+def goal_of(metric: str) -> Goal:
+    """Return which end of a metric is good: a loss is minimized, anything else maximized."""
+    return "minimize" if metric.endswith("_loss") else "maximize"
 
 
 class Status(StrEnum):
@@ -58,3 +92,134 @@ class Status(StrEnum):
 
 ENDED = frozenset({Status.FINISHED, Status.STOPPED, Status.DIVERGED, Status.OUT_OF_MEMORY, Status.FAILED})
 BROKEN = frozenset({Status.OUT_OF_MEMORY, Status.FAILED})
+
+
+Line = Mapping[str, Any]  # a line of any kind
+
+
+class SweepLine(TypedDict):
+    """The head line of a driver: the sweep as resolved, and where it is trained."""
+
+    kind: Literal["sweep"]
+    format: NotRequired[int]  # missing: 0
+    name: str | None
+    question: str
+    spec: dict[str, Any]
+    command: str
+    git_commit: str | None
+    versions: dict[str, str | None]
+    hardware: dict[str, Any]
+    time: float
+    trials: NotRequired[int]  # how many the run has: one that was cut off at its start has fewer lines of them
+    address: NotRequired[str | None]  # of the Ray that the driver joined; None: it started its own
+
+
+class TrialLine(TypedDict):
+    """A trial that the run will train."""
+
+    kind: Literal["trial"]
+    trial: str
+    configuration: str
+    name: str
+    config: dict[str, Any]  # the resolved TrialConfig
+    seed: int
+
+
+class PackLine(TypedDict):
+    """Trials that are trained together; a resume trains them together again."""
+
+    kind: Literal["pack"]
+    trials: list[str]
+    engine: EngineName
+    time: float
+
+
+class RowLine(TypedDict):
+    """Measurements of an epoch (range test: of a step); what each means stands in ROW_COLUMNS."""
+
+    kind: Literal["row"]
+    trial: str
+    attempt: int
+    epoch: int
+    step: int
+    lr: float
+    momentum: float | None
+    train_loss: float | None  # null where it was not finite
+    train_accuracy: float | None
+    val_loss: NotRequired[float | None]
+    val_accuracy: NotRequired[float | None]
+    test_loss: NotRequired[float | None]
+    test_accuracy: NotRequired[float | None]
+    time: NotRequired[float]  # missing: format 0
+    seconds: float
+    eval_seconds: NotRequired[float | None]
+    lanes: int
+    images_per_second: float
+    peak_memory_bytes: int
+
+
+class StatusLine(TypedDict):
+    """A trial's status from here on, and why."""
+
+    kind: Literal["status"]
+    trial: str
+    attempt: int
+    status: str
+    epoch: int  # completed
+    time: float
+    step: NotRequired[int]
+    reason: NotRequired[str]
+    traceback: NotRequired[str]
+    host: NotRequired[str]
+    device: NotRequired[str]
+    engine: NotRequired[EngineName]
+    workers: NotRequired[int]
+    batch_size: NotRequired[int]  # global
+    rows_per_worker: NotRequired[list[int]]
+    notes: NotRequired[list[str]]  # such as settings that torch overrides
+
+
+class EventLine(TypedDict):
+    """A pack that failed, or a driver that halted, and what followed."""
+
+    kind: Literal["event"]
+    trials: list[str]
+    epochs: list[int]
+    host: str
+    broken: str  # failed, out_of_memory, data, storage or halted
+    reason: str
+    what: str
+    time: float
+
+
+class ArtifactLine(TypedDict):
+    """What a trial left: a file of the run folder (path None: it was removed), or a value."""
+
+    kind: Literal["artifact"]
+    trial: str
+    attempt: int
+    name: str
+    path: NotRequired[str | None]
+    bytes: NotRequired[int]
+    epoch: NotRequired[int]
+    value: NotRequired[Any]
+    reason: NotRequired[str]
+    time: NotRequired[float]
+
+
+LINES: dict[str, type] = {
+    "sweep": SweepLine,
+    "trial": TrialLine,
+    "pack": PackLine,
+    "row": RowLine,
+    "status": StatusLine,
+    "event": EventLine,
+    "artifact": ArtifactLine,
+}
+
+
+def check_format(found: int, place: object) -> None:
+    """Raise UsageError if a ledger or checkpoint was written by a newer version than this one."""
+    if found > FORMAT:
+        message = f"{place} has format {found}, written by a newer ch6dist; this one reads formats up to {FORMAT}"
+        raise UsageError(message, "update ch6dist")

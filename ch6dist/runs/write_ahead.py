@@ -12,12 +12,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ch6dist.errors import InputError
-from ch6dist.runs.folders import LINES
 from ch6dist.runs.ledger import Ledger
-from ch6dist.runs.schema import ENDED
+from ch6dist.runs.names import LINES
+from ch6dist.runs.schema import ENDED, Line
 from ch6dist.storage.files import Folder
-
-Line = dict[str, Any]
 
 
 def encode_lines(lines: Iterable[Mapping[str, Any]]) -> bytes:

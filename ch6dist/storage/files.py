@@ -10,21 +10,17 @@ What an object store needs is imported when the first of its URLs is opened: nob
 from __future__ import annotations
 
 import contextlib
-import os
 import pkgutil
 import re
-import socket
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
 from ch6dist.errors import InputError
+from ch6dist.storage.atomic import replace_file
 
 SCHEMES = {"s3": "ch6dist.storage.s3:S3Folder"}  # by name: pyarrow takes a moment to import
 REMOTE = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<path>[^?]*)(?P<query>\?.*)?")
 ALLOWED = "a folder, or s3://bucket/prefix (?endpoint_override=HOST:PORT&scheme=http for another server than AWS's)"
-STALE_SECONDS = 600.0  # a file half written by another host is taken for left behind after that
 
 
 class Folder(Protocol):
@@ -119,21 +115,8 @@ class LocalFolder:
             return None
 
     def write(self, name: str, content: bytes | memoryview) -> None:
-        """Write beside, sync, rename. What killed writers left beside it is removed."""
-        path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for left in _left_behind(path):
-            left.unlink(missing_ok=True)
-        temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
-        try:
-            with open(temporary, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        """Replace the file, on the disk before this returns."""
+        replace_file(self.path / name, content, sync=True)
 
     def size(self, name: str) -> int | None:
         """Bytes; None when there is no such file."""
@@ -157,16 +140,3 @@ class LocalFolder:
         path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # not empty, or not there
             path.parent.rmdir()
-
-
-def _left_behind(path: Path) -> Iterator[Path]:
-    """Half-written copies of `path` whose writers are gone: dead on this host, or on another and old."""
-    for copy in path.parent.glob(f".{path.name}.*.tmp"):
-        host, _, pid = copy.name.removeprefix(f".{path.name}.").removesuffix(".tmp").rpartition(".")
-        if host == socket.gethostname():
-            if not Path(f"/proc/{pid}").exists():
-                yield copy
-        else:
-            with contextlib.suppress(FileNotFoundError):  # its writer has renamed it meanwhile
-                if time.time() - copy.stat().st_mtime > STALE_SECONDS:
-                    yield copy

@@ -22,14 +22,13 @@ from typing import Any, TypeVar
 import torch
 
 from ch6dist.errors import InputError
-from ch6dist.runs.folders import LINES, checkpoint_name
-from ch6dist.runs.schema import ENDED
+from ch6dist.runs.names import LINES, checkpoint_name
+from ch6dist.runs.schema import ENDED, FORMAT, Line, check_format
 from ch6dist.runs.write_ahead import decode_lines, encode_lines
 from ch6dist.storage.files import Folder, is_remote, open_folder
 
 PATIENCE_SECONDS = 120.0  # for an object store that does not answer; then the pack gives up
 RETRY_SECONDS = 2.0
-Line = dict[str, Any]
 Answer = TypeVar("Answer")
 
 
@@ -57,7 +56,9 @@ class Checkpoints:
     def save(self, trial: str, name: str, state: Mapping[str, Any]) -> None:
         """Replace a checkpoint: whoever reads sees the old one or the new one, whole."""
         content = io.BytesIO()
-        torch.save(dict(state), content)  # in memory: on a full disk it would hide the OSError behind one of its own
+        torch.save(
+            {"format": FORMAT, **state}, content
+        )  # in memory: on a full disk it would hide the OSError behind one of its own
         if name == "last" and self.reported.get(trial):
             self._write(self._name(trial, LINES), encode_lines(self.reported[trial]))
         self._write(self._name(trial, name), content.getbuffer())
@@ -73,6 +74,7 @@ class Checkpoints:
         except Exception as error:  # torch raises many kinds for a damaged file
             reason = "a readable checkpoint; `sweeps rerun` starts the trial anew"
             raise InputError("checkpoint", type(error).__name__, reason, file=place) from error
+        check_format(state.get("format", 0), place)
         if state.get("trial", trial) != trial:
             raise InputError("trial", state["trial"], f"a checkpoint of {trial}", file=place)
         if name == "last" and self.remote:

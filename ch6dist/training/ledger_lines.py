@@ -12,11 +12,10 @@ import torch
 
 from ch6dist.distributed.group import Group
 from ch6dist.optim.range_test import suggest
-from ch6dist.runs.schema import Status
+from ch6dist.packs import shares
+from ch6dist.runs.schema import Line, Status
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.lane import EpochRecord, Lane
-
-Line = dict[str, Any]
 
 
 def opening_line(lane: Lane, group: Group, **where: Any) -> Line:
@@ -26,7 +25,7 @@ def opening_line(lane: Lane, group: Group, **where: Any) -> Line:
         "host": socket.gethostname(),
         "workers": group.world_size,
         "batch_size": batch_size,  # the global one
-        "rows_per_worker": group.shares(batch_size),
+        "rows_per_worker": shares(batch_size, world_size=group.world_size),
     }
     notes = {"notes": list(lane.engine.notes)} if lane.engine.notes else {}
     return lane.line("status", status=Status.RUNNING, epoch=lane.epoch, time=time.time(), **where, **sharing, **notes)
@@ -45,7 +44,7 @@ def range_rows(lane: Lane, record: EpochRecord, device: torch.device) -> list[Li
     """A row per step of a range test, up to the step that diverged."""
     first = lane.step - len(record.losses) + 1
     last = min(lane.step, range_result(lane)["diverged_at"] or lane.step)
-    rows = []
+    rows: list[Line] = []
     for index, step in enumerate(range(first, last + 1)):
         metrics = {"train_loss": record.losses[index], "train_accuracy": record.accuracies[index]}
         row = _row(lane, record, device, step=step, rate=record.rates[index], metrics=metrics)
@@ -102,4 +101,5 @@ def _row(
         lanes=record.lanes,
         images_per_second=sum(record.counts) / record.seconds,
         peak_memory_bytes=peak_memory_bytes(device),
+        time=time.time(),
     )

@@ -9,7 +9,6 @@ A range test is the same loop with another schedule, a row per step and a stop r
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 
@@ -85,7 +84,7 @@ class _Pack:
         self.device, self.group, self.checkpoint_seconds = device, group, checkpoint_seconds
         self.data = load_split(first.data, device=device)
         self.dtype = DTYPES[first.precision]
-        self.steps_per_epoch = math.ceil(first.data.train_size / first.data.batch_size)
+        self.steps_per_epoch = first.data.steps_per_epoch
         dataset, steps = DATASETS[first.data.name], self.steps_per_epoch
         self.engine = make_engine(engine, dataset=dataset, steps_per_epoch=steps, device=device, group=group)
         self.joining: list[TrialConfig] = []  # admitted, not yet opened

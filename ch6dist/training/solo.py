@@ -17,15 +17,16 @@ from rich.console import Console
 from ch6dist.catalog.dataset_files import check_files
 from ch6dist.config import TrialConfig
 from ch6dist.distributed.group import Group, default_device, from_environment
-from ch6dist.engines.choice import suitable_engine
 from ch6dist.errors import InputError
 from ch6dist.optim.schedules import preview
-from ch6dist.packs import Line, Orders, Report, no_report
+from ch6dist.packs import Orders, Report, engine_for, no_report
 from ch6dist.runs import lease
-from ch6dist.runs.ledger import FOLDER, Ledger, Writer, read
+from ch6dist.runs.ledger import Ledger, read
+from ch6dist.runs.names import LEDGER
 from ch6dist.runs.narration import describe
 from ch6dist.runs.provenance import sweep_line, sweep_of_one, trial_line
-from ch6dist.runs.schema import BROKEN, ENDED
+from ch6dist.runs.schema import BROKEN, ENDED, Line
+from ch6dist.runs.writer import Writer
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
 
@@ -33,8 +34,8 @@ from ch6dist.training.loop import train
 def run_trial(trial: TrialConfig, *, run: Path, resume: bool = False, console: Console) -> int:
     """Train `trial` into `run`; the exit status. With `resume`, go on from its checkpoint if there is one."""
     check_files(trial.data.name, root=trial.data.root, test=trial.evaluate_test)
-    preview(trial, steps_per_epoch=-(-trial.data.train_size // trial.data.batch_size))  # refuses before it writes
-    there = any((run / FOLDER).glob("*.jsonl"))
+    preview(trial, steps_per_epoch=trial.data.steps_per_epoch)  # refuses before it writes
+    there = any((run / LEDGER).glob("*.jsonl"))
     if there and not resume:
         raise InputError("--run", str(run), "a folder without a ledger, or --resume to go on in this one")
     before = read(run) if there else Ledger()
@@ -42,7 +43,8 @@ def run_trial(trial: TrialConfig, *, run: Path, resume: bool = False, console: C
         console.print(f"{trial.trial_id} has ended: {status}", highlight=False)
         return 1 if status in BROKEN else 0
     with from_environment() as group, _reporting(trial, before, run, group, console) as report:
-        device, attempts = default_device(), {trial.trial_id: before.attempt(trial.trial_id)}
+        device = default_device()
+        kind, attempts = "gpu" if device.type == "cuda" else "cpu", {trial.trial_id: before.attempt(trial.trial_id)}
         status = train(
             [trial],
             report=report,
@@ -51,7 +53,7 @@ def run_trial(trial: TrialConfig, *, run: Path, resume: bool = False, console: C
             device=device,
             group=group,
             checkpoint_seconds=before.spec.get("checkpoints", {}).get("seconds", 30.0),
-            engine=suitable_engine(trial.optimizer["name"], device=device, group=group),
+            engine=engine_for(trial.optimizer["name"], kind=kind, workers=group.world_size)[0],
             threads=1,
         )[trial.trial_id]
     return 1 if status in BROKEN else 0

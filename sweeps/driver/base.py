@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from ch6dist.runs.ledger import read
-from ch6dist.runs.schema import BROKEN, Status
+from ch6dist.runs.schema import BROKEN, Line, Status
 from ch6dist.storage.files import first_words, open_folder
 from sweeps.driver.retries import halt_line
 from sweeps.driver.trial_table import Board
@@ -33,7 +33,7 @@ class RunDriver(ABC):
         self.retention: Retention | None = None  # removes checkpoints that may not stay
 
     @abstractmethod
-    def write(self, lines: Sequence[dict[str, Any]]) -> None:
+    def write(self, lines: Sequence[Line]) -> None:
         """Append to the ledger; the driver is halted when it cannot be written."""
 
     @abstractmethod
@@ -46,7 +46,7 @@ class RunDriver(ABC):
         ledger = read(self.record.run)
         self.retention = Retention(folder, ledger, keep=names, room_bytes=room_bytes, write=self.write, remove=remove)
 
-    def retain(self, lines: Sequence[dict[str, Any]]) -> None:
+    def retain(self, lines: Sequence[Line]) -> None:
         """Let go of what may not stay after these lines. Where the storage does not answer, it stays for now."""
         try:
             if self.retention:

@@ -16,7 +16,7 @@ from rich.console import Console
 from ch6dist.catalog.dataset_files import data_root
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.runs.narration import describe
-from ch6dist.runs.schema import Status
+from ch6dist.runs.schema import Line, Status
 from ch6dist.storage.files import open_folder
 from sweeps.driver.base import RunDriver
 from sweeps.driver.jobs import DEAD, Job, PackJob
@@ -117,7 +117,7 @@ class ElasticDriver(RunDriver):
         """End a trial from here, not from its workers."""
         self.write([self.ending(trial, status, reason, **facts)])
 
-    def write(self, lines: Sequence[dict[str, Any]]) -> None:
+    def write(self, lines: Sequence[Line]) -> None:
         """Append to the ledger and say it. Halted when it cannot be written: nobody is answered then."""
         try:
             self.record.writer.append(lines)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ch6dist.runs.schema import Status
+from ch6dist.runs.schema import Line, Status
 from ch6dist.storage.files import Folder
 from sweeps.driver.base import RunDriver
 from sweeps.driver.jobs import DEAD, HOST_LOST, PackJob
@@ -162,7 +162,7 @@ class Driver(RunDriver):
             self.trained_at = time.monotonic()
             self.progress.say(f"nothing trains: {len(self.lineup.under_way)} pack(s) wait for a place; {self.needs}")
 
-    def write(self, lines: Sequence[dict[str, Any]]) -> None:
+    def write(self, lines: Sequence[Line]) -> None:
         """Append to the ledger. Halted when it cannot be written: the pack that reported must not go on."""
         try:
             self.record.writer.append(lines)

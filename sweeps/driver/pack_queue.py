@@ -17,10 +17,10 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from ch6dist.packs import shared
 from ch6dist.runs.schema import ENDED
 from sweeps.driver.jobs import PackJob
 from sweeps.driver.trial_table import Board
-from sweeps.plan.packs import shared
 
 
 class Lineup:

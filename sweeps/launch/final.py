@@ -27,8 +27,9 @@ from ch6dist.optim.schedules import preview
 from ch6dist.runs import lease
 from ch6dist.runs.fetch import refresh
 from ch6dist.runs.folders import check_name, find_run, home_of, new_run, runs_root
-from ch6dist.runs.ledger import Writer, find_trial, read
+from ch6dist.runs.ledger import find_trial, read
 from ch6dist.runs.provenance import sweep_line, sweep_of_one, trial_line
+from ch6dist.runs.writer import Writer
 from ch6dist.yamlfile import read_mapping
 from sweeps.launch.execute import Launch
 from sweeps.launch.final_workers import placed, train_over
@@ -134,7 +135,7 @@ def say_plan(plan: FinalPlan, console: Console) -> None:
 
 def rates(trial: TrialConfig) -> str:
     """The rate in the first step of a few epochs, and in the last step of all."""
-    steps = -(-trial.data.train_size // trial.data.batch_size)
+    steps = trial.data.steps_per_epoch
     table = preview(trial, steps_per_epoch=steps)
     epochs = sorted({1, trial.epochs // 4 or 1, trial.epochs // 2 or 1, 3 * trial.epochs // 4 or 1, trial.epochs})
     parts = [f"{epoch}: {table[(epoch - 1) * steps][0]:.4g}" for epoch in epochs]

@@ -19,6 +19,7 @@ from ch6dist.catalog.dataset_files import check_files
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
 from ch6dist.host.hardware import Devices, visible_devices
+from ch6dist.packs import engine_for
 from ch6dist.runs.fetch import refresh
 from ch6dist.runs.folders import checkpoints_root, home_of, new_run, runs_root
 from ch6dist.runs.ledger import Ledger, read
@@ -31,7 +32,7 @@ from sweeps.driver.trial_table import Board
 from sweeps.launch.execute import Launch, Settings, Task, drive
 from sweeps.on_ray.cluster import cluster_hosts
 from sweeps.plan.disk import room, total_bytes
-from sweeps.plan.packs import choose_engine, make_packs, notes
+from sweeps.plan.packs import make_packs, notes
 from sweeps.plan.slots import Slots, place
 from sweeps.record import stop_requests
 from sweeps.record.record import opened
@@ -159,7 +160,7 @@ def kept_engines(ledger: Ledger, packs: Sequence[PackJob], *, slots: Slots, want
     found: Counter[tuple[str, str]] = Counter()
     for pack in packs:
         optimizer = ledger.trials[pack.trials[0]]["config"]["optimizer"]["name"]
-        chosen, _ = choose_engine(optimizer, kind=slots.kind, wanted=wanted, workers=slots.workers)
+        chosen, _ = engine_for(optimizer, kind=slots.kind, wanted=wanted, workers=slots.workers)
         if chosen != pack.engine:
             found[pack.engine, chosen] += len(pack.trials)
     words = "trials that keep the {} engine they began with: {} (here it would be {})"

@@ -32,7 +32,7 @@ class ElasticReporter(Reporter):
         given: str | None = self._report({"next": count})["trial"]
         return given
 
-    def _report(self, content: dict[str, Any]) -> dict[str, Any]:
+    def _report(self, content: Mapping[str, Any]) -> dict[str, Any]:
         return dict(ray.get(self.post.ask.remote(self.workers, content)))
 
 

@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 
 from ch6dist.catalog.parameters import as_number
+from ch6dist.storage.atomic import replace_file
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +50,7 @@ def record_calibration(key: str, images_per_second: float) -> None:
     """Keep a measured speed, replacing the file in one step. A cache that cannot be written is only logged."""
     path = calibration_file()
     speeds = read_calibration() | {key: images_per_second}
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(speeds, indent=1, sort_keys=True), encoding="utf-8")
-        temporary.replace(path)
+        replace_file(path, json.dumps(speeds, indent=1, sort_keys=True))
     except OSError as error:
         log.warning("the speed is not kept for the next plan: %s", error)

@@ -16,6 +16,7 @@ from ch6dist.catalog.dataset_files import data_root
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.config import TrialConfig
 from ch6dist.host.hardware import Devices
+from ch6dist.packs import shares
 from sweeps.plan.slots import Hosts, Slots, as_hosts
 
 
@@ -55,16 +56,11 @@ def workers_words(trials: Sequence[TrialConfig], slots: Slots) -> str:
     """How several workers train a trial: `each trial by 2 workers (global batch 128 = 64 + 64), on one host`."""
     sizes = sorted({trial.data.batch_size for trial in trials})
     if len(sizes) == 1:
-        batch = f"global batch {sizes[0]} = {' + '.join(map(str, shares(sizes[0], slots.workers)))}"
+        batch = f"global batch {sizes[0]} = {' + '.join(map(str, shares(sizes[0], world_size=slots.workers)))}"
     else:
         batch = f"global batches {', '.join(map(str, sizes))}, each shared out"
     where = "that may be on several hosts" if slots.span_hosts else "on one host"
     return f"each trial by {slots.workers} workers ({batch}), {where}"
-
-
-def shares(batch_size: int, workers: int) -> list[int]:
-    """Images of a global batch that each worker takes: they differ by one at most."""
-    return [batch_size * (rank + 1) // workers - batch_size * rank // workers for rank in range(workers)]
 
 
 def storage_note(hosts: Hosts, trials: Iterable[TrialConfig], *, run: Path | str) -> str:

@@ -15,9 +15,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
+from ch6dist.packs import engine_for, shared
 from ch6dist.runs.schema import EngineName
 from sweeps.plan.costs import CORE_MFLOPS, PACK_SECONDS, makespan, pack_bytes, work
 from sweeps.plan.slots import Hosts, Slots, place
@@ -28,7 +28,6 @@ MAX_LANES = 256
 EPOCH_SECONDS = 120.0  # of a pack on a core, at most: its checkpoint and its answer to a wish wait for an epoch's end
 MEMORY_SHARE = 0.8  # of a place's memory; the rest is left to allocators and the system
 GOOD_ENOUGH = 1.02  # times the shortest possible end
-SHARED = ("type", "data", "model", "precision", "deterministic", "evaluate_test")
 
 
 @dataclass(frozen=True)
@@ -88,28 +87,6 @@ def make_packs(
     return sorted(made, key=lambda pack: -sum(work(trial) for trial in pack.trials))
 
 
-def choose_engine(optimizer: str, *, kind: str, wanted: str, workers: int = 1) -> tuple[EngineName, str]:
-    """The engine for trials of an optimizer on a `kind` of device, and if it is the eager one, why."""
-    if wanted == "eager":
-        return "eager", "asked for"
-    if workers > 1:
-        return "eager", "several processes train one trial"
-    if wanted == "auto" and kind == "cpu":
-        return "eager", "on a CPU its rows are the same with packs on and off"
-    if OPTIMIZERS[optimizer].family is None:
-        return "eager", f"{optimizer} is not element-wise"
-    return "fused", ""
-
-
-def shared(config: Mapping[str, Any], *, engine: EngineName) -> dict[str, Any]:
-    """What all trials of a pack have in common with this one, as plain data. `config`: a TrialConfig as data."""
-    fields = (*SHARED, "epochs" if config["type"] == "train" else "range_test")
-    content = {"engine": engine, **{name: config[name] for name in fields}}
-    if engine == "eager":
-        return content | {"seed": config["seed"]}
-    return content | {"optimizer family": OPTIMIZERS[config["optimizer"]["name"]].family}
-
-
 def notes(packs: Iterable[Pack]) -> list[str]:
     """What a person should know of these packs, each once."""
     return list(dict.fromkeys(pack.note for pack in packs if pack.note))
@@ -141,12 +118,12 @@ def _groups(trials: Iterable[TrialConfig], slots: Slots, wanted: str, most: int 
     """Trials that may train together, lanes of one seed side by side; the groups of an engine side by side."""
     found: dict[str, list[TrialConfig]] = {}
     for trial in trials:
-        engine, _ = choose_engine(trial.optimizer["name"], kind=slots.kind, wanted=wanted, workers=slots.workers)
+        engine, _ = engine_for(trial.optimizer["name"], kind=slots.kind, wanted=wanted, workers=slots.workers)
         found.setdefault(json.dumps(shared(trial.model_dump(), engine=engine), sort_keys=True), []).append(trial)
     groups = []
     for key, members in found.items():
         name = members[0].optimizer["name"]
-        engine, not_fused = choose_engine(name, kind=slots.kind, wanted=wanted, workers=slots.workers)
+        engine, not_fused = engine_for(name, kind=slots.kind, wanted=wanted, workers=slots.workers)
         limit, note = _limit(members, slots, engine, most)
         ordered = sorted(members, key=lambda trial: trial.seed)  # they share their input
         groups.append(_Group(ordered, json.loads(key), engine, not_fused, limit, note))
@@ -174,8 +151,7 @@ def _limit(trials: Sequence[TrialConfig], slots: Slots, engine: EngineName, most
 
 def _lanes_in_time(trial: TrialConfig) -> int:
     """Lanes whose epoch, one after the other, a core trains in EPOCH_SECONDS; at least 1."""
-    steps_per_epoch = -(-trial.data.train_size // trial.data.batch_size)
-    epochs = trial.epochs if trial.type == "train" else max(1.0, trial.range_test.steps / steps_per_epoch)
+    epochs = trial.epochs if trial.type == "train" else max(1.0, trial.range_test.steps / trial.data.steps_per_epoch)
     return max(1, int(EPOCH_SECONDS * CORE_MFLOPS / (work(trial) / epochs)))
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ch6dist.runs import lease
 from ch6dist.runs.folders import checkpoints_root
-from ch6dist.runs.ledger import LINES_PER_SEGMENT, Writer
+from ch6dist.runs.writer import LINES_PER_SEGMENT, Writer
 from ch6dist.storage.files import is_remote
 from sweeps.record.uploader import Mirror, NoMirror, Say, mirroring
 

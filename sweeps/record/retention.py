@@ -4,7 +4,7 @@
     retention.take(report["lines"])     # after they were written; removes what has to go, and writes that it is gone
 
 Checkpoints of unfinished trials are never touched. When ended trials leave more than fits, the worst by the ranking
-(ch6dist/ranking.py, over the trials that have ended) go first, the best configuration's last. Bytes are counted from
+(ch6dist/runs/ranking.py, over the trials that have ended) go first, the best configuration's last. Bytes are counted from
 artifact lines; the folder is listed once, when a run goes on.
 """
 
@@ -13,19 +13,18 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
+from typing import cast
 
-from ch6dist.runs.folders import LINES, checkpoint_name
 from ch6dist.runs.ledger import Ledger
+from ch6dist.runs.names import LINES, checkpoint_name
 from ch6dist.runs.ranking import rank
-from ch6dist.runs.schema import ENDED
+from ch6dist.runs.schema import ENDED, Line, Metric, StatusLine
 from ch6dist.storage.files import Folder
 
 FOLDER = "checkpoints"
 NAMES = ("last", "best")
 SCORED_ROWS = 5  # the most that a score averages (ranking.last_k)
 SLACK = 0.9  # of what fits: trials are ranked once for a tenth of the space, not for every one that ends
-Line = dict[str, Any]
 
 
 class Retention:
@@ -38,7 +37,7 @@ class Retention:
         *,
         keep: Collection[str],
         room_bytes: int | None,
-        write: Callable[[list[Line]], None],
+        write: Callable[[Sequence[Line]], None],
         remove: Callable[[list[str]], None],
     ) -> None:
         """
@@ -52,10 +51,9 @@ class Retention:
         """
         self.checkpoints, self.keep, self.room_bytes = checkpoints, set(keep), room_bytes
         self.write, self.remove = write, remove
-        metric = ledger.spec.get("metric", {})
-        self.metric, self.goal = metric.get("name", "val_accuracy"), metric.get("goal", "maximize")
+        self.metric = Metric.of(ledger.spec)
         self.trials = ledger.trials
-        self.ended: dict[str, Line] = {}  # newest status of each
+        self.ended: dict[str, StatusLine] = {}  # newest status of each
         self.rows: dict[str, deque[Line]] = {}  # the newest few of each trial
         self.held: dict[str, dict[str, int]] = {}  # bytes of what ended trials still have, by trial and name
         self.unread: dict[str, int] = {}  # bytes of files that no line of the ledger means
@@ -77,7 +75,7 @@ class Retention:
         gone, journals = [], []
         for line in ended:
             trial = line["trial"]
-            self.ended[trial] = line
+            self.ended[trial] = cast(StatusLine, line)
             for name in NAMES:
                 if name not in self.held.get(trial, {}):  # no artifact line: the trial diverged, or its worker died
                     self._hold(trial, name, self.checkpoints.size(self._name(trial, name)))
@@ -104,7 +102,7 @@ class Retention:
         asked = {self.trials[trial]["configuration"] for trial in self.held}  # who has nothing left need not be ranked
         trials = {t: self.trials[t] for t in self.ended if self.trials[t]["configuration"] in asked}
         rows = [row for trial in trials for row in self.rows.get(trial, ())]
-        ranking = rank(Ledger(trials=trials, statuses=self.ended, rows=rows), metric=self.metric, goal=self.goal)
+        ranking = rank(Ledger(trials=trials, statuses=self.ended, rows=rows), self.metric)
         ranked = [trial for item in reversed(ranking) for trial in item.trials]
         return [trial for trial in [*(self.held.keys() - set(ranked)), *ranked] if trial in self.held]
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ch6dist.errors import InputError
 from ch6dist.runs import lease
-from ch6dist.runs.fetch import LEDGER, RECORD
+from ch6dist.runs.names import LEASE, LEDGER, SEGMENTS, SWEEP_FILE
 from ch6dist.storage.files import Folder, LocalFolder, first_words, is_remote, join, open_folder
 from sweeps.record import stop_requests
 
@@ -87,7 +87,7 @@ class Mirror:
             time.sleep(MIRROR_SECONDS)
         if not self.failed and not self.lost:
             with contextlib.suppress(OSError):  # then it is stale after a minute
-                self.remote.remove(lease.FILE)
+                self.remote.remove(LEASE)
 
     def _copy_on(self) -> None:
         while not self.ended and not self.lost:
@@ -117,7 +117,7 @@ class Mirror:
     def _copy(self) -> None:
         """Every file that has grown, whole lines only; then what was to be removed before it began."""
         waiting = len(self.to_remove)
-        for path in [self.run / RECORD, *sorted((self.run / LEDGER).glob("[0-9]*.jsonl"))]:
+        for path in [self.run / SWEEP_FILE, *sorted((self.run / LEDGER).glob(SEGMENTS))]:
             name = str(path.relative_to(self.run))
             count = path.stat().st_size
             if count != self.sent.get(name):
@@ -157,13 +157,13 @@ class Mirror:
 
     def _holder(self) -> lease.Lease | None:
         """Another driver that lives and holds the lease in the store."""
-        there, ours = lease.living(self.remote.read(lease.FILE) or b""), lease.current(self.run)
+        there, ours = lease.living(self.remote.read(LEASE) or b""), lease.current(self.run)
         if there is None or (ours and (there.host, there.boot, there.pid) == (ours.host, ours.boot, ours.pid)):
             return None
         return there
 
     def _write_lease(self) -> None:
-        self.remote.write(lease.FILE, (self.run / lease.FILE).read_bytes())
+        self.remote.write(LEASE, (self.run / LEASE).read_bytes())
         self.beat_at = time.monotonic()
 
 

@@ -18,6 +18,7 @@ from ch6dist.catalog.parameters import as_number
 from ch6dist.config import Frozen, TrialConfig, parse_section, parse_trial
 from ch6dist.errors import InputError
 from ch6dist.runs.folders import check_name
+from ch6dist.runs.schema import DEFAULT_METRIC, Goal, MetricName, goal_of
 from ch6dist.storage.files import check_storage
 from ch6dist.yamlfile import read_mapping
 from sweeps.spec.axes import Axis, refuse_unknown
@@ -31,16 +32,15 @@ SIZE_UNITS = {"": 1, "B": 1} | {p + b: 1000**n for n, p in enumerate("KMGT", sta
 class Metric(Frozen):
     """What a configuration is judged by: a column of the rows, at the end of the training."""
 
-    name: Literal["val_accuracy", "val_loss", "train_accuracy", "train_loss"] = "val_accuracy"
-    goal: Literal["maximize", "minimize"] = "maximize"  # left out: what the name asks for
+    name: MetricName = DEFAULT_METRIC
+    goal: Goal = "maximize"  # left out: what the name asks for
 
     @model_validator(mode="before")
     @classmethod
     def _goal(cls, given: Any) -> Any:
         if not isinstance(given, Mapping):
             return given
-        is_loss = str(given.get("name", "")).endswith("_loss")
-        return {"goal": "minimize" if is_loss else "maximize", **given}
+        return {"goal": goal_of(str(given.get("name", ""))), **given}
 
 
 class Resources(Frozen):

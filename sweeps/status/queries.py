@@ -1,7 +1,7 @@
 """What a run folder says: how far it is, what leads, what became of a trial, which configuration to train.
 
     data = status(find_run("demo"))          # plain data, for --json
-    console.print(render_status(data))       # sweeps/views.py
+    console.print(render_status(data))       # sweeps/status/views.py
     trial_yaml = best_yaml(best(find_run("demo")))
 
 All of it is read from the ledger, so it works while a driver writes, after it died, and on a copied folder.
@@ -16,13 +16,11 @@ from typing import Any
 
 import yaml
 
+from ch6dist.catalog.datasets import SYNTHETIC, is_synthetic
 from ch6dist.errors import InputError
-from ch6dist.runs import ledger as ledgers
-from ch6dist.runs import ranking
-from ch6dist.runs.lease import current
-from ch6dist.runs.ledger import Ledger, find_trial
-from ch6dist.runs.ranking import Ranked
-from ch6dist.runs.schema import BROKEN, ENDED, Status
+from ch6dist.runs.ledger import LEDGER, Ledger, find_trial, observe
+from ch6dist.runs.ranking import Ranked, rank, rule
+from ch6dist.runs.schema import BROKEN, ENDED, Line, Metric, Status
 
 SHOWN_ROWS = 5
 SHOWN_EVENTS = 20
@@ -30,8 +28,8 @@ SHOWN_EVENTS = 20
 
 def status(run: Path | str) -> dict[str, Any]:
     """How far a run is: trials by status, epochs and steps done, failures, the driver, and what to do next."""
-    folder, ledger, driver = Path(run), ledgers.read(run), current(run)
-    states = {trial: _status(ledger, trial, alive=driver is not None) for trial in ledger.trials}
+    folder, (ledger, driver) = Path(run), observe(run)
+    states = {trial: ledger.status(trial) for trial in ledger.trials}
     counts = Counter(states.values())
     return {
         "run": str(folder),
@@ -54,13 +52,13 @@ def top(run: Path | str, n: int = 10) -> dict[str, Any]:
     """The best `n` configurations by the one rule (ranking.py), and the rule's name. InputError for n below 1."""
     if n < 1:
         raise InputError("-n", n, "a whole number ≥ 1")
-    ledger = ledgers.read(run)
-    ranked = _ranked(ledger)
+    ledger = observe(run)[0]
+    ranked, metric = rank(ledger), Metric.of(ledger.spec)
     return {
         "run": str(run),
         "rule": _rule(ledger),
-        "metric": _metric(ledger)["name"],
-        "goal": _metric(ledger)["goal"],
+        "metric": metric.name,
+        "goal": metric.goal,
         "synthetic": _synthetic(ledger),
         "configurations": len(ranked),
         "top": [
@@ -84,7 +82,7 @@ def top(run: Path | str, n: int = 10) -> dict[str, Any]:
 
 def show(run: Path | str, trial: str) -> dict[str, Any]:
     """All about one trial, named by its id or the beginning of it: configuration, statuses, last rows, artifacts."""
-    ledger = ledgers.read(run)
+    ledger, _ = observe(run)
     name = find_trial(ledger, trial)
     line = ledger.trials[name]
     artifacts = [found for (owner, _), found in ledger.artifacts.items() if owner == name]
@@ -93,7 +91,7 @@ def show(run: Path | str, trial: str) -> dict[str, Any]:
         "run": str(run),
         "trial": name,
         "configuration": line["configuration"],
-        "status": _status(ledger, name, alive=current(run) is not None).value,
+        "status": ledger.status(name).value,
         "engine": next((found["engine"] for found in reversed(history) if "engine" in found), None),
         "lanes": rows[-1].get("lanes") if rows else None,
         "config": line["config"],
@@ -105,8 +103,8 @@ def show(run: Path | str, trial: str) -> dict[str, Any]:
 
 def best(run: Path | str) -> dict[str, Any]:
     """The best configuration with its first seed, and on what it was chosen. InputError where none can win."""
-    ledger = ledgers.read(run)
-    ranked = _ranked(ledger)
+    ledger = observe(run)[0]
+    ranked = rank(ledger)
     winner = next((item for item in ranked if item.eligible), None)
     if winner is None:
         raise InputError("RUN", str(run), f"a run with a configuration whose seeds are all trained ({_lack(ranked)})")
@@ -138,7 +136,7 @@ def best_yaml(found: dict[str, Any]) -> str:
     if found["ineligible"]:
         head.append(f"note: {found['ineligible']} configurations could not win (`sweeps top` says why)")
     if found["synthetic"]:
-        head.insert(0, "SYNTHETIC DATA: made-up images; this says nothing about real ones")
+        head.insert(0, SYNTHETIC)
     comment = "".join(f"# {' '.join(line.split())}\n" for line in head)
     return comment + yaml.safe_dump(found["trial"], sort_keys=False, allow_unicode=True)
 
@@ -147,11 +145,6 @@ def _lack(ranked: list[Ranked]) -> str:
     if not ranked:
         return "this one holds no trainings"
     return f"of the {len(ranked)} here none is; the first: {ranked[0].note or 'no finite score'}"
-
-
-def _status(ledger: Ledger, trial: str, *, alive: bool) -> Status:
-    state = ledger.status(trial)
-    return Status.INTERRUPTED if state == Status.RUNNING and not alive else state
 
 
 def _progress(ledger: Ledger, states: dict[str, Status]) -> dict[str, dict[str, int]]:
@@ -176,11 +169,11 @@ def _failure(ledger: Ledger, trial: str) -> dict[str, Any]:
 
 
 def _age_seconds(folder: Path) -> float:
-    newest = max(path.stat().st_mtime for path in (folder / ledgers.FOLDER).glob("[0-9]*.jsonl"))
+    newest = max(path.stat().st_mtime for path in (folder / LEDGER).glob("[0-9]*.jsonl"))
     return max(0.0, time.time() - newest)
 
 
-def _next(folder: Path, counts: Counter[Status], *, alive: bool, sweep: dict[str, Any]) -> str:
+def _next(folder: Path, counts: Counter[Status], *, alive: bool, sweep: Line) -> str:
     """What a person may do now, in plain words."""
     waiting = sum(counts[state] for state in (Status.PLANNED, Status.RUNNING, Status.INTERRUPTED))
     broken = sum(counts[state] for state in BROKEN)
@@ -196,24 +189,15 @@ def _next(folder: Path, counts: Counter[Status], *, alive: bool, sweep: dict[str
     return f"all ended: `sweeps top {folder}` ranks them, `analysis report {folder}` draws them"
 
 
-def _metric(ledger: Ledger) -> dict[str, str]:
-    return {"name": "val_accuracy", "goal": "maximize", **ledger.spec.get("metric", {})}
-
-
-def _ranked(ledger: Ledger) -> list[Ranked]:
-    metric = _metric(ledger)
-    return ranking.rank(ledger, metric=metric["name"], goal=metric["goal"])
-
-
 def _rule(ledger: Ledger) -> str:
     configs = [line["config"] for line in ledger.trials.values()]
     epochs = max((config["epochs"] for config in configs if config["type"] == "train"), default=1)
-    return ranking.rule(epochs, _metric(ledger)["name"])
+    return rule(epochs, Metric.of(ledger.spec).name)
 
 
 def _synthetic(ledger: Ledger) -> bool:
-    return any(line["config"]["data"]["name"].startswith("synthetic") for line in ledger.trials.values())
+    return any(is_synthetic(line["config"]["data"]["name"]) for line in ledger.trials.values())
 
 
-def _without_kind(line: dict[str, Any]) -> dict[str, Any]:
+def _without_kind(line: Line) -> dict[str, Any]:
     return {key: value for key, value in line.items() if key not in ("kind", "trial")}

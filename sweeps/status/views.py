@@ -16,9 +16,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ch6dist.catalog.datasets import SYNTHETIC
 from sweeps.units import duration
 
-SYNTHETIC = Text("SYNTHETIC DATA: made-up images; this says nothing about real ones", style="bold red")
 COLOURS = {"finished": "green", "running": "cyan", "failed": "red", "out_of_memory": "red", "diverged": "yellow"}
 ROW_COLUMNS = ("epoch", "step", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
 PER_CENT = ("train_accuracy", "val_accuracy")
@@ -87,7 +87,7 @@ def render_top(data: Mapping[str, Any]) -> RenderableType:
     ]
     headings = ("rank", "configuration", data["metric"], "by seed", "seeds", "note")
     table = _table(f"Top {len(rows)} of {data['configurations']} configurations", headings, rows)
-    mark = [SYNTHETIC] if data["synthetic"] else []
+    mark = [Text(SYNTHETIC, style="bold red")] if data["synthetic"] else []
     partial = any(item["score"] is None and item["latest"] is not None for item in data["top"])
     note = (
         [Text("[in brackets]: newest epoch of seeds that have not finished; not ranked by the rule")] if partial else []

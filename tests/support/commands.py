@@ -24,9 +24,10 @@ import yaml
 
 from ch6dist.config import TrialConfig
 from ch6dist.packs import Orders
-from ch6dist.runs.ledger import Ledger, Line, Writer, read
+from ch6dist.runs.ledger import Ledger, read
 from ch6dist.runs.provenance import sweep_line, trial_line
-from ch6dist.runs.schema import ENDED, Status
+from ch6dist.runs.schema import ENDED, Line, Status
+from ch6dist.runs.writer import Writer
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
 from sweeps.spec.expand import expand

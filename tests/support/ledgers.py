@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.runs.ledger import Line, Writer
+from ch6dist.runs.schema import Line
+from ch6dist.runs.writer import Writer
 
 START = 1_760_000_000.0  # unix seconds of the first line
 SWEEP: Line = {

@@ -20,8 +20,7 @@ from ch6dist.catalog.dataset_files import data_root
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.packs import Orders
-from ch6dist.runs.ledger import Line
-from ch6dist.runs.schema import VOLATILE_COLUMNS
+from ch6dist.runs.schema import VOLATILE_COLUMNS, Line
 from ch6dist.training.checkpoint import Checkpoints
 
 DATA = {"name": "synthetic_mnist", "train_size": 100, "val_size": 60, "batch_size": 32}  # 4 steps, the last of 4 images

@@ -17,7 +17,7 @@ import yaml
 from ch6dist.cli import run as run_app
 from ch6dist.config import parse_trial
 from ch6dist.runs import lease
-from ch6dist.runs.ledger import Writer
+from ch6dist.runs.writer import Writer
 from sweeps.__main__ import app
 from tests.support.commands import TINY, command, environment, sweep_file, sweeps
 

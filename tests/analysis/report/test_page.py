@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.analysis.plots.test_plots import SWEEPS
 
 from analysis.plots import style
 from analysis.plots.registry import PLOTS
@@ -17,6 +16,7 @@ from analysis.report import page as report_module
 from analysis.report.page import write_report
 from analysis.study.load import load_study
 from ch6dist.errors import InputError
+from tests.analysis.plots.test_plots import SWEEPS
 from tests.support.ledgers import range_trial, trial, twelve, write_ledger
 
 LRS = [1e-4, 1e-3, 1e-2, 1e-1]

@@ -14,6 +14,7 @@ import torch
 from ch6dist.distributed import group as distributed
 from ch6dist.distributed.group import SOLO, Group, gathered, reach, rendezvous
 from ch6dist.errors import InputError
+from ch6dist.packs import shares
 from tests.support.ranks import HOST, in_ranks, started
 
 torch.set_num_threads(1)
@@ -130,10 +131,10 @@ def test_a_rank_that_is_lost_is_noticed_by_all_others_at_once(tmp_path, how):
     assert [process.exitcode for process in processes] == [0, -signal.SIGKILL if how == "killed" else 1, 0, 0]
 
 
-@pytest.mark.parametrize(("world_size", "shares"), [(1, [128]), (3, [42, 43, 43]), (4, [32] * 4), (200, None)])
-def test_shares_of_a_batch_are_those_that_the_ranks_take(world_size, shares):
-    found = Group(0, world_size).shares(128)
-    assert shares is None or found == shares
+@pytest.mark.parametrize(("world_size", "expected"), [(1, [128]), (3, [42, 43, 43]), (4, [32] * 4), (200, None)])
+def test_shares_of_a_batch_are_those_that_the_ranks_take(world_size, expected):
+    found = shares(128, world_size=world_size)
+    assert expected is None or found == expected
     slices = [Group(rank, world_size).share(0, 128) for rank in range(world_size)]
     assert found == [stop - start for start, stop in slices]
     assert sum(found) == 128

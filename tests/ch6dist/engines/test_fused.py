@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tests.ch6dist.training.test_loop import SCHEDULE_OF
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import ch6dist.engines.eager as eager_module
@@ -18,15 +17,17 @@ from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.schedules import SCHEDULES
 from ch6dist.data.images import load_split
 from ch6dist.distributed.group import Group
-from ch6dist.engines.choice import make_engine, suitable_engine
+from ch6dist.engines.choice import make_engine
 from ch6dist.engines.epoch_batches import make_feed
 from ch6dist.engines.fused import FusedEngine
 from ch6dist.engines.kernels import CONVOLUTIONS, FormBook
 from ch6dist.engines.step import even
 from ch6dist.errors import InputError
+from ch6dist.packs import engine_for
 from ch6dist.runs.schema import Status
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
+from tests.ch6dist.training.test_loop import SCHEDULE_OF
 from tests.support.trials import Seen, real, same_weights, saved_weights, small_trial
 
 torch.set_num_threads(1)
@@ -419,16 +420,16 @@ def test_several_processes_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "device", "workers", "engine"),
+    ("optimizer", "kind", "workers", "engine"),
     [
-        ("Adam", "cuda", 1, "fused"),
-        ("Adafactor", "cuda", 1, "eager"),
-        ("Adam", "cuda", 2, "eager"),
+        ("Adam", "gpu", 1, "fused"),
+        ("Adafactor", "gpu", 1, "eager"),
+        ("Adam", "gpu", 2, "eager"),
         ("Adam", "cpu", 1, "eager"),
     ],
 )
-def test_one_trial_alone_is_trained_by_the_engine_that_suits_its_device(optimizer, device, workers, engine):
-    assert suitable_engine(optimizer, device=torch.device(device), group=Group(0, workers)) == engine
+def test_one_trial_alone_is_trained_by_the_engine_that_suits_its_device(optimizer, kind, workers, engine):
+    assert engine_for(optimizer, kind=kind, workers=workers)[0] == engine
 
 
 # What a CUDA graph needs of a step

@@ -177,7 +177,7 @@ def test_dropout_leaves_the_initial_weights_alone(name):
 def test_weights_and_masks_are_equal_in_another_process(capsys):
     program = (
         "import torch, hashlib\n"
-        "from ch6dist.models.build import *\n"
+        "from ch6dist.models.build import *\nfrom ch6dist.models.dropout import *\n"
         "torch.set_num_threads(1)\n"
         "m = build_model({'name': 'lenet5'}, channels=3, height=32, width=32, classes=100, seed=5)\n"
         "k = dropout_mask((64, 100), p=0.3, key=dropout_key(5, layer=1), step=torch.tensor(9), first_row=7)\n"

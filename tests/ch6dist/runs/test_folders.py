@@ -4,7 +4,7 @@ import pytest
 
 from ch6dist.errors import InputError
 from ch6dist.runs.folders import check_name, find_run, new_run, runs_root
-from ch6dist.runs.ledger import Writer
+from ch6dist.runs.writer import Writer
 
 BAD_NAMES = [
     "../x",

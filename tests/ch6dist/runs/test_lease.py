@@ -16,7 +16,8 @@ import pytest
 
 from ch6dist.errors import InputError
 from ch6dist.runs import lease
-from ch6dist.runs.lease import FILE, STALE_SECONDS, current, hold
+from ch6dist.runs.lease import STALE_SECONDS, current, hold
+from ch6dist.runs.names import LEASE
 from tests.support.paths import ROOT
 
 HOLDER = "import sys, time\nfrom ch6dist.runs.lease import hold\nwith hold(sys.argv[1]):\n    print('held', flush=True)\n    "  # noqa: E501
@@ -37,7 +38,7 @@ def holder(tmp_path):
 
 def put(folder, **fields):
     content = {"host": socket.gethostname(), "pid": os.getpid(), "started": "1", "heartbeat": time.time(), **fields}
-    (folder / FILE).write_text(json.dumps(content))
+    (folder / LEASE).write_text(json.dumps(content))
 
 
 def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path, holder):
@@ -51,7 +52,7 @@ def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path, holder):
 def test_a_killed_holder_is_taken_over_at_once(tmp_path, holder):
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    assert (tmp_path / FILE).exists()
+    assert (tmp_path / LEASE).exists()
     assert current(tmp_path) is None
     with hold(tmp_path):
         assert current(tmp_path).pid == os.getpid()
@@ -89,7 +90,7 @@ def test_another_hosts_young_heartbeat_is_respected_and_an_old_one_is_not(tmp_pa
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", '{"host": "x"}', "\x00\x01"])
 def test_a_damaged_lease_is_nobodys(tmp_path, content):
-    (tmp_path / FILE).write_text(content)
+    (tmp_path / LEASE).write_text(content)
     assert current(tmp_path) is None
     with hold(tmp_path):
         assert current(tmp_path) is not None
@@ -97,14 +98,14 @@ def test_a_damaged_lease_is_nobodys(tmp_path, content):
 
 def test_the_lease_is_gone_after_the_block_and_after_an_error_in_it(tmp_path):
     with hold(tmp_path):
-        assert (tmp_path / FILE).exists()
-    assert not (tmp_path / FILE).exists()
+        assert (tmp_path / LEASE).exists()
+    assert not (tmp_path / LEASE).exists()
     with pytest.raises(RuntimeError), hold(tmp_path):
         raise RuntimeError
     assert current(tmp_path) is None
     with hold(tmp_path):
         pass
-    assert [path.name for path in tmp_path.iterdir()] == [FILE + ".lock"]
+    assert [path.name for path in tmp_path.iterdir()] == [LEASE + ".lock"]
     assert threading.active_count() == 1, "the heart has stopped"
 
 

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from ch6dist.errors import InputError
 from ch6dist.runs import ledger as module
-from ch6dist.runs.ledger import FOLDER, Writer, differences, read
+from ch6dist.runs.ledger import differences, read
+from ch6dist.runs.names import LEDGER
 from ch6dist.runs.schema import ROW_COLUMNS, VOLATILE_COLUMNS, Status
+from ch6dist.runs.writer import Writer
 from tests.support.paths import ROOT
 
 
@@ -35,12 +37,12 @@ def write(folder, *lines):
 
 
 def segments(folder):
-    return sorted(path.name for path in (folder / FOLDER).iterdir())
+    return sorted(path.name for path in (folder / LEDGER).iterdir())
 
 
 def test_cut_at_every_byte_of_its_last_line_it_still_loads(tmp_path):
     write(tmp_path, named(), row(1, val_loss=1.5), row(2, val_loss=1.25))
-    file = tmp_path / FOLDER / "000001.jsonl"
+    file = tmp_path / LEDGER / "000001.jsonl"
     whole = file.read_bytes()
     last = whole.rindex(b"\n", 0, -1) + 1
     for end in range(last, len(whole)):
@@ -53,7 +55,7 @@ def test_cut_at_every_byte_of_its_last_line_it_still_loads(tmp_path):
 @pytest.mark.parametrize("cut", [1, 10, 40])
 def test_a_writer_after_a_cut_goes_on_in_a_new_segment_and_nothing_before_is_lost(tmp_path, cut):
     write(tmp_path, row(1), row(2))
-    file = tmp_path / FOLDER / "000001.jsonl"
+    file = tmp_path / LEDGER / "000001.jsonl"
     file.write_bytes(file.read_bytes()[:-cut])
     found = write(tmp_path, row(3))
     assert segments(tmp_path) == ["000001.jsonl", "000002.jsonl"]
@@ -71,7 +73,7 @@ def test_numbers_that_are_not_finite_become_null_wherever_they_stand(tmp_path, v
     found = write(tmp_path, row(1, val_loss=value), artifact)
     assert found.rows[0]["val_loss"] is None
     assert found.artifacts["a", "range_test"]["value"] == {"lr": [0.1, None]}
-    text = (tmp_path / FOLDER / "000001.jsonl").read_text()
+    text = (tmp_path / LEDGER / "000001.jsonl").read_text()
     for line in text.splitlines():
         json.loads(line, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
 
@@ -107,7 +109,7 @@ def test_a_late_line_of_an_older_attempt_changes_nothing(tmp_path):
 )
 def test_a_damaged_line_in_the_middle_is_refused_naming_file_and_line(tmp_path, damage):
     write(tmp_path, row(1), row(2), row(3))
-    file = tmp_path / FOLDER / "000001.jsonl"
+    file = tmp_path / LEDGER / "000001.jsonl"
     lines = file.read_bytes().split(b"\n")
     file.write_bytes(b"\n".join([lines[0], damage, *lines[2:]]))
     with pytest.raises(InputError, match=r"000001\.jsonl:2"):
@@ -117,7 +119,7 @@ def test_a_damaged_line_in_the_middle_is_refused_naming_file_and_line(tmp_path, 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"ledger/000001\.jsonl"):
         read(tmp_path)
-    (tmp_path / FOLDER).mkdir()
+    (tmp_path / LEDGER).mkdir()
     with pytest.raises(InputError):
         read(tmp_path)
 
@@ -126,7 +128,7 @@ def test_segments_roll_over(tmp_path):
     with Writer(tmp_path, lines_per_segment=3) as writer:
         for step in range(1, 11):
             writer.append([row(step)])
-    counts = [len(path.read_text().splitlines()) for path in sorted((tmp_path / FOLDER).iterdir())]
+    counts = [len(path.read_text().splitlines()) for path in sorted((tmp_path / LEDGER).iterdir())]
     assert counts == [3, 3, 3, 1]
     assert [r["step"] for r in read(tmp_path).rows] == list(range(1, 11))
 
@@ -202,7 +204,8 @@ def test_text_that_is_no_unicode_does_not_make_the_ledger_unreadable(tmp_path):
 
 FULL_DISK = """
 import resource, signal, sys
-from ch6dist.runs.ledger import Writer, read
+from ch6dist.runs.writer import Writer
+from ch6dist.runs.ledger import read
 line = {"kind": "row", "trial": "a", "attempt": 1, "epoch": 1, "lr": 0.1, "note": "x" * 1000}
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 with Writer(sys.argv[1]) as writer:

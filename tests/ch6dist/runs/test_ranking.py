@@ -6,13 +6,15 @@ import math
 
 import pytest
 
-from ch6dist.runs.ledger import Writer, read
+from ch6dist.runs.ledger import read
 from ch6dist.runs.ranking import last_k, rank, rule, trial_score
+from ch6dist.runs.schema import Metric
+from ch6dist.runs.writer import Writer
 from tests.support.ledgers import range_trial, trial, twelve, write_ledger
 
 
-def ranked(folder, *trials, **how):
-    return rank(read(write_ledger(folder, trials)), **how)
+def ranked(folder, *trials, metric=None):
+    return rank(read(write_ledger(folder, trials)), metric)
 
 
 def names(items):
@@ -120,7 +122,7 @@ def test_nan_never_wins(tmp_path, goal):
         trial(lr=0.1, seed=1, curve=[0.9, 0.9, 0.9]),
         trial(lr=0.2, seed=0, curve=[None, None, None]),
         trial(lr=0.3, seed=0, curve=[None, 0.1, 0.1]),
-        goal=goal,
+        metric=Metric(goal=goal),
     )
     assert names(found)[0] == "sgd-lr0.3"
     assert {item.name: item.eligible for item in found} == {"sgd-lr0.1": False, "sgd-lr0.2": False, "sgd-lr0.3": True}
@@ -130,14 +132,14 @@ def test_nan_never_wins(tmp_path, goal):
 
 
 def test_a_metric_nobody_has_makes_nobody_eligible(tmp_path):
-    found = rank(read(twelve(tmp_path)), metric="val_f1")
+    found = rank(read(twelve(tmp_path)), Metric("val_f1"))
     assert not any(item.eligible for item in found)
     assert found[0].note == "3 of 3 without a finite val_f1"
 
 
 def test_a_loss_is_minimized(tmp_path):
     trials = [trial(lr=lr, curve=[accuracy] * 3) for lr, accuracy in ((0.1, 0.5), (0.2, 0.7), (0.3, 0.6))]
-    found = ranked(tmp_path, *trials, metric="val_loss", goal="minimize")
+    found = ranked(tmp_path, *trials, metric=Metric("val_loss", "minimize"))
     assert [item.score for item in found] == pytest.approx([-math.log(0.7), -math.log(0.6), -math.log(0.5)])
 
 

@@ -14,8 +14,9 @@ import torch
 from ch6dist.errors import InputError
 from ch6dist.runs.fetch import fetch_run
 from ch6dist.runs.folders import checkpoints_root, find_run, has_checkpoint
-from ch6dist.runs.ledger import Writer, read
+from ch6dist.runs.ledger import read
 from ch6dist.runs.write_ahead import decode_lines, encode_lines
+from ch6dist.runs.writer import Writer
 from ch6dist.storage.files import check_storage, first_words, is_remote, join, open_folder, split_last
 from ch6dist.training.checkpoint import Checkpoints
 from tests.support.commands import environment

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from ch6dist.errors import InputError
-from ch6dist.storage.files import STALE_SECONDS
+from ch6dist.storage.atomic import STALE_SECONDS
 from ch6dist.training.checkpoint import Checkpoints
 from tests.support.trials import files_in, in_process
 

@@ -18,8 +18,10 @@ from ch6dist.__main__ import app
 from ch6dist.cli import run as run_command
 from ch6dist.config import parse_trial
 from ch6dist.runs.lease import hold
-from ch6dist.runs.ledger import FOLDER, Writer, differences, read
+from ch6dist.runs.ledger import differences, read
+from ch6dist.runs.names import LEDGER
 from ch6dist.runs.schema import Status
+from ch6dist.runs.writer import Writer
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
 from ch6dist.yamlfile import read_mapping
@@ -129,7 +131,7 @@ def test_the_installed_command_killed_between_rows_resumes_to_its_equal(file):
         run = file.parent / f"killed-{rows}"
         arguments = [sys.executable, "-m", "ch6dist", "train", str(file), "--run", str(run), "--resume"]
         process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL)
-        ledger = run / FOLDER / "000001.jsonl"
+        ledger = run / LEDGER / "000001.jsonl"
         while process.poll() is None and not (ledger.exists() and ledger.read_bytes().count(b'"row"') >= rows):
             time.sleep(0.001)
         process.kill()
@@ -145,11 +147,11 @@ def call(*arguments):
 def test_an_ended_training_is_not_trained_again(file, tmp_path, capsys):
     run = tmp_path / "one"
     assert call("train", file, "--run", run) == 0
-    before = (run / FOLDER / "000001.jsonl").read_bytes()
+    before = (run / LEDGER / "000001.jsonl").read_bytes()
     capsys.readouterr()
     assert call("train", file, "--run", run, "--resume") == 0
     assert capsys.readouterr().out.endswith("has ended: finished\n")
-    assert [path.read_bytes() for path in (run / FOLDER).iterdir()] == [before]
+    assert [path.read_bytes() for path in (run / LEDGER).iterdir()] == [before]
 
 
 def test_a_training_that_failed_stays_failed(file, tmp_path, capsys):
@@ -176,7 +178,7 @@ def test_a_run_that_another_driver_holds_is_refused_with_its_process(file, tmp_p
     with hold(run):
         assert call("train", file, "--run", run) == 2
     assert f"process {os.getpid()}" in capsys.readouterr().err
-    assert not (run / FOLDER).exists()
+    assert not (run / LEDGER).exists()
 
 
 def test_the_ledger_says_where_the_result_comes_from(file, tmp_path):

@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console
 
 from ch6dist.config import parse_trial
-from ch6dist.runs.ledger import Writer, read
+from ch6dist.runs.ledger import read
 from ch6dist.runs.provenance import trial_line
+from ch6dist.runs.writer import Writer
 from sweeps.driver.elastic_driver import MAX_RESIZES, ElasticDriver
 from sweeps.driver.trial_table import Board
 from sweeps.on_ray.post import Post

@@ -13,8 +13,9 @@ import pytest
 from rich.console import Console
 
 from ch6dist.config import parse_trial
-from ch6dist.runs.ledger import Writer, read
+from ch6dist.runs.ledger import read
 from ch6dist.runs.schema import ENDED, Status
+from ch6dist.runs.writer import Writer
 from ch6dist.storage.files import open_folder
 from sweeps.driver.jobs import PackJob
 from sweeps.driver.pack_driver import Driver

@@ -17,7 +17,8 @@ from rich.console import Console
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
 from ch6dist.packs import Orders
-from ch6dist.runs.ledger import Writer, read
+from ch6dist.runs.ledger import read
+from ch6dist.runs.writer import Writer
 from ch6dist.training.loop import train
 from sweeps.launch.final import newest_final, plan_final, result, say_plan, say_result
 from tests.support.commands import (

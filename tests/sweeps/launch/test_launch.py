@@ -11,8 +11,9 @@ from rich.console import Console
 
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.host.hardware import Devices, Gpu
-from ch6dist.runs.ledger import Ledger, Writer, read
+from ch6dist.runs.ledger import Ledger, read
 from ch6dist.runs.provenance import trial_line
+from ch6dist.runs.writer import Writer
 from sweeps.driver.jobs import PackJob
 from sweeps.driver.trial_table import Board
 from sweeps.launch.execute import Launch, remember_speeds

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import ray
 from ray.cluster_utils import Cluster
-from tests.sweeps.test_main import ask
 
 from ch6dist.errors import InputError
 from ch6dist.host.hardware import Gpu, visible_devices
@@ -22,6 +21,7 @@ from sweeps.plan.hosts import total
 from sweeps.plan.slots import place
 from sweeps.spec.sweep_file import Resources
 from tests.support.commands import ROOT, sweep_file
+from tests.sweeps.test_main import ask
 
 STORE = {"object_store_memory": 80 * 2**20}
 CONFIG: dict[str, Any] = {

@@ -22,8 +22,9 @@ from typing import Any
 
 import pytest
 
-from ch6dist.runs.ledger import Writer, differences, read
+from ch6dist.runs.ledger import differences, read
 from ch6dist.runs.provenance import sweep_line
+from ch6dist.runs.writer import Writer
 from sweeps.launch.final import result
 from tests.support.commands import (
     alive,

@@ -15,8 +15,9 @@ from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
 from ch6dist.host.hardware import Devices, Gpu
+from ch6dist.packs import engine_for, shared
 from sweeps.plan.costs import CORE_MFLOPS, makespan, work
-from sweeps.plan.packs import MAX_LANES, Pack, choose_engine, make_packs, notes, shared
+from sweeps.plan.packs import MAX_LANES, Pack, make_packs, notes
 from sweeps.spec.sweep_file import Resources
 
 TWO_CORES = Devices(cpus=2, memory_bytes=24 * 10**9)
@@ -99,7 +100,7 @@ def test_what_is_not_element_wise_trains_alone_on_a_gpu_and_in_eager_lanes_on_a_
 def test_only_what_has_a_family_is_fused_and_where_it_is_not_there_is_a_reason(
     name: str, kind: str, wanted: str
 ) -> None:
-    engine, why = choose_engine(name, kind=kind, wanted=wanted)
+    engine, why = engine_for(name, kind=kind, wanted=wanted)
     assert (engine == "fused") == (not why)
     if engine == "fused":
         assert OPTIMIZERS[name].family

@@ -221,12 +221,3 @@ def test_markup_in_a_question_is_text() -> None:
     spec = load_spec(CONFIGS[0], ["question='[/red] which [bold]?'", "seeds=1"])
     plan = make_plan(spec, expand(spec), devices=TWO_CORES, calibration={})
     assert "[/red] which [bold]?" in printed(plan)
-
-
-def test_a_plan_imports_neither_torch_nor_ray() -> None:
-    folder = ROOT
-    modules = ("axes", "overrides", "spec", "expand", "words", "devices", "hosts", "costs", "packs", "calibration")
-    modules += ("estimate", "plan", "queries", "views")
-    for name in modules:
-        text = (folder / "sweeps" / f"{name}.py").read_text()
-        assert not re.search(r"^\s*(import|from) (torch|ray|pandas)\b", text, re.MULTILINE)

@@ -14,7 +14,8 @@ from ch6dist.config import parse_section, parse_trial
 from ch6dist.distributed.group import Group
 from ch6dist.errors import InputError
 from ch6dist.host.hardware import Devices, Gpu, parse_gpus, visible_devices
-from sweeps.plan.hosts import describe, parts, shares, storage_note, total
+from ch6dist.packs import shares
+from sweeps.plan.hosts import describe, parts, storage_note, total
 from sweeps.plan.slots import place
 from sweeps.spec.sweep_file import Resources
 
@@ -210,7 +211,7 @@ def test_several_hosts_are_told_of_in_words() -> None:
 @given(batch_size=st.integers(1, 1000), workers=st.integers(1, 16))
 def test_a_batch_is_shared_out_as_the_training_does(batch_size: int, workers: int) -> None:
     groups = [Group(rank, workers).share(0, batch_size) for rank in range(workers)]
-    assert shares(batch_size, workers) == [stop - start for start, stop in groups]
+    assert shares(batch_size, world_size=workers) == [stop - start for start, stop in groups]
 
 
 def test_what_hosts_must_share_is_said_where_there_are_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

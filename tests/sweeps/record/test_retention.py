@@ -12,10 +12,11 @@ from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import parse_section
 from ch6dist.errors import InputError
-from ch6dist.runs.ledger import Writer, read
+from ch6dist.runs.ledger import read
 from ch6dist.runs.provenance import sweep_line, sweep_of_one, trial_line
 from ch6dist.runs.ranking import rank
 from ch6dist.runs.schema import ENDED
+from ch6dist.runs.writer import Writer
 from ch6dist.storage.files import LocalFolder
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train

@@ -13,16 +13,17 @@ import time
 import pytest
 import torch
 
-import ch6dist.training.checkpoint
 from ch6dist.config import parse_trial
 from ch6dist.errors import InputError
 from ch6dist.packs import Orders
 from ch6dist.runs import lease
 from ch6dist.runs.fetch import fetch_run, refresh
 from ch6dist.runs.folders import checkpoints_root, find_run, new_run
-from ch6dist.runs.ledger import Writer, differences, read
+from ch6dist.runs.ledger import differences, read
+from ch6dist.runs.names import LEASE
 from ch6dist.runs.provenance import sweep_line, sweep_of_one, trial_line
 from ch6dist.runs.write_ahead import lost_lines
+from ch6dist.runs.writer import Writer
 from ch6dist.storage.files import open_folder
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
@@ -91,7 +92,7 @@ def test_a_half_written_line_is_not_copied(storage, tmp_path):
             assert there(storage).read("ledger/000001.jsonl").endswith(b"}\n")
             write, written = mirror.remote.write, []
             mirror.remote.write = lambda name, content: (written.append(name), write(name, content))
-            wait_for(lambda: written.count(lease.FILE) == 2)  # a beat every second copy
+            wait_for(lambda: written.count(LEASE) == 2)  # a beat every second copy
             assert "ledger/000001.jsonl" not in written, "what has not grown is not copied again"
 
 
@@ -119,8 +120,8 @@ def test_a_stop_asked_of_a_copy_reaches_the_machine_that_drives(storage, tmp_pat
             lambda: stop_requests.asked_to_stop(run) == (True, set())
         )  # the driver is on this machine, the copy too
     elsewhere = {"host": "elsewhere", "pid": 1, "started": "", "heartbeat": time.time(), "boot": "another"}
-    there(storage).write(lease.FILE, json.dumps(elsewhere).encode())
-    (copy / lease.FILE).unlink()
+    there(storage).write(LEASE, json.dumps(elsewhere).encode())
+    (copy / LEASE).unlink()
     done = sweeps("stop", copy, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert set(there(storage).sizes("requests")) == {"requests/stop"}
@@ -212,6 +213,7 @@ OTHER = """
 import sys, time
 from pathlib import Path
 from ch6dist.runs import lease
+from ch6dist.runs.names import LEASE
 from sweeps.record import uploader as mirror
 mirror.SETTLE_SECONDS = 0.2
 run = Path(sys.argv[1])
@@ -301,7 +303,7 @@ def test_what_a_lost_head_had_not_copied_is_taken_from_beside_the_checkpoints(st
 
 
 def test_without_the_lines_beside_the_checkpoints_rows_would_be_lost(storage, tmp_path, monkeypatch):
-    monkeypatch.setattr(ch6dist.checkpoint.Checkpoints, "noting", lambda self, report: report)
+    monkeypatch.setattr(Checkpoints, "noting", lambda self, report: report)
     trial = small_trial(epochs=4)
     with pytest.raises(KeyboardInterrupt):
         drive(tmp_path / "head" / "one", storage, trial, until=3)

@@ -14,7 +14,8 @@ from rich.console import Console, RenderableType
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
 from ch6dist.runs import lease
-from ch6dist.runs.ledger import Writer, find_trial, read
+from ch6dist.runs.ledger import find_trial, read
+from ch6dist.runs.writer import Writer
 from sweeps.status.queries import best, best_yaml, show, status, top
 from sweeps.status.views import render_show, render_status, render_top
 

@@ -1,0 +1,55 @@
+"""Replace a file in one step: whoever reads sees the old content or the new one, whole.
+
+    replace_file(path, b"content")
+    replace_file(path, content, sync=True)      # and it is still there after a power cut
+
+What killed writers left half written beside the file is removed by the next writer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+STALE_SECONDS = 600.0  # a file half written by another host is taken for left behind after that
+
+
+def replace_file(path: Path, content: bytes | memoryview | str, *, sync: bool = False) -> None:
+    """Write `content` (text as UTF-8) beside `path` and rename it to `path`; folders are made as needed.
+
+    Args:
+        sync: wait until the content is on the disk before the old file goes.
+
+    Raises OSError, a full disk say; the old file is there then, and nothing beside it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for left in _left_behind(path):
+        left.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _left_behind(path: Path) -> Iterator[Path]:
+    """Yield half-written copies of `path` whose writers are gone: dead on this host, or on another and old."""
+    for copy in path.parent.glob(f".{path.name}.*.tmp"):
+        host, _, pid = copy.name.removeprefix(f".{path.name}.").removesuffix(".tmp").rpartition(".")
+        if host == socket.gethostname():
+            if not Path(f"/proc/{pid}").exists():
+                yield copy
+        else:
+            with contextlib.suppress(FileNotFoundError):  # its writer has renamed it meanwhile
+                if time.time() - copy.stat().st_mtime > STALE_SECONDS:
+                    yield copy
