@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeVar
 
@@ -19,9 +20,17 @@ from ch6dist.catalog.naming import short_name
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.parameters import Entry, as_number, unknown_key
 from ch6dist.catalog.schedules import check_lengths, resolve_schedule
-from ch6dist.errors import InputError, unknown_name
+from ch6dist.errors import MISSING, InputError, unknown_name
 
 Section = TypeVar("Section", bound=BaseModel)
+PLAIN = {  # pydantic's kinds of errors → what is allowed, as a person would say it
+    "model_type": "a mapping (key: value lines)",
+    "dict_type": "a mapping (key: value lines)",
+    "tuple_type": "a list",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+}
 
 
 class Frozen(BaseModel):
@@ -199,8 +208,10 @@ def parse_section(kind: type[Section], content: Any) -> Section:
 def _named(given: Any, registry: Mapping[str, Entry]) -> dict[str, Any]:
     """`{name: …, parameters…}` checked against a registry, defaults filled in. A bare name is short for `{name}`."""
     given = {"name": given} if isinstance(given, str) else given
-    if not isinstance(given, Mapping) or "name" not in given:
+    if not isinstance(given, Mapping):
         raise InputError("name", given, f"a mapping with a name, one of {', '.join(registry)}")
+    if "name" not in given:
+        raise InputError("name", MISSING, f"one of {', '.join(registry)}")
     if not isinstance(given["name"], str) or given["name"] not in registry:
         raise unknown_name("name", given["name"], registry)
     parameters = {key: value for key, value in given.items() if key != "name"}
@@ -217,8 +228,13 @@ def _explain(kind: type[BaseModel], error: ValidationError) -> InputError:
         whose, valid = _fields_at(kind, place[:-1])
         missing = unknown_key(place[-1], valid, f"{whose} takes")
         return missing.within(".".join(place[:-1])) if place[:-1] else missing
+    key = ".".join(place)
+    if first["type"] == "missing":
+        return InputError(key, MISSING, "")
+    if first["type"] == "literal_error":
+        return unknown_name(key, first["input"], re.findall(r"'([^']*)'", first["ctx"]["expected"]))
     allowed = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return InputError(".".join(place), first["input"], allowed)
+    return InputError(key, first["input"], PLAIN.get(first["type"], allowed))
 
 
 def _fields_at(kind: type[BaseModel], place: list[str]) -> tuple[str, Mapping[str, Any]]:

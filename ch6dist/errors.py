@@ -1,6 +1,7 @@
 """The two kinds of errors that a person reads as one line, with exit status 2 and without a traceback.
 
 raise InputError("optimizer.momentum", -1, "a number from 0 to 1")     # a value that is not allowed
+raise InputError("name", MISSING, "the name of the run folder")        # a value that is not there
 raise UsageError("no driver is running for demo", "nothing to stop")   # a state: a lock, an outage, a missing package
 """
 
@@ -8,8 +9,20 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from enum import Enum
 from functools import partial
-from typing import Any
+from itertools import takewhile
+from typing import Any, Final
+
+SHORTEST_PREFIX = 3  # characters from which on a name counts as the beginning of a longer one
+CUTOFF = 0.5  # similarity from which on a name is suggested
+
+
+class _Missing(Enum):  # an enum, so that `is MISSING` also holds after pickling
+    MISSING = "missing"
+
+
+MISSING: Final = _Missing.MISSING  # the value of a key that has to be given and was not
 
 
 class UsageError(Exception):
@@ -31,30 +44,49 @@ class InputError(ValueError):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        place = [part for part in (self.file, self.key) if part]
-        return ": ".join([*place, f"{_shorten(self.value)} is not allowed; allowed: {self.allowed}"])
+        file = f"{self.file}: " if self.file else ""
+        if self.value is MISSING:
+            return f"{file}{self.key} is required" + (f": {self.allowed}" if self.allowed else "")
+        key = f"{self.key}: " if self.key else ""
+        return f"{file}{key}{_shorten(self.value)} is not allowed; allowed: {self.allowed}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travels between processes: an error of one worker is told by another."""
+        """Pickle the parts: a worker's error is reported by the driver."""
         return partial(type(self), file=self.file), (self.key, self.value, self.allowed)
 
     def within(self, prefix: str) -> InputError:
-        """The same error, seen from one level further out: `momentum` becomes `optimizer.momentum`."""
+        """Return the same error, seen from one level further out: `momentum` becomes `optimizer.momentum`."""
         key = f"{prefix}.{self.key}" if self.key else prefix
         return type(self)(key, self.value, self.allowed, file=self.file)
 
     def in_file(self, file: str) -> InputError:
-        """The same error, with the file it was read from."""
+        """Return the same error, with the file it was read from."""
         return type(self)(self.key, self.value, self.allowed, file=file)
 
 
 def unknown_name(key: str, name: object, valid: Iterable[str]) -> InputError:
-    """The error for a name that is not in `valid`: says the nearest one and lists them all."""
+    """Return the error for a name that is not in `valid`: suggests the nearest one and lists them all."""
     valid = list(valid)
-    near = [word for word in valid if word.lower() == str(name).lower()][:1]  # 'adamw' is AdamW, not Adam
-    near = near or difflib.get_close_matches(str(name), valid, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = nearest_name(str(name), valid)
+    hint = f"did you mean {near!r}? " if near else ""
     return InputError(key, name, f"{hint}one of {', '.join(valid)}")
+
+
+def nearest_name(name: str, valid: Iterable[str]) -> str | None:
+    """Return the name in `valid` that was probably meant, or None.
+
+    Upper and lower case count as equal, so `adamw` is AdamW, not Adam; and a common beginning counts as much as an
+    equal name, so `Cosine` is CosineAnnealingLR. Of several the most similar one is returned.
+    """
+    scores = {word: _similarity(name.lower(), word.lower()) for word in valid}
+    best = max(scores, key=lambda word: scores[word], default=None)
+    return best if best is not None and scores[best][0] >= CUTOFF else None
+
+
+def _similarity(name: str, word: str) -> tuple[float, float]:
+    ratio = difflib.SequenceMatcher(None, word, name).ratio()
+    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(name, word, strict=False)))
+    return max(ratio, common / len(name) if common >= SHORTEST_PREFIX else 0), ratio
 
 
 def _shorten(value: object, limit: int = 80) -> str:

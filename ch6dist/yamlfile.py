@@ -14,7 +14,9 @@ from typing import Any
 import yaml
 
 from ch6dist.catalog.parameters import as_number
-from ch6dist.errors import InputError
+from ch6dist.errors import InputError, UsageError
+
+YAML_RULE = "a file is plain YAML: mappings, lists, text and numbers, each key once"
 
 
 class _PlainLoader(yaml.SafeLoader):
@@ -33,16 +35,20 @@ class _PlainLoader(yaml.SafeLoader):
 
 
 def read_mapping(path: Path | str) -> dict[str, Any]:
-    """The mapping in a YAML file. InputError names the file, and the line where the YAML is damaged."""
+    """Return the mapping in a YAML file.
+
+    Raises UsageError if the file cannot be read or is no YAML, with the line where it is damaged, and InputError if it
+    holds something else than a mapping.
+    """
     file = str(path)
     try:
         content = yaml.load(Path(path).read_text(encoding="utf-8"), _PlainLoader)
     except OSError as error:
-        raise InputError("", file, f"a file that can be read ({error.strerror})") from None
+        raise UsageError(f"cannot read {file}: {error.strerror}") from None
     except (UnicodeDecodeError, RecursionError) as error:
-        raise InputError("", type(error).__name__, "plain YAML text in UTF-8", file=file) from None
+        raise UsageError(f"{file} is not plain YAML in UTF-8 ({type(error).__name__})") from None
     except yaml.YAMLError as error:
-        raise _damaged(error).in_file(file) from None
+        raise UsageError(f"{file}: {_problem(error)}", YAML_RULE) from None
     if not isinstance(content, dict):
         raise InputError("", content, "a mapping (key: value lines)", file=file)
     return content
@@ -76,8 +82,7 @@ def with_dotted(content: Mapping[str, Any], key: str, value: Any) -> dict[str, A
         raise error.within(head) from None
 
 
-def _damaged(error: yaml.YAMLError) -> InputError:
+def _problem(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
-    place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-    problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-    return InputError(place, problem, "plain YAML: mappings, lists, text and numbers, each key once")
+    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    return place + (getattr(error, "problem", None) or str(error).splitlines()[0])

@@ -8,7 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ch6dist.catalog.datasets import DATASETS, DataFile
-from ch6dist.errors import InputError
+from ch6dist.errors import UsageError
+
+
+class DataFilesError(UsageError):
+    """Files of a data set are missing or damaged on this host."""
 
 
 def data_root(root: str | None = None) -> Path:
@@ -17,17 +21,17 @@ def data_root(root: str | None = None) -> Path:
 
 
 def check_files(name: str, *, root: str | None = None, test: bool = False) -> None:
-    """InputError when a file of the data set is missing or its md5 is not the published one."""
+    """Raise DataFilesError if a file of the data set is missing or its md5 is not the published one."""
     entry = DATASETS[name]
     _check(name, data_root(root), [*entry.train_files, *(entry.test_files if test else ())])
 
 
 def _check(name: str, folder: Path, files: Iterable[DataFile]) -> None:
-    cure = f"`ch6dist data {name}` downloads it; CH6DIST_DATA or data.root says where it is"
+    hint = f"`ch6dist data {name}` downloads it; CH6DIST_DATA or data.root says where it is"
     for file in files:
         path = folder / file.path
         if not path.is_file():
-            raise InputError("data.root", str(folder), f"a folder with {file.path} ({cure})")
+            raise DataFilesError(f"{name} is not in {folder}: {file.path} is missing", hint)
         with path.open("rb") as content:
             if hashlib.file_digest(content, "md5").hexdigest() != file.md5:
-                raise InputError("data.root", str(folder), f"an undamaged {file.path}, md5 {file.md5} ({cure})")
+                raise DataFilesError(f"{path} is damaged: its md5 is not {file.md5}", hint)

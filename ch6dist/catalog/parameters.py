@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
 
-from ch6dist.errors import InputError, unknown_name
+from ch6dist.errors import MISSING, InputError, nearest_name, unknown_name
 
 Kind = Literal["float", "int", "bool", "choice", "floats", "duration", "durations"]
 
@@ -94,17 +94,17 @@ class Entry:
             if name in given:
                 resolved[name] = parameter.parse(given[name])
             elif parameter.default is REQUIRED:
-                raise InputError(name, None, f"{parameter.allowed()} ({self.name} needs it)")
+                raise InputError(name, MISSING, f"{parameter.allowed()} ({self.name} needs it)")
             elif parameter.default is not DERIVED:
                 resolved[name] = parameter.default
         return resolved
 
 
 def unknown_key(key: object, valid: Mapping[str, Any], whose: str) -> InputError:
-    """The error for a key nobody knows: the nearest valid one, then all of them."""
-    error = unknown_name(str(key), key, valid)
-    near = error.allowed.split("? ")[0] + "? " if error.allowed.startswith("did you mean") else ""
-    return InputError(str(key), key, f"{near}{whose} {', '.join(valid) or 'nothing'}")
+    """Return the error for an unknown key: the nearest valid one, then all of them."""
+    near = nearest_name(str(key), valid)
+    hint = f"did you mean {near!r}? " if near else ""
+    return InputError(str(key), key, f"{hint}{whose} {', '.join(valid) or 'nothing'}")
 
 
 def as_number(value: Any) -> float | None:

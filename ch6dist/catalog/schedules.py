@@ -21,7 +21,7 @@ from typing import Any
 from ch6dist.catalog.optimizers import cycles_momentum
 from ch6dist.catalog.parameters import REQUIRED, Entry, Parameter
 from ch6dist.catalog.schedule_entries import SCHEDULES, ScheduleEntry
-from ch6dist.errors import InputError, unknown_name
+from ch6dist.errors import MISSING, InputError, unknown_name
 
 Resolved = dict[str, Any]
 
@@ -80,6 +80,8 @@ def absolute_rates(schedule: Mapping[str, Any]) -> list[str]:
 
 def _split(given: Any, valid: Mapping[str, ScheduleEntry]) -> tuple[str, dict[str, Any]]:
     given = {"name": given} if isinstance(given, str) else given
+    if isinstance(given, Mapping) and "name" not in given:
+        raise InputError("name", MISSING, f"one of {', '.join(valid)}")
     if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
         raise InputError("name", given, f"a schedule's name or a mapping with one: {', '.join(valid)}")
     if given["name"] not in valid:
@@ -130,7 +132,9 @@ def _from_list(given: Sequence[Any], optimizer: Mapping[str, Any]) -> Resolved:
         with _inside(str(index)):
             name, rest = _split(child, _allowed_in("SequentialLR"))
             if index < len(given) - 1:
-                milestones.append(milestones[-1] + _EPOCHS.parse(rest.pop("epochs", None)))
+                if "epochs" not in rest:
+                    raise InputError("epochs", MISSING, f"{_EPOCHS.allowed()} (only the last schedule needs none)")
+                milestones.append(milestones[-1] + _EPOCHS.parse(rest.pop("epochs")))
             elif "epochs" in rest:
                 raise InputError("epochs", rest["epochs"], "nothing: the last schedule has the epochs that are left")
             children.append({"name": name, **rest})
@@ -139,7 +143,7 @@ def _from_list(given: Sequence[Any], optimizer: Mapping[str, Any]) -> Resolved:
 
 def _combined(name: str, rest: Resolved, optimizer: Mapping[str, Any], *, place: str = "schedulers") -> Resolved:
     """SequentialLR or ChainedScheduler: schedules that step together; none needs a metric or sets the rate itself."""
-    given = rest.pop("schedulers", None)
+    given = rest.pop("schedulers", MISSING)
     if "warmup" in rest:
         raise InputError("warmup", rest["warmup"], f"nothing in {name}: a list may begin with LinearLR")
     if not isinstance(given, (list, tuple)) or len(given) < 2:

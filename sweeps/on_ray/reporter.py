@@ -19,8 +19,9 @@ from typing import Any
 import ray
 from ray import tune
 
+from ch6dist.catalog.dataset_files import DataFilesError
 from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.errors import InputError
+from ch6dist.errors import InputError, UsageError
 from ch6dist.packs import Line, Orders
 from sweeps.driver.jobs import DEAD, HOST_LOST, Job, PackJob
 
@@ -59,8 +60,8 @@ class Reporter:
 
     def broken(self, error: Exception) -> None:
         """Tell the driver why the pack broke, and of which kind that is: it decides what follows."""
-        if isinstance(error, (InputError, WorkerLostError)):
-            of_data = isinstance(error, InputError) and error.key.startswith("data.")
+        if isinstance(error, (InputError, UsageError, WorkerLostError)):
+            of_data = isinstance(error, DataFilesError)
             kind, reason = "data" if of_data else "failed", str(error)
         else:
             kind, reason = _kind(error), f"{type(error).__name__}: {error}"

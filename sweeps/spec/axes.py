@@ -17,7 +17,7 @@ from pydantic import model_validator
 
 from ch6dist.catalog.parameters import unknown_key
 from ch6dist.config import Frozen
-from ch6dist.errors import InputError, unknown_name
+from ch6dist.errors import MISSING, InputError, unknown_name
 
 PRESETS: dict[str, tuple[float, ...]] = {  # grids of learning rates, named by the factor between neighbours
     "factor3": (0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4),
@@ -45,9 +45,13 @@ class Axis(Frozen):
 
     @model_validator(mode="after")
     def _one_kind(self) -> Axis:
-        for name in ("distribution", "min", "max"):
-            if (getattr(self, name) is None) == (self.values is None):
-                raise InputError(name, getattr(self, name), "either values: […], or distribution, min and max")
+        drawn = {name: getattr(self, name) for name in ("distribution", "min", "max")}
+        allowed = "either values: […], or distribution, min and max"
+        if self.values is None and set(drawn.values()) == {None}:
+            raise InputError("values", MISSING, allowed)
+        for name, value in drawn.items():
+            if (value is None) == (self.values is None):
+                raise InputError(name, MISSING if value is None else value, allowed)
         if self.min is not None and self.max is not None:
             self._check_range(self.min, self.max)
         return self

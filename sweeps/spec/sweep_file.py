@@ -16,7 +16,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ch6dist.catalog.parameters import as_number
 from ch6dist.config import Frozen, TrialConfig, parse_section, parse_trial
-from ch6dist.errors import InputError
+from ch6dist.errors import MISSING, InputError
 from ch6dist.runs.folders import check_name
 from ch6dist.runs.schema import DEFAULT_METRIC, Goal, MetricName, goal_of
 from ch6dist.storage.files import check_storage
@@ -159,7 +159,7 @@ class SweepSpec(Frozen):
         for name, value in (("trials", self.trials), ("seed", self.seed)):
             if (value is None) == drawn:
                 what = "a whole number (method random needs it)" if drawn else "nothing (only method random takes it)"
-                raise InputError(name, value, f"{what}; the seeds of the trials are `seeds`")
+                raise InputError(name, MISSING if drawn else value, f"{what}; the seeds of the trials are `seeds`")
         for key, axis in self.parameters.items():
             if not drawn and axis.values is None:
                 raise InputError(f"parameters.{key}.distribution", axis.distribution, "values: […] (method grid)")

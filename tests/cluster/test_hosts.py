@@ -17,8 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ch6dist.catalog.dataset_files import check_files
-from ch6dist.errors import InputError
+from ch6dist.catalog.dataset_files import DataFilesError, check_files
 from ch6dist.runs.ledger import differences, read
 from tests.support.commands import ended, raw_lines, row_count, statuses
 from tests.support.hosts import UP_SECONDS, Cluster, hosts
@@ -43,7 +42,7 @@ def data_root() -> Path | None:
     root = Path(os.environ.get("CH6DIST_DATA") or ROOT / "data").resolve()
     try:
         check_files("cifar100", root=str(root), test=False)
-    except InputError:
+    except DataFilesError:
         return None
     return root
 

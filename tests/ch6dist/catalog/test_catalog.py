@@ -159,7 +159,7 @@ def test_absolute_rates_are_those_that_replace_the_optimizers() -> None:
     [
         ("CosineAnealingLR", "SGD", "schedule.name", "did you mean 'CosineAnnealingLR'"),
         ({"name": "StepLR", "stepsize": 3}, "SGD", "schedule.stepsize", "did you mean 'step_size'"),
-        ({"name": "StepLR"}, "SGD", "schedule.step_size", "needs it"),
+        ({"name": "StepLR"}, "SGD", "schedule.step_size", "step_size is required"),
         ({"name": "StepLR", "step_size": 0}, "SGD", "schedule.step_size", "whole number"),
         ({"name": "StepLR", "step_size": 2.5}, "SGD", "schedule.step_size", "fraction"),
         ({"name": "StepLR", "step_size": {"epoch": 2}}, "SGD", "schedule.step_size", "{epochs: x}"),
@@ -178,7 +178,7 @@ def test_absolute_rates_are_those_that_replace_the_optimizers() -> None:
         ({**COSINE, "warmup": 3}, "SGD", "schedule.warmup", "{epochs: n"),
         ({**COSINE, "warmup": {"epochs": 1, "start": 0.1}}, "SGD", "schedule.warmup.start", "start_factor"),
         ([COSINE], "SGD", "schedule", "at least two"),
-        ([COSINE, PLATEAU], "SGD", "schedule.0.epochs", "whole number"),
+        ([COSINE, PLATEAU], "SGD", "schedule.0.epochs", "epochs is required: a whole number"),
         ([{**COSINE, "epochs": 2}, PLATEAU], "SGD", "schedule.1.name", "one of StepLR"),
         ([{**COSINE, "epochs": 2}, "OneCycleLR"], "SGD", "schedule.1.name", "one of StepLR"),
         ([{**COSINE, "epochs": 2}, {**COSINE, "epochs": 2}], "SGD", "schedule.1.epochs", "nothing"),

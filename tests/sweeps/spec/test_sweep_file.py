@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ch6dist.config import parse_section, parse_trial
-from ch6dist.errors import InputError
+from ch6dist.errors import InputError, UsageError
 from sweeps.spec.axes import PRESETS
 from sweeps.spec.expand import expand
 from sweeps.spec.sweep_file import MAX_TRIALS, SweepSpec, dump, load_spec
@@ -41,8 +41,8 @@ def write(folder: Path, content: Any) -> Path:
     return path
 
 
-def refusal(path: Path, *overrides: str) -> str:
-    with pytest.raises(InputError) as caught:
+def refusal(path: Path, *overrides: str, kind: type[Exception] = InputError) -> str:
+    with pytest.raises(kind) as caught:
         expand(load_spec(path, overrides), file=str(path))
     message = str(caught.value)
     assert message.startswith(str(path))
@@ -174,6 +174,22 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown axis field": (sweep(parameters={"epochs": {"value": [1]}}), ["parameters.epochs.value", "'values'"]),
     "unknown metric": (sweep(metric={"name": "accuracy"}), ["metric.name", "'accuracy'", "val_accuracy"]),
     "unknown resource": (sweep(resources={"gpu": 1}), ["resources.gpu", "did you mean 'gpus'"]),
+    "no name": ({"parameters": sweep()["parameters"]}, ["name is required"]),
+    "no parameters": ({"name": "demo"}, ["parameters is required"]),
+    "an empty axis": (sweep(parameters={"epochs": {}}), ["parameters.epochs.values is required"]),
+    "half a distribution": (
+        sweep(parameters={"epochs": {"distribution": "uniform", "min": 1}}),
+        ["parameters.epochs.max is required"],
+    ),
+    "an optimizer without a name": (sweep(trial={"optimizer": {"lr": 1}}), ["trial.optimizer.name is required", "SGD"]),
+    "a value without a name": (axes(optimizer=[{"lr": 1}]), ["parameters.optimizer.values[0].name is required"]),
+    "a schedule without a name": (axes(schedule=[{"gamma": 1}]), ["parameters.schedule.values[0].name is required"]),
+    "a schedule without its length": (sweep(trial={"schedule": "StepLR"}), ["trial.schedule.step_size is required"]),
+    "a warm-up without its length": (
+        sweep(trial={"schedule": {"name": "CosineAnnealingLR", "warmup": {}}}),
+        ["trial.schedule.warmup.epochs is required"],
+    ),
+    "a list for a mapping": (sweep(resources=[1]), ["resources: [1]", "a mapping"]),
     "unknown preset": (axes(optimizer__lr="factor30"), ["values", "did you mean 'factor3'"]),
     "no axis": (sweep(parameters={}), ["parameters", "at least one axis"]),
     "no value": (axes(epochs=[]), ["parameters.epochs.values", "[]"]),
@@ -207,8 +223,8 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "number for a name": (sweep(name=7), ["name", "7"]),
     "optuna": (sweep(method="optuna"), ["method", "not there yet"]),
     "unknown method": (sweep(method="bayes"), ["method", "'bayes'", "grid"]),
-    "random without trials": (sweep(method="random", seed=1), ["trials", "method random needs it"]),
-    "random without seed": (sweep(method="random", trials=1), ["seed", "method random needs it"]),
+    "random without trials": (sweep(method="random", seed=1), ["trials is required", "method random needs it"]),
+    "random without seed": (sweep(method="random", trials=1), ["seed is required", "method random needs it"]),
     "grid with trials": (sweep(trials=3), ["trials", "only method random"]),
     "grid with seed": (sweep(seed=3), ["seed", "`seeds`"]),
     "grid of a distribution": (sweep(parameters=DRAWN), ["parameters.optimizer.lr.distribution", "values"]),
@@ -219,12 +235,12 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "half a GPU per worker": (sweep(resources={"gpus": 0.5, "workers": 2}), ["resources.gpus: 0.5", "auto, 0 or 1"]),
     "two GPUs per worker": (sweep(resources={"gpus": 2, "workers": 2}), ["resources.gpus: 2.0", "each of 2 workers"]),
     "no worker": (sweep(resources={"workers": 0}), ["resources.workers", "0"]),
-    "a batch nobody has": (sweep(resources={"batch": "local"}), ["resources.batch", "local", "'per_worker'"]),
+    "a batch nobody has": (sweep(resources={"batch": "local"}), ["resources.batch", "local", "per_worker"]),
     "fewer images than workers": (
         sweep(resources={"workers": 4}, trial={"data": {"batch_size": 3}}),
         ["trial.data.batch_size: 3", "at least 4, an image for each worker"],
     ),
-    "an engine nobody has": (sweep(resources={"engine": "warp"}), ["resources.engine", "warp", "'fused'"]),
+    "an engine nobody has": (sweep(resources={"engine": "warp"}), ["resources.engine", "warp", "fused"]),
     "no core": (sweep(resources={"cpus": 0}), ["resources.cpus", "0"]),
     "negative retries": (sweep(max_retries=-1), ["max_retries", "-1"]),
     "too many trials": (
@@ -276,16 +292,17 @@ def test_damaged_and_dangerous_yaml_is_refused_in_one_line(
     text: str, word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert word in refusal(write(tmp_path, text))
+    kind = InputError if word == "a mapping" else UsageError
+    assert word in refusal(write(tmp_path, text), kind=kind)
     assert not (tmp_path / "evil").exists()
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none.yaml"):
-        with pytest.raises(InputError, match=str(path)):
+        with pytest.raises(UsageError, match=f"cannot read {path}"):
             load_spec(path)
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00name")
-    with pytest.raises(InputError, match="UTF-8"):
+    with pytest.raises(UsageError, match="UTF-8"):
         load_spec(tmp_path / "binary.yaml")
 
 
