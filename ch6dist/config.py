@@ -1,4 +1,4 @@
-"""A trial's configuration: data that says everything about one training, checked on the way in.
+"""A trial's configuration: data that says everything about one training run, checked on the way in.
 
 config = parse_trial({"model": {"name": "lenet5"}, "optimizer": {"name": "Adam"}, "epochs": 30})
 config.trial_id     # 'adam-lr0.001-s0-1c0ffee5': the same after resume, in any pack, on any world size
@@ -8,59 +8,37 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.naming import short_name
 from ch6dist.catalog.optimizers import OPTIMIZERS
-from ch6dist.catalog.parameters import Entry, as_number, unknown_key
+from ch6dist.catalog.parameters import Entry, as_number
 from ch6dist.catalog.schedules import check_lengths, resolve_schedule
 from ch6dist.errors import MISSING, InputError, unknown_name
-
-Section = TypeVar("Section", bound=BaseModel)
-PLAIN = {  # pydantic's kinds of errors → what is allowed, as a person would say it
-    "model_type": "a mapping (key: value lines)",
-    "dict_type": "a mapping (key: value lines)",
-    "tuple_type": "a list",
-    "string_type": "text",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
-}
-
-
-class Frozen(BaseModel):
-    """The ground of every section: frozen, no unknown keys, no NaN or infinity."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _number(cls, given: Any, info: ValidationInfo) -> Any:
-        """Numbers by the catalog's rule: `5e3` is one although YAML gives text, and `true` is none."""
-        annotation = cls.model_fields[str(info.field_name)].annotation
-        if annotation not in (int, float):
-            return given
-        number = as_number(given)
-        if number is None or (annotation is int and number != int(number)):
-            raise InputError("", given, "a whole number" if annotation is int else "a number")
-        return number if isinstance(given, str) else given
+from ch6dist.sections import Frozen, parse_section
 
 
 class DataConfig(Frozen):
     """Which images, how many, in which batches."""
 
-    name: str = "cifar100"  # a key of DATASETS
-    root: str | None = None  # where the files are; left out: CH6DIST_DATA, else ./data
-    train_size: int = Field(0, ge=1)  # images to train on; left out: all but the validation split
-    val_size: int = Field(0, ge=0)  # images of the validation split; left out: a tenth
-    augment: Literal["none", "flip", "crop", "crop_flip"] = "none"  # left out: the data set's own
-    batch_size: int = Field(128, ge=1)  # images per optimizer step, over all workers
-    seed: int = Field(0, ge=0)  # of the split, and of which images a smaller train_size takes
+    name: str = Field("cifar100", description="the data set")
+    root: str | None = Field(
+        None, description="the folder that holds the files of all data sets; left out: CH6DIST_DATA, else ./data"
+    )
+    train_size: int = Field(0, ge=1, description="images to train on; left out: all but the validation split")
+    val_size: int = Field(
+        0, ge=0, description="images of the validation split, which does not depend on `train_size`; left out: a tenth"
+    )
+    augment: Literal["none", "flip", "crop", "crop_flip"] = Field(
+        "none", description="augmentation of the training images; left out: the data set's own"
+    )
+    batch_size: int = Field(128, ge=1, description="images per optimizer step, over all workers")
+    seed: int = Field(0, ge=0, description="seed of the validation split and of the choice of `train_size` images")
 
     @model_validator(mode="before")
     @classmethod
@@ -95,13 +73,15 @@ class DataConfig(Frozen):
 
 
 class RangeTestConfig(Frozen):
-    """The learning-rate range test (Smith 2015): the rate rises over `steps` batches while the loss is watched."""
+    """The learning-rate range test (Smith 2015): lr rises over `steps` batches while the loss is watched."""
 
-    start_lr: float = Field(1e-6, gt=0)
-    end_lr: float = Field(1.0, gt=0)
-    steps: int = Field(100, ge=10)
-    mode: Literal["exponential", "linear"] = "exponential"
-    smoothing: float = Field(0.9, ge=0, lt=1)  # beta of the bias-corrected moving average of the loss
+    start_lr: float = Field(1e-6, gt=0, description="learning rate of the first batch")
+    end_lr: float = Field(1.0, gt=0, description="learning rate of the last batch, if the loss has not diverged before")
+    steps: int = Field(100, ge=10, description="batches from `start_lr` to `end_lr`")
+    mode: Literal["exponential", "linear"] = Field("exponential", description="how the learning rate rises")
+    smoothing: float = Field(
+        0.9, ge=0, lt=1, description="beta of the bias-corrected moving average of the loss that the suggestions read"
+    )
 
     @model_validator(mode="after")
     def _rises(self) -> RangeTestConfig:
@@ -111,21 +91,50 @@ class RangeTestConfig(Frozen):
 
 
 class TrialConfig(Frozen):
-    """One training: configuration and seed. Resources belong to the sweep, not to the trial."""
+    """One training run: configuration and seed. Resources belong to the sweep, not to the trial."""
 
-    type: Literal["train", "range_test"] = "train"
-    data: DataConfig = Field(default_factory=lambda: parse_section(DataConfig, {}))
-    model: dict[str, Any] = Field(default_factory=lambda: _named({"name": "lenet5"}, MODELS))
-    optimizer: dict[str, Any] = Field(default_factory=lambda: _named({"name": "SGD"}, OPTIMIZERS))
-    schedule: dict[str, Any] = Field(default_factory=lambda: {"name": "none"})
-    epochs: int = Field(10, ge=1)
-    seed: int = Field(0, ge=0)  # of initial weights, order of batches, augmentation and dropout
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    precision: Literal["fp32", "bf16", "fp64"] = "fp32"
-    deterministic: bool = True  # off: faster on some GPUs, and a resume is no longer bit-exact
-    divergence_factor: float = Field(4.0, gt=1)  # diverged: loss above this multiple of its start
-    range_test: RangeTestConfig = Field(default_factory=lambda: parse_section(RangeTestConfig, {}))
-    evaluate_test: bool = False  # the test set, once, after the last epoch: for final trainings
+    label: ClassVar[str] = "a trial"
+
+    type: Literal["train", "range_test"] = Field("train", description="a training run or a learning-rate range test")
+    data: DataConfig = Field(
+        default_factory=lambda: parse_section(DataConfig, {}), description="which images, how many, in which batches"
+    )
+    model: dict[str, Any] = Field(
+        default_factory=lambda: _named({"name": "lenet5"}, MODELS),
+        description="a model's name, or its name and parameters; left out: `lenet5`",
+    )
+    optimizer: dict[str, Any] = Field(
+        default_factory=lambda: _named({"name": "SGD"}, OPTIMIZERS),
+        description="an optimizer's name, or its name, `lr` and parameters; left out: `SGD`",
+    )
+    schedule: dict[str, Any] = Field(
+        default_factory=lambda: {"name": "none"},
+        description="a learning-rate schedule's name, or its name and parameters, with `warmup: {epochs: 5, "
+        "start_factor: 0.1}` before it; a list is a sequence; left out: `none`",
+    )
+    epochs: int = Field(10, ge=1, description="passes over the training images; a range test ends with its steps")
+    seed: int = Field(
+        0, ge=0, description="seed of the initial weights, the order of the batches, augmentation and dropout"
+    )
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the cross entropy")
+    precision: Literal["fp32", "bf16", "fp64"] = Field(
+        "fp32", description="`fp32` (tf32 off), `bf16` (autocast) or `fp64`"
+    )
+    deterministic: bool = Field(
+        True, description="false: faster on some GPUs, but a resumed trial is no longer bit-exact"
+    )
+    divergence_factor: float = Field(
+        4.0,
+        gt=1,
+        description="a trial has diverged when an epoch's mean loss is not finite or above this multiple of the first "
+        "step's",
+    )
+    range_test: RangeTestConfig = Field(
+        default_factory=lambda: parse_section(RangeTestConfig, {}), description="for `type: range_test`"
+    )
+    evaluate_test: bool = Field(
+        False, description="evaluate the test set once, after the last epoch; for final training runs"
+    )
 
     @field_validator("model", mode="before")
     @classmethod
@@ -142,14 +151,14 @@ class TrialConfig(Frozen):
     @field_validator("schedule", mode="before")
     @classmethod
     def _schedule(cls, given: Any, info: ValidationInfo) -> dict[str, Any]:
-        """A schedule is checked against the optimizer it drives."""
-        if "optimizer" not in info.data:  # it was wrong itself, and is complained of first
+        """Check a schedule against the optimizer it drives."""
+        if "optimizer" not in info.data:  # it is wrong itself, and its error comes first
             return {"name": "none"}
         return resolve_schedule(given, optimizer=info.data["optimizer"])
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> TrialConfig:
-        if self.type == "range_test":  # it sets the rate itself
+        if self.type == "range_test":  # it sets the learning rate itself
             return self
         monitor = self.schedule.get("monitor", "")
         if monitor.startswith("val") and self.data.val_size == 0:
@@ -162,17 +171,17 @@ class TrialConfig(Frozen):
 
     @property
     def name(self) -> str:
-        """Short and readable; configurations may share one."""
+        """Return a short, readable name; configurations may share one."""
         return short_name(self.model_dump())
 
     @property
     def configuration_id(self) -> str:
-        """Name and hash of everything but the seed: equal for repeats."""
+        """Return the name and a hash of everything but the seed: equal for repeats."""
         return f"{self.name}-{_digest(self._identity(seed=False))}"
 
     @property
     def trial_id(self) -> str:
-        """Name, seed and hash of configuration and seed; resources, storage and paths do not enter."""
+        """Return the name, the seed and a hash of both; resources, storage and paths do not enter."""
         return f"{self.name}-s{self.seed}-{_digest(self._identity(seed=True))}"
 
     def _identity(self, *, seed: bool) -> dict[str, Any]:
@@ -182,7 +191,7 @@ class TrialConfig(Frozen):
             content.pop("seed")
         if self.type == "train":
             content.pop("range_test")
-        else:  # a range test sets the rate itself and ends when its steps do
+        else:  # a range test sets the learning rate itself and ends with its steps
             content["optimizer"] = {k: v for k, v in content["optimizer"].items() if k != "lr"}
             for ignored in ("epochs", "schedule"):
                 content.pop(ignored)
@@ -190,23 +199,15 @@ class TrialConfig(Frozen):
 
 
 def parse_trial(content: Any, *, file: str | None = None) -> TrialConfig:
-    """A checked TrialConfig, or InputError naming file, key, value and what is allowed."""
+    """Return `content` as a checked TrialConfig; InputError names `file`, key, value and what is allowed."""
     try:
         return parse_section(TrialConfig, content)
     except InputError as error:
         raise (error.in_file(file) if file else error) from None
 
 
-def parse_section(kind: type[Section], content: Any) -> Section:
-    """`content` as `kind`; pydantic's first complaint as one InputError."""
-    try:
-        return kind.model_validate(content)
-    except ValidationError as error:
-        raise _explain(kind, error) from None
-
-
 def _named(given: Any, registry: Mapping[str, Entry]) -> dict[str, Any]:
-    """`{name: …, parameters…}` checked against a registry, defaults filled in. A bare name is short for `{name}`."""
+    """Check `{name: …, parameters…}` against a registry and fill in defaults. A bare name is short for `{name}`."""
     given = {"name": given} if isinstance(given, str) else given
     if not isinstance(given, Mapping):
         raise InputError("name", given, f"a mapping with a name, one of {', '.join(registry)}")
@@ -216,34 +217,6 @@ def _named(given: Any, registry: Mapping[str, Entry]) -> dict[str, Any]:
         raise unknown_name("name", given["name"], registry)
     parameters = {key: value for key, value in given.items() if key != "name"}
     return {"name": given["name"], **registry[given["name"]].resolve(parameters)}
-
-
-def _explain(kind: type[BaseModel], error: ValidationError) -> InputError:
-    first = error.errors()[0]
-    place = [str(part) for part in first["loc"]]
-    cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, InputError):
-        return cause.within(".".join(place)) if place else cause
-    if first["type"] == "extra_forbidden":
-        whose, valid = _fields_at(kind, place[:-1])
-        missing = unknown_key(place[-1], valid, f"{whose} takes")
-        return missing.within(".".join(place[:-1])) if place[:-1] else missing
-    key = ".".join(place)
-    if first["type"] == "missing":
-        return InputError(key, MISSING, "")
-    if first["type"] == "literal_error":
-        return unknown_name(key, first["input"], re.findall(r"'([^']*)'", first["ctx"]["expected"]))
-    allowed = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return InputError(key, first["input"], PLAIN.get(first["type"], allowed))
-
-
-def _fields_at(kind: type[BaseModel], place: list[str]) -> tuple[str, Mapping[str, Any]]:
-    whose = "a trial" if kind is TrialConfig else "this section"
-    for part in place:
-        annotation = kind.model_fields[part].annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            kind, whose = annotation, part
-    return whose, kind.model_fields
 
 
 def _digest(content: Mapping[str, Any]) -> str:

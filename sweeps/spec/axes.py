@@ -13,27 +13,31 @@ from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from ch6dist.catalog.parameters import unknown_key
-from ch6dist.config import Frozen
 from ch6dist.errors import MISSING, InputError, unknown_name
+from ch6dist.sections import Frozen
 
 PRESETS: dict[str, tuple[float, ...]] = {  # grids of learning rates, named by the factor between neighbours
     "factor3": (0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4),
     "factor10": (0.1, 0.01, 1e-3, 1e-4, 1e-5),
 }
-DRAWS_PER_POINT = 1000  # redraws of a point that was drawn before, until a sweep is told that there are no more
+DRAWS_PER_POINT = 1000  # draws for a point that was not drawn before, until the axes count as exhausted
 Point = dict[str, Any]  # a value for each axis
 
 
 class Axis(Frozen):
     """The values of one trial key: listed, or drawn from a distribution (method random)."""
 
-    values: tuple[Any, ...] | None = None  # in a file also the name of a preset
-    distribution: Literal["log_uniform", "uniform", "int_uniform"] | None = None
-    min: float | None = None
-    max: float | None = None
+    values: tuple[Any, ...] | None = Field(
+        None, description="the values, or the name of a preset of learning rates: `factor3` or `factor10`"
+    )
+    distribution: Literal["log_uniform", "uniform", "int_uniform"] | None = Field(
+        None, description="method random: what the values are drawn from, between `min` and `max`"
+    )
+    min: float | None = Field(None, description="the smallest value that is drawn")
+    max: float | None = Field(None, description="the largest value that is drawn")
 
     @model_validator(mode="before")
     @classmethod
@@ -65,7 +69,7 @@ class Axis(Frozen):
             raise InputError("min", low, "whole numbers for min and max (int_uniform)")
 
     def draw(self, rng: Random) -> Any:
-        """One value: of `values`, or of the distribution, to four digits, so that names stay short."""
+        """Draw one value: from `values`, or from the distribution, to four digits, so that names stay short."""
         if self.values is not None:
             return rng.choice(self.values)
         assert self.min is not None  # _one_kind
@@ -80,13 +84,13 @@ class Axis(Frozen):
 
 
 def grid(axes: Mapping[str, Axis]) -> Iterator[Point]:
-    """Every combination of the axes' values; the last axis changes fastest."""
+    """Yield every combination of the axes' values; the last axis changes fastest."""
     for values in itertools.product(*(axis.values or () for axis in axes.values())):
         yield dict(zip(axes, values, strict=True))
 
 
 def random(axes: Mapping[str, Axis], *, count: int, rng: Random) -> Iterator[Point]:
-    """`count` different points. With an equal `rng` a larger count begins with the same points."""
+    """Yield `count` different points. With an equal `rng` a larger count begins with the same points."""
     seen: set[str] = set()
     for _ in range(count):
         for _ in range(DRAWS_PER_POINT):
@@ -100,7 +104,7 @@ def random(axes: Mapping[str, Axis], *, count: int, rng: Random) -> Iterator[Poi
 
 
 def refuse_unknown(given: Any, fields: Mapping[str, Any], whose: str) -> None:
-    """InputError, naming the nearest, for a key of a mapping that is not among `fields`."""
+    """Raise InputError, naming the nearest, for a key of a mapping that is not among `fields`."""
     for key in given if isinstance(given, Mapping) else ():
         if key not in fields:
             raise unknown_key(key, fields, f"{whose} takes")

@@ -1,4 +1,4 @@
-"""A sweep file: which trials, over which seeds, judged by which metric, with which resources.
+"""A sweep file: which trials, over which seeds, ranked by which metric, with which resources.
 
 spec = load_spec("sweeps/configs/demo.yaml", ["epochs=2", "seeds=1"])
 trials = expand(spec)
@@ -7,102 +7,56 @@ yaml.safe_dump(dump(spec), sort_keys=False)      # loads back to an equal spec
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ch6dist.catalog.parameters import as_number
-from ch6dist.config import Frozen, TrialConfig, parse_section, parse_trial
+from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import MISSING, InputError
 from ch6dist.runs.folders import check_name
-from ch6dist.runs.schema import DEFAULT_METRIC, Goal, MetricName, goal_of
+from ch6dist.sections import Frozen, parse_section
 from ch6dist.storage.files import check_storage
 from ch6dist.yamlfile import read_mapping
 from sweeps.spec.axes import Axis, refuse_unknown
 from sweeps.spec.overrides import override
+from sweeps.spec.sections import CheckpointRules, Metric, Resources
 
 MAX_TRIALS = 100_000
-SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtKMGT]?[bB]?)")
-SIZE_UNITS = {"": 1, "B": 1} | {p + b: 1000**n for n, p in enumerate("KMGT", start=1) for b in ("", "B")}
-
-
-class Metric(Frozen):
-    """What a configuration is judged by: a column of the rows, at the end of the training."""
-
-    name: MetricName = DEFAULT_METRIC
-    goal: Goal = "maximize"  # left out: what the name asks for
-
-    @model_validator(mode="before")
-    @classmethod
-    def _goal(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping):
-            return given
-        return {"goal": goal_of(str(given.get("name", ""))), **given}
-
-
-class Resources(Frozen):
-    """What one pack of trials gets; with several workers a pack is one trial, and GPUs and cores are of each worker."""
-
-    gpus: Literal["auto"] | float = "auto"  # auto: one where there is one; a fraction shares a GPU between packs
-    cpus: int = Field(default=1, ge=1)
-    workers: int = Field(default=1, ge=1)  # processes that train one trial together
-    span_hosts: bool = False  # its workers may be on several hosts; otherwise they are on one
-    batch: Literal["global", "per_worker"] = "global"  # whose number of images `data.batch_size` is
-    engine: Literal["auto", "eager", "fused"] = "auto"  # auto: fused on a GPU, eager on a CPU
-
-    @field_validator("gpus", mode="before")
-    @classmethod
-    def _gpus(cls, given: Any) -> Any:
-        number = as_number(given)
-        if given != "auto" and (number is None or number < 0 or (number > 1 and number != int(number))):
-            raise InputError("", given, "auto, a fraction of one GPU, or a whole number ≥ 0")
-        return given if given == "auto" else number
-
-    @model_validator(mode="after")
-    def _whole_gpus(self) -> Resources:
-        """NCCL refuses two ranks on one device, and a rank trains on one."""
-        if self.workers > 1 and self.gpus not in ("auto", 0, 1):
-            raise InputError("gpus", self.gpus, f"auto, 0 or 1 for each of {self.workers} workers")
-        return self
-
-
-class CheckpointRules(Frozen):
-    """How often checkpoints are written, and which of them stay."""
-
-    seconds: float = Field(default=30.0, ge=0)  # between two of a running trial's `last`
-    keep: tuple[Literal["last", "best"], ...] = ("last", "best")  # of a trial that has ended
-    total: Literal["auto"] | int = "auto"  # bytes of all of the run's; auto: half of what is free, no limit on s3://
-
-    @field_validator("total", mode="before")
-    @classmethod
-    def _total(cls, given: Any) -> Any:
-        found = SIZE.fullmatch(str(given).strip())
-        if given == "auto":
-            return given
-        if found is None or isinstance(given, bool):
-            raise InputError("", given, "auto, or a size such as 20 GB, 500 MB or a number of bytes")
-        return int(float(found[1]) * SIZE_UNITS[(found[2] or "").upper()])
 
 
 class SweepSpec(Frozen):
     """A sweep as resolved: base trial, axes, seeds, metric, resources, storage."""
 
-    name: str
-    question: str = ""  # what the sweep is to answer; heads its report
-    trial: dict[str, Any] = Field(default_factory=dict)  # fields of TrialConfig that all trials share
-    method: Literal["grid", "random"] = "grid"
-    metric: Metric = Field(default_factory=Metric)
-    parameters: dict[str, Axis]  # by dotted trial key
-    trials: int | None = Field(default=None, ge=1, le=MAX_TRIALS)  # method random: how many configurations
-    seed: int | None = Field(default=None, ge=0)  # method random: of the drawing
-    seeds: tuple[int, ...] = (0,)  # of the trials; in a file also their number n, for 0 … n−1
-    resources: Resources = Field(default_factory=Resources)
-    max_retries: int = Field(default=2, ge=0)  # of a failing trial, without progress in between
-    storage: str | None = None  # a folder that holds run folders, or s3://bucket/prefix; None: the runs folder
-    checkpoints: CheckpointRules = Field(default_factory=CheckpointRules)
+    name: str = Field(description="the run folder's name; the next runs are called NAME-2, NAME-3, …")
+    question: str = Field("", description="the question that the sweep answers; heads its report")
+    trial: dict[str, Any] = Field(default_factory=dict, description="the fields that all trials share, see The trial")
+    method: Literal["grid", "random"] = Field(
+        "grid",
+        description="`grid`: every combination of the axes' values. `random`: `trials` combinations drawn with `seed`",
+    )
+    metric: Metric = Field(default_factory=Metric, description="what configurations are ranked by")
+    parameters: dict[str, Axis] = Field(
+        description="the axes: dotted trial keys, each with `values`, or (random) `distribution`, `min` and `max`"
+    )
+    trials: int | None = Field(
+        None, ge=1, le=MAX_TRIALS, description="method random, which needs it: how many configurations are drawn"
+    )
+    seed: int | None = Field(None, ge=0, description="method random, which needs it: seed of the drawing")
+    seeds: tuple[int, ...] = Field((0,), description="the seeds of the trials: a list, or a number n for 0 … n−1")
+    resources: Resources = Field(default_factory=Resources, description="what one pack of trials gets")
+    max_retries: int = Field(
+        2, ge=0, description="how often a failed trial is tried again without progress before it is given up"
+    )
+    storage: str | None = Field(
+        None,
+        description="where the run is kept: a folder (an NFS path too) that holds run folders, or "
+        "`s3://bucket/prefix`; left out: the runs folder",
+    )
+    checkpoints: CheckpointRules = Field(
+        default_factory=CheckpointRules, description="how often checkpoints are written, and which of them stay"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -168,7 +122,10 @@ class SweepSpec(Frozen):
 
 
 def load_spec(path: Path | str, overrides: Iterable[str] = ()) -> SweepSpec:
-    """The sweep in a YAML file, after `key=value` overrides. InputError names file, key, value and what is allowed."""
+    """Return the sweep in a YAML file, after `key=value` overrides.
+
+    Raises InputError with file, key, value and what is allowed, UsageError if the file cannot be read.
+    """
     content = read_mapping(path)
     try:
         spec = parse_section(SweepSpec, content)
@@ -182,7 +139,7 @@ def load_spec(path: Path | str, overrides: Iterable[str] = ()) -> SweepSpec:
 
 
 def dump(spec: SweepSpec) -> dict[str, Any]:
-    """The sweep as plain data, for sweep.yaml and the ledger; parses back to an equal spec."""
+    """Return the sweep as plain data, for sweep.yaml and the ledger; parses back to an equal spec."""
     content = {key: value for key, value in spec.model_dump(mode="json").items() if value is not None}
     return content | {
         "parameters": {key: axis.model_dump(mode="json", exclude_unset=True) for key, axis in spec.parameters.items()}
@@ -190,7 +147,7 @@ def dump(spec: SweepSpec) -> dict[str, Any]:
 
 
 def _refuse_lost(spec: SweepSpec) -> None:
-    """An axis replaces what the trial has at its key, and an inner axis what an outer one has: nothing more is lost."""
+    """Refuse an axis that replaces more than a name in the trial, or a value of an axis around it."""
     for key in spec.parameters:
         base = spec.trial.get(key)
         if isinstance(base, Mapping) and set(base) - {"name"}:
@@ -211,7 +168,7 @@ def _holds(value: Any, path: list[str]) -> bool:
 
 
 def with_names(trial: Mapping[str, Any]) -> dict[str, Any]:
-    """`trial` with the names that TrialConfig would give, so that a dotted key has something to reach into."""
+    """Return `trial` with the default names of model and optimizer, so that a dotted key has a section to go into."""
     default = parse_trial({})
     return {section: {"name": getattr(default, section)["name"]} for section in ("model", "optimizer")} | dict(trial)
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ch6dist.config import parse_section
 from ch6dist.errors import InputError
+from ch6dist.sections import parse_section
 from sweeps.spec.expand import expand
 from sweeps.spec.sweep_file import SweepSpec, load_spec
 

@@ -12,8 +12,9 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ch6dist.config import parse_section, parse_trial
+from ch6dist.config import parse_trial
 from ch6dist.errors import InputError, UsageError
+from ch6dist.sections import parse_section
 from sweeps.spec.axes import PRESETS
 from sweeps.spec.expand import expand
 from sweeps.spec.sweep_file import MAX_TRIALS, SweepSpec, dump, load_spec
@@ -162,6 +163,35 @@ def test_more_random_points_than_there_are_is_refused() -> None:
     content = sweep(method="random", trials=3, seed=0)
     with pytest.raises(InputError, match="at most 2"):
         expand(spec_of(content))
+
+
+@pytest.mark.parametrize(
+    ("written", "count"),
+    [
+        ("auto", "auto"),
+        ("20 GB", 20 * 10**9),
+        ("500 MB", 5 * 10**8),
+        ("1.5TB", 15 * 10**11),
+        ("2 g", 2 * 10**9),
+        (" 7 kB ", 7000),
+        ("3 GiB", 3 * 2**30),
+        ("12", 12),
+        (12, 12),
+        (12.7, 12),
+        ("1e9", 10**9),
+        (0, 0),
+    ],
+)
+def test_a_size_is_a_number_of_bytes_or_has_a_unit(written: Any, count: Any, tmp_path: Path) -> None:
+    spec = spec_of(sweep(checkpoints={"total": written}))
+    assert spec.checkpoints.total == count
+    assert load_spec(write(tmp_path, dump(spec))) == spec
+
+
+@pytest.mark.parametrize("bad", ["1,5 TB", "1.5.5 GB", "20 GB or so", "many", "20 QB", "-3 GB", -3, True, None, [], {}])
+def test_what_is_no_size_is_refused_in_one_line(bad: Any, tmp_path: Path) -> None:
+    message = refusal(write(tmp_path, sweep(checkpoints={"total": bad})))
+    assert f"checkpoints.total: {bad!r} is not allowed; allowed: auto, or a size such as 20 GB" in message
 
 
 # What is refused

@@ -1,0 +1,87 @@
+"""Sections of a file as pydantic models: frozen data, checked on the way in, with one error in our own words.
+
+class Warmup(Frozen):
+    epochs: int = Field(5, ge=1, description="epochs of the warm-up")
+
+parse_section(Warmup, {"epochs": 0})    # InputError: epochs: 0 is not allowed; allowed: greater than or equal to 1
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+
+from ch6dist.catalog.parameters import as_number, unknown_key
+from ch6dist.errors import MISSING, InputError, unknown_name
+
+Section = TypeVar("Section", bound="Frozen")
+PLAIN = {  # pydantic's kinds of errors → what is allowed, as a person would say it
+    "model_type": "a mapping (key: value lines)",
+    "dict_type": "a mapping (key: value lines)",
+    "tuple_type": "a list",
+    "string_type": "text",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+}
+
+
+class Frozen(BaseModel):
+    """The base of every section: frozen, no unknown keys, no NaN or infinity.
+
+    Every field says in its description what it is; where its default depends on other keys, or is no value of its own,
+    the description ends with "; left out: …".
+    """
+
+    label: ClassVar[str] = "this section"
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _number(cls, given: Any, info: ValidationInfo) -> Any:
+        """Parse numbers by the catalog's rule: `5e3` is one although YAML gives text, and `true` is none."""
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        if annotation not in (int, float):
+            return given
+        number = as_number(given)
+        if number is None or (annotation is int and number != int(number)):
+            raise InputError("", given, "a whole number" if annotation is int else "a number")
+        return number if isinstance(given, str) else given
+
+
+def parse_section(kind: type[Section], content: Any) -> Section:
+    """Return `content` as `kind`; pydantic's first error is raised as one InputError."""
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        raise _explain(kind, error) from None
+
+
+def _explain(kind: type[Frozen], error: ValidationError) -> InputError:
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"]]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, InputError):
+        return cause.within(".".join(place)) if place else cause
+    if first["type"] == "extra_forbidden":
+        whose, valid = _fields_at(kind, place[:-1])
+        missing = unknown_key(place[-1], valid, f"{whose} takes")
+        return missing.within(".".join(place[:-1])) if place[:-1] else missing
+    key = ".".join(place)
+    if first["type"] == "missing":
+        return InputError(key, MISSING, _fields_at(kind, place[:-1])[1][place[-1]].description or "")
+    if first["type"] == "literal_error":
+        return unknown_name(key, first["input"], re.findall(r"'([^']*)'", first["ctx"]["expected"]))
+    allowed = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return InputError(key, first["input"], PLAIN.get(first["type"], allowed))
+
+
+def _fields_at(kind: type[Frozen], place: list[str]) -> tuple[str, Mapping[str, Any]]:
+    whose = kind.label
+    for part in place:
+        annotation = kind.model_fields[part].annotation
+        if isinstance(annotation, type) and issubclass(annotation, Frozen):
+            kind, whose = annotation, part
+    return whose, kind.model_fields

@@ -1,0 +1,102 @@
+"""The sections of a sweep file beside trial and axes: the metric, the resources of a pack, the checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import ByteSize, Field, ValidatorFunctionWrapHandler, field_validator, model_validator
+
+from ch6dist.catalog.parameters import as_number
+from ch6dist.errors import InputError
+from ch6dist.runs.schema import DEFAULT_METRIC, Goal, MetricName, goal_of
+from ch6dist.sections import Frozen
+
+
+class Metric(Frozen):
+    """What configurations are ranked by: a column of the rows, at the end of the training run."""
+
+    name: MetricName = Field(default=DEFAULT_METRIC, description="a column of the rows")
+    goal: Goal = Field(
+        default="maximize", description="which end is best; left out: maximize an accuracy, minimize a loss"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _goal(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        return {"goal": goal_of(str(given.get("name", ""))), **given}
+
+
+class Resources(Frozen):
+    """What one pack of trials gets; with several workers a pack is one trial, and GPUs and cores are of each worker."""
+
+    gpus: Literal["auto"] | float = Field(
+        default="auto", description="GPUs of one pack; `auto`: one where there is one; `0.5` puts two packs on a GPU"
+    )
+    cpus: int = Field(default=1, ge=1, description="cores of one pack")
+    workers: int = Field(
+        default=1,
+        ge=1,
+        description="processes that train one trial together; a pack is then one trial, trained by the eager engine, "
+        "and `gpus` (auto, 0 or 1) and `cpus` are for each worker",
+    )
+    span_hosts: bool = Field(
+        default=False, description="true: the workers of one trial may be on several hosts of a cluster"
+    )
+    batch: Literal["global", "per_worker"] = Field(
+        default="global",
+        description="`global`: the workers share out `data.batch_size`, and the trial is the one that a single process "
+        "trains. `per_worker`: each takes `data.batch_size`; the trial trained, and named, has batch_size × workers",
+    )
+    engine: Literal["auto", "eager", "fused"] = Field(
+        default="auto",
+        description="`eager` trains the lanes of a pack one after another, `fused` all at once on stacked parameters; "
+        "`auto` fuses on a GPU, not on a CPU",
+    )
+
+    @field_validator("gpus", mode="before")
+    @classmethod
+    def _gpus(cls, given: Any) -> Any:
+        number = as_number(given)
+        if given != "auto" and (number is None or number < 0 or (number > 1 and number != int(number))):
+            raise InputError("", given, "auto, a fraction of one GPU, or a whole number ≥ 0")
+        return given if given == "auto" else number
+
+    @model_validator(mode="after")
+    def _whole_gpus(self) -> Resources:
+        """Refuse parts of GPUs and several GPUs for a worker: NCCL takes one rank per device, and a rank trains on one."""
+        if self.workers > 1 and self.gpus not in ("auto", 0, 1):
+            raise InputError("gpus", self.gpus, f"auto, 0 or 1 for each of {self.workers} workers")
+        return self
+
+
+class CheckpointRules(Frozen):
+    """How often checkpoints are written, and which of them stay."""
+
+    seconds: float = Field(default=30.0, ge=0, description="seconds between two checkpoints of a running trial")
+    keep: tuple[Literal["last", "best"], ...] = Field(
+        default=("last", "best"), description="which checkpoints of a trial stay when it has ended; may be empty"
+    )
+    total: Literal["auto"] | ByteSize = Field(
+        default="auto",
+        description="size of all checkpoints of the run, such as `20 GB`; above it those of ended trials are removed, "
+        "the worst by the ranking first. `auto`: half of the space that is free at the launch; on `s3://` no limit",
+    )
+
+    @field_validator("total", mode="wrap")
+    @classmethod
+    def _total(cls, given: Any, parse: ValidatorFunctionWrapHandler) -> Any:
+        """Parse the whole text: pydantic alone would read `1,5 TB` as one byte."""
+        if given == "auto":
+            return given
+        number = as_number(given)
+        text = str(given).strip() if number is None else str(int(number))
+        try:
+            if not ByteSize.byte_string_re.fullmatch(text):
+                raise ValueError
+            return parse(text)
+        except ValueError:
+            allowed = "auto, or a size such as 20 GB, 500 MB or a number of bytes"
+            raise InputError("", given, allowed) from None
