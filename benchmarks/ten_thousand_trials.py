@@ -26,7 +26,7 @@ from analysis.study.load import load_study
 from benchmarks.common import document, in_turn, module, new_parser, publish, row, run
 from ch6dist.host.hardware import visible_devices
 from ch6dist.runs.writer import Writer
-from sweeps.launch.runner import Launch, start
+from sweeps.launch.run import Launch, start
 from sweeps.plan.calibration import read_calibration
 from sweeps.plan.plan import make_plan, render_plan
 from sweeps.spec.expand import expand

@@ -2,7 +2,7 @@
 
     sweeps plan sweeps/configs/demo.yaml            what it costs; writes nothing
     sweeps run  sweeps/configs/demo.yaml            train it
-    sweeps top demo                                 who is ahead
+    sweeps top demo                                 rank what is there
     sweeps final demo --seeds 3                     train the winner, test it once
 
 Commands import what they need when they run: help, plan, status and top answer at once.
@@ -21,12 +21,12 @@ from rich.console import Console
 
 from ch6dist.cli import new_app
 from ch6dist.cli import run as run_app
-from ch6dist.errors import InputError
+from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.folders import find_run
 
 if TYPE_CHECKING:
     from ch6dist.host.hardware import Devices
-    from sweeps.launch.runner import Launch
+    from sweeps.launch.run import Launch
 
 app = new_app("Plan, run and look at sweeps of trials.")
 
@@ -87,18 +87,24 @@ def run(
     sweep = load_spec(spec, overrides or [])
     trials = expand(sweep, file=str(spec))
     launch = _launch(address, packs)
-    from sweeps.launch.runner import start
+    from sweeps.launch.run import start
 
     return start(dump(sweep), trials, launch, name=name, runs=runs)[1]
 
 
 @app.command()
-def resume(run: Run, runs: Runs = None, address: Address = None, packs: Packs = "auto") -> int:
-    """Go on where a run stopped: from checkpoints, without repeating what is finished."""
+def resume(
+    run: Run,
+    changes: Annotated[list[str] | None, typer.Argument(metavar="resources.KEY=VALUE", help="other resources")] = None,
+    runs: Runs = None,
+    address: Address = None,
+    packs: Packs = "auto",
+) -> int:
+    """Continue a run where it stopped: from checkpoints, without repeating what is finished."""
     folder, launch = find_run(run, root=runs), _launch(address, packs)
-    from sweeps.launch.runner import resume as resume_run
+    from sweeps.launch.run import resume as resume_run
 
-    return resume_run(folder, launch)
+    return resume_run(folder, launch, changes=changes or [])
 
 
 @app.command()
@@ -110,7 +116,7 @@ def rerun(
     address: Address = None,
     packs: Packs = "auto",
 ) -> int:
-    """Train ended trials again from zero, as a new attempt."""
+    """Train ended trials again from scratch, as a new attempt."""
     from ch6dist.runs.ledger import find_trial, read
     from ch6dist.runs.schema import BROKEN
 
@@ -121,7 +127,7 @@ def rerun(
     if not again:
         raise InputError("TRIAL", trials or [], "ids of trials, or --failed where trials have failed")
     launch = _launch(address, packs)
-    from sweeps.launch.runner import resume as resume_run
+    from sweeps.launch.run import resume as resume_run
 
     return resume_run(folder, launch, again=again)
 
@@ -140,7 +146,7 @@ def stop(
 
 @app.command()
 def status(run: Run, runs: Runs = None, as_json: AsJson = False) -> None:
-    """Show how far a run is, what broke, and what to do next."""
+    """Show the progress of a run, its failures, and what to do next."""
     from sweeps.status.queries import status as status_of
     from sweeps.status.views import render_status
 
@@ -202,10 +208,10 @@ def final(
     ],
     trial: Annotated[str | None, typer.Option(help="this trial of RUN instead of its best")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="left out: as in the sweep")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="processes that train one seed together")] = 1,
+    workers: Annotated[int | None, typer.Option(min=1, help="processes that train one seed together")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="how many repeats")] = 1,
     all_data: Annotated[bool, typer.Option("--all-data", help="train on the validation split as well")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="go on in the final run folder SOURCE")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="resume the final training of SOURCE")] = False,
     runs: Runs = None,
     address: Address = None,
 ) -> int:
@@ -214,7 +220,7 @@ def final(
     from sweeps.launch import final as finals
 
     if resume:
-        folder, code = finals.resume_final(source, launch, runs=runs)
+        folder, code = finals.resume_final(source, launch, workers=workers, runs=runs)
     else:
         planned = finals.plan_final(source, runs=runs, trial=trial, epochs=epochs, seeds=seeds, all_data=all_data)
         finals.say_plan(planned, launch.console)
@@ -230,7 +236,7 @@ def _packs(text: str) -> str | int:
 
 
 def _hosts(address: str | None) -> list[Devices]:
-    """This machine, or the hosts of a running Ray."""
+    """Return this machine, or the hosts of a running Ray."""
     from ch6dist.host.hardware import visible_devices
 
     if address is None:
@@ -245,14 +251,14 @@ def _hosts(address: str | None) -> list[Devices]:
 def _launch(address: str | None, packs: str) -> Launch:
     chosen = _packs(packs)
     try:
-        from sweeps.launch.runner import Launch
+        from sweeps.launch.run import Launch
     except ModuleNotFoundError as error:
         raise _not_installed(error) from None
     return Launch(address=address, packs=chosen)
 
 
-def _not_installed(error: ModuleNotFoundError) -> InputError:
-    return InputError("", f"sweeps without {error.name}", "an installation with it: pip install 'ch6dist[train]'")
+def _not_installed(error: ModuleNotFoundError) -> UsageError:
+    return UsageError(f"{error.name} is not installed", "pip install 'ch6dist[train]' brings it")
 
 
 def _calibrate(planned: Any) -> None:
@@ -275,7 +281,7 @@ def _show(data: Any, rendered: Any, as_json: bool) -> None:
 
 
 def main() -> None:
-    """The installed `sweeps`."""
+    """Run the installed `sweeps`."""
     sys.exit(run_app(app, name="sweeps"))
 
 

@@ -1,6 +1,6 @@
 """The lease of a run folder: one writer at a time, and a clear word for the second.
 
-    with hold(folder):      # raises InputError while another driver lives
+    with hold(folder):      # raises UsageError while another driver lives
         ...
 
 `lease.json` holds host, pid, the process's start and a heartbeat. On the same host a holder is alive when its process
@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ch6dist.errors import InputError
+from ch6dist.errors import UsageError
 from ch6dist.runs.names import LEASE
 from ch6dist.storage.atomic import replace_file
 
@@ -73,7 +73,7 @@ def living(content: bytes) -> Lease | None:
 
 @contextlib.contextmanager
 def hold(run: Path | str) -> Iterator[None]:
-    """Hold the lease of a run folder for the length of the block. InputError while another driver holds it."""
+    """Hold the lease of a run folder for the length of the block. UsageError while another driver holds it."""
     folder = Path(run)
     _take(folder)
     stop = threading.Event()
@@ -89,14 +89,10 @@ def hold(run: Path | str) -> Iterator[None]:
                 (folder / LEASE).unlink()
 
 
-def held(run: object, holder: Lease) -> InputError:
-    """The error for a run that a living driver holds."""
-    return InputError(
-        "RUN",
-        str(run),
-        f"a run that no other driver holds (process {holder.pid} on {holder.host} does; `sweeps stop {run}` "
-        f"ends it; a dead one is taken over, from another host after {STALE_SECONDS:.0f} s)",
-    )
+def held(run: object, holder: Lease) -> UsageError:
+    """Make the error for a run that a live driver holds."""
+    hint = f"`sweeps stop {run}` ends it; a dead one is replaced, from another host after {STALE_SECONDS:.0f} s"
+    return UsageError(f"{run} is in use by another driver (process {holder.pid} on {holder.host})", hint)
 
 
 def _take(folder: Path) -> None:

@@ -66,6 +66,10 @@ class Ledger:
         """Return the newest attempt of a trial; 1 before it began."""
         return int(self.statuses[trial].get("attempt", 1)) if trial in self.statuses else 1
 
+    def release_rows(self) -> None:
+        """Let go of rows and raw lines: a million of them take gigabytes, and a driver that trains needs none."""
+        self.rows, self.lines = [], []
+
     def rows_by_trial(self) -> dict[str, list[Line]]:
         """Return the rows of every trial in order of steps: an empty list for one without."""
         grouped: dict[str, list[Line]] = {trial: [] for trial in self.trials}
@@ -82,30 +86,37 @@ def read(run: Path | str) -> Ledger:
     """
     segments = _segments(run)
     ledger = Ledger(bytes_read=sum(path.stat().st_size for path in segments))
-    rows: dict[tuple[str, int], Line] = {}
-    newest: dict[str, int] = {}
-    for line in _lines(segments):
+    add_lines(ledger, _lines(segments))
+    return ledger
+
+
+def add_lines(ledger: Ledger, lines: Iterable[Line]) -> None:
+    """Add lines to a ledger, in the order in which they were written; UsageError for those of a newer version."""
+    rows = {(row["trial"], row["step"]): row for row in ledger.rows}
+    newest = {trial: line["attempt"] for trial, line in ledger.statuses.items()}
+    for line in lines:
         ledger.lines.append(line)
         if line.get("kind") == "sweep":
-            check_format(line.get("format", 0), run)
+            check_format(line.get("format", 0), "this run")
         _take(ledger, line, rows, newest)
     # what an older attempt left is no longer read
     ledger.rows = [rows[key] for key in sorted(rows) if _is_newest(rows[key], newest)]
     ledger.artifacts = {key: line for key, line in ledger.artifacts.items() if _is_newest(line, newest)}
-    return ledger
+
+
+def read_heads(run: Path | str) -> list[SweepLine]:
+    """Read the head line of each driver, oldest first, without the rest of the ledger. Raises as `read` does."""
+    firsts = [next(_lines([path]), {}) for path in _segments(run)]  # a driver opens a segment with its head line
+    heads = [cast(SweepLine, line) for line in firsts if line.get("kind") == "sweep"]
+    for head in heads:
+        check_format(head.get("format", 0), run)
+    return heads
 
 
 def read_spec(run: Path | str) -> dict[str, Any]:
-    """Read the sweep as resolved from the newest head line, without the rest of the ledger.
-
-    Raises as `read` does.
-    """
-    for path in reversed(_segments(run)):  # each driver opens a segment, whose first line is its head
-        first = next(_lines([path]), {})
-        if first.get("kind") == "sweep":
-            check_format(first.get("format", 0), run)
-            return dict(first.get("spec", {}))
-    return read(run).spec
+    """Read the sweep as resolved, as the newest head line has it; empty when there is none. Raises as `read` does."""
+    heads = read_heads(run)
+    return heads[-1].get("spec", {}) if heads else {}
 
 
 def observe(run: Path | str) -> tuple[Ledger, Lease | None]:

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ch6dist.runs.schema import EngineName
+from ch6dist.runs.schema import EngineName, PackLine
 from sweeps.plan.slots import Slots
 
 WORKER = "sweeps.on_ray.pack_worker:train_pack"  # by name: torch is imported where it trains, not in the driver
-MEMBER = "sweeps.on_ray.pack_worker:train_member"
-DEAD = "its worker process died"  # why a pack broke that said nothing itself
-HOST_LOST = "its host was lost"
+RANK_WORKER = "sweeps.on_ray.pack_worker:train_rank"
 
 
 @dataclass(frozen=True)
@@ -23,26 +21,30 @@ class PackJob:
     trials: tuple[str, ...]  # ids
     engine: EngineName = "eager"
 
+    def line(self, time: float) -> PackLine:
+        """Make the ledger's line of the pack; the newest one that names a trial says with whom a resume trains it."""
+        return {"kind": "pack", "trials": list(self.trials), "engine": self.engine, "time": time}
+
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What every pack of a launch has in common, and the packs."""
+    """What all packs of a launch have in common, and the packs."""
 
     packs: tuple[PackJob, ...]
     trials: Mapping[str, dict[str, Any]]  # configurations by id: a trial may join another pack than its own
     attempts: Mapping[str, int]
-    checkpoints: str  # folder, on storage that driver and workers share
-    slots: Slots  # the places the packs are trained in
-    data_root: str = ""  # where the driver finds the data sets, for hosts whose CH6DIST_DATA says nothing
-    checkpoint_seconds: float = 30.0  # how often a running trial's `last` is written
+    checkpoints: str  # folder or URL, on storage that driver and workers share
+    slots: Slots  # in which the packs are trained
+    data_root: str = ""  # where the driver finds the data sets, for hosts that do not set CH6DIST_DATA
+    checkpoint_seconds: float = 30.0  # between two `last` checkpoints of a running trial
     worker: str = WORKER  # module:function that trains a pack
-    member: str = MEMBER  # module:function of the other workers of a pack, where there are several
+    rank_worker: str = RANK_WORKER  # module:function that ranks 1 … N-1 of a pack run
     mailbox: str = field(default_factory=lambda: f"ch6dist-orders-{uuid.uuid4().hex}")  # actor that holds the orders
 
 
 @dataclass(frozen=True)
-class MemberOrder:
-    """What the process of a pack asks of its other workers: to train this with it."""
+class RankOrder:
+    """What rank 0 of a pack sends to its other ranks: to train this with it."""
 
     pack: PackJob
     attempts: Mapping[str, int]

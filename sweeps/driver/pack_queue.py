@@ -1,10 +1,10 @@
-"""Who trains in which pack of a launch: packs wait in a queue, begin, and end; what broke comes back to the queue.
+"""Which trials train in which pack of a launch: packs wait, begin and end; failed ones return to the queue.
 
-    lineup = Lineup(packs, board)
-    number = lineup.next()          # the next pack to be given to Ray Tune; None when none waits
-    pack = lineup.begin(number)     # its worker is there: who is in it now
-    admitted = lineup.refill(number)    # at an epoch's end: who joins it
-    lineup.end(number)              # its worker is done with it, or dead
+    queue = PackQueue(packs, table)
+    number = queue.next()           # the next pack to be given to Ray Tune; None when none waits
+    pack = queue.begin(number)      # its worker is there: the trials that it trains
+    admitted = queue.refill(number) # at the end of an epoch: trials that join it
+    queue.end(number)               # its worker is done with it, or dead
 
 As lanes of a running pack end, trials that wait in later packs take them over. Only the driver moves trials, one report
 at a time, and only out of packs that have not begun: so no trial trains twice.
@@ -20,18 +20,18 @@ from dataclasses import replace
 from ch6dist.packs import shared
 from ch6dist.runs.schema import ENDED
 from sweeps.driver.jobs import PackJob
-from sweeps.driver.trial_table import Board
+from sweeps.driver.trial_table import TrialTable
 
 
-class Lineup:
-    """The packs of a launch by number, in the order in which they were planned or came back."""
+class PackQueue:
+    """The packs of a launch by number, in the order in which they were planned or put back."""
 
-    def __init__(self, packs: Sequence[PackJob], board: Board) -> None:
-        self.packs, self.board = list(packs), board
-        self.planned = len(packs)  # packs beyond it are what broke and came back
+    def __init__(self, packs: Sequence[PackJob], table: TrialTable) -> None:
+        self.packs, self.table = list(packs), table
+        self.planned = len(packs)  # those beyond it were put back after a failure
         self.queue = deque(range(len(packs)))
-        self.under_way: set[int] = set()  # given to Ray Tune and not ended
-        self.lanes: dict[int, int] = {}  # of packs that train: how many lanes each began with
+        self.under_way: set[int] = set()  # given to Ray Tune, not ended
+        self.lanes: dict[int, int] = {}  # of running packs: how many lanes each began with
         self.keys = [self._key(pack) for pack in packs]
         self.waiting: dict[str, list[int]] = {}
         for number, key in enumerate(self.keys):
@@ -39,16 +39,16 @@ class Lineup:
 
     @property
     def over(self) -> bool:
-        """Whether nothing waits and nothing is under way."""
+        """Return whether nothing waits and nothing is under way."""
         return not self.queue and not self.under_way
 
     @property
     def stalled(self) -> bool:
-        """Whether packs are under way and none of them has a place to train."""
+        """Return whether packs are under way and none of them is running."""
         return bool(self.under_way) and not self.lanes
 
     def next(self) -> int | None:
-        """The number of the next pack that has trials, which is under way from now on; None when none waits."""
+        """Return the number of the next pack that has trials, which is under way from now on; None when none waits."""
         while self.queue:
             number = self.queue.popleft()
             if self.packs[number].trials:
@@ -56,39 +56,42 @@ class Lineup:
                 return number
         return None
 
-    def come_back(self, pack: PackJob) -> None:
-        """Try a pack again before those that have not begun. Its trials take no lanes of other packs."""
+    def put_back(self, pack: PackJob) -> None:
+        """Put a pack before those that have not begun. Its trials take no lanes of other packs."""
         self.packs.append(pack)
         self.queue.appendleft(len(self.packs) - 1)
 
     def leave(self, number: int, trials: Collection[str]) -> None:
-        """Trials that will not train leave their pack before it begins."""
+        """Take trials that will not train out of their pack before it begins."""
         pack = self.packs[number]
         self.packs[number] = replace(pack, trials=tuple(trial for trial in pack.trials if trial not in trials))
 
     def begin(self, number: int) -> PackJob:
-        """A pack takes no more part in the waiting; who is in it, less those that have gone to other packs."""
-        self._settle(number)
+        """Return the pack that begins: its trials, less those that other packs have taken."""
+        self._close(number)
         self.lanes[number] = len(self.packs[number].trials)
         return self.packs[number]
 
     def end(self, number: int) -> list[str]:
-        """A pack's worker is done with it, or dead; its trials that have not ended."""
-        self._settle(number)
+        """Return the trials that a pack, whose worker is done with it or dead, has left unfinished."""
+        self._close(number)
         self.under_way.discard(number)
         self.lanes.pop(number, None)
-        return [trial for trial in self.packs[number].trials if self.board.entries[trial].status not in ENDED]
+        return [trial for trial in self.packs[number].trials if self.table.entries[trial].status not in ENDED]
 
     def refill(self, number: int, *, without: Collection[str] = ()) -> list[str]:
-        """Waiting trials that join a running pack, as many as it has lanes to spare; they are its own from now on.
+        """Move waiting trials to a running pack, as many as it has free lanes, and return their ids.
 
-        A pack whose last lanes are ending gets none: its place goes to the next pack as a whole. (A range test counts
-        as one round, so its packs are never refilled.) Trials that go on from a checkpoint are not moved: the last bits
-        of a fused lane depend on its company. `without` are those that shall not begin at all.
+        A pack whose last lanes are ending gets none: its slot goes to the next pack as a whole. (A range test counts as
+        one epoch, so its packs are never refilled.) Trials that resume from a checkpoint are not moved: the last bits
+        of a fused lane depend on its batch group.
+
+        Args:
+            without: trials that are to stop before they begin.
         """
         if number >= self.planned:
             return []
-        entries = self.board.entries
+        entries = self.table.entries
         members = [trial for trial in self.packs[number].trials if entries[trial].status not in ENDED]
         staying = sum(entries[trial].done < entries[trial].epochs for trial in members)
         if not 0 < staying < self.lanes[number]:
@@ -98,17 +101,17 @@ class Lineup:
             self.packs[number] = replace(self.packs[number], trials=(*members, *admitted))
         return admitted
 
-    def _settle(self, number: int) -> None:
-        """Take nothing from a pack any more: it has begun, or its process has died."""
+    def _close(self, number: int) -> None:
+        """Take no more trials from a pack: it has begun, or its process has died."""
         if number < self.planned and number in self.waiting[self.keys[number]]:
             self.waiting[self.keys[number]].remove(number)
 
     def _take(self, key: str, count: int, without: Collection[str]) -> list[str]:
-        """Up to `count` trials that have not begun, from the pack that would begin last: the next ones stay whole."""
+        """Take up to `count` trials that have not begun, from the pack that would begin last."""
         taken: list[str] = []
         for number in reversed(self.waiting[key]):
             trials = self.packs[number].trials
-            fresh = [trial for trial in trials if not self.board.entries[trial].last and trial not in without]
+            fresh = [trial for trial in trials if not self.table.entries[trial].last and trial not in without]
             chosen = set(fresh[max(0, len(fresh) - (count - len(taken))) :])
             taken += [trial for trial in trials if trial in chosen]
             self.leave(number, chosen)
@@ -117,5 +120,5 @@ class Lineup:
         return taken
 
     def _key(self, pack: PackJob) -> str:
-        """Packs with one key may exchange trials."""
-        return json.dumps(shared(self.board.entries[pack.trials[0]].config, engine=pack.engine), sort_keys=True)
+        """Return the key of a pack; packs with equal keys may exchange trials."""
+        return json.dumps(shared(self.table.entries[pack.trials[0]].config, engine=pack.engine), sort_keys=True)

@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs: a live table on a terminal, one line a minute elsewhere."""
+"""Show the progress of a sweep: a live table on a terminal, one line a minute elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ch6dist.runs.schema import ENDED, Status
-from sweeps.driver.trial_table import Board, Entry
+from sweeps.driver.trial_table import TrialState, TrialTable
 from sweeps.units import duration
 
 LINE_SECONDS = 60.0
@@ -27,10 +27,10 @@ STYLES = {
 
 
 class Progress:
-    """Shows a board. Use as a context manager; `tick()` as often as one likes."""
+    """The display of a trial table: a context manager, whose `tick()` may be called as often as one likes."""
 
-    def __init__(self, board: Board, console: Console, *, title: str) -> None:
-        self.board, self.console, self.title = board, console, title
+    def __init__(self, table: TrialTable, console: Console, *, title: str) -> None:
+        self.table, self.console, self.title = table, console, title
         self.doing = "starting Ray"  # shown instead of the table
         self.live = Live(console=console, get_renderable=self.view, refresh_per_second=2, transient=True)
         self.said_at = time.monotonic()
@@ -46,73 +46,73 @@ class Progress:
         self.say(self.line())
 
     def tick(self) -> None:
-        """Called often: says the line of the minute where there is no terminal."""
+        """Print the line of the minute where there is no terminal."""
         if not self.console.is_terminal and time.monotonic() - self.said_at >= LINE_SECONDS:
             self.said_at = time.monotonic()
             self.say(self.line())
 
     def say(self, text: str) -> None:
-        """A line that stays: above the live table, or in the log."""
+        """Print a line that stays: above the live table, or in the log."""
         self.console.print(text)
 
     def line(self) -> str:
-        """The sweep in one line."""
+        """Return the sweep in one line."""
         return f"{self.counts()} · {self.times()}"
 
     def counts(self) -> str:
-        """Trials by status."""
-        counts = ", ".join(f"{n} {status}" for status, n in sorted(self.board.counts().items()))
+        """Return the number of trials by status."""
+        counts = ", ".join(f"{n} {status}" for status, n in sorted(self.table.counts().items()))
         return f"{self.title}: {counts}"
 
     def times(self) -> str:
-        """Epochs, time gone and time to go."""
+        """Return epochs, elapsed time and time to go."""
         done, total = self.epochs()
         return f"{done} of {total} epochs · {self.elapsed()}{self.remaining()}"
 
     def epochs(self) -> tuple[int, int]:
-        """Epochs that are done, and in total. An ended trial has none to come."""
-        entries = self.board.entries.values()
+        """Return the epochs that are done, and in total; an ended trial has none to come."""
+        entries = self.table.entries.values()
         return sum(e.done for e in entries), sum(e.done if e.status in ENDED else e.epochs for e in entries)
 
     def elapsed(self) -> str:
-        """Time since this driver began."""
-        return duration(time.monotonic() - self.board.started)
+        """Return the time since this driver began."""
+        return duration(time.monotonic() - self.table.started)
 
     def remaining(self) -> str:
-        """Time to go at this driver's pace so far; empty before the first epoch and after the last."""
+        """Return the time to go at this driver's pace so far; empty before the first epoch and after the last."""
         done, total = self.epochs()
-        if not self.board.epochs_done or done >= total:
+        if not self.table.epochs_done or done >= total:
             return ""
-        per_epoch = (time.monotonic() - self.board.training_since) / self.board.epochs_done
+        per_epoch = (time.monotonic() - self.table.training_since) / self.table.epochs_done
         return f" · about {duration(per_epoch * (total - done))} to go"
 
     def view(self) -> RenderableType:
-        """The live table: counts, bar and times, the running trials, and the last three that did not finish."""
+        """Return the live view: counts, bar and times, the running trials, and the last three that did not finish."""
         done, total = self.epochs()
-        running = [e for e in self.board.entries.values() if e.status == Status.RUNNING]
-        table = Table(box=None, pad_edge=False, header_style="dim")
+        running = [e for e in self.table.entries.values() if e.status == Status.RUNNING]
+        rows = Table(box=None, pad_edge=False, header_style="dim")
         bar = Table.grid()  # a bar alone does not end its line
         bar.add_row(ProgressBar(total=max(total, 1), completed=done, width=60))
         for name in ("trial", "epoch", "lr", "train loss", "val accuracy"):
-            table.add_column(name, justify="left" if name == "trial" else "right", no_wrap=True)
+            rows.add_column(name, justify="left" if name == "trial" else "right", no_wrap=True)
         for entry in running[:SHOWN]:
-            table.add_row(entry.trial, *_cells(entry))
+            rows.add_row(entry.trial, *_cells(entry))
         doing = self.doing or ("" if running else "starting workers")
         parts: list[RenderableType] = [_line(self.counts(), "bold"), bar, _line(self.times())]
-        parts.append(_line(doing, "dim") if doing else table)
+        parts.append(_line(doing, "dim") if doing else rows)
         if len(running) > SHOWN:
             parts.append(_line(f"… and {len(running) - SHOWN} more running", "dim"))
-        recent = [e for e in self.board.entries.values() if e.status in ENDED - {Status.FINISHED}][-3:]
+        recent = [e for e in self.table.entries.values() if e.status in ENDED - {Status.FINISHED}][-3:]
         parts += [_line(f"{e.status}: {e.trial}: {e.reason}", STYLES.get(e.status, "")) for e in recent]
         return Constrain(Group(*parts), self.console.width - len("^C "))  # an echoed ^C must not wrap the last line
 
 
 def _line(text: str, style: str = "") -> Text:
-    """One line of the terminal, cut at its edge: a wrapped one would confuse the live display."""
+    """Return one line of the terminal, cut at its edge: a wrapped one would confuse the live display."""
     return Text(" ".join(text.split()), style=style, no_wrap=True, overflow="ellipsis", end="\n")
 
 
-def _cells(entry: Entry) -> tuple[str, str, str, str]:
+def _cells(entry: TrialState) -> tuple[str, str, str, str]:
     def number(name: str, form: str) -> str:
         value = entry.last.get(name)
         return "–" if value is None else format(value, form)

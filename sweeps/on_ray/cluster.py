@@ -1,10 +1,10 @@
-"""What a running Ray is made of: its hosts, and those that its autoscaler can still start.
+"""Find what a running Ray consists of: its hosts, and those that its autoscaler can still start.
 
     hosts = cluster_hosts("auto")
     slots = place(spec.resources, hosts)
 
-Ray says how many cores and GPUs it gives out; what they are, each host is asked itself. Of hosts that are not up yet
-the cluster's configuration tells, which `ray up` leaves on the head.
+Ray says how many cores and GPUs it gives out; a task on each host says what they are. Hosts that are not up yet are in
+the cluster file, which `ray up` leaves on the head.
 """
 
 from __future__ import annotations
@@ -18,35 +18,32 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray._private.services import canonicalize_bootstrap_address_or_die
 from ray.exceptions import AuthenticationError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from ch6dist.errors import InputError
+from ch6dist.errors import UsageError
 from ch6dist.host.hardware import Devices, Gpu, visible_devices
 from ch6dist.yamlfile import read_mapping
+from sweeps.on_ray import private
 from sweeps.on_ray.session import ray_session
 
-BOOTSTRAP = "ray_bootstrap_config.yaml"  # in the home of the head's user
-HEAD = "node:__internal_head__"  # a resource that only the head has
-NODE_TYPE = "ray.io/node-group"  # a label: which of the configuration's node types a host is of
-REACH_SECONDS = 10.0  # Ray itself would try for minutes, and say so on stderr
-ASK_SECONDS = 60.0  # for every host's answer, its first worker process included
+REACH_SECONDS = 10.0  # Ray itself would try for minutes
+ASK_SECONDS = 60.0  # for the answers of all hosts, the start of a worker process on each included
 GB = 10**9
-# GB of a GPU that cannot be asked, by Ray's name of its type: the smallest that is sold under it
+# GB of a GPU that is not up yet, by Ray's name of its type: the smallest that is sold under it
 GPU_GB = {"P4": 8, "T4": 16, "P100": 12, "V100": 16, "A10G": 24, "L4": 24, "L40S": 48, "A100": 40, "H100": 80}
 GPU_GB |= {"H200": 141, "B200": 180, "B300": 270}
 UNKNOWN_GPU_GB = 8
-CORE_GB = 2  # of memory per core, where the configuration does not say
+CORE_GB = 2  # memory per core, where the cluster file does not say
 
 log = logging.getLogger(__name__)
 
 
 def cluster_hosts(address: str) -> list[Devices]:
-    """The hosts of the Ray at `address`, then those that its autoscaler can still start (`up` is False).
+    """Return the hosts of the Ray at `address`, then those that its autoscaler can still start (`up` is False).
 
-    Asked from the head, where the configuration lies, all are there; from elsewhere, only those that are up.
-    Raises InputError where no Ray answers, or refuses.
+    The latter are known on the head alone, where the cluster file lies.
+    Raises UsageError where no Ray answers, or it refuses.
     """
     try:
         with ray_session(address=_reached(address), cpus=0, gpus=0):
@@ -54,22 +51,27 @@ def cluster_hosts(address: str) -> list[Devices]:
             hosts = [_host(node, answer) for node, answer in zip(nodes, _ask(nodes), strict=True)]
             here = ray.get_runtime_context().get_node_id()
     except AuthenticationError as error:
-        allowed = f"a Ray that takes this person's token ({_first_line(error)})"
-        raise InputError("--address", address, allowed) from None
+        hint = "use the token of the cluster: ~/.ray/auth_token, or RAY_AUTH_TOKEN_PATH"
+        raise UsageError(f"the Ray at {address} refuses this token: {_first_line(error)}", hint) from None
     except (OSError, ValueError, RuntimeError, RayError) as error:
-        raise InputError("--address", address, f"the address of a running Ray ({_first_line(error)})") from None
-    leads = any(node["NodeID"] == here and HEAD in node["Resources"] for node in nodes)
-    file = Path.home() / BOOTSTRAP
+        hint = "`ray status` on a host of the cluster says whether it is running"
+        raise UsageError(f"no Ray answers at --address {address}: {_first_line(error)}", hint) from None
+    leads = any(node["NodeID"] == here and private.HEAD_RESOURCE in node["Resources"] for node in nodes)
+    file = Path.home() / private.BOOTSTRAP_FILE
     return hosts + (coming_hosts(read_mapping(file), nodes) if leads and file.is_file() else [])
 
 
 def coming_hosts(config: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> list[Devices]:
-    """The hosts that an autoscaler with this configuration can start besides `nodes`, as `ray.nodes()` tells of them.
+    """Return the hosts that an autoscaler can start besides `nodes`.
 
-    One of each node type first: where `max_workers` stops before all types are used up, what fits on the largest host
-    is still known. A type whose resources are not in the configuration is left out.
+    Args:
+        config: the cluster file.
+        nodes: as `ray.nodes()` gives them.
+
+    One of each node type comes first: where `max_workers` ends the list before all types are used up, the largest host
+    is still in it. A type whose resources are not in the file is left out.
     """
-    up = [node for node in nodes if HEAD not in node["Resources"]]
+    up = [node for node in nodes if private.HEAD_RESOURCE not in node["Resources"]]
     free: dict[str, int] = {}
     types = config.get("available_node_types") or {}
     for name, entry in types.items():
@@ -82,31 +84,31 @@ def coming_hosts(config: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) 
 
 
 def _head_first(node: Mapping[str, Any]) -> tuple[bool, str]:
-    return HEAD not in node["Resources"], node["NodeManagerHostname"]
+    return private.HEAD_RESOURCE not in node["Resources"], node["NodeManagerHostname"]
 
 
 def _reached(address: str) -> str:
-    """`address` as host:port, behind which something listens."""
-    found = canonicalize_bootstrap_address_or_die(address)
+    """Return `address` as host:port, at which something listens."""
+    found = private.canonical_address(address)
     host, _, port = found.rpartition(":")
     with socket.create_connection((host.strip("[]"), int(port)), timeout=REACH_SECONDS):
         return found
 
 
 def _ask(nodes: Sequence[Mapping[str, Any]]) -> list[Devices | None]:
-    """What each host says of itself; None, and a logged word, where it does not."""
+    """Ask each host for its devices; None, and a warning, where it does not answer."""
     task = ray.remote(num_cpus=0, max_calls=1, max_retries=0)(devices_of_host)
     pins = [NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in nodes]
     asked = [task.options(scheduling_strategy=pin).remote() for pin in pins]
     answered, _ = ray.wait(asked, num_returns=len(asked), timeout=ASK_SECONDS)
     return [
-        _answer(reference, node) if reference in answered else _silent(node, f"no answer in {ASK_SECONDS:.0f} s")
+        _answer(reference, node) if reference in answered else _silent(node, f"no answer within {ASK_SECONDS:.0f} s")
         for reference, node in zip(asked, nodes, strict=True)
     ]
 
 
 def devices_of_host() -> Devices:
-    """What runs on each host: its devices, those included that Ray hides from a task which asked for none."""
+    """Return the devices of the host that runs this task, those included that Ray hides from a task without GPUs."""
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)
     return visible_devices()
 
@@ -120,12 +122,12 @@ def _answer(reference: Any, node: Mapping[str, Any]) -> Devices | None:
 
 
 def _silent(node: Mapping[str, Any], why: str) -> Devices | None:
-    log.warning("%s does not say what it is made of: %s", node["NodeManagerHostname"], why)
+    log.warning("the devices of %s are unknown: %s", node["NodeManagerHostname"], why)
     return None
 
 
 def _host(node: Mapping[str, Any], answer: Devices | None) -> Devices:
-    """A host that is up: what Ray gives out of it, made of what it says that it has."""
+    """Return a host that is up: as much as Ray gives out of it, described as the host describes itself."""
     given = node["Resources"]
     assumed = _assumed(given)
     host = replace(assumed, name=node["NodeManagerHostname"], up=True)
@@ -141,7 +143,7 @@ def _coming(name: str, resources: Mapping[str, Any]) -> Devices:
 
 
 def _assumed(resources: Mapping[str, Any]) -> Devices:
-    """A host as Ray's resources describe it; the memory of its GPUs by their type."""
+    """Return a host as Ray's resources describe it; the memory of its GPUs by their type."""
     cpus = int(resources.get("CPU", 0))
     kinds = [key.partition(":")[2] for key in resources if key.startswith("accelerator_type:")]
     kind = kinds[0] if kinds else "GPU"
@@ -151,8 +153,8 @@ def _assumed(resources: Mapping[str, Any]) -> Devices:
 
 
 def _is_of(node: Mapping[str, Any], name: str, resources: Mapping[str, Any]) -> bool:
-    """Whether a host is of a node type: by its label, or by its cores and GPUs where it has none."""
-    label = node.get("Labels", {}).get(NODE_TYPE)
+    """Return whether a host is of a node type: by its label, or by its cores and GPUs where it has none."""
+    label = node.get("Labels", {}).get(private.NODE_TYPE_LABEL)
     if label:
         return bool(label == name)
     return all(node["Resources"].get(key, 0) == resources.get(key, 0) for key in ("CPU", "GPU"))

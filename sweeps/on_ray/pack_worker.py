@@ -1,6 +1,6 @@
-"""The worker: what Ray Tune runs for a pack. It trains, reports after every epoch, and obeys the driver's orders.
+"""The worker: what Ray Tune runs for a pack. It trains, reports after every epoch, and applies the driver's orders.
 
-Only workers and the trainer import this file: it brings torch, which a driver can do without.
+Only workers import this file: it brings torch, which a driver can do without.
 """
 
 from __future__ import annotations
@@ -15,49 +15,49 @@ from ch6dist.distributed.group import SOLO, Group, default_device, gathered, rea
 from ch6dist.packs import Report, no_report
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
-from sweeps.driver.jobs import Job, MemberOrder, PackJob
+from sweeps.driver.jobs import Job, PackJob, RankOrder
 from sweeps.on_ray.reporter import Reporter
-from sweeps.on_ray.worker_group import address_of, crew_of
+from sweeps.on_ray.worker_group import address_of, worker_group
 
 
 def train_pack(config: dict[str, Any], *, job: Job) -> None:
-    """Ray Tune's function trainable. How a pack broke is reported, not raised: the driver decides what follows."""
+    """Train a pack as Ray Tune's function trainable. Failures are reported, not raised: the driver decides."""
     reporter = Reporter(job, config["pack"])
     try:
         pack = reporter.begin()
         if pack.trials and job.slots.workers == 1:
             train_job(pack, job, attempts=reporter.attempts, report=reporter, group=SOLO)
         elif pack.trials:
-            _train_with_crew(pack, job, reporter)
+            _train_with_group(pack, job, reporter)
     except Exception as error:
-        reporter.broken(error)
+        reporter.failed(error)
         if job.slots.workers > 1:
-            os._exit(1)  # what is left of the crew, and its places, end with this process
+            os._exit(1)  # what is left of the worker group, and its resources, end with this process
 
 
-def train_member(order: MemberOrder, *, job: Job) -> None:
-    """What one of the other workers of a pack does: the same, in silence."""
+def train_rank(order: RankOrder, *, job: Job) -> None:
+    """Train a pack as one of its ranks 1 … N-1, which report nothing."""
     store = reach(order.address, order.port, job.slots.workers)
     with _gathered(store, job, order.rank) as group:
         train_job(order.pack, job, attempts=order.attempts, report=no_report, group=group)
 
 
-def _train_with_crew(pack: PackJob, job: Job, reporter: Reporter) -> None:
-    """Rank 0 of a pack that several workers train."""
+def _train_with_group(pack: PackJob, job: Job, reporter: Reporter) -> None:
+    """Train a pack as rank 0 of its workers."""
 
     def lost(error: Exception) -> None:
-        """End here: the group is broken, and to take it down would wait for those that are gone."""
-        reporter.broken(error)
+        """End this process: taking the group down would wait for the ranks that are gone."""
+        reporter.failed(error)
         os._exit(1)
 
-    address, crew = address_of(job), crew_of(job)
+    address, workers = address_of(job), worker_group(job)
     store = rendezvous(address, job.slots.workers)
-    order = MemberOrder(pack, reporter.attempts, address, store.port)
-    with crew.training(order, lost), _gathered(store, job, 0) as group:
+    order = RankOrder(pack, reporter.attempts, address, store.port)
+    with workers.training(order, lost), _gathered(store, job, 0) as group:
         try:
             train_job(pack, job, attempts=reporter.attempts, report=reporter, group=group)
         except Exception as error:
-            lost(crew.cause_of(error))
+            lost(workers.cause_of(error))
 
 
 def _gathered(store: Any, job: Job, rank: int) -> AbstractContextManager[Group]:
@@ -72,16 +72,14 @@ def train_job(
     attempts: Mapping[str, int],
     report: Report,
     group: Group,
-    device: str | None = None,
 ) -> None:
     """Train a pack as its job says.
 
     Args:
-        attempts: of its trials.
+        attempts: of its trials, by id.
         group: the processes that train it together; each calls this.
-        device: None: where the job's places are.
     """
-    if job.data_root:  # a host of a cluster has its own environment, and another working directory
+    if job.data_root:  # a host of a cluster has its own environment and working directory
         os.environ.setdefault("CH6DIST_DATA", job.data_root)
     trials = [parse_trial(job.trials[trial]) for trial in pack.trials]
     checkpoints = Checkpoints(job.checkpoints, attempts)
@@ -90,7 +88,7 @@ def train_job(
         report=checkpoints.noting(report),
         checkpoints=checkpoints,
         attempts=attempts,
-        device=device or ("cpu" if job.slots.kind == "cpu" else None),
+        device="cpu" if job.slots.kind == "cpu" else None,
         group=group,
         engine=pack.engine,
         checkpoint_seconds=job.checkpoint_seconds,

@@ -1,10 +1,10 @@
-"""The worker's side of a pack: what it reports to the driver, and the orders it finds then.
+"""The worker's side of a pack: what it reports to the driver, and the orders that it gets back.
 
     reporter = Reporter(job, config["pack"])
-    pack = reporter.begin()                                      # who is in it by now
+    pack = reporter.begin()                                      # the trials that are in it by now
     train(reporter.configs(pack.trials), report=reporter)       # any loop that calls report(lines) -> Orders
 
-It imports no torch: a worker that measures everything but training uses it too (Job.worker names the worker).
+It imports no torch: a worker that measures everything but training uses it too (Job.worker names it).
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from ch6dist.catalog.dataset_files import DataFilesError
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError, UsageError
 from ch6dist.packs import Line, Orders
-from sweeps.driver.jobs import DEAD, HOST_LOST, Job, PackJob
+from sweeps.driver.jobs import Job, PackJob
+from sweeps.driver.retries import DEAD, HOST_LOST
 
 HOST_DEATH = re.compile(r"node (has died|is dead|was terminated|is terminated)")  # in what Ray says of a dead actor
 
@@ -33,20 +34,20 @@ class WorkerLostError(RuntimeError):
 
 
 def what_died(text: str) -> str:
-    """In a few words what Ray says in an error of many lines."""
+    """Return the reason of a lost worker, from the many lines in which Ray reports it."""
     return HOST_LOST if HOST_DEATH.search(text) else DEAD
 
 
 class Reporter:
-    """Hands lines to the driver and takes its orders; reports are numbered, so that none counts twice."""
+    """Sends lines to the driver and takes its orders; reports are numbered, so that none counts twice."""
 
     def __init__(self, job: Job, pack: int) -> None:
         self.job, self.pack, self.number = job, pack, 0
         self.attempts = dict(job.attempts)
-        self.lock = threading.Lock()  # a report may also come from whoever watches the other workers
+        self.lock = threading.Lock()  # the thread that watches the other ranks reports too
 
     def begin(self) -> PackJob:
-        """Say that the pack begins; who is in it: what the job says, unless the driver knows better by now."""
+        """Report that the pack begins; return its trials, which may have changed since the launch."""
         orders = self._report({"begin": True})
         if "trials" not in orders:
             return self.job.packs[self.pack]
@@ -54,12 +55,12 @@ class Reporter:
         return PackJob(tuple(orders["trials"]), orders["engine"])
 
     def __call__(self, lines: Sequence[Line]) -> Orders:
-        """Report lines; when this returns, the driver has written them."""
+        """Report lines, and return the driver's orders; the lines are on the disk then."""
         orders = self._report({"lines": list(lines)})
         return Orders(stop=frozenset(orders.get("stop", [])), admit=self.configs(orders.get("admit", [])))
 
-    def broken(self, error: Exception) -> None:
-        """Tell the driver why the pack broke, and of which kind that is: it decides what follows."""
+    def failed(self, error: Exception) -> None:
+        """Report why the pack failed, and of which kind the failure is: the driver decides on retries."""
         if isinstance(error, (InputError, UsageError, WorkerLostError)):
             of_data = isinstance(error, DataFilesError)
             kind, reason = "data" if of_data else "failed", str(error)
@@ -70,7 +71,7 @@ class Reporter:
         self._report({"broken": kind, "reason": first_line, "traceback": trace, "host": socket.gethostname()})
 
     def _report(self, content: Line) -> dict[str, Any]:
-        """Returns once the driver has dealt with the report, with the orders it left."""
+        """Report `content`; return the orders once the driver has handled it."""
         with self.lock:
             self.number += 1
             tune.report({"number": self.number, **content})
@@ -81,12 +82,12 @@ class Reporter:
         return dict(ray.get(mailbox.read.remote(self.pack)))
 
     def configs(self, trials: Iterable[str]) -> tuple[TrialConfig, ...]:
-        """The configurations of trials, by id."""
+        """Return the configurations of trials, given by id."""
         return tuple(parse_trial(self.job.trials[trial]) for trial in trials)
 
 
 def _kind(error: Exception) -> str:
-    """What a sweep can do about it: smaller packs, wait for the storage, or try again."""
+    """Return the kind of a failure, by which the driver decides: smaller packs, a halt, or a retry."""
     causes = list(_causes(error))
     if any("OutOfMemory" in type(cause).__name__ or isinstance(cause, MemoryError) for cause in causes):
         return "out_of_memory"
@@ -94,7 +95,7 @@ def _kind(error: Exception) -> str:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it was raised over: torch wraps a full disk in an error of its own."""
+    """Yield an error and its causes: torch wraps a full disk in an error of its own."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

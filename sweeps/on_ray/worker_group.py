@@ -1,8 +1,8 @@
 """The other workers of a pack: actors in the bundles of the pack's placement group, which train with it.
 
-    crew = crew_of(job)                     # kept from pack to pack, as the pack's own process is
-    with crew.training(order, lost):        # the others train; `lost` is called when one fails and this process hangs
-        train(…)                            # and so does this process, their rank 0
+    group = worker_group(job)               # kept from pack to pack, as the pack's own process is
+    with group.training(order, lost):       # ranks 1 … N-1 train; `lost` is called when one fails
+        train(…)                            # and this process, rank 0, hangs
 
 The actors end with their placement group, and with the process that made them: an early stop, a lost host or a killed
 driver leaves none behind.
@@ -24,52 +24,58 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util import get_current_placement_group, get_node_ip_address
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from sweeps.driver.jobs import Job, MemberOrder
+from sweeps.driver.jobs import Job, RankOrder
 from sweeps.on_ray.reporter import WorkerLostError, what_died
 
-LOSS_SECONDS = 150.0  # after which Ray has seen that a host is lost
-GRACE_SECONDS = 5.0  # in which a failure of one worker should show in the others
-SYMPTOMS = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")  # of a failure that is elsewhere
+LOSS_SECONDS = 150.0  # within which Ray notices that a host is lost
+GRACE_SECONDS = 5.0  # within which a failure of one worker should show in the others
+SYMPTOMS = (
+    "gloo",
+    "NCCL",
+    "Connection closed by peer",
+    "Connection reset by peer",
+)  # in errors whose cause is in another worker
 
 
 def address_of(job: Job) -> str:
-    """Where the workers of this process's pack reach it: from this host only, unless they may be on others."""
+    """Return where the workers of this process's pack reach it: from this host only, unless they may be on others."""
     return str(get_node_ip_address()) if job.slots.span_hosts else "127.0.0.1"
 
 
-class Member:
-    """An actor: one of the workers 1 … N-1."""
+class RankWorker:
+    """An actor: one of the ranks 1 … N-1."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.train = pkgutil.resolve_name(job.member)  # imports torch while the others do
+        self.train = pkgutil.resolve_name(job.rank_worker)  # imports torch while the others do
 
-    def work(self, order: MemberOrder) -> None:
-        """Train as `order` says, until the pack is done."""
+    def work(self, order: RankOrder) -> None:
+        """Train what `order` says, until the pack is done."""
         self.train(order, job=self.job)
 
 
-class Crew:
-    """The members of this process's placement group."""
+class WorkerGroup:
+    """Ranks 1 … N-1 in this process's placement group."""
 
     def __init__(self, job: Job) -> None:
-        actor: Any = ray.remote(Member)
+        actor: Any = ray.remote(RankWorker)
         group: Any = get_current_placement_group()
-        self.members: list[Any] = []
+        self.actors: list[Any] = []
         for rank in range(1, job.slots.workers):
             place = PlacementGroupSchedulingStrategy(group, placement_group_bundle_index=rank)
             options = {"num_cpus": job.slots.cpus, "num_gpus": job.slots.gpus, "scheduling_strategy": place}
-            self.members.append(actor.options(**options).remote(job))
+            self.actors.append(actor.options(**options).remote(job))
         self.work: list[Any] = []
 
     @contextlib.contextmanager
-    def training(self, order: MemberOrder, lost: Callable[[Exception], None]) -> Iterator[None]:
-        """Let the members train what this process trains within the block; what a member raises at its end is raised.
+    def training(self, order: RankOrder, lost: Callable[[Exception], None]) -> Iterator[None]:
+        """Let the other ranks train what this process trains within the block; what one raises is raised at its end.
 
-        `lost` is called from another thread when a member fails and the block has not ended GRACE_SECONDS later: a
-        peer that vanished with its host closes no connection, and this process would wait for it for ever.
+        Args:
+            lost: called from another thread when a rank fails and the block has not ended GRACE_SECONDS later: a peer
+                that vanished with its host closes no connection, and this process would wait for it for ever.
         """
-        self.work = [member.work.remote(replace(order, rank=rank)) for rank, member in enumerate(self.members, start=1)]
+        self.work = [actor.work.remote(replace(order, rank=rank)) for rank, actor in enumerate(self.actors, start=1)]
         ended = threading.Event()
         watcher = threading.Thread(target=self._watch, args=(ended, lost), daemon=True)
         watcher.start()
@@ -82,14 +88,15 @@ class Crew:
             ended.set()
 
     def cause_of(self, error: Exception) -> Exception:
-        """What `error` in this process comes from: a member's failure, where it is a symptom of one."""
+        """Return the cause of `error` in this process: another rank's failure, where it is a symptom of one."""
         return (self._failure(GRACE_SECONDS) if _is_symptom(error) else None) or error
 
     def _failure(self, seconds: float | None) -> Exception | None:
-        """Why a member failed, within `seconds`; of several failures one that is no symptom of another.
+        """Wait for a rank to fail, and return why; of several failures one that is no symptom of another.
 
-        Without `seconds` it waits for as long as the members train; behind a symptom, for as long as Ray may need to
-        see that a host is lost.
+        Args:
+            seconds: to wait; None: as long as the ranks train. After a symptom it waits for as long as Ray may need to
+                notice that a host is lost.
         """
         pending, symptom = list(self.work), None
         until = None if seconds is None else time.monotonic() + seconds
@@ -112,9 +119,9 @@ class Crew:
 
 
 @functools.lru_cache(maxsize=1)
-def crew_of(job: Job) -> Crew:
-    """The crew of this process, hired with its first pack: their imports take longer than many a pack."""
-    return Crew(job)
+def worker_group(job: Job) -> WorkerGroup:
+    """Return the worker group of this process, made with its first pack: imports take longer than many a pack."""
+    return WorkerGroup(job)
 
 
 def _error_of(work: Any) -> Exception | None:

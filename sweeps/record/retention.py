@@ -4,8 +4,8 @@
     retention.take(report["lines"])     # after they were written; removes what has to go, and writes that it is gone
 
 Checkpoints of unfinished trials are never touched. When ended trials leave more than fits, the worst by the ranking
-(ch6dist/runs/ranking.py, over the trials that have ended) go first, the best configuration's last. Bytes are counted from
-artifact lines; the folder is listed once, when a run goes on.
+(ch6dist/runs/ranking.py, over the trials that have ended) go first, those of the best configuration last. Bytes are
+counted from artifact lines; the folder is listed once, when a driver begins.
 """
 
 from __future__ import annotations

@@ -138,7 +138,7 @@ def test_a_sweep_over_three_hosts_is_trained_on_all_of_them(cluster: Cluster) ->
 
 def trains(cluster: Cluster, host: str) -> bool:
     """Whether a process of a pack runs on a host: Tune's actor, or one of the other workers of a DDP trial."""
-    return any(words.startswith(("ray::ImplicitFunc", "ray::Member")) for words in cluster.processes(host))
+    return any(words.startswith(("ray::ImplicitFunc", "ray::RankWorker")) for words in cluster.processes(host))
 
 
 def doors(cluster: Cluster, token: str) -> dict[tuple[str, str], set[str]]:

@@ -34,7 +34,7 @@ from sweeps.spec.expand import expand
 from sweeps.spec.sweep_file import dump, load_spec
 from tests.support.paths import ROOT
 
-TRAINS = ("run_pack", "ImplicitFunc", "ray::Member")  # in the titles of Ray's processes
+TRAINS = ("run_pack", "ImplicitFunc", "ray::RankWorker")  # in the titles of Ray's processes
 OF_TRIAL = ("data", "divergence_factor", "epochs", "precision", "schedule")
 SECONDS = 240  # after which a command that should have ended is taken for hung
 TINY = {

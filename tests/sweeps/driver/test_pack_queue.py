@@ -16,15 +16,14 @@ from ch6dist.config import parse_trial
 from ch6dist.runs.ledger import read
 from ch6dist.runs.schema import ENDED, Status
 from ch6dist.runs.writer import Writer
-from ch6dist.storage.files import open_folder
+from sweeps.driver.driver import Driver, Rules
 from sweeps.driver.jobs import PackJob
-from sweeps.driver.pack_driver import Driver
 from sweeps.driver.progress import Progress
-from sweeps.driver.trial_table import Board
-from sweeps.launch.runner import recorded_engines, recorded_packs
+from sweeps.driver.trial_table import TrialTable
+from sweeps.launch.packing import recorded_engines, recorded_packs
 from sweeps.on_ray.callback import LedgerCallback, Mailbox
 from sweeps.record.record import Record
-from sweeps.record.uploader import NoMirror
+from sweeps.record.uploader import NoUploader
 
 EPOCHS = 3
 
@@ -44,23 +43,22 @@ class Fixture:
     def __init__(self, run: Path, packs: list[PackJob], **changes: dict[str, Any]) -> None:
         trials = [trial for pack in packs for trial in pack.trials]
         self.configs = {t: config(int(t[1:]), **changes.get(t, {})) for t in trials}
-        self.run, self.board = run, Board(self.configs)
+        self.run, self.table = run, TrialTable(self.configs)
         self.writer = Writer(run)
         lines = [{"kind": "trial", "trial": t, "config": content} for t, content in self.configs.items()]
         self.writer.append([{"kind": "sweep", "spec": {}}, *lines])
-        progress = Progress(self.board, Console(file=io.StringIO()), title="test")
-        record = Record(run, self.writer, NoMirror(run), str(run / "checkpoints"), print)
-        folder = open_folder(record.checkpoints)
-        self.driver = Driver(record, self.board, progress, folder, packs=packs, max_retries=2)
-        self.driver.begin()
+        progress = Progress(self.table, Console(file=io.StringIO()), title="test")
+        record = Record(run, self.writer, NoUploader(run), str(run / "checkpoints"), print)
+        self.driver = Driver(record, self.table, progress, packs, Rules(max_retries=2))
+        self.driver.begin(read(run))
         self.alive: dict[int, list[str]] = {}
 
     def begin(self, pack: int) -> list[str]:
         """A worker begins a pack; the trials it trains."""
-        while pack not in self.driver.lineup.under_way:
+        while pack not in self.driver.queue.under_way:
             if self.driver.next_pack() is None:
                 return []  # nobody is left in it: it is never launched
-        known = self.driver.launched[pack].trials if pack < self.driver.lineup.planned else ()
+        known = self.driver.launched[pack].trials if pack < self.driver.queue.planned else ()
         self.alive[pack] = list(self.driver.on_report(pack, {"begin": True}).get("trials", known))
         self.driver.on_report(pack, {"lines": [self.status(t, Status.RUNNING) for t in self.alive[pack]]})
         return self.alive[pack]
@@ -81,7 +79,7 @@ class Fixture:
         return admitted
 
     def row(self, trial: str) -> dict[str, Any]:
-        epoch = self.board.entries[trial].epoch + 1
+        epoch = self.table.entries[trial].epoch + 1
         return {"kind": "row", "trial": trial, "attempt": 1, "epoch": epoch, "step": 10 * epoch}
 
     def status(self, trial: str, status: Status) -> dict[str, Any]:
@@ -167,7 +165,7 @@ def test_what_shall_stop_or_goes_on_from_a_checkpoint_or_lost_its_process_is_not
     test = Fixture(tmp_path, [PackJob(names(0, 1)), PackJob(names(2, 3, 4)), PackJob(names(5))])
     test.begin(0)
     test.driver.stops.add("t4")
-    test.board.entries["t3"].last = {"epoch": 1}
+    test.table.entries["t3"].last = {"epoch": 1}
     test.driver.on_dead_worker(2)
     assert test.epoch(0, diverged=names(0)) == ["t2"]
 
@@ -175,7 +173,7 @@ def test_what_shall_stop_or_goes_on_from_a_checkpoint_or_lost_its_process_is_not
 def test_nobody_is_moved_when_the_driver_is_halted(tmp_path: Path) -> None:
     test = Fixture(tmp_path, [PackJob(names(0, 1)), PackJob(names(2))])
     test.begin(0)
-    test.driver.halt("asked to stop", exit_status=130)
+    test.driver.stop_all("asked to stop", exit_status=130)
     assert test.epoch(0, diverged=names(0)) == []
     assert test.epoch(0) == []
 
@@ -186,7 +184,7 @@ def test_a_broken_pack_is_tried_again_with_those_who_joined_and_the_giver_withou
     assert test.epoch(0, diverged=names(0)) == ["t4"]
     test.driver.on_dead_worker(0)
     assert [test.driver.next_pack(), test.driver.next_pack(), test.driver.next_pack()] == [2, 1, None]
-    assert test.driver.lineup.packs[2:0:-1] == [PackJob(names(1, 2, 4), "fused"), PackJob(names(3), "fused")]
+    assert test.driver.queue.packs[2:0:-1] == [PackJob(names(1, 2, 4), "fused"), PackJob(names(3), "fused")]
     assert test.begin(2) == ["t1", "t2", "t4"]
     assert test.begin(1) == ["t3"]
     assert not test.driver.over, "they may break again"
@@ -232,12 +230,12 @@ def test_whatever_happens_every_trial_trains_once_in_one_pack(seed: int, tmp_pat
         before = set(test.alive[pack])
         test.epoch(pack, diverged=diverged)
         finished.update(before - set(test.alive[pack]))
-        assert len(test.alive[pack]) <= test.driver.lineup.lanes.get(pack, 0)
+        assert len(test.alive[pack]) <= test.driver.queue.lanes.get(pack, 0)
         if not test.alive[pack]:
             test.driver.on_end(pack)
             places.remove(pack)
     assert finished == Counter(names(*range(40)))
-    assert {entry.status for entry in test.board.entries.values()} == {Status.FINISHED, Status.DIVERGED}
+    assert {entry.status for entry in test.table.entries.values()} == {Status.FINISHED, Status.DIVERGED}
 
 
 # The mailbox and who fills it

@@ -8,9 +8,8 @@ import pytest
 
 from ch6dist.config import parse_trial
 from ch6dist.runs.schema import Status
-from sweeps.driver.jobs import DEAD, HOST_LOST
-from sweeps.driver.retries import after_break, break_line
-from sweeps.driver.trial_table import Board
+from sweeps.driver.retries import DEAD, HOST_LOST, after_failure, failure_line
+from sweeps.driver.trial_table import TrialTable
 
 CRASH = {"broken": "failed", "reason": DEAD}
 MEMORY = {"broken": "out_of_memory", "reason": "CUDA out of memory"}
@@ -18,51 +17,51 @@ LOST = {"broken": "failed", "reason": HOST_LOST}
 
 
 @pytest.fixture
-def board() -> Board:
-    return Board({name: parse_trial({"epochs": 3}).model_dump() for name in "abcd"})
+def table() -> TrialTable:
+    return TrialTable({name: parse_trial({"epochs": 3}).model_dump() for name in "abcd"})
 
 
-def test_a_pack_that_breaks_twice_at_one_place_is_tried_as_packs_of_one(board: Board) -> None:
-    assert after_break("abcd", CRASH, board, max_retries=2).packs == (tuple("abcd"),)
-    assert after_break("abcd", CRASH, board, max_retries=2).packs == (("a",), ("b",), ("c",), ("d",))
+def test_a_pack_that_breaks_twice_at_one_place_is_tried_as_packs_of_one(table: TrialTable) -> None:
+    assert after_failure("abcd", CRASH, table, max_retries=2).packs == (tuple("abcd"),)
+    assert after_failure("abcd", CRASH, table, max_retries=2).packs == (("a",), ("b",), ("c",), ("d",))
 
 
-def test_only_the_poisonous_trial_is_given_up_after_a_split(board: Board) -> None:
+def test_only_the_poisonous_trial_is_given_up_after_a_split(table: TrialTable) -> None:
     for _ in range(2):
-        after_break("abcd", CRASH, board, max_retries=2)
+        after_failure("abcd", CRASH, table, max_retries=2)
     for _ in range(2):
-        assert after_break("b", CRASH, board, max_retries=2).packs == (("b",),)
-    assert after_break("c", CRASH, board, max_retries=2).packs == (("c",),), "one crash of its own is no poison"
-    given_up = after_break("b", CRASH, board, max_retries=2)
+        assert after_failure("b", CRASH, table, max_retries=2).packs == (("b",),)
+    assert after_failure("c", CRASH, table, max_retries=2).packs == (("c",),), "one crash of its own is no poison"
+    given_up = after_failure("b", CRASH, table, max_retries=2)
     assert (given_up.packs, given_up.status) == ((), Status.FAILED)
 
 
-def test_progress_forgives(board: Board) -> None:
+def test_progress_forgives(table: TrialTable) -> None:
     for epoch in range(20):
-        board.entries["a"].epoch = epoch
-        assert after_break("a", CRASH, board, max_retries=1).packs == (("a",),)
+        table.entries["a"].epoch = epoch
+        assert after_failure("a", CRASH, table, max_retries=1).packs == (("a",),)
 
 
-def test_a_lost_host_costs_no_try(board: Board) -> None:
+def test_a_lost_host_costs_no_try(table: TrialTable) -> None:
     for _ in range(20):
-        assert after_break("abcd", LOST, board, max_retries=0).packs == (tuple("abcd"),)
-    assert after_break("abcd", CRASH, board, max_retries=2).packs == (tuple("abcd"),)
+        assert after_failure("abcd", LOST, table, max_retries=0).packs == (tuple("abcd"),)
+    assert after_failure("abcd", CRASH, table, max_retries=2).packs == (tuple("abcd"),)
 
 
-def test_what_does_not_fit_into_memory_is_halved_down_to_one_and_then_given_up(board: Board) -> None:
-    assert after_break("abc", MEMORY, board, max_retries=2).packs == (("a", "b"), ("c",))
-    assert after_break("a", MEMORY, board, max_retries=2).status == Status.OUT_OF_MEMORY
+def test_what_does_not_fit_into_memory_is_halved_down_to_one_and_then_given_up(table: TrialTable) -> None:
+    assert after_failure("abc", MEMORY, table, max_retries=2).packs == (("a", "b"), ("c",))
+    assert after_failure("a", MEMORY, table, max_retries=2).status == Status.OUT_OF_MEMORY
 
 
 @pytest.mark.parametrize(
     ("rest", "report", "times", "words"),
-    [("ab", CRASH, 1, "tried again"), ("ab", CRASH, 2, "split into 2 packs"), ("a", MEMORY, 1, "given up")],
+    [("ab", CRASH, 1, "retried"), ("ab", CRASH, 2, "split into 2 packs"), ("a", MEMORY, 1, "given up")],
 )
 def test_the_ledger_says_what_broke_where_and_what_followed(
-    rest: str, report: dict[str, Any], times: int, words: str, board: Board
+    rest: str, report: dict[str, Any], times: int, words: str, table: TrialTable
 ) -> None:
-    board.entries["a"].host, board.entries["a"].epoch = "worker-1", 2
+    table.entries["a"].host, table.entries["a"].epoch = "worker-1", 2
     for _ in range(times):
-        follow = after_break(rest, report, board, max_retries=2)
-    line = break_line(rest, report, board, follow)
+        follow = after_failure(rest, report, table, max_retries=2)
+    line = failure_line(rest, report, table, follow)
     assert (line["what"], line["host"], line["epochs"][0], line["trials"]) == (words, "worker-1", 2, list(rest))

@@ -15,9 +15,9 @@ from ch6dist.runs.ledger import Ledger, read
 from ch6dist.runs.provenance import trial_line
 from ch6dist.runs.writer import Writer
 from sweeps.driver.jobs import PackJob
-from sweeps.driver.trial_table import Board
+from sweeps.driver.trial_table import TrialTable
 from sweeps.launch.execute import Launch, remember_speeds
-from sweeps.launch.runner import kept_engines, packed, recorded_engines, recorded_packs
+from sweeps.launch.packing import kept_engine_notes, pack_new, recorded_engines, recorded_packs
 from sweeps.plan.calibration import read_calibration
 from sweeps.plan.slots import place
 from sweeps.spec.sweep_file import Resources
@@ -54,18 +54,18 @@ def test_a_kept_engine_is_told_only_where_another_would_be_chosen(tmp_path: Path
     given = trials(3)
     found = ledger(tmp_path, given)
     packs = [PackJob(ids(given[:2]), "fused"), PackJob(ids(given[2:]), "eager")]
-    told = kept_engines(found, packs, slots=place(Resources(), TWO_CORES), wanted="auto")
-    assert told == ["trials that keep the fused engine they began with: 2 (here it would be eager)"]
-    told = kept_engines(found, packs, slots=place(Resources(), SMALL_GPU), wanted="auto")
-    assert told == ["trials that keep the eager engine they began with: 1 (here it would be fused)"]
-    assert kept_engines(found, packs[:1], slots=place(Resources(), TWO_CORES), wanted="fused") == []
+    told = kept_engine_notes(found, packs, slots=place(Resources(), TWO_CORES), wanted="auto")
+    assert told == ["2 trials keep the fused engine that began them (here it would be eager)"]
+    told = kept_engine_notes(found, packs, slots=place(Resources(), SMALL_GPU), wanted="auto")
+    assert told == ["1 trials keep the eager engine that began them (here it would be fused)"]
+    assert kept_engine_notes(found, packs[:1], slots=place(Resources(), TWO_CORES), wanted="fused") == []
 
 
 @pytest.mark.parametrize("devices", [TWO_CORES, SMALL_GPU], ids=["cpu", "gpu"])
 def test_packs_made_anew_change_no_begun_trials_engine(devices: Devices) -> None:
     given, how = trials(6), Launch(packs=2, console=Console(file=io.StringIO()))
     engines: dict[str, Any] = dict.fromkeys(ids(given[:2]), "fused") | dict.fromkeys(ids(given[2:4]), "eager")
-    packs = packed(given, devices, Resources(), how, engines=engines)
+    packs = pack_new(given, devices, Resources(), how, engines=engines)
     found = {name: pack.engine for pack in packs for name in pack.trials}
     assert {name: found[name] for name in engines} == engines
     assert {found[name] for name in ids(given[4:])} == {"fused" if devices.gpus else "eager"}
@@ -73,20 +73,20 @@ def test_packs_made_anew_change_no_begun_trials_engine(devices: Devices) -> None
 
 def test_a_run_says_when_memory_splits_the_packs_it_was_asked_for() -> None:
     console = Console(file=io.StringIO(), width=200)
-    packs = packed(trials(64, model="conv3bn"), SMALL_GPU, Resources(), Launch(packs=64, console=console))
+    packs = pack_new(trials(64, model="conv3bn"), SMALL_GPU, Resources(), Launch(packs=64, console=console))
     assert [len(pack.trials) for pack in packs] == [32, 32]
     assert console.file.getvalue().count("packs of 64 asked for; 12 GB hold 38 lanes") == 1  # type: ignore[attr-defined]
 
 
 def test_speeds_are_remembered_by_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    board = Board({trial.trial_id: trial.model_dump() for trial in trials(2)})
-    for entry, engine in zip(board.entries.values(), ("eager", "fused"), strict=True):
+    table = TrialTable({trial.trial_id: trial.model_dump() for trial in trials(2)})
+    for entry, engine in zip(table.entries.values(), ("eager", "fused"), strict=True):
         place = {"trial": entry.trial, "attempt": 1}
         running = {**place, "kind": "status", "status": "running", "engine": engine}
         speed = 1e4 if engine == "eager" else 1e6
-        board.take([running, {**place, "kind": "row", "epoch": 1, "images_per_second": speed}])
-    remember_speeds(board, "GPU")
+        table.take([running, {**place, "kind": "row", "epoch": 1, "images_per_second": speed}])
+    remember_speeds(table, "GPU")
     assert read_calibration() == {"GPU/lenet5": 1e4, "GPU/lenet5/fused": 1e6}
 
 
@@ -100,6 +100,6 @@ def test_a_board_of_a_run_that_goes_on_knows_what_the_driver_before_knew(tmp_pat
         row = {"kind": "row", "trial": second.trial_id, "attempt": 1, "step": 8, "epoch": 2}
         again = {**place, "trial": first.trial_id, "attempt": 2, "status": "planned"}
         writer.append([row, again])
-    board = Board.from_ledger(read(tmp_path))
-    found = [(entry.status, entry.attempt, entry.epoch, entry.engine) for entry in board.entries.values()]
+    table = TrialTable.from_ledger(read(tmp_path))
+    found = [(entry.status, entry.attempt, entry.epoch, entry.engine) for entry in table.entries.values()]
     assert found == [("planned", 2, 0, "fused"), ("running", 1, 2, "fused")]

@@ -67,7 +67,7 @@ def test_a_worker_killed_after_an_admission_loses_and_doubles_nothing(tmp_path: 
         driver.until(lambda: run.is_dir() and admitted(run))
         os.kill(workers(driver.pid)[0], signal.SIGKILL)
         assert driver.wait() == 0, driver.output()
-        assert "trying again" in driver.output()
+        assert "retrying" in driver.output()
     assert [0.003, 0.002, 0.001] in packs(run)
     assert differences(read(run), without_ray(spec, tmp_path / "alone")) == []
 
@@ -107,7 +107,7 @@ MANY = """
 import sys
 from pathlib import Path
 from sweeps.spec.expand import expand
-from sweeps.launch.runner import Launch, start
+from sweeps.launch.run import Launch, start
 from sweeps.spec.sweep_file import dump, load_spec
 
 spec = load_spec(sys.argv[1])

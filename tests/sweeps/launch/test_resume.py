@@ -61,7 +61,7 @@ def test_killed_driver_and_killed_worker_leave_no_trace_in_the_ledger(tmp_path: 
         assert str(driver.pid) in second.stderr
         os.kill(workers(driver.pid)[0], signal.SIGKILL)
         assert driver.wait() == 0, driver.output()
-        assert "trying again" in driver.output()
+        assert "retrying" in driver.output()
         assert "worker process died" in driver.output()
         assert max(map(len, driver.output().splitlines())) < 200  # Ray's own words are ten times as long
     assert differences(read(run), without_ray(spec, tmp_path / "alone")) == []

@@ -22,7 +22,7 @@ from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
 from sweeps.plan.disk import room, running_bytes, total_bytes
 from sweeps.record.retention import Retention
-from sweeps.record.uploader import NoMirror
+from sweeps.record.uploader import NoUploader
 from sweeps.spec.sweep_file import CheckpointRules
 from tests.support.trials import files_in, small_trial
 
@@ -43,8 +43,8 @@ class Run:
         self.writer.append([sweep_line(sweep_of_one("one", trials)), *map(trial_line, trials)])
 
     def retention(self, *, keep=BOTH, room_bytes=None):
-        mirror = NoMirror(self.folder)
-        options = {"keep": keep, "room_bytes": room_bytes, "write": self.writer.append, "remove": mirror.remove}
+        uploader = NoUploader(self.folder)
+        options = {"keep": keep, "room_bytes": room_bytes, "write": self.writer.append, "remove": uploader.remove}
         return Retention(self.checkpoints, read(self.folder), **options)
 
     def lines(self, trial, accuracy, *, status="finished", artifacts=True, attempt=1):

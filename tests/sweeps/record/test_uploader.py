@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from ch6dist.config import parse_trial
-from ch6dist.errors import InputError
+from ch6dist.errors import InputError, UsageError
 from ch6dist.packs import Orders
 from ch6dist.runs import lease
 from ch6dist.runs.fetch import fetch_run, refresh
@@ -28,8 +28,8 @@ from ch6dist.storage.files import open_folder
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
 from sweeps.record import stop_requests
-from sweeps.record import uploader as mirrors
-from sweeps.record.uploader import NoMirror, ask_stop_there, mirroring, names_there
+from sweeps.record import uploader as uploader_module
+from sweeps.record.uploader import NoUploader, request_stop_in_store, runs_in_store, uploading
 from tests.support.commands import sweeps, wait_for
 from tests.support.s3_server import s3_server
 from tests.support.trials import small_trial
@@ -46,9 +46,9 @@ def server():
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(mirrors, "MIRROR_SECONDS", 0.1)
-    monkeypatch.setattr(mirrors, "LAST_TRIES", 1)
-    monkeypatch.setattr(mirrors, "SETTLE_SECONDS", 0.2)
+    monkeypatch.setattr(uploader_module, "UPLOAD_SECONDS", 0.1)
+    monkeypatch.setattr(uploader_module, "LAST_TRIES", 1)
+    monkeypatch.setattr(uploader_module, "SETTLE_SECONDS", 0.2)
     monkeypatch.setattr(lease, "BEAT_SECONDS", 0.2)
 
 
@@ -72,13 +72,13 @@ def there(storage):
 def test_what_the_driver_writes_is_copied_while_it_runs_and_whole_at_its_end(storage, tmp_path):
     run = tmp_path / "one"
     with begun(run) as writer, lease.hold(run):
-        with mirroring(run, storage, say=pytest.fail) as mirror:
+        with uploading(run, storage, say=pytest.fail) as uploader:
             assert set(there(storage).sizes()) == {"sweep.yaml", "ledger/000001.jsonl", "lease.json"}
             writer.append([{**LINE, "time": 2.0}])
-            mirror.soon()
+            uploader.soon()
             wait_for(lambda: there(storage).read("ledger/000001.jsonl").count(b"\n") == 2)
             writer.append([{**LINE, "time": 3.0}])
-        assert (mirror.failed, mirror.lost) == ("", "")
+        assert (uploader.failed, uploader.lost) == ("", "")
     assert there(storage).read("ledger/000001.jsonl") == (run / "ledger" / "000001.jsonl").read_bytes()
     assert there(storage).read("lease.json") is None, "nobody holds it any more"
 
@@ -88,10 +88,10 @@ def test_a_half_written_line_is_not_copied(storage, tmp_path):
     with begun(run), lease.hold(run):
         with (run / "ledger" / "000001.jsonl").open("a") as file:
             file.write('{"kind": "ro')
-        with mirroring(run, storage, say=pytest.fail) as mirror:
+        with uploading(run, storage, say=pytest.fail) as uploader:
             assert there(storage).read("ledger/000001.jsonl").endswith(b"}\n")
-            write, written = mirror.remote.write, []
-            mirror.remote.write = lambda name, content: (written.append(name), write(name, content))
+            write, written = uploader.remote.write, []
+            uploader.remote.write = lambda name, content: (written.append(name), write(name, content))
             wait_for(lambda: written.count(LEASE) == 2)  # a beat every second copy
             assert "ledger/000001.jsonl" not in written, "what has not grown is not copied again"
 
@@ -100,24 +100,24 @@ def test_a_request_left_in_the_store_reaches_the_driver(storage, tmp_path):
     run = tmp_path / "one"
     url = storage.replace("?", "/one?")
     with begun(run), lease.hold(run):
-        ask_stop_there(url, "of-an-earlier-driver")
-        with mirroring(run, storage, say=pytest.fail):
-            assert stop_requests.asked_to_stop(run) == (False, set()), "what was asked of an earlier one is forgotten"
-            ask_stop_there(url, "a")
-            wait_for(lambda: stop_requests.asked_to_stop(run) == (False, {"a"}))
-            ask_stop_there(url)
-            wait_for(lambda: stop_requests.asked_to_stop(run) == (True, {"a"}))
+        request_stop_in_store(url, "of-an-earlier-driver")
+        with uploading(run, storage, say=pytest.fail):
+            assert stop_requests.pending_stops(run) == (False, set()), "what was asked of an earlier one is forgotten"
+            request_stop_in_store(url, "a")
+            wait_for(lambda: stop_requests.pending_stops(run) == (False, {"a"}))
+            request_stop_in_store(url)
+            wait_for(lambda: stop_requests.pending_stops(run) == (True, {"a"}))
             wait_for(lambda: there(storage).sizes("requests") == {})
 
 
 def test_a_stop_asked_of_a_copy_reaches_the_machine_that_drives(storage, tmp_path):
     run, copy = tmp_path / "one", tmp_path / "laptop" / "one"
     sweep = {**LINE, "spec": {"name": "one", "storage": storage}}
-    with begun(run, sweep), lease.hold(run), mirroring(run, storage, say=pytest.fail):
+    with begun(run, sweep), lease.hold(run), uploading(run, storage, say=pytest.fail):
         shutil.copytree(run, copy)
         assert sweeps("stop", copy, cwd=tmp_path).returncode == 0
         wait_for(
-            lambda: stop_requests.asked_to_stop(run) == (True, set())
+            lambda: stop_requests.pending_stops(run) == (True, set())
         )  # the driver is on this machine, the copy too
     elsewhere = {"host": "elsewhere", "pid": 1, "started": "", "heartbeat": time.time(), "boot": "another"}
     there(storage).write(LEASE, json.dumps(elsewhere).encode())
@@ -129,10 +129,10 @@ def test_a_stop_asked_of_a_copy_reaches_the_machine_that_drives(storage, tmp_pat
 
 def test_files_go_only_after_the_ledger_that_says_so_is_there(storage, tmp_path):
     run = tmp_path / "one"
-    with begun(run) as writer, lease.hold(run), mirroring(run, storage, say=pytest.fail) as mirror:
+    with begun(run) as writer, lease.hold(run), uploading(run, storage, say=pytest.fail) as uploader:
         there(storage).write("checkpoints/a/last.pt", b"x")
         writer.append([{"kind": "artifact", "trial": "a", "attempt": 1, "name": "last", "path": None}])
-        mirror.remove(["checkpoints/a/last.pt"])
+        uploader.remove(["checkpoints/a/last.pt"])
         wait_for(lambda: there(storage).read("checkpoints/a/last.pt") is None)
         assert b"artifact" in there(storage).read("ledger/000001.jsonl")
 
@@ -142,11 +142,11 @@ def test_on_paths_files_go_at_once_and_nothing_is_copied(tmp_path):
     (run / "checkpoints" / "a").mkdir(parents=True)
     (run / "checkpoints" / "a" / "last.pt").write_text("x")
     for storage in (None, str(tmp_path)):
-        with mirroring(run, storage, say=pytest.fail) as mirror:
-            mirror.soon()
-            mirror.remove(["checkpoints/a/last.pt", "checkpoints/a/best.pt"])
-            assert isinstance(mirror, NoMirror)
-            assert (mirror.failed, mirror.lost) == ("", "")
+        with uploading(run, storage, say=pytest.fail) as uploader:
+            uploader.soon()
+            uploader.remove(["checkpoints/a/last.pt", "checkpoints/a/best.pt"])
+            assert isinstance(uploader, NoUploader)
+            assert (uploader.failed, uploader.lost) == ("", "")
     assert list((run / "checkpoints").iterdir()) == []
 
 
@@ -154,17 +154,17 @@ def test_a_server_that_dies_and_comes_back_costs_nothing_and_is_told_once(tmp_pa
     run, said = tmp_path / "one", []
     with s3_server() as own, begun(run) as writer, lease.hold(run):
         storage = own.url("sweeps")
-        with mirroring(run, storage, say=said.append) as mirror:
+        with uploading(run, storage, say=said.append) as uploader:
             held = own.kill()
             for time_ in (2.0, 3.0):
                 writer.append([{**LINE, "time": time_}])
-                mirror.soon()
-                wait_for(lambda: mirror.failed)
+                uploader.soon()
+                wait_for(lambda: uploader.failed)
             own.start()
             own.put_back(held)
-            writer.append([{**LINE, "time": 4.0}])  # the mirror may have been there before what was put back
-            wait_for(lambda: not mirror.failed)
-        assert [("fails" in text, "again" in text) for text in said] == [(True, True), (False, True)]
+            writer.append([{**LINE, "time": 4.0}])  # the uploader may have been there before what was put back
+            wait_for(lambda: not uploader.failed)
+        assert ["failed; retrying" in text or "complete again" in text for text in said] == [True, True]
         assert there(storage).read("ledger/000001.jsonl") == (run / "ledger" / "000001.jsonl").read_bytes()
 
 
@@ -173,10 +173,10 @@ def test_a_server_that_dies_and_comes_back_costs_nothing_and_is_told_once(tmp_pa
 def test_a_last_copy_that_cannot_be_made_is_told(tmp_path):
     run, said = tmp_path / "one", []
     with s3_server() as own, begun(run) as writer, lease.hold(run):
-        with mirroring(run, own.url("sweeps"), say=said.append) as mirror:
+        with uploading(run, own.url("sweeps"), say=said.append) as uploader:
             own.kill()
             writer.append([LINE])
-        assert "NETWORK_CONNECTION" in mirror.failed
+        assert "NETWORK_CONNECTION" in uploader.failed
         assert len(said) == 1
 
 
@@ -186,25 +186,25 @@ def test_a_storage_that_refuses_is_told_in_one_line_before_anything_is_made(tmp_
         storage = own.url("sweeps", bucket="no-such-bucket" if where == "bucket" else "ch6dist-test")
         if where == "keys":
             own.demand_keys()
-        with pytest.raises(InputError, match=r"storage: .*a bucket that answers") as refused:
-            names_there(storage)
+        with pytest.raises(UsageError, match="does not answer") as refused:
+            runs_in_store(storage)
         assert "\n" not in str(refused.value)
         run = tmp_path / "one"
-        refusing = pytest.raises(InputError, match="a place to write to")
-        with begun(run), lease.hold(run), refusing as refused, mirroring(run, storage, say=pytest.fail):
+        refusing = pytest.raises(UsageError, match="cannot write to")
+        with begun(run), lease.hold(run), refusing as refused, uploading(run, storage, say=pytest.fail):
             pytest.fail("it began")
         assert "\n" not in str(refused.value)
 
 
 def test_a_name_that_the_store_holds_is_not_taken_again(storage, tmp_path):
-    with begun(tmp_path / "one"), lease.hold(tmp_path / "one"), mirroring(tmp_path / "one", storage, say=pytest.fail):
+    with begun(tmp_path / "one"), lease.hold(tmp_path / "one"), uploading(tmp_path / "one", storage, say=pytest.fail):
         pass
-    taken = names_there(storage)
+    taken = runs_in_store(storage)
     assert taken == {"one"}
     assert new_run("one", root=tmp_path / "laptop", explicit=False, taken=taken).name == "one-2"
     with pytest.raises(InputError, match="the storage"):
         new_run("one", root=tmp_path / "laptop", explicit=True, taken=taken)
-    assert names_there(None) == names_there(str(tmp_path)) == set()
+    assert runs_in_store(None) == runs_in_store(str(tmp_path)) == set()
 
 
 # Two drivers
@@ -214,10 +214,10 @@ import sys, time
 from pathlib import Path
 from ch6dist.runs import lease
 from ch6dist.runs.names import LEASE
-from sweeps.record import uploader as mirror
-mirror.SETTLE_SECONDS = 0.2
+from sweeps.record import uploader as uploader
+uploader.SETTLE_SECONDS = 0.2
 run = Path(sys.argv[1])
-with lease.hold(run), mirror.mirroring(run, sys.argv[2], say=print):
+with lease.hold(run), uploader.uploading(run, sys.argv[2], say=print):
     print("it began", flush=True)
     time.sleep(600)
 """
@@ -225,22 +225,22 @@ with lease.hold(run), mirror.mirroring(run, sys.argv[2], say=print):
 
 def test_a_second_driver_on_another_machine_is_refused_while_the_first_lives(storage, tmp_path):
     first, second = tmp_path / "head" / "one", tmp_path / "other" / "one"
-    with begun(first), lease.hold(first), mirroring(first, storage, say=pytest.fail):
+    with begun(first), lease.hold(first), uploading(first, storage, say=pytest.fail):
         shutil.copytree(first, second, ignore=shutil.ignore_patterns("lease*"))
         arguments = [sys.executable, "-c", OTHER, str(second), storage]
         refused = subprocess.run(arguments, capture_output=True, text=True, check=False, timeout=120)
-    assert "InputError" in refused.stderr
+    assert "UsageError" in refused.stderr
     assert f"process {os.getpid()} on {socket.gethostname()} does" in refused.stderr
     assert "it began" not in refused.stdout
 
 
 def test_a_driver_whose_run_was_taken_over_says_so_and_copies_no_more(storage, tmp_path):
     run = tmp_path / "one"
-    with begun(run) as writer, lease.hold(run), mirroring(run, storage, say=pytest.fail) as mirror:
+    with begun(run) as writer, lease.hold(run), uploading(run, storage, say=pytest.fail) as uploader:
         other = {"host": "elsewhere", "pid": 7, "started": "1", "heartbeat": time.time() + 600, "boot": "x"}
         there(storage).write("lease.json", json.dumps(other).encode())
-        wait_for(lambda: mirror.lost)
-        assert "process 7 on elsewhere" in mirror.lost
+        wait_for(lambda: uploader.lost)
+        assert "process 7 on elsewhere" in uploader.lost
         before = there(storage).read("ledger/000001.jsonl")
         writer.append([LINE])
     assert there(storage).read("ledger/000001.jsonl") == before
@@ -263,7 +263,7 @@ def drive(run, storage, trial, *, until=None):
     with begun(run, sweep_line(sweep_of_one("one", [trial])), trial_line(trial)) as writer, lease.hold(run):
         if ledger is not None:
             writer.append(lost_lines(open_folder(place), ledger))
-        with mirroring(run, storage, say=pytest.fail) as mirror:
+        with uploading(run, storage, say=pytest.fail) as uploader:
 
             def report(lines):
                 writer.append(lines)
@@ -271,7 +271,7 @@ def drive(run, storage, trial, *, until=None):
                     raise KeyboardInterrupt
                 return Orders()
 
-            mirror.lost = "nothing is copied from here on" if until else ""
+            uploader.lost = "nothing is copied from here on" if until else ""
             store = Checkpoints(place)
             try:
                 train([trial], report=store.noting(report), checkpoints=store, checkpoint_seconds=0.0, threads=1)

@@ -1,0 +1,95 @@
+"""The packs of a launch: of new trials as the plan makes them, of resumed ones as the ledger has them.
+
+packs = pack_new(trials, hosts, resources, Launch())
+packs = pack_resumed(trials, ledger, hosts, resources, Launch(), before=resources_of_the_last_driver)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from ch6dist.config import TrialConfig
+from ch6dist.host.hardware import Devices
+from ch6dist.packs import engine_for
+from ch6dist.runs.ledger import Ledger
+from ch6dist.runs.schema import EngineName
+from sweeps.driver.jobs import PackJob
+from sweeps.launch.execute import Launch
+from sweeps.plan.packs import make_packs, notes
+from sweeps.plan.slots import Slots
+from sweeps.spec.sweep_file import Resources
+
+
+def pack_new(
+    trials: Sequence[TrialConfig],
+    hosts: Sequence[Devices],
+    resources: Resources,
+    how: Launch,
+    *,
+    engines: Mapping[str, EngineName] | None = None,
+) -> list[PackJob]:
+    """Pack trials for the engine that suits them; InputError if a pack can never be placed.
+
+    Args:
+        engines: by trial id, of trials that an engine has begun and keeps.
+    """
+    by_engine: dict[EngineName | None, list[TrialConfig]] = {}
+    for trial in trials:
+        by_engine.setdefault(engines.get(trial.trial_id) if engines else None, []).append(trial)
+    made = []
+    for engine, members in by_engine.items():
+        wanted = resources.model_copy(update={"engine": engine}) if engine else resources
+        made += make_packs(members, devices=hosts, packs=how.packs, resources=wanted)
+    for note in notes(made):
+        how.console.print(note)
+    return [PackJob(tuple(trial.trial_id for trial in pack.trials), pack.engine) for pack in made]
+
+
+def pack_resumed(
+    trials: Sequence[TrialConfig],
+    ledger: Ledger,
+    hosts: Sequence[Devices],
+    resources: Resources,
+    how: Launch,
+    *,
+    before: Resources,
+) -> list[PackJob]:
+    """Pack the unfinished trials of a run: those that were packed before keep their pack and their engine.
+
+    Both are the condition of a resume that is exact. Other `workers` or another `engine` than `before` end them: then
+    a trial resumes from its checkpoint in a new pack, with equal losses up to rounding.
+    """
+    if (resources.workers, resources.engine) != (before.workers, before.engine):
+        return pack_new(trials, hosts, resources, how)
+    packs = recorded_packs(ledger, {trial.trial_id for trial in trials}) if how.packs == "auto" else []
+    known = {trial for pack in packs for trial in pack.trials}
+    rest = [trial for trial in trials if trial.trial_id not in known]
+    return packs + pack_new(rest, hosts, resources, how, engines=recorded_engines(ledger))
+
+
+def recorded_packs(ledger: Ledger, todo: set[str]) -> list[PackJob]:
+    """Return the packs in which the trials of `todo` were last."""
+    packs, seen = [], set()
+    for line in reversed(ledger.packs):
+        pack = [trial for trial in line["trials"] if trial in todo and trial not in seen]
+        seen |= set(line["trials"])
+        packs += [PackJob(tuple(pack), line["engine"])] if pack else []
+    return packs[::-1]
+
+
+def recorded_engines(ledger: Ledger) -> dict[str, EngineName]:
+    """Return the engine that each trial was last packed for."""
+    return {trial: line["engine"] for line in ledger.packs for trial in line["trials"]}
+
+
+def kept_engine_notes(ledger: Ledger, packs: Sequence[PackJob], *, slots: Slots, wanted: str) -> list[str]:
+    """Say where packs keep an engine that this machine would not choose."""
+    found: Counter[tuple[str, str]] = Counter()
+    for pack in packs:
+        optimizer = ledger.trials[pack.trials[0]]["config"]["optimizer"]["name"]
+        chosen, _ = engine_for(optimizer, kind=slots.kind, wanted=wanted, workers=slots.workers)
+        if chosen != pack.engine:
+            found[pack.engine, chosen] += len(pack.trials)
+    text = "{} trials keep the {} engine that began them (here it would be {})"
+    return [text.format(count, kept, chosen) for (kept, chosen), count in found.items()]

@@ -1,0 +1,129 @@
+"""Run sweeps on Ray Tune: `start` a new one, `resume` one, with other resources or with trials to rerun.
+
+    run, status = start(dump(spec), expand(spec), Launch())
+
+Exit statuses: 0 done (diverged trials are results), 1 a trial failed, 2 wrong input, 130 stopped before the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ch6dist.catalog.dataset_files import check_files
+from ch6dist.config import TrialConfig, parse_trial
+from ch6dist.errors import InputError, UsageError
+from ch6dist.host.hardware import Devices, visible_devices
+from ch6dist.runs.fetch import refresh
+from ch6dist.runs.folders import checkpoints_root, home_of, new_run, runs_root
+from ch6dist.runs.ledger import Ledger, read, read_spec
+from ch6dist.runs.provenance import trial_line
+from ch6dist.runs.schema import BROKEN, ENDED
+from sweeps.driver.jobs import PackJob
+from sweeps.driver.retries import planned_line
+from sweeps.driver.trial_table import TrialTable
+from sweeps.launch.execute import Launch, Settings, Task, execute
+from sweeps.launch.packing import kept_engine_notes, pack_new, pack_resumed
+from sweeps.on_ray.cluster import cluster_hosts
+from sweeps.plan.disk import room, total_bytes
+from sweeps.plan.slots import place
+from sweeps.record.record import opened
+from sweeps.record.uploader import runs_in_store
+from sweeps.spec.resources import change_resources
+
+
+def start(
+    spec: Mapping[str, Any],
+    trials: Sequence[TrialConfig],
+    how: Launch,
+    *,
+    name: str | None = None,
+    runs: Path | None = None,
+) -> tuple[Path, int]:
+    """Train `trials` in a new run folder; return the folder and the exit status.
+
+    Args:
+        spec: the sweep as `dump` gives it: what the folder's sweep.yaml and its ledger say of it.
+        name: of the folder, which must be free; left out: the sweep's, numbered.
+        runs: the folder that holds run folders.
+
+    Everything is checked before the folder is made: InputError, UsageError.
+    """
+    hosts, settings = hosts_of(how), Settings.of(spec)
+    packs = pack_new(trials, hosts, settings.resources, how)
+    check_data(trials)
+    home = runs_root(home_of(runs, settings.storage))
+    left = _room_left(trials, packs, settings, hosts, checkpoints_root(home, storage=settings.storage))
+    taken = runs_in_store(settings.storage)
+    run = new_run(name or spec["name"], root=home, explicit=name is not None, taken=taken)
+    ledger, lines = Ledger(), [trial_line(trial) for trial in trials]
+    with opened(run, spec, say=how.console.print, ledger=ledger, lines=lines, address=how.address) as record:
+        status = execute(Task(TrialTable.from_ledger(ledger), packs, settings, hosts, left), ledger, record, how)
+    return run, record.status(status)
+
+
+def resume(run: Path, how: Launch, *, again: Sequence[str] = (), changes: Sequence[str] = ()) -> int:
+    """Continue a run where it stopped; return the exit status.
+
+    Args:
+        again: ids of ended trials to train from scratch, as a new attempt.
+        changes: `key=value` of resources that replace those of the sweep; its trials stay what they are.
+    """
+    refresh(run, read_spec(run).get("storage"))
+    ledger = read(run)
+    before = Settings.of(ledger.spec).resources
+    spec = change_resources(ledger.spec, changes)
+    settings = Settings.of(spec)
+    if len(ledger.trials) < max((line.get("trials", 1) for line in ledger.sweeps), default=1):
+        raise UsageError(f"{run} was cut off before all of its trials were written", "run the sweep again")
+    if not again and all(ledger.status(trial) in ENDED for trial in ledger.trials):
+        how.console.print(f"{run}: nothing to do, every trial has ended")
+        return 1 if any(ledger.status(trial) in BROKEN for trial in ledger.trials) else 0
+    unfinished = [trial for trial in ledger.trials if trial in again or ledger.status(trial) not in ENDED]
+    todo = [parse_trial(ledger.trials[trial]["config"], file=str(run)) for trial in unfinished]
+    check_data(todo)
+    _check_batches(todo, workers=settings.resources.workers)
+    hosts = hosts_of(how)
+    slots = place(settings.resources, hosts)  # refused, if it is, before anything is written
+    packs = pack_resumed(todo, ledger, hosts, settings.resources, how, before=before)
+    for note in kept_engine_notes(ledger, packs, slots=slots, wanted=settings.resources.engine):
+        how.console.print(note)
+    left = _room_left(todo, packs, settings, hosts, checkpoints_root(run, storage=settings.storage))
+    lines = [planned_line(trial, attempt=ledger.attempt(trial) + 1, reason="rerun") for trial in again]
+    with opened(run, spec, say=how.console.print, ledger=ledger, lines=lines, address=how.address) as record:
+        status = execute(Task(TrialTable.from_ledger(ledger), packs, settings, hosts, left), ledger, record, how)
+    return record.status(status)
+
+
+def hosts_of(how: Launch) -> list[Devices]:
+    """Return where a launch can train: this machine, or the hosts of the cluster that it joins."""
+    return [visible_devices()] if how.address is None else cluster_hosts(how.address)
+
+
+def check_data(trials: Sequence[TrialConfig]) -> None:
+    """Raise InputError when files of a data set that the trials read are missing or damaged."""
+    for name, root, test in sorted({(t.data.name, t.data.root or "", t.evaluate_test) for t in trials}):
+        check_files(name, root=root or None, test=test)
+
+
+def _check_batches(trials: Sequence[TrialConfig], *, workers: int) -> None:
+    smallest = min(trial.data.batch_size for trial in trials)
+    if workers > smallest:
+        raise InputError("resources.workers", workers, f"at most {smallest}, an image of a batch for each worker")
+
+
+def _room_left(
+    trials: Sequence[TrialConfig], packs: Sequence[PackJob], settings: Settings, hosts: Sequence[Devices], path: str
+) -> int | None:
+    """Return the bytes that checkpoints of ended trials may take beside those of running ones; None: no limit.
+
+    Args:
+        path: folder or URL, where the checkpoints lie or near which they will.
+
+    Raises InputError when the running ones alone do not fit.
+    """
+    known = {trial.trial_id: trial for trial in trials}
+    running = [[known[trial] for trial in pack.trials] for pack in packs]
+    at_once = place(settings.resources, hosts).count
+    return room(total_bytes(settings.checkpoints.total, path), running, at_once=at_once, place=path)

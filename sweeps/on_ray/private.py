@@ -1,0 +1,38 @@
+"""What the project uses of Ray that Ray does not promise to keep, a line each: what for, and since when it was tried.
+
+Tried with Ray 2.60.0. `tests/sweeps/on_ray/test_private.py` tells at once when a new Ray no longer has one of them.
+"""
+
+from __future__ import annotations
+
+import ray._private.worker
+from ray._private.services import canonicalize_bootstrap_address_or_die as canonical_address  # `auto` → host:port
+
+HEAD_RESOURCE = "node:__internal_head__"  # a resource that only the head node has: ray.nodes() says it no other way
+NODE_TYPE_LABEL = "ray.io/node-group"  # a node's label: which of the cluster file's node types it is of
+BOOTSTRAP_FILE = "ray_bootstrap_config.yaml"  # in the home of the head's user: the cluster file as `ray up` left it
+ENVIRONMENT = {
+    "RAY_AIR_NEW_OUTPUT": "0",  # a ProgressReporter of ours is used only then
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the ledger is the record
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the driver handles Ctrl-C
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # nothing is restored from Tune's own snapshots
+    "TUNE_RESULT_BUFFER_LENGTH": "0",  # each report is handled before its pack continues
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a task without GPUs still sees which ones a host has
+}
+MAX_PENDING = "TUNE_MAX_PENDING_TRIALS_PG"  # packs that request resources at once: what an autoscaler sees
+
+
+def silence_worker_logs() -> None:
+    """Keep "(raylet) A worker died …" off stdout: no public switch does."""
+    ray._private.worker._worker_logs_enabled = False
+
+
+__all__ = [
+    "BOOTSTRAP_FILE",
+    "ENVIRONMENT",
+    "HEAD_RESOURCE",
+    "MAX_PENDING",
+    "NODE_TYPE_LABEL",
+    "canonical_address",
+    "silence_worker_logs",
+]
