@@ -1,6 +1,6 @@
-"""What makes a pack a pack: its engine, what its trials share, how a batch is shared out, and what it is told to do.
+"""What makes a pack: its engine, the fields that its trials share, the shares of a batch, and the driver's orders.
 
-Trials of a pack report ledger lines to a driver and get Orders back.
+A pack reports ledger lines to its driver and gets Orders back.
 """
 
 from __future__ import annotations

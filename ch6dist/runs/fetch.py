@@ -1,16 +1,16 @@
-"""The record of a run in an object store, brought into a folder: sweep.yaml, ledger and lease, no checkpoints.
+"""Fetch the record of a run in an object store into a folder: sweep.yaml, ledger and lease, no checkpoints.
 
     folder = fetch_run("s3://bucket/sweeps/demo", Path("runs/demo"))
 
 A segment of the ledger only ever grows, so of two copies the longer one is the newer. Two that differ otherwise belong
-to different runs, or to two drivers that each went on alone: then nothing is written.
+to different runs, or to two drivers that each continued alone: then nothing is written.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from ch6dist.errors import InputError
+from ch6dist.errors import UsageError
 from ch6dist.runs import lease
 from ch6dist.runs.names import LEASE, LEDGER, SWEEP_FILE
 from ch6dist.storage.atomic import replace_file
@@ -18,7 +18,10 @@ from ch6dist.storage.files import Folder, first_words, is_remote, join, open_fol
 
 
 def fetch_run(url: str, folder: Path) -> Path:
-    """`folder`, holding the record of the run at `url`. InputError where it cannot be had or another run lies there."""
+    """Fetch the record of the run at `url` into `folder`, and return it.
+
+    Raises UsageError where the store does not answer, has no such run, or `folder` holds another one.
+    """
     holder = lease.current(folder)
     if holder and holder.here and holder.beats:
         return folder  # its driver is on this machine and writes here: nothing is newer
@@ -26,22 +29,22 @@ def fetch_run(url: str, folder: Path) -> Path:
     try:
         update(remote, folder)
     except OSError as error:
-        raise InputError("RUN", url, f"a run in a bucket that answers ({first_words(error)})") from error
+        raise UsageError(f"{url} does not answer: {first_words(error)}", "try again") from error
     return folder
 
 
 def refresh(run: Path, storage: str | None) -> None:
-    """Before a resume: what another machine has added to the run meanwhile. Nothing where its folder is the storage."""
+    """Fetch what another machine has added to the run. Does nothing where its folder is the storage."""
     if storage and is_remote(storage):
         fetch_run(join(storage, run.name), run)
 
 
 def update(remote: Folder, folder: Path) -> None:
-    """Bring what `remote` has and `folder` lacks. InputError when they are of different runs; OSError on the way."""
+    """Copy what `remote` has and `folder` lacks. UsageError when they are of different runs; OSError on the way."""
     names = sorted(name for name in remote.sizes(LEDGER) if name.endswith(".jsonl"))
     if not names:
         storage, name = split_last(str(remote))
-        raise InputError("RUN", str(remote), f"a run in {storage} (there is no {name})")
+        raise UsageError(f"there is no run {name} in {storage}")
     contents = {name: content for name in names if (content := _newer(remote, folder, name)) is not None}
     for name, content in contents.items():
         replace_file(folder / name, content)
@@ -54,7 +57,7 @@ def update(remote: Folder, folder: Path) -> None:
 
 
 def _newer(remote: Folder, folder: Path, name: str) -> bytes | None:
-    """The content of a segment where it is more than what is here; None where it is not."""
+    """Return the content of a segment if it is more than what is here, else None."""
     content, path = remote.read(name) or b"", folder / name
     here = path.read_bytes() if path.exists() else None
     if here is None:
@@ -62,5 +65,5 @@ def _newer(remote: Folder, folder: Path, name: str) -> bytes | None:
     if here.startswith(content):
         return None
     if not content.startswith(here[: here.rfind(b"\n") + 1]):
-        raise InputError("RUN", str(remote), f"a run of which {folder} is a copy (it holds other lines: move it away)")
+        raise UsageError(f"{folder} is no copy of {remote}: it holds other lines", "move it away")
     return content

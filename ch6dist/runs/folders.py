@@ -22,38 +22,38 @@ NAME_RULE = "letters, digits, '.', '_' and '-', beginning with a letter or digit
 
 
 def checkpoints_root(run: Path, *, storage: str | None = None) -> str:
-    """The folder, or the URL, of a run's checkpoints: all of its workers write there."""
+    """Return the folder, or the URL, of a run's checkpoints: all of its workers write there."""
     if storage and is_remote(storage):
         return join(storage, run.name, CHECKPOINTS)
     return str((run / CHECKPOINTS).resolve())
 
 
 def has_checkpoint(checkpoints: Folder, trial: str, *, attempt: int = 1) -> bool:
-    """Whether a trial's attempt can go on from a `last`. OSError when the place does not answer: nobody knows then."""
+    """Return whether a trial's attempt can resume from a `last`. OSError when the storage does not answer."""
     return checkpoints.size(checkpoint_name(trial, "last", attempt=attempt)) is not None
 
 
 def runs_root(given: Path | str | None = None) -> Path:
-    """The folder that holds run folders: the given one, else CH6DIST_RUNS, else ./runs."""
+    """Return the folder that holds run folders: the given one, else CH6DIST_RUNS, else ./runs."""
     return Path(given or os.environ.get("CH6DIST_RUNS") or "runs")
 
 
 def home_of(runs: Path | None, storage: str | None) -> Path | None:
-    """The folder of a new run's folder: the given one, else the sweep's `storage` where that is a path."""
+    """Return the folder that is to hold a new run: the given one, else the sweep's `storage` where that is a path."""
     return runs if runs or not storage or is_remote(storage) else Path(storage)
 
 
 def check_name(name: str, *, key: str = "name") -> str:
-    """`name` if it can be a folder's name and nothing more, else InputError."""
+    """Return `name` if it can be a folder's name and nothing more, else raise InputError."""
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise InputError(key, name, NAME_RULE)
     return name
 
 
 def find_run(run: Path | str, *, root: Path | str | None = None) -> Path:
-    """The run folder that RUN means; of one in an object store, a copy under `root`, without its checkpoints.
+    """Return the run folder that RUN means; of one in an object store, a copy under `root`, without its checkpoints.
 
-    InputError when there is none, naming the runs that are there.
+    Raises InputError when there is none, naming the runs that are there.
     """
     if is_remote(run):
         name = check_name(split_last(str(run))[1], key="RUN")
@@ -67,9 +67,10 @@ def find_run(run: Path | str, *, root: Path | str | None = None) -> Path:
 
 
 def new_run(name: str, *, root: Path | str | None = None, explicit: bool, taken: Collection[str] = frozenset()) -> Path:
-    """Make the folder of a new run. An explicit name must be free; otherwise NAME, NAME-2, … is taken.
+    """Make the folder of a new run, and return it. An explicit name must be free; otherwise NAME, NAME-2, … is taken.
 
-    `taken`: names that are in use elsewhere, as in an object store.
+    Args:
+        taken: names that are in use elsewhere, as in an object store.
     """
     check_name(name)
     home = runs_root(root)

@@ -1,4 +1,4 @@
-"""The lease of a run folder: one writer at a time, and a clear word for the second.
+"""The lease of a run folder: one writer at a time, and a clear error for the second.
 
     with hold(folder):      # raises UsageError while another driver lives
         ...
@@ -31,7 +31,7 @@ STALE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Lease:
-    """Who writes to a run folder, and when they last said so."""
+    """The process that writes to a run folder, and its last heartbeat."""
 
     host: str
     pid: int
@@ -41,21 +41,21 @@ class Lease:
 
     @property
     def here(self) -> bool:
-        """Whether the holder is a process of this host."""
+        """Return whether the holder is a process of this host."""
         return self.host == socket.gethostname() and self.boot in ("", _boot())
 
     @property
     def beats(self) -> bool:
-        """Whether the holder has said so lately: in the copy of a lease it soon has not."""
+        """Return whether the heartbeat is recent: in the copy of a lease it soon is not."""
         return time.time() - self.heartbeat < STALE_SECONDS
 
     def alive(self) -> bool:
-        """Whether the holder lives: by its process on this host, by its heartbeat on another."""
+        """Return whether the holder is alive: by its process on this host, by its heartbeat on another."""
         return _process_start(self.pid) == self.started if self.here else self.beats
 
 
 def current(run: Path | str) -> Lease | None:
-    """The lease of a run whose holder lives; None when nobody writes."""
+    """Return the lease of a run whose driver is running, else None."""
     try:
         return living((Path(run) / LEASE).read_bytes())
     except FileNotFoundError:
@@ -63,7 +63,7 @@ def current(run: Path | str) -> Lease | None:
 
 
 def living(content: bytes) -> Lease | None:
-    """The lease in a file's content if its holder lives."""
+    """Return the lease in a file's content if its holder is alive, else None."""
     try:
         lease = Lease(**json.loads(content))
     except (ValueError, TypeError):
@@ -96,7 +96,7 @@ def held(run: object, holder: Lease) -> UsageError:
 
 
 def _take(folder: Path) -> None:
-    with open(folder / (LEASE + ".lock"), "w") as guard:  # two drivers that find a dead lease at once
+    with open(folder / (LEASE + ".lock"), "w") as guard:  # two drivers may find a dead lease at once
         fcntl.flock(guard, fcntl.LOCK_EX)
         holder = current(folder)
         if holder:
@@ -112,7 +112,7 @@ def _beat(folder: Path, stop: threading.Event) -> None:
 
 
 def _lost(folder: Path) -> bool:
-    """Whether another host took the lease over because this process slept through its own heartbeats."""
+    """Return whether another host took the lease over because this process missed its own heartbeats."""
     holder = current(folder)
     return holder is not None and (holder.host, holder.pid) != (socket.gethostname(), os.getpid())
 
@@ -125,7 +125,7 @@ def _write(folder: Path) -> None:
 
 
 def _process_start(pid: int) -> str:
-    """When a process began, as the kernel counts it; empty when there is none (or no /proc: then any live pid)."""
+    """Return when a process began, as the kernel counts it; empty when there is none (or no /proc)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

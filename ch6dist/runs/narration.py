@@ -1,8 +1,8 @@
-"""What a person reads of a ledger's lines while a trial trains: a line per epoch, and what began and ended.
+"""Describe a ledger's lines while a trial trains: a line per epoch, and what began and ended.
 
 for text in describe(line, trial): print(text)
 
-No torch: a driver whose workers train elsewhere says the same as one that trains itself.
+No torch is imported.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ch6dist.runs.schema import Status
 
 
 def describe(line: Mapping[str, Any], trial: TrialConfig) -> list[str]:
-    """What a person reads of a ledger line while it trains."""
+    """Return the text lines that describe a ledger line."""
     if line["kind"] == "row" and trial.type == "train":
         parts = [f"epoch {line['epoch']}/{trial.epochs}", f"lr {line['lr']:.3g}"]
         for name in ("train_loss", "val_loss", "test_loss"):
@@ -41,4 +41,4 @@ def _suggestions(value: Mapping[str, Any]) -> list[str]:
     texts = [f"{name} {value[name]:.3g}" for name in names if value[name] is not None]
     if value["interval"]:
         texts.append(f"interval {value['interval'][0]:.3g} to {value['interval'][1]:.3g}")
-    return ["suggested rates: " + ", ".join(texts)]
+    return ["suggested learning rates: " + ", ".join(texts)]

@@ -25,7 +25,7 @@ PACKAGES = ("ch6dist", "torch", "torchvision", "ray", "numpy", "pandas", "matplo
 
 
 def provenance() -> dict[str, Any]:
-    """What the `sweep` line of a ledger says about the process that writes it."""
+    """Return what the head line of a ledger says about the process that writes it."""
     return {
         "command": command_line(),
         "git_commit": git_commit(),
@@ -54,7 +54,7 @@ def trial_line(trial: TrialConfig) -> TrialLine:
 
 
 def sweep_of_one(name: str, trials: Sequence[TrialConfig], *, question: str = "") -> dict[str, Any]:
-    """A configuration and its seeds in a sweep's words, for what is trained without a sweep file."""
+    """Return a configuration and its seeds as a sweep, for what is trained without a sweep file."""
     return {
         "name": name,
         "question": question,
@@ -67,14 +67,14 @@ def sweep_of_one(name: str, trials: Sequence[TrialConfig], *, question: str = ""
 
 
 def command_line() -> str:
-    """The command as a person would type it: `python -m sweeps run …` is `sweeps run …`."""
+    """Return the command as a person would type it: `python -m sweeps run …` is `sweeps run …`."""
     program = Path(sys.argv[0])
     name = program.parent.name if program.name == "__main__.py" else program.name
     return shlex.join([name, *sys.argv[1:]])
 
 
 def git_commit() -> str | None:
-    """The commit of the checkout the code runs from, `+` behind it when files differ; None without git."""
+    """Return the commit of the checkout the code runs from, `+` behind it when files differ; None without git."""
     here = Path(__file__).resolve().parent
     try:
         run = ["git", "-C", str(here), "describe", "--always", "--abbrev=12", "--dirty=+"]
@@ -85,7 +85,7 @@ def git_commit() -> str | None:
 
 
 def hardware() -> dict[str, Any]:
-    """This machine: host, usable cores, processor, GPUs by name, memory in bytes."""
+    """Return this machine: host, usable cores, processor, GPUs by name, memory in bytes."""
     devices = visible_devices()
     return {
         "host": socket.gethostname(),

@@ -1,4 +1,4 @@
-"""Who is best: the one rule behind `top`, `best`, the leaderboard and the final training.
+"""Which configuration is best: the one rule behind `top`, `best`, the leaderboard and the final training.
 
 A trial's score is the mean of the sweep's metric over its last min(5, a third of its epochs, at least 1) epochs; a
 configuration's is the mean over its seeds. A configuration with a diverged seed ranks below all without, by k of n.
@@ -36,12 +36,12 @@ class Ranked:
 
 
 def last_k(epochs: int) -> int:
-    """How many last epochs a score averages: 5, or a third of the training, at least 1."""
+    """Return how many last epochs a score averages: 5, or a third of the training, at least 1."""
     return max(1, min(5, epochs // 3))
 
 
 def trial_score(rows: Sequence[Line], metric: str, *, epochs: int) -> float | None:
-    """Mean of `metric` over the last `last_k(epochs)` rows, which must be there and finite; else None."""
+    """Return the mean of `metric` over the last `last_k(epochs)` rows; None unless all are there and finite."""
     values = [row.get(metric) for row in rows if row.get("epoch", 0) > epochs - last_k(epochs)]
     numbers = [float(v) for v in values if v is not None and math.isfinite(v)]
     return sum(numbers) / len(numbers) if len(numbers) == last_k(epochs) else None
@@ -72,7 +72,7 @@ def rank(ledger: Ledger, metric: Metric | None = None) -> list[Ranked]:
 
 
 def rule(epochs: int, metric: str) -> str:
-    """The rule's name, printed beside every ranking."""
+    """Return the name of the rule, printed beside every ranking."""
     return RULE.format(metric=metric, k=last_k(epochs)).replace("last 1 epochs", "last epoch")
 
 

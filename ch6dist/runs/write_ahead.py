@@ -1,8 +1,8 @@
-"""What a trial has reported, beside its checkpoint in an object store: for a driver whose own record was lost.
+"""Write-ahead lines: what a trial has reported, beside its checkpoint in an object store.
 
 The driver's ledger reaches the store some seconds after it was written, a checkpoint at once. So each `last` is
-preceded by the lines that its trial has reported, and a resume first takes over those that its ledger lacks: no
-checkpoint is ever ahead of the rows.
+preceded by the lines that its trial has reported, and a resume after the loss of the driver's disk first takes those
+that its ledger lacks: no checkpoint is ever ahead of the rows.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from ch6dist.storage.files import Folder
 
 
 def encode_lines(lines: Iterable[Mapping[str, Any]]) -> bytes:
-    """Lines as JSON, NaN as it is: the ledger decides what becomes of one."""
+    """Encode lines as JSON, NaN as it is: the ledger's writer turns it into null."""
     return b"".join(json.dumps(line, separators=(",", ":")).encode() + b"\n" for line in lines)
 
 
 def decode_lines(content: bytes, *, place: str) -> list[Line]:
-    """The lines that `encode_lines` wrote. InputError for anything else, naming `place`."""
+    """Decode the lines that `encode_lines` wrote. InputError for anything else, naming `place`."""
     try:
         return [dict(json.loads(line)) for line in content.splitlines()]
     except (ValueError, TypeError) as error:
@@ -32,7 +32,10 @@ def decode_lines(content: bytes, *, place: str) -> list[Line]:
 
 
 def lost_lines(checkpoints: Folder, ledger: Ledger) -> list[Line]:
-    """What unfinished trials have reported and `ledger` lacks; OSError when `checkpoints` cannot be read."""
+    """Return the lines that unfinished trials have reported and `ledger` lacks.
+
+    Raises OSError when `checkpoints` cannot be read.
+    """
     steps: dict[str, set[int]] = {}
     for row in ledger.rows:
         steps.setdefault(row["trial"], set()).add(row["step"])
@@ -46,7 +49,7 @@ def lost_lines(checkpoints: Folder, ledger: Ledger) -> list[Line]:
 
 
 def _is_lost(line: Line, ledger: Ledger, steps: set[int]) -> bool:
-    """A newer attempt's line, or a row of this one that is not there; statuses of this attempt are only history."""
+    """Return whether a line is missing: one of a newer attempt, or a row; statuses of this attempt are only history."""
     known = ledger.attempt(line["trial"]) if line["trial"] in ledger.statuses else 0
     if line["attempt"] != known:
         return bool(line["attempt"] > known)

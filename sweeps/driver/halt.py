@@ -1,4 +1,4 @@
-"""Whether a driver is to begin nothing more: asked by a person, by a signal, or because it cannot go on writing.
+"""Whether a driver is to begin nothing more: because of a request, a signal, or a ledger that cannot be written.
 
 halt = Halt()
 with halt.on_signals():         # Ctrl-C and SIGTERM request it

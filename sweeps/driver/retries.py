@@ -94,7 +94,7 @@ def planned_line(trial: str, *, attempt: int, reason: str) -> StatusLine:
 def from_scratch(entries: Iterable[TrialState], checkpoints: Folder) -> list[Line]:
     """Make the lines that open a new attempt of each trial that has rows but no checkpoint to resume from.
 
-    Raises OSError where the checkpoints cannot be reached: then nobody knows.
+    Raises OSError where the checkpoints cannot be reached.
     """
     return [
         planned_line(entry.trial, attempt=entry.attempt + 1, reason="no checkpoint: from scratch")

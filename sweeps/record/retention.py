@@ -1,4 +1,4 @@
-"""Which checkpoints stay: those that `keep` names of each trial that ended, and of those what fits into `total`.
+"""Remove checkpoints that may not stay: `keep` names those of an ended trial, `total` limits all of them.
 
     retention = Retention(open_folder(checkpoints), read(run), keep=["best"], room_bytes=left, write=…, remove=…)
     retention.take(report["lines"])     # after they were written; removes what has to go, and writes that it is gone
@@ -28,7 +28,7 @@ SLACK = 0.9  # of what fits: trials are ranked once for a tenth of the space, no
 
 
 class Retention:
-    """Counts what ended trials have left and removes what may not stay."""
+    """Counts what ended trials have left, and removes what may not stay."""
 
     def __init__(
         self,
@@ -55,13 +55,15 @@ class Retention:
         self.trials = ledger.trials
         self.ended: dict[str, StatusLine] = {}  # newest status of each
         self.rows: dict[str, deque[Line]] = {}  # the newest few of each trial
-        self.held: dict[str, dict[str, int]] = {}  # bytes of what ended trials still have, by trial and name
-        self.unread: dict[str, int] = {}  # bytes of files that no line of the ledger means
+        self.held: dict[
+            str, dict[str, int]
+        ] = {}  # bytes of checkpoints that ended trials still have, by trial and name
+        self.unread: dict[str, int] = {}  # bytes of files that no line of the ledger names
         self.used_bytes = 0
-        self._go_on(ledger)
+        self._count(ledger)
 
     def take(self, lines: Sequence[Line]) -> None:
-        """Keep up with lines that have just been written; where trials ended, see what of them may stay."""
+        """Take lines that have just been written; remove what may not stay of the trials that they end."""
         for line in lines:
             if line["kind"] == "row":
                 self._keep_row(line)
@@ -69,10 +71,10 @@ class Retention:
                 self._hold(line["trial"], line["name"], line["bytes"])
         ended = [line for line in lines if line["kind"] == "status" and line["status"] in ENDED]
         if ended:
-            self._settle(ended)
+            self._remove_ended(ended)
 
-    def _settle(self, ended: Iterable[Line]) -> None:
-        gone, journals = [], []
+    def _remove_ended(self, ended: Iterable[Line]) -> None:
+        gone, lines_files = [], []
         for line in ended:
             trial = line["trial"]
             self.ended[trial] = cast(StatusLine, line)
@@ -80,11 +82,11 @@ class Retention:
                 if name not in self.held.get(trial, {}):  # no artifact line: the trial diverged, or its worker died
                     self._hold(trial, name, self.checkpoints.size(self._name(trial, name)))
             gone += [self._drop(trial, name, "keep") for name in self._held(trial) if name not in self.keep]
-            journals.append(self._name(trial, LINES))
-        self._let_go(gone + self._make_room(), journals)
+            lines_files.append(self._name(trial, LINES))
+        self._let_go(gone + self._make_room(), lines_files)
 
     def _make_room(self) -> list[Line]:
-        """Drop what nobody reads any more, then trials, worst first, until the rest fits with some slack."""
+        """Drop files that are never read again, then trials, worst first, until the rest fits with some slack."""
         if self.room_bytes is None or self.used_bytes <= self.room_bytes:
             return []
         gone: list[Line] = []
@@ -98,8 +100,10 @@ class Retention:
         return gone
 
     def _worst_first(self) -> list[str]:
-        """Ended trials that have left something: first those without a rank, such as range tests."""
-        asked = {self.trials[trial]["configuration"] for trial in self.held}  # who has nothing left need not be ranked
+        """Return the ended trials that have left something: first those without a rank, such as range tests."""
+        asked = {
+            self.trials[trial]["configuration"] for trial in self.held
+        }  # a trial that has nothing left need not be ranked
         trials = {t: self.trials[t] for t in self.ended if self.trials[t]["configuration"] in asked}
         rows = [row for trial in trials for row in self.rows.get(trial, ())]
         ranking = rank(Ledger(trials=trials, statuses=self.ended, rows=rows), self.metric)
@@ -107,7 +111,7 @@ class Retention:
         return [trial for trial in [*(self.held.keys() - set(ranked)), *ranked] if trial in self.held]
 
     def _let_go(self, gone: Sequence[Line], more: Iterable[str] = ()) -> None:
-        """The ledger says it first: a file that nobody misses is found again, a missing one would be looked for."""
+        """Write to the ledger what goes, then remove it: a file too many is found again, one too few is missed."""
         if gone:
             self.write(list(gone))
         names = [self._name(line["trial"], line["name"]) for line in gone]
@@ -132,8 +136,8 @@ class Retention:
     def _name(self, trial: str, name: str) -> str:
         return checkpoint_name(trial, name, attempt=self.ended[trial].get("attempt", 1))
 
-    def _go_on(self, ledger: Ledger) -> None:
-        """What the run has left so far: the only listing of its checkpoints."""
+    def _count(self, ledger: Ledger) -> None:
+        """Count what the run has left so far: the only listing of its checkpoints."""
         self.ended = {trial: line for trial, line in ledger.statuses.items() if line["status"] in ENDED}
         for row in ledger.rows:
             self._keep_row(row)
@@ -150,7 +154,7 @@ class Retention:
         self._let_go(self._make_room())
 
     def _keep_row(self, row: Line) -> None:
-        """The newest few of a trial; what is trained again after a break takes the place of what it repeats."""
+        """Keep the newest few rows of a trial; those of a repeated epoch replace the earlier ones."""
         kept = self.rows.setdefault(row["trial"], deque(maxlen=SCORED_ROWS))
         while kept and (kept[-1].get("attempt", 1) < row.get("attempt", 1) or kept[-1]["step"] >= row["step"]):
             kept.pop()
@@ -158,5 +162,5 @@ class Retention:
 
 
 def _is_attempt(file: str, trial: str, attempt: int) -> bool:
-    """Whether a file belongs to this attempt of a trial."""
+    """Return whether a file belongs to this attempt of a trial."""
     return any(file == checkpoint_name(trial, name, attempt=attempt) for name in (*NAMES, LINES))

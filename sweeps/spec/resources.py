@@ -29,6 +29,8 @@ def change_resources(spec: Mapping[str, Any], changes: Iterable[str]) -> dict[st
         key, value = parse_override(text)
         if not key.startswith(PREFIX):
             raise InputError(key, value, "resources.KEY=VALUE: the trials of a run stay what they are")
+        if key == "resources.batch":
+            raise InputError(key, value, "nothing: the global batch of the trials stays what it is")
         changed[key.removeprefix(PREFIX)] = value
     if changed == given:
         return dict(spec)
@@ -62,6 +64,5 @@ def _times(value: Any, times: int) -> Any:
     return [number * times for number in value] if isinstance(value, (list, tuple)) else value * times
 
 
-def _scaled(data: Any, times: int) -> dict[str, Any]:
-    data = {"name": data} if isinstance(data, str) else dict(data)
-    return data | {"batch_size": data.get("batch_size", DEFAULT_BATCH) * times}
+def _scaled(data: Mapping[str, Any], times: int) -> dict[str, Any]:
+    return {**data, "batch_size": data.get("batch_size", DEFAULT_BATCH) * times}

@@ -177,4 +177,4 @@ def status_tells(run: Path, *, kills: int, drivers: int) -> None:
     assert (told["retries"], told["drivers"], told["failures"]) == ({"failed": len(events)}, drivers, [])
     words = sweeps("status", run, cwd=ROOT).stdout
     assert f"{len(events)} time(s) a worker failed, resumed {drivers - 1} time(s)" in " ".join(words.split())
-    assert "its worker process died; tried again" in " ".join(words.split())
+    assert "its worker process died; retried" in " ".join(words.split())

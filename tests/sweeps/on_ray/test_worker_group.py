@@ -134,7 +134,7 @@ def test_a_member_killed_costs_what_came_after_the_checkpoint_and_one_line(tmp_p
         written = row_count(run)
         assert driver.wait() == 0, driver.output()
     [event] = raw_lines(run, "event")
-    assert (event["reason"], event["what"]) == ("its worker process died", "tried again")
+    assert (event["reason"], event["what"]) == ("its worker process died", "retried")
     first, again = [line for line in raw_lines(run, "status") if line["status"] == "running"]
     assert (first["attempt"], again["attempt"]) == (1, 1)
     assert written - 1 <= again["epoch"] <= event["epochs"][0]

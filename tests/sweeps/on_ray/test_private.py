@@ -1,0 +1,52 @@
+"""What the project uses of Ray without a promise is still there, and is used from one file."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+import ray
+import ray._private.worker
+import ray._raylet
+from ray._common.constants import HEAD_NODE_RESOURCE_NAME
+
+from sweeps.on_ray import private
+from tests.support.paths import ROOT
+
+RAY = Path(ray.__file__).parent
+PLACES = ("tune", "_private", "autoscaler")  # folders of Ray that read the names
+
+
+def readers(name: str) -> list[Path]:
+    """The files of Ray in which a name stands."""
+    return [path for place in PLACES for path in (RAY / place).rglob("*.py") if name in path.read_text("utf-8")]
+
+
+def test_an_address_is_made_canonical() -> None:
+    assert private.canonical_address("127.0.0.1:6379").endswith(":6379")
+
+
+def test_worker_logs_can_be_silenced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray._private.worker, "_worker_logs_enabled", True)
+    private.silence_worker_logs()
+    assert ray._private.worker._worker_logs_enabled is False
+    assert inspect.getsource(ray._private.worker).count("_worker_logs_enabled") > 1, "nothing reads it any more"
+
+
+def test_the_head_and_the_node_types_have_these_names() -> None:
+    assert private.HEAD_RESOURCE == HEAD_NODE_RESOURCE_NAME
+    assert private.NODE_TYPE_LABEL == ray._raylet.RAY_NODE_GROUP_KEY
+    assert readers(private.BOOTSTRAP_FILE)
+
+
+@pytest.mark.parametrize("name", [*private.ENVIRONMENT, private.MAX_PENDING])
+def test_ray_still_reads_the_environment_variable(name: str) -> None:
+    assert readers(name)
+
+
+def test_private_names_of_ray_stand_in_one_file() -> None:
+    used = re.compile(r"ray\._private|from ray\._|TUNE_[A-Z]|RAY_(?!USAGE|AUTH)[A-Z]+_|__internal_head__")
+    guilty = [path.name for path in (ROOT / "sweeps").rglob("*.py") if used.search(path.read_text())]
+    assert guilty == ["private.py"]
