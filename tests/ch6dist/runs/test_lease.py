@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ch6dist.errors import InputError
+from ch6dist.errors import UsageError
 from ch6dist.runs import lease
 from ch6dist.runs.lease import STALE_SECONDS, current, hold
 from ch6dist.runs.names import LEASE
@@ -42,7 +42,7 @@ def put(folder, **fields):
 
 
 def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path, holder):
-    with pytest.raises(InputError) as refused, hold(tmp_path):
+    with pytest.raises(UsageError) as refused, hold(tmp_path):
         pass
     assert f"process {holder.pid} on {socket.gethostname()}" in str(refused.value)
     assert f"sweeps stop {tmp_path}" in str(refused.value)
@@ -68,7 +68,7 @@ def test_a_killed_holder_that_nobody_has_waited_for_is_dead_too(tmp_path, holder
 
 def test_a_stopped_holder_is_alive(tmp_path, holder):
     holder.send_signal(signal.SIGSTOP)
-    with pytest.raises(InputError), hold(tmp_path):
+    with pytest.raises(UsageError), hold(tmp_path):
         pass
 
 
@@ -81,7 +81,7 @@ def test_a_reused_pid_is_not_the_holder(tmp_path):
 
 def test_another_hosts_young_heartbeat_is_respected_and_an_old_one_is_not(tmp_path):
     put(tmp_path, host="elsewhere", pid=1, heartbeat=time.time() - STALE_SECONDS / 2)
-    with pytest.raises(InputError, match="process 1 on elsewhere"), hold(tmp_path):
+    with pytest.raises(UsageError, match="process 1 on elsewhere"), hold(tmp_path):
         pass
     put(tmp_path, host="elsewhere", pid=1, heartbeat=time.time() - STALE_SECONDS - 1)
     with hold(tmp_path):
