@@ -1,4 +1,4 @@
-"""Where the files of a data set are, and whether they are whole: known before anything heavy is imported."""
+"""Where the files of a data set are, and whether they are intact: known before anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class DataFilesError(UsageError):
 
 
 def data_root(root: str | None = None) -> Path:
-    """The folder of all data sets: `data.root`, else CH6DIST_DATA, else ./data."""
+    """Return the folder of all data sets: `data.root`, else CH6DIST_DATA, else ./data."""
     return Path(root or os.environ.get("CH6DIST_DATA") or "data")
 
 

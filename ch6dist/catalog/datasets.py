@@ -32,11 +32,11 @@ class DatasetEntry:
     height: int
     width: int
     classes: int
-    coarse_classes: int  # groups of classes; 0: the set has none
+    coarse_classes: int  # superclasses; 0: the set has none
     train_images: int
     test_images: int
-    augment: Augment  # of the training images, unless the trial says otherwise
-    synthetic: bool  # made from a seed, without files
+    augment: Augment  # augmentation of the training images, unless the trial says otherwise
+    synthetic: bool  # generated from a seed, without files
     train_files: tuple[DataFile, ...] = ()  # CIFAR: one pickle; MNIST kinds: images, labels
     test_files: tuple[DataFile, ...] = ()
 
@@ -113,7 +113,7 @@ def _synthetic(entry: DatasetEntry) -> DatasetEntry:
     return replace(
         entry,
         name=f"synthetic_{entry.name}",
-        description=f"made from a seed, with the shapes and counts of {entry.name}: nothing to download",
+        description=f"generated from a seed, with the shapes and counts of {entry.name}: nothing to download",
         synthetic=True,
         train_files=(),
         test_files=(),

@@ -20,12 +20,12 @@ class ModelEntry(Entry):
 
     parameter_count: int
     mflop_per_image: float  # millions of operations, forward and backward; a multiply-add is two
-    activation_bytes_per_image: int  # of all layers' outputs, fp32
+    activation_bytes_per_image: int  # fp32 outputs of all layers
     min_side: int  # smallest height and width of an image
 
 
 def _dropout(default: float) -> Parameter:
-    return Parameter("dropout", "float", default, "share of activations zeroed while training", low=0, below=1)
+    return Parameter("dropout", "float", default, "fraction of activations zeroed while training", low=0, below=1)
 
 
 _ENTRIES = (

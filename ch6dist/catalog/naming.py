@@ -4,7 +4,7 @@
     optimizer_label({"name": "SGD", "momentum": 0.9, "nesterov": True, …})  # 'SGD nesterov 0.9'
     schedule_label({"name": "StepLR", "step_size": 15, "gamma": 0.1, …})    # 'StepLR 15 ×0.1'
 
-Only what differs from the defaults is said. Two configurations may share a name: an id ends with a hash.
+Only what differs from the defaults is included. Two configurations may share a name: an id ends with a hash.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from ch6dist.catalog.schedules import SCHEDULES, WARMUP
 LIMIT = 60  # characters of a short name
 _SHORT = {"weight_decay": "wd", "decoupled_weight_decay": "decoupled"}
 _FACTORS = ("gamma", "factor")  # shown as ×0.1
-_BARE = ("recipe", "step_size", "milestones", "T_0", "T_max", "mode", "monitor")  # their value says enough
+_BARE = ("recipe", "step_size", "milestones", "T_0", "T_max", "mode", "monitor")  # shown by their value alone
 
 
 def short_name(config: Mapping[str, Any]) -> str:
-    """A short name of `TrialConfig.model_dump()`: letters, digits, '.', '_' and '-', at most 60 characters."""
+    """Return a short name of `TrialConfig.model_dump()`: letters, digits, '.', '_' and '-', at most 60 characters."""
     optimizer, schedule, model = config["optimizer"], config["schedule"], config["model"]
     is_range = config["type"] == "range_test"
     parts = ["range"] if is_range else []
     parts += [optimizer["name"].lower(), *_changes(optimizer, join="")]
-    if not is_range:  # a range test sets the rate itself, whatever rate and schedule the trial names
+    if not is_range:  # a range test sets the learning rate itself, whatever lr and schedule the trial has
         parts.append(f"lr{optimizer['lr']:g}")
         parts += [f"warmup{schedule['warmup']['epochs']}"] if "warmup" in schedule else []
         parts += [_slug(schedule)] if schedule["name"] != "none" else []
@@ -41,12 +41,12 @@ def short_name(config: Mapping[str, Any]) -> str:
 
 
 def optimizer_label(optimizer: Mapping[str, Any]) -> str:
-    """An optimizer in a table: its name and what differs from the defaults, without the rate."""
+    """Return an optimizer's label for a table: its name and what differs from the defaults, without lr."""
     return " ".join([optimizer["name"], *_changes(optimizer, join=" ")])
 
 
 def schedule_label(schedule: Mapping[str, Any]) -> str:
-    """A schedule in a table: its name, its lengths and factors, and what else differs from the defaults."""
+    """Return a schedule's label for a table: its name, lengths, factors, and what else differs from the defaults."""
     name = schedule["name"]
     if name == "SequentialLR":
         ends = [*(f" to {_text(milestone)}" for milestone in schedule["milestones"]), ""]
@@ -58,8 +58,8 @@ def schedule_label(schedule: Mapping[str, Any]) -> str:
     if "monitor" in schedule:
         del changed["mode"]  # follows the monitored metric
     factors = {key: schedule[key] for key in _FACTORS if schedule.get(key, 1.0) != 1.0}
-    words = [_word(key, value) for key, value in {**changed, **factors}.items()]
-    return " ".join([_warmup_label(schedule) + name, *words, *([f"per {interval}"] if interval else [])])
+    parts = [_part(key, value) for key, value in {**changed, **factors}.items()]
+    return " ".join([_warmup_label(schedule) + name, *parts, *([f"per {interval}"] if interval else [])])
 
 
 def _warmup_label(schedule: Mapping[str, Any]) -> str:
@@ -76,7 +76,7 @@ def _slug(schedule: Mapping[str, Any]) -> str:
 
 
 def _changes(optimizer: Mapping[str, Any], *, join: str) -> list[str]:
-    """What differs from the optimizer's defaults, as words; nesterov stands for the momentum it needs."""
+    """Return what differs from the optimizer's defaults; nesterov stands for the momentum it needs."""
     changed = _differences(OPTIMIZERS[optimizer["name"]], optimizer)
     changed.pop("lr", None)
     if optimizer.get("nesterov"):
@@ -85,13 +85,16 @@ def _changes(optimizer: Mapping[str, Any], *, join: str) -> list[str]:
 
 
 def _differences(entry: Entry, resolved: Mapping[str, Any]) -> dict[str, Any]:
-    """What is not the default, in the entry's order; what has no default, a recipe's parameters too, always is."""
+    """Return the parameters that differ from their defaults, in the entry's order.
+
+    Those without a default, as those of a lambda preset, are always included.
+    """
     defaults = {p.name: p.default for p in entry.parameters}
     order = [*(key for key in defaults if key in resolved), *(key for key in resolved if key not in defaults)]
     return {k: resolved[k] for k in order if k not in ("name", "warmup") and resolved[k] != defaults.get(k, REQUIRED)}
 
 
-def _word(key: str, value: Any) -> str:
+def _part(key: str, value: Any) -> str:
     if key in _FACTORS:
         return f"×{value:g}"
     if key in _BARE:
@@ -100,7 +103,7 @@ def _word(key: str, value: Any) -> str:
 
 
 def _text(value: Any) -> str:
-    """A value in few characters: 0.9, 2 epochs, 0.8-0.99."""
+    """Return a value in few characters: 0.9, 2 epochs, 0.8-0.99."""
     if isinstance(value, Mapping):
         return f"{value['epochs']:g} epochs"
     if isinstance(value, (list, tuple)):

@@ -3,7 +3,7 @@
     OPTIMIZERS["SGD"].resolve({"momentum": "0.9"})      # {'lr': 0.001, 'momentum': 0.9, …}, or InputError
     cycles_momentum({"name": "SGD", "momentum": 0.0})   # False: there is nothing a schedule could cycle
 
-A test holds names, parameters and defaults against torch's signatures. What only changes how torch computes
+A test compares names, parameters and defaults with torch's signatures. What only changes how torch computes
 (foreach, fused, capturable, differentiable, maximize) is no parameter of a trial. LBFGS (needs a closure), Muon (2-D
 parameters only) and SparseAdam (sparse gradients only) cannot train these models and are not here.
 """
@@ -20,13 +20,11 @@ from ch6dist.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerEntry(Entry):
-    """An optimizer: its parameters, and what schedules and memory plans have to know of it."""
+    """An optimizer: its parameters, and what schedules and memory estimates need to know."""
 
-    momentum: Literal["momentum", "betas"] | None = None  # where a cyclic schedule finds the momentum
-    full_batch: bool = False  # made for gradients over all images; mini-batches mislead it
-    family: (
-        str | None
-    )  # optimizers of one family train as lanes of one fused pack; None: not element-wise, packs of one
+    momentum: Literal["momentum", "betas"] | None = None  # the parameter that a cyclic schedule varies as momentum
+    full_batch: bool = False  # made for gradients over all images: mini-batches mislead it
+    family: str | None  # optimizers of a family share fused packs; None: not element-wise, packs of one trial
     state_tensors: int  # tensors of a parameter's size that it keeps per parameter, with every option on
 
     def check(self, resolved: Mapping[str, Any]) -> None:
@@ -43,7 +41,7 @@ class OptimizerEntry(Entry):
 
 
 def cycles_momentum(optimizer: Mapping[str, Any]) -> bool:
-    """Whether a resolved optimizer has a momentum that a schedule may cycle: momentum > 0, or betas."""
+    """Return whether a resolved optimizer has a momentum that a schedule may cycle: momentum > 0, or betas."""
     key = OPTIMIZERS[optimizer["name"]].momentum
     return key == "betas" or (key == "momentum" and optimizer["momentum"] > 0)
 
@@ -90,11 +88,11 @@ _DECOUPLED = _flag("decoupled_weight_decay", "decay the weights directly, as Ada
 _ENTRIES = (
     OptimizerEntry(
         "SGD",
-        "stochastic gradient descent, with (Nesterov) momentum by choice (Sutskever et al. 2013)",
+        "stochastic gradient descent, with momentum or Nesterov momentum if given (Sutskever et al. 2013)",
         (
             _lr(1e-3),
-            _momentum("share of the last update that is kept"),
-            Parameter("dampening", "float", 0.0, "share of the gradient that the momentum leaves out"),
+            _momentum("fraction of the last update that is kept"),
+            Parameter("dampening", "float", 0.0, "fraction of the gradient that the momentum leaves out"),
             _weight_decay(),
             _flag("nesterov", "step by gradient + momentum · buffer"),
         ),
@@ -113,7 +111,7 @@ _ENTRIES = (
     OptimizerEntry(
         "AdamW",
         "Adam with decoupled weight decay (Loshchilov & Hutter 2019)",
-        (_lr(1e-3), _BETAS, _eps(), _weight_decay(0.01, "share of a weight taken off, times the rate"), _AMSGRAD),
+        (_lr(1e-3), _BETAS, _eps(), _weight_decay(0.01, "decay of the weights, times the learning rate"), _AMSGRAD),
         momentum="betas",
         family="Adam",
         state_tensors=3,
@@ -157,7 +155,7 @@ _ENTRIES = (
             _at_least_0("alpha", 0.99, "decay of the average of squared gradients"),
             _eps(),
             _weight_decay(),
-            _momentum("share of the last update that is kept"),
+            _momentum("fraction of the last update that is kept"),
             _flag("centered", "scale by the estimated variance instead"),
         ),
         momentum="momentum",
@@ -169,9 +167,9 @@ _ENTRIES = (
         "scaling by the sum of squared gradients (Duchi et al. 2011)",
         (
             _lr(0.01),
-            _at_least_0("lr_decay", 0.0, "rate divided by 1 + step · lr_decay"),
+            _at_least_0("lr_decay", 0.0, "learning rate divided by 1 + step · lr_decay"),
             _weight_decay(),
-            _at_least_0("initial_accumulator_value", 0.0, "where the sum begins"),
+            _at_least_0("initial_accumulator_value", 0.0, "start of the sum"),
             _eps(1e-10),
         ),
         family="Adagrad",
@@ -194,8 +192,8 @@ _ENTRIES = (
         "averaged stochastic gradient descent (Polyak & Juditsky 1992)",
         (
             _lr(0.01),
-            _at_least_0("lambd", 1e-4, "decay term of the rate"),
-            _at_least_0("alpha", 0.75, "power of the rate's decay"),
+            _at_least_0("lambd", 1e-4, "decay term of the learning rate"),
+            _at_least_0("alpha", 0.75, "power of the learning rate's decay"),
             Parameter("t0", "float", 1e6, "step at which the averaging begins"),
             _weight_decay(),
         ),
@@ -210,7 +208,7 @@ _ENTRIES = (
             Parameter("beta2_decay", "float", -0.8, "power of the step in the average's decay", high=0),
             Parameter("eps", "floats", [None, 1e-3], "for the gradient, for the update", low=0, length=2, none=True),
             Parameter("d", "float", 1.0, "clipping threshold of an update's root mean square", low=1),
-            _weight_decay(0.0, "share of a weight taken off, times the rate"),
+            _weight_decay(0.0, "decay of the weights, times the learning rate"),
         ),
         family=None,
         state_tensors=1,

@@ -1,4 +1,4 @@
-"""A parameter as data: its kind, default and bounds, and the one check every section of a trial goes through.
+"""A parameter as data: its kind, default and bounds, and the check of every section of a trial.
 
 Nothing here imports torch: `--help`, `plan` and `status` read the catalog and answer at once.
 """
@@ -24,7 +24,7 @@ class _Marker:
         return self.name
 
 
-REQUIRED = _Marker("REQUIRED")  # the person has to give it
+REQUIRED = _Marker("REQUIRED")  # there is no default: it has to be given
 DERIVED = _Marker("DERIVED")  # left out, it follows from the trial (epochs, steps per epoch, optimizer.lr)
 
 
@@ -45,46 +45,46 @@ class Parameter:
     none: bool = False  # None is a value of its own (or, in `floats`, of an element)
 
     def parse(self, value: Any) -> Any:
-        """`value` as this parameter's type, or InputError. Text that reads as a number is one (YAML 1.1: `1e-3`)."""
+        """Return `value` as this parameter's type; InputError if it is none. The text `1e-3` is a number (YAML 1.1)."""
         if value is None and self.none and self.kind != "floats":
             return None
         return _PARSERS[self.kind](self, value)
 
     def allowed(self) -> str:
-        """What may stand here, in words."""
+        """Return what is allowed as text, such as `a number > 0`."""
         bounds = [
             f"≥ {self.low:g}" if self.low is not None else "",
             f"> {self.above:g}" if self.above is not None else "",
             f"≤ {self.high:g}" if self.high is not None else "",
             f"< {self.below:g}" if self.below is not None else "",
         ]
-        words = " and ".join(bound for bound in bounds if bound)
+        limits = " and ".join(bound for bound in bounds if bound)
         base = {
             "float": "a number",
             "int": "a whole number",
             "bool": "true or false",
             "choice": "one of " + ", ".join(self.choices),
             "floats": f"a list of {self.length} numbers" if self.length else "a list of numbers",
-            "duration": "a whole number, a fraction of the training (0 < x < 1), or {epochs: x}",
-            "durations": "an increasing list of whole numbers or of fractions of the training",
+            "duration": "a whole number, a fraction of the training run (0 < x < 1), or {epochs: x}",
+            "durations": "an increasing list of whole numbers or of fractions of the training run",
         }[self.kind]
-        return (f"{base} {words}" if words else base) + (" or null" if self.none else "")
+        return (f"{base} {limits}" if limits else base) + (" or null" if self.none else "")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A named thing with parameters: the record every registry holds."""
+    """A name with a description and parameters: what the registries hold."""
 
     name: str
     description: str
     parameters: tuple[Parameter, ...] = field(default=())
 
     def parameter(self, name: str) -> Parameter:
-        """The parameter called `name`; KeyError when there is none."""
+        """Return the parameter called `name`; KeyError if there is none."""
         return {p.name: p for p in self.parameters}[name]
 
     def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """`given` checked, with every default filled in (DERIVED ones stay out). Raises InputError."""
+        """Check `given` and return it with the defaults filled in (DERIVED ones stay out). Raises InputError."""
         known = {p.name: p for p in self.parameters}
         for key in given:
             if key not in known:
@@ -108,7 +108,7 @@ def unknown_key(key: object, valid: Mapping[str, Any], whose: str) -> InputError
 
 
 def as_number(value: Any) -> float | None:
-    """`value` as a finite float, else None. Text is read as YAML 1.2 reads it (`1e-3`); booleans are not numbers."""
+    """Return `value` as a finite float, else None. Text such as `1e-3` is a number (YAML 1.2), a boolean is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -166,7 +166,7 @@ def _floats(p: Parameter, value: Any) -> list[float | None]:
 
 
 def _duration(p: Parameter, value: Any) -> int | float | dict[str, float]:
-    """A length in the schedule's own unit (int), a fraction of the training (float), or in epochs (mapping)."""
+    """Return a length in the schedule's own unit (int), as a fraction of the run (float), or in epochs (mapping)."""
     if isinstance(value, Mapping):
         epochs = as_number(value.get("epochs"))
         if set(value) == {"epochs"} and epochs is not None and epochs > 0:

@@ -4,9 +4,9 @@
     resolve_schedule({"name": "StepLR", "step_size": 15, "warmup": {"epochs": 5}}, optimizer=…)
     resolve_schedule([{"name": "LinearLR", "epochs": 5}, "CosineAnnealingLR"], optimizer=…)     # one after the other
 
-`interval` says how often a schedule steps. A length is a whole number of such steps, a fraction of the training
+`interval` says how often a schedule steps. A length is a whole number of such steps, a fraction of the training run
 (0 < x < 1) or {epochs: x}; T_0 of CosineAnnealingWarmRestarts and SequentialLR's milestones always count epochs.
-Behind a warm-up or in a sequence, lengths count from where the schedule begins. Left out, these follow the trial:
+After a warm-up or in a sequence, lengths count from where the schedule begins. Left out, these follow the trial:
 T_max, total_steps and PolynomialLR's total_iters (torch: 5) the epochs that are left; max_lr optimizer.lr; base_lr a
 tenth of max_lr; cycle_momentum whether the optimizer has momentum > 0 or betas; mode the monitored metric.
 """
@@ -28,16 +28,16 @@ Resolved = dict[str, Any]
 _EPOCHS = Parameter("epochs", "int", REQUIRED, "length in epochs", low=1)
 WARMUP = Entry(
     "warmup",
-    "a linear rise of the rate before the schedule proper (Goyal et al. 2017)",
+    "a linear rise of the learning rate before the schedule begins (Goyal et al. 2017)",
     (
         _EPOCHS,
-        Parameter("start_factor", "float", 0.1, "share of the rate to begin with", above=0, high=1),
+        Parameter("start_factor", "float", 0.1, "fraction of the learning rate to begin with", above=0, high=1),
     ),
 )
 
 
 def resolve_schedule(given: Any, *, optimizer: Mapping[str, Any]) -> Resolved:
-    """What a person gave as a schedule, checked against the resolved `optimizer` it drives, defaults filled in.
+    """Check a schedule against the resolved `optimizer` it drives and return it with the defaults filled in.
 
     A resolved schedule resolves to itself. InputError keys are relative to the schedule (`schedulers.1.gamma`).
     """
@@ -49,33 +49,33 @@ def resolve_schedule(given: Any, *, optimizer: Mapping[str, Any]) -> Resolved:
     warmup = rest.pop("warmup", None)
     if warmup is None:
         return _single(name, rest, optimizer, alone=True)
-    if SCHEDULES[name].sets_rate:
+    if SCHEDULES[name].sets_lr:
         raise InputError("warmup", warmup, f"nothing beside {name}: it has a warm-up of its own")
     return {**_single(name, rest, optimizer, alone=False), "warmup": _warmup(warmup)}
 
 
 def check_lengths(schedule: Mapping[str, Any], *, epochs: int) -> None:
-    """Raise InputError where the parts of a resolved schedule do not fit into a training of `epochs`."""
+    """Raise InputError if the parts of a resolved schedule do not fit into a training run of `epochs`."""
     warmup = schedule.get("warmup")
     if warmup and warmup["epochs"] >= epochs:
-        raise InputError("warmup.epochs", warmup["epochs"], f"less than the {epochs} epochs of the training")
+        raise InputError("warmup.epochs", warmup["epochs"], f"less than the {epochs} epochs of the training run")
     if schedule["name"] == "SequentialLR":
         ends = [0, *(count_steps(m, epochs=epochs, per_epoch=1) for m in schedule["milestones"]), epochs]
         if any(end <= start for start, end in pairwise(ends)):
-            allowed = f"increasing epochs below the {epochs} of the training"
+            allowed = f"increasing epochs below the {epochs} of the training run"
             raise InputError("milestones", schedule["milestones"], allowed)
 
 
 def count_steps(length: Any, *, epochs: int, per_epoch: int) -> int:
-    """A length as a number of steps, at least 1: itself, a fraction of the training, or {epochs: x}."""
+    """Return a length as a number of steps, at least 1: itself, a fraction of the training run, or {epochs: x}."""
     if isinstance(length, Mapping):
         return max(1, round(length["epochs"] * per_epoch))
     return max(1, round(length * epochs * per_epoch)) if isinstance(length, float) else int(length)
 
 
-def absolute_rates(schedule: Mapping[str, Any]) -> list[str]:
-    """Dotted keys of the given rates that make torch ignore optimizer.lr: a rate axis would train one trial often."""
-    return ["schedule.max_lr"] if SCHEDULES[schedule["name"]].sets_rate and "max_lr" in schedule else []
+def lr_overrides(schedule: Mapping[str, Any]) -> list[str]:
+    """Return the keys that override `optimizer.lr`; sweeping it beside one would repeat the same trial."""
+    return ["schedule.max_lr"] if SCHEDULES[schedule["name"]].sets_lr and "max_lr" in schedule else []
 
 
 def _split(given: Any, valid: Mapping[str, ScheduleEntry]) -> tuple[str, dict[str, Any]]:
@@ -97,14 +97,14 @@ def _warmup(given: Any) -> Resolved:
 
 
 def _single(name: str, rest: dict[str, Any], optimizer: Mapping[str, Any], *, alone: bool) -> Resolved:
-    """One schedule; not `alone`: behind a warm-up or in a sequence, where torch knows no fractions of an epoch."""
+    """Resolve one schedule; after a warm-up or in a sequence (not `alone`) torch steps by no fraction of an epoch."""
     entry = SCHEDULES[name]
     if not alone and entry.fractional:
         rest = {"interval": "epoch", **rest}
     resolved = {"name": name, **entry.resolve(rest)}
     if not alone and entry.fractional and resolved["interval"] != "epoch":
-        raise InputError("interval", resolved["interval"], f"epoch ({name} behind another schedule)")
-    if entry.sets_rate:
+        raise InputError("interval", resolved["interval"], f"epoch ({name} after another schedule)")
+    if entry.sets_lr:
         _check_cycle(resolved, optimizer)
     if "monitor" in resolved:
         resolved.setdefault("mode", "min" if resolved["monitor"].endswith("loss") else "max")
@@ -117,16 +117,16 @@ def _check_cycle(resolved: Resolved, optimizer: Mapping[str, Any]) -> None:
         allowed = f"false, or an optimizer with momentum > 0 or betas ({optimizer['name']} as given has neither)"
         raise InputError("cycle_momentum", True, allowed)
     if resolved.get("cycle_momentum") == cycles:
-        del resolved["cycle_momentum"]  # what follows from the optimizer anyway: one trial, one identity
+        del resolved["cycle_momentum"]  # it follows from the optimizer anyway: one trial, one identity
     max_lr = resolved.get("max_lr", optimizer["lr"])
     if resolved.get("base_lr", 0) >= max_lr:
         raise InputError("base_lr", resolved["base_lr"], f"a number < max_lr ({max_lr:g})")
     if resolved.get("three_phase") and resolved["pct_start"] > 0.5:
-        raise InputError("pct_start", resolved["pct_start"], "at most 0.5 (three_phase: the fall takes as long)")
+        raise InputError("pct_start", resolved["pct_start"], "at most 0.5 (three_phase: the decay takes as long)")
 
 
 def _from_list(given: Sequence[Any], optimizer: Mapping[str, Any]) -> Resolved:
-    """[{name, …, epochs: n}, …, {name, …}] as SequentialLR with milestones in epochs."""
+    """Resolve [{name, …, epochs: n}, …, {name, …}] as SequentialLR with milestones in epochs."""
     children, milestones = [], [0]
     for index, child in enumerate(given):
         with _inside(str(index)):
@@ -142,7 +142,7 @@ def _from_list(given: Sequence[Any], optimizer: Mapping[str, Any]) -> Resolved:
 
 
 def _combined(name: str, rest: Resolved, optimizer: Mapping[str, Any], *, place: str = "schedulers") -> Resolved:
-    """SequentialLR or ChainedScheduler: schedules that step together; none needs a metric or sets the rate itself."""
+    """Resolve SequentialLR or ChainedScheduler; their schedules need no metric and do not set lr themselves."""
     given = rest.pop("schedulers", MISSING)
     if "warmup" in rest:
         raise InputError("warmup", rest["warmup"], f"nothing in {name}: a list may begin with LinearLR")
@@ -167,7 +167,7 @@ def _allowed_in(combination: str) -> dict[str, ScheduleEntry]:
 
 @contextmanager
 def _inside(place: str) -> Iterator[None]:
-    """Errors raised inside are seen from one level further out."""
+    """Raise errors again, seen from one level further out."""
     try:
         yield
     except InputError as error:

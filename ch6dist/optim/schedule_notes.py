@@ -24,7 +24,7 @@ def schedule_notes(trial: TrialConfig, *, steps_per_epoch: int) -> tuple[str, ..
         test = trial.range_test
         rates = f"{test.start_lr:g} → {test.end_lr:g}"
         notes = [f"the range test sets the rate: {rates} in {test.steps} steps; optimizer.lr and schedule are ignored"]
-    elif SCHEDULES[trial.schedule["name"]].sets_rate:
+    elif SCHEDULES[trial.schedule["name"]].sets_lr:
         notes = list(_cycle(trial))
     else:
         notes = list(_lengths(trial, steps_per_epoch))

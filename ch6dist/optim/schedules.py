@@ -122,7 +122,7 @@ def _build(trial: TrialConfig, optimizer: Optimizer, span: Span) -> Schedule:
     entry = SCHEDULES[config["name"]]
     if config["name"] == "ReduceLROnPlateau":
         return _plateau(config, optimizer, span)
-    if entry.sets_rate:
+    if entry.sets_lr:
         config = fill_cycle(config, trial.optimizer)
     scheduler = build_scheduler(config, optimizer, span)
     interval = config.get("schedulers", [config])[0].get("interval", "epoch")

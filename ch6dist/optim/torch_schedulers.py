@@ -28,7 +28,7 @@ from torch.optim.lr_scheduler import (
 
 from ch6dist.catalog.optimizers import cycles_momentum
 from ch6dist.catalog.parameters import DERIVED, Entry
-from ch6dist.catalog.schedule_entries import RECIPES, SCHEDULES
+from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
 from ch6dist.catalog.schedules import count_steps
 from ch6dist.errors import InputError
 
@@ -136,7 +136,7 @@ def _single(config: Config, optimizer: Optimizer, span: Span) -> LRScheduler:
     if name == "none":
         return ConstantLR(optimizer, factor=1.0)
     if "recipe" in config:
-        factor = RECIPE_FACTORS[config["recipe"]](**arguments(RECIPES[config["recipe"]], config, span))
+        factor = RECIPE_FACTORS[config["recipe"]](**arguments(LAMBDA_PRESETS[config["recipe"]], config, span))
         if name == "LambdaLR":
             return LambdaLR(optimizer, factor)
         return RestartingMultiplicative(optimizer, _ratio(factor))

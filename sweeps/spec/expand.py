@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any
 
-from ch6dist.catalog.schedules import absolute_rates
+from ch6dist.catalog.schedules import lr_overrides
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
 from ch6dist.yamlfile import with_dotted
@@ -59,7 +59,7 @@ def _configure(spec: SweepSpec, base: Mapping[str, Any], point: Point) -> TrialC
         config = _shared_out(parse_trial(content), spec.resources)
     except InputError as error:
         raise _in_sweep(error, spec, point) from None
-    ignored = absolute_rates(config.schedule)
+    ignored = lr_overrides(config.schedule)
     if ignored and _varies(spec.parameters.get("optimizer.lr")):
         allowed = f"no rate axis beside {ignored[0]}, which takes the rate's place"
         raise InputError("parameters.optimizer.lr", point["optimizer.lr"], allowed)

@@ -66,7 +66,7 @@ class Resources(Frozen):
 
     @model_validator(mode="after")
     def _whole_gpus(self) -> Resources:
-        """Refuse parts of GPUs and several GPUs for a worker: NCCL takes one rank per device, and a rank trains on one."""
+        """Refuse other than whole, single GPUs for workers: NCCL takes one rank per device, a rank trains on one."""
         if self.workers > 1 and self.gpus not in ("auto", 0, 1):
             raise InputError("gpus", self.gpus, f"auto, 0 or 1 for each of {self.workers} workers")
         return self

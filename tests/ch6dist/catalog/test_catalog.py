@@ -12,8 +12,8 @@ import torch
 from ch6dist.catalog.naming import LIMIT, optimizer_label, schedule_label, short_name
 from ch6dist.catalog.optimizers import OPTIMIZERS, cycles_momentum
 from ch6dist.catalog.parameters import DERIVED, REQUIRED, Parameter
-from ch6dist.catalog.schedule_entries import RECIPES, SCHEDULES
-from ch6dist.catalog.schedules import WARMUP, absolute_rates, resolve_schedule
+from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
+from ch6dist.catalog.schedules import WARMUP, lr_overrides, resolve_schedule
 from ch6dist.config import parse_trial
 from ch6dist.errors import InputError
 
@@ -35,7 +35,7 @@ COSINE = {"name": "CosineAnnealingLR"}
 PLATEAU = {"name": "ReduceLROnPlateau"}
 EVERY_PARAMETER = [
     pytest.param(parameter, id=f"{entry.name}-{parameter.name}")
-    for entry in (*OPTIMIZERS.values(), *SCHEDULES.values(), *RECIPES.values(), WARMUP)
+    for entry in (*OPTIMIZERS.values(), *SCHEDULES.values(), *LAMBDA_PRESETS.values(), WARMUP)
     for parameter in entry.parameters
 ]
 
@@ -146,12 +146,12 @@ def test_momentum_can_cycle_where_torch_has_one_above_zero() -> None:
         assert cycles_momentum(parse_trial({"optimizer": {"name": name, "momentum": 0.5}}).optimizer)
 
 
-def test_absolute_rates_are_those_that_replace_the_optimizers() -> None:
+def test_lr_overrides_are_those_that_replace_the_optimizers_lr() -> None:
     adam = parse_trial({"optimizer": "Adam"}).optimizer
     for name in ("OneCycleLR", "CyclicLR"):
-        assert absolute_rates(resolve_schedule({"name": name, "max_lr": 0.01}, optimizer=adam)) == ["schedule.max_lr"]
-        assert absolute_rates(resolve_schedule(name, optimizer=adam)) == []
-    assert absolute_rates({"name": "none"}) == []
+        assert lr_overrides(resolve_schedule({"name": name, "max_lr": 0.01}, optimizer=adam)) == ["schedule.max_lr"]
+        assert lr_overrides(resolve_schedule(name, optimizer=adam)) == []
+    assert lr_overrides({"name": "none"}) == []
 
 
 @pytest.mark.parametrize(
