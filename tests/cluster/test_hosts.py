@@ -193,7 +193,7 @@ def test_a_host_that_is_cut_off_loses_no_epoch(cluster: Cluster) -> None:
         kill_driver(cluster, "ordinary")
     told = " ".join(status.split())  # the terminal breaks lines
     assert "worker-1: " in told, "status says where something broke"
-    assert "its host was lost; tried again" in told, "and what it was"
+    assert "its host was lost; retried" in told, "and what it was"
 
 
 def stuck(cluster: Cluster, before: dict[str, int]) -> set[str]:
