@@ -1,11 +1,11 @@
-"""The command line of the analysis.
+"""The command line of the analysis: `analysis report | table | plot`.
 
     analysis report RUN [RUN …] [-o DIR]     one HTML file, figures, numbers
     analysis table RUN [--json]              the leaderboard
     analysis plot NAME RUN [-o DIR]          one figure
 
-RUN is a run folder, a name under --runs, CH6DIST_RUNS or ./runs, or s3://bucket/prefix/NAME. Imports happen inside
-the commands, so that --help answers at once.
+RUN is a run folder, a name under --runs, CH6DIST_RUNS or ./runs, or s3://bucket/prefix/NAME. The commands
+import what they need, so that --help is fast.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import typer
 
 from ch6dist.cli import new_app
 from ch6dist.cli import run as run_app
-from ch6dist.errors import InputError, unknown_name
+from ch6dist.errors import MISSING, InputError, unknown_name
 from ch6dist.runs.folders import find_run
 
 app = new_app("Turn the ledger of a sweep into tables, figures and a report.")
@@ -27,29 +27,30 @@ Runs = Annotated[
     list[str], typer.Argument(metavar="RUN…", help="Run folders, their names, or s3://bucket/prefix/NAME.")
 ]
 Run = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, its name, or s3://bucket/prefix/NAME.")]
-Root = Annotated[Path | None, typer.Option("--runs", help="Where runs are: else CH6DIST_RUNS, else ./runs.")]
-Output = Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write to: else RUN/report.")]
+Root = Annotated[Path | None, typer.Option("--runs", help="Folder of the runs. Default: CH6DIST_RUNS, else ./runs.")]
+Output = Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write to. Default: RUN/report.")]
 
 
 @app.command()
 def report(runs: Runs, output: Output = None, root: Root = None) -> None:
-    """Write index.html, leaderboard.csv and .md, figures/ and data/ for one run, or several pooled."""
+    """Write index.html, leaderboard.csv and .md, figures/ and data/ of one run, or of several pooled."""
     from analysis.report.page import write_report
     from analysis.study.load import load_study
 
     folders = [find_run(run, root=root) for run in runs]
     if output is None and len(folders) > 1:
-        raise InputError("-o", None, "a folder for the report of several runs")
+        raise InputError("-o", MISSING, "a folder for the report of several runs")
     print(write_report(load_study(folders), output or folders[0] / "report"))
 
 
 @app.command()
 def table(
-    run: Run, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False, root: Root = None
+    run: Run, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False, root: Root = None
 ) -> None:
     """Print the leaderboard."""
     from analysis.report import tables
-    from analysis.study.leaderboard import finals, leaderboard
+    from analysis.study.finals import finals
+    from analysis.study.leaderboard import leaderboard
     from analysis.study.load import load_study
 
     study = load_study([find_run(run, root=root)])
@@ -59,7 +60,7 @@ def table(
 
 @app.command()
 def plot(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A figure; a wrong name lists them all.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a figure; a wrong name lists them all.")],
     run: Run,
     output: Output = None,
     root: Root = None,
@@ -76,7 +77,7 @@ def plot(
 
 
 def main() -> None:
-    """The installed `analysis`."""
+    """Run the installed command `analysis`."""
     sys.exit(run_app(app, name="analysis"))
 
 

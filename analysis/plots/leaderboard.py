@@ -1,4 +1,4 @@
-"""The leaderboard as a picture: what won, by how much, how sure?
+"""The leaderboard as a figure: which configuration won, by how much, and how sure is that?
 
 data = leaderboard_data(study, board)      # one row per configuration and seed of the best 20
 """
@@ -13,19 +13,19 @@ from analysis.plots import style
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.load import Study
-from analysis.text import configuration, is_share, metric_name
+from analysis.text import configuration_label, format_count_range, is_fraction, metric_label
 
 SHOWN = 20
 
 
 def leaderboard_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
-    """One row per seed of the best configurations: rank, label, seed's score, mean, interval, close."""
+    """Return one row per seed of the best configurations: rank, label, seed's score, mean, interval, close."""
     best = board[board["score"].notna()].head(SHOWN)
     several = len(study.runs) > 1
     records = [
         {
             "rank": row["rank"],
-            "label": configuration(row, run=several),
+            "label": configuration_label(row, run=several),
             "optimizer": row["optimizer"],
             "metric": study.metric,
             "score": score,
@@ -42,7 +42,7 @@ def leaderboard_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw_leaderboard(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
-    """A line per configuration, best on top: dots are seeds, the bar is the 95 % interval of the mean."""
+    """Draw a line per configuration, best on top: dots are seeds, the bar is the 95 % interval of the mean."""
     ax = figure.subplots()
     groups = [group for _, group in data.groupby("label", sort=False)]
     for y, group in enumerate(groups):
@@ -53,47 +53,45 @@ def draw_leaderboard(figure: Figure, data: pd.DataFrame, palette: Palette) -> No
             ax.plot([row["low"], row["high"]], [y, y], color=look.colour, lw=2.2, alpha=0.45, solid_capstyle="butt")
         ax.plot(group["score"], [y] * len(group), "o", color=look.colour, ms=4.5, alpha=0.6, mew=0)
         ax.plot(row["mean"], y, "|", color=look.colour, ms=13, mew=2.4)
-    labels = [_tick(group.iloc[0]) for group in groups]
-    ax.set_yticks(range(len(groups)), labels)
-    for text, group in zip(ax.get_yticklabels(), groups, strict=True):
-        text.set_color(palette[group.iloc[0]["optimizer"]].colour)
+    ax.set_yticks(range(len(groups)), [_tick_label(group.iloc[0]) for group in groups])
+    style.colour_labels(ax.yaxis, [group.iloc[0]["optimizer"] for group in groups], palette)
     ax.set_ylim(len(groups) - 0.5, -0.5)
     ax.grid(axis="y", visible=False)
     metric = data["metric"].iloc[0]
-    _limit(ax, data)
-    if is_share(metric):
+    _limit_to_scores(ax, data)
+    if is_fraction(metric):
         ax.xaxis.set_major_formatter(style.percent())
-    ax.set_xlabel(f"{metric_name(metric)} over the last epochs")
+    ax.set_xlabel(f"{metric_label(metric)} over the last epochs")
 
 
-def _limit(ax: Axes, data: pd.DataFrame) -> None:
-    """The axis spans what matters: means and seeds; an interval over three seeds may be wider and is cut."""
+def _limit_to_scores(ax: Axes, data: pd.DataFrame) -> None:
+    """Limit the axis to the scores of the seeds: the interval of a few seeds may be much wider and is cut."""
     low, high = data["score"].min(), data["score"].max()
     pad = 0.08 * (high - low) or 0.05 * abs(high) or 0.01
     ax.set_xlim(low - pad, high + pad)
 
 
-def _tick(row: pd.Series) -> str:
-    place = f"{row['rank']:.0f}. " if pd.notna(row["rank"]) else ""
-    return f"{place}{row['label']}" + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
+def _tick_label(row: pd.Series) -> str:
+    rank = f"{row['rank']:.0f}. " if pd.notna(row["rank"]) else ""
+    return f"{rank}{row['label']}" + (f" ({row['diverged']} diverged)" if row["diverged"] else "")
 
 
 def _caption(data: pd.DataFrame) -> str:
     n = data.groupby("label").size()
-    seeds = f"{n.min()}" if n.min() == n.max() else f"{n.min()} to {n.max()}"
     return (
-        f"The best {len(n)} configurations. Dots: seeds (n = {seeds}); tick: their mean; bar: 95 % Student t interval "
-        "of the mean, cut at the frame. Shaded: the best and what is not distinguishable from it (Welch, Holm)."
+        f"The best {len(n)} configurations. Dots: seeds (n = {format_count_range(n)}); tick: their mean; bar: 95 % "
+        "Student t interval of the mean, cut at the frame. Shaded: the best and those not "
+        "distinguishable from it (Welch, Holm)."
     )
 
 
 PLOT = Plot(
     name="leaderboard",
-    heading="The best, drawn",
-    title="What won, by how much, and how sure is that?",
+    heading="The best configurations",
+    title="Which configuration won, by how much, and how sure is that?",
     data=leaderboard_data,
     draw=draw_leaderboard,
     size=lambda data: (9.5, 1.9 + 0.3 * data["label"].nunique()),
     caption=_caption,
-    empty="No training has finished yet, so nothing can be ranked.",
+    empty="No training run has finished yet, so nothing can be ranked.",
 )

@@ -1,8 +1,8 @@
-"""Where do I start, and did the range test predict the sweep's answer?
+"""Which learning rate to start from, and did the range test predict the sweep's best?
 
     data = lr_range_test_data(study, board)    # one row per point and per mark; `series` says which
 
-The marks are drawn as the range test recorded them; nothing is computed again here.
+The marks are drawn as the range test recorded them, not computed again.
 """
 
 from __future__ import annotations
@@ -18,21 +18,25 @@ from analysis.plots import style
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.load import Study
-from analysis.text import configuration, short_number
+from analysis.text import configuration_label, short_number
 from ch6dist.runs.schema import Line
 
 MARKS = ("steepest", "valley", "slide", "minimum")
 MAX_PANELS = 12
+MAX_COLUMNS = 2
 COLUMNS = ["trial", "panel", "optimizer", "seed", "series", "lr", "loss"]
 
 
 def lr_range_test_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
-    """`series`: raw and smoothed (curves), the MARKS, interval (two rows), diverged, no_signal, sweep_best."""
+    """Return one row per point and mark of each range test.
+
+    `series` is raw or smoothed (curves), one of MARKS, interval (two rows), diverged, no_signal or sweep_best.
+    """
     records: list[Line] = []
     for _, trial in study.trials[study.trials["type"] == "range_test"].iterrows():
         head = {
             "trial": trial["trial"],
-            "panel": f"{configuration(trial, lr=False, run=len(study.runs) > 1)}, seed {trial['seed']}",
+            "panel": f"{configuration_label(trial, lr=False, run=len(study.runs) > 1)}, seed {trial['seed']}",
             "optimizer": trial["optimizer"],
             "seed": trial["seed"],
         }
@@ -60,9 +64,9 @@ def _sweep_best(optimizer: str, board: pd.DataFrame) -> list[tuple[str, float | 
 
 
 def draw_lr_range_test(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
-    """A panel per range test: the curve above, the recommended rates as labelled rows below."""
+    """Draw a panel per range test: the loss curve above, the recommended learning rates as labelled rows below."""
     panels = [panel for _, panel in data.groupby("trial", sort=False)][:MAX_PANELS]
-    rows, columns = _grid(len(panels))
+    rows, columns = style.grid_shape(len(panels), max_columns=MAX_COLUMNS)
     for part, panel in zip(figure.subfigures(rows, columns, squeeze=False).flat, panels, strict=False):
         upper, lower = part.subplots(2, 1, sharex=True, height_ratios=(3, 1.25))
         _draw_curve(upper, panel, palette[panel["optimizer"].iloc[0]].colour)
@@ -84,14 +88,14 @@ def _draw_curve(ax: Axes, panel: pd.DataFrame, colour: str) -> None:
         ax.plot(series["smoothed"]["lr"], series["smoothed"]["loss"], color=colour, lw=2)
     if "diverged" in series:
         ax.axvline(series["diverged"]["lr"].iloc[0], color=style.RED, lw=1.5, ls="--")
-    _limit(ax, series)
+    _limit_loss(ax, series)
     if "no_signal" in series:
-        ax.text(0.5, 0.92, "no signal: the loss never fell", transform=ax.transAxes, ha="center", color=style.RED)
+        ax.text(0.5, 0.92, "no signal: the loss never decreased", transform=ax.transAxes, ha="center", color=style.RED)
     ax.set_ylabel("training loss")
 
 
 def _draw_marks(ax: Axes, panel: pd.DataFrame) -> None:
-    """A row per recommendation, so that near rates do not write over each other."""
+    """Draw a row per recommendation, so that labels of close learning rates do not overlap."""
     names = {**dict.fromkeys(MARKS), "minimum": "minimum ÷ 10", "sweep_best": "best in sweep"}
     series = panel.set_index("series")["lr"]
     low, high = panel["lr"].min(), panel["lr"].max()
@@ -110,8 +114,8 @@ def _draw_marks(ax: Axes, panel: pd.DataFrame) -> None:
     ax.set_ylim(len(names) - 0.5, -0.5)
 
 
-def _limit(ax: Axes, series: dict[str, pd.DataFrame]) -> None:
-    """The loss explodes at the end of a good test: the axis shows what lies below twice the start."""
+def _limit_loss(ax: Axes, series: dict[str, pd.DataFrame]) -> None:
+    """Limit the axis to twice the initial loss or less: at the end of a good test the loss explodes."""
     curve = series.get("smoothed", series.get("raw"))
     losses = curve["loss"].dropna() if curve is not None else pd.Series(dtype=float)
     if len(losses):
@@ -121,22 +125,17 @@ def _limit(ax: Axes, series: dict[str, pd.DataFrame]) -> None:
         ax.set_ylim(low - pad, high + 2 * pad)
 
 
-def _grid(panels: int) -> tuple[int, int]:
-    columns = min(2, panels)
-    return math.ceil(panels / columns), columns
-
-
 def _size(data: pd.DataFrame) -> tuple[float, float]:
-    rows, columns = _grid(min(MAX_PANELS, data["trial"].nunique()))
+    rows, columns = style.grid_shape(min(MAX_PANELS, data["trial"].nunique()), max_columns=MAX_COLUMNS)
     return (8.5 if columns == 1 else 11.0), 4.0 * rows + 1.0
 
 
 def _caption(data: pd.DataFrame) -> str:
     hidden = data["trial"].nunique() - MAX_PANELS
     return (
-        "Light: loss of each batch; dark: its smoothed course, cut where it explodes; red dashes: where the test "
-        "stopped as diverged; tinted: the recommended interval. Below: the rates of steepest fall, valley, slide and a "
-        "tenth of the rate at the minimum, and the best rate of the sweep where it trained this optimizer."
+        "Light: loss of each batch; dark: smoothed loss, cut where it explodes; red dashes: where the test stopped as "
+        "diverged; tinted: the recommended interval. Below: the learning rates of steepest descent, valley, slide and "
+        "a tenth of that at the minimum, and the best of the sweep if it trained this optimizer."
         + (f" {hidden} more tests are in the data file." if hidden > 0 else "")
     )
 
@@ -144,10 +143,10 @@ def _caption(data: pd.DataFrame) -> str:
 PLOT = Plot(
     name="lr_range_test",
     heading="Learning-rate range tests",
-    title="Where should the rate start, and did the range test predict the sweep?",
+    title="Which learning rate to start from, and did the range test predict the sweep's best?",
     data=lr_range_test_data,
     draw=draw_lr_range_test,
     size=_size,
     caption=_caption,
-    empty="The run holds no range test that has made a step.",
+    empty="The run has no range test with a completed step.",
 )

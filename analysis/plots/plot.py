@@ -1,7 +1,7 @@
-"""A figure as a record: the question it answers, its numbers, its drawing, and what to say when there are none.
+"""A figure as a record: the question it answers, its numbers, its drawing, and a sentence if it has no numbers.
 
 Numbers first, drawing second: `data(study, board)` gives the table that is written beside the figure, and
-`draw(figure, data, palette)` sees nothing else, so every figure can be drawn again from its CSV.
+`draw(figure, data, palette)` uses nothing else, so every figure can be drawn again from its CSV.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from analysis.study.load import Study
 class Plot:
     """One kind of figure. Registered in analysis/plots/registry.py."""
 
-    name: str  # of its files and on the command line
-    heading: str  # what it is, in a few words
+    name: str  # on the command line and of the files
+    heading: str  # in the report: what it shows
     title: str  # the question it answers
-    data: Callable[[Study, pd.DataFrame], pd.DataFrame]  # empty: there is nothing to draw
+    data: Callable[[Study, pd.DataFrame], pd.DataFrame]  # an empty table: there is nothing to draw
     draw: Callable[[Figure, pd.DataFrame, Palette], None]
     size: Callable[[pd.DataFrame], tuple[float, float]]  # width and height in inches
-    caption: Callable[[pd.DataFrame], str]  # how to read it: n, statistic
-    empty: str  # why there is no data, in a sentence
+    caption: Callable[[pd.DataFrame], str]  # how to read it, with n and the statistic
+    empty: str  # a sentence that says why there is no data

@@ -1,7 +1,6 @@
 """The figures by name, and the files of one: NAME.png, NAME.svg and its numbers, NAME.csv.
 
-palette = study_palette(study)
-path = write_figure(PLOTS["lr_sensitivity"], data, folder, study=study, palette=palette)
+path = write_figure(PLOTS["lr_sensitivity"], data, folder, study=study)
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from matplotlib.figure import Figure
 
 from analysis.plots import leaderboard, lr_range_test, lr_sensitivity, style, sweep_health, training_curves
 from analysis.plots.plot import Plot
-from analysis.plots.style import Palette
 from analysis.study.load import Study
 
 PLOTS: dict[str, Plot] = {
@@ -22,23 +20,18 @@ PLOTS: dict[str, Plot] = {
 }
 
 
-def study_palette(study: Study) -> Palette:
-    """One look per optimizer, for all figures of a report."""
-    return style.palette(study.trials["optimizer"])
-
-
-def draw(plot: Plot, data: pd.DataFrame, *, study: Study, palette: Palette) -> Figure:
-    """The figure of `data`, which are not empty, with its title and caption. To be called within style.context()."""
+def draw(plot: Plot, data: pd.DataFrame, *, study: Study) -> Figure:
+    """Return the figure of `data`, which are not empty, with title and caption. Call it within style.context()."""
     figure = style.new_figure(*plot.size(data))
-    plot.draw(figure, data, palette)
+    plot.draw(figure, data, style.palette(study.trials["optimizer"]))
     style.title(figure, plot.title, caption=plot.caption(data), synthetic=study.synthetic)
     return figure
 
 
-def write_figure(plot: Plot, data: pd.DataFrame, folder: Path, *, study: Study, palette: Palette) -> Path | None:
-    """Write figures/NAME.png and .svg and data/NAME.csv under `folder`; the PNG's path, None where nothing is drawn.
+def write_figure(plot: Plot, data: pd.DataFrame, folder: Path, *, study: Study) -> Path | None:
+    """Write figures/NAME.png and .svg and data/NAME.csv under `folder`; return the PNG's path, or None without data.
 
-    Where there are no data, what an earlier report left under the name is removed: it would be taken for this one's.
+    Without data, the files of an earlier report are removed: they would be taken for this one's.
     """
     figures, numbers = folder / "figures", folder / "data"
     figures.mkdir(parents=True, exist_ok=True)
@@ -49,5 +42,5 @@ def write_figure(plot: Plot, data: pd.DataFrame, folder: Path, *, study: Study, 
         return None
     (data.assign(synthetic=True) if study.synthetic else data).to_csv(numbers / f"{plot.name}.csv", index=False)
     with style.context():
-        style.save(draw(plot, data, study=study, palette=palette), figures, plot.name)
+        style.save(draw(plot, data, study=study), figures, plot.name)
     return figures / f"{plot.name}.png"

@@ -1,4 +1,4 @@
-"""How every figure looks: one colour and marker per optimizer, rates as ticks, files that come out the same each time.
+"""The style of all figures: a colour and marker per optimizer, learning rates as ticks, reproducible files.
 
     with style.context():
         figure = style.new_figure(8, 5)
@@ -10,6 +10,7 @@ Figures are `matplotlib.figure.Figure` objects: no pyplot, no display, no global
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -23,7 +24,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from analysis.text import is_share, short_number
+from analysis.text import is_fraction, short_number
 from ch6dist.catalog.datasets import SYNTHETIC
 
 # Okabe & Ito 2008, readable with every common colour blindness; yellow left out: it vanishes on white.
@@ -31,7 +32,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h", "p")
 LINES = ("-", "--", "-.", ":")
 GREY, RED, SHADE = "#8a8a8a", "#C1272D", "#FFF3C4"
-MAX_RATE_TICKS = 10
+MAX_LR_TICKS = 10
 
 _SETTINGS: Any = {
     "figure.facecolor": "white",
@@ -55,7 +56,7 @@ _SETTINGS: Any = {
 
 @dataclass(frozen=True)
 class Look:
-    """How one optimizer is drawn in every figure of a report."""
+    """The colour, marker and line of an optimizer in every figure of a report."""
 
     colour: str
     marker: str
@@ -66,7 +67,7 @@ Palette = Mapping[str, Look]
 
 
 def palette(labels: Iterable[str]) -> dict[str, Look]:
-    """One look per label, from the sorted names; past 7 the colours repeat, dashed and with other markers."""
+    """Return one look per label, in sorted order; past 7 the colours repeat, dashed and with other markers."""
     n = len(COLOURS)
     return {
         name: Look(COLOURS[i % n], MARKERS[i % len(MARKERS)], LINES[i // n % len(LINES)])
@@ -75,19 +76,19 @@ def palette(labels: Iterable[str]) -> dict[str, Look]:
 
 
 def context() -> AbstractContextManager[None]:
-    """The settings of our figures, for the length of a block."""
+    """Return a context manager that applies the settings of our figures."""
     return mpl.rc_context(_SETTINGS)
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, sizes in inches; the layout engine keeps labels apart."""
+    """Return an empty figure, sizes in inches; the layout engine keeps labels apart."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def title(figure: Figure, text: str, *, caption: str, synthetic: bool) -> None:
-    """The question above, how to read it below; made-up data is marked in red above everything."""
+    """Write the question above the figure and the caption below; mark synthetic data in red above everything."""
     width = figure.get_figwidth()
-    wrapped = "\n".join(textwrap.wrap(text, int(width * 9.6)))  # characters of these sizes to an inch
+    wrapped = "\n".join(textwrap.wrap(text, int(width * 9.6)))  # 9.6 characters of this size to an inch
     figure.suptitle(
         wrapped + (f"\n{SYNTHETIC}" if synthetic else ""),
         fontsize=12.5,
@@ -102,18 +103,30 @@ def title(figure: Figure, text: str, *, caption: str, synthetic: bool) -> None:
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
-    """Write NAME.png and NAME.svg, without dates or random ids: the same figure is the same file."""
+    """Write NAME.png and NAME.svg, without dates or random ids: equal figures give equal files."""
     with mpl.rc_context({"svg.hashsalt": name}):
         figure.savefig(folder / f"{name}.png", metadata={"Software": None})
-        figure.set_layout_engine("none")  # laid out once is enough
+        figure.set_layout_engine("none")  # it was laid out for the PNG
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
 
 
-def lr_axis(ax: Axes, rates: Sequence[float]) -> None:
-    """A logarithmic axis with the tried rates as ticks, or decades where they are too many."""
+def grid_shape(panels: int, *, max_columns: int) -> tuple[int, int]:
+    """Return the rows and columns of a grid that holds the panels."""
+    columns = min(max_columns, panels)
+    return math.ceil(panels / columns), columns
+
+
+def colour_labels(axis: Axis, optimizers: Iterable[str], palette: Palette) -> None:
+    """Give each tick label the colour of its optimizer, in order."""
+    for label, optimizer in zip(axis.get_ticklabels(), optimizers, strict=True):
+        label.set_color(palette[optimizer].colour)
+
+
+def lr_axis(ax: Axes, lrs: Sequence[float]) -> None:
+    """Make the x axis logarithmic, with the learning rates tried as ticks, or decades if they are too many."""
     ax.set_xscale("log")
-    tried = sorted(set(rates))
-    if len(tried) <= MAX_RATE_TICKS:
+    tried = sorted(set(lrs))
+    if len(tried) <= MAX_LR_TICKS:
         ax.xaxis.set_major_locator(FixedLocator(tried))
     else:
         ax.xaxis.set_major_locator(LogLocator(numticks=8))
@@ -126,23 +139,23 @@ def lr_axis(ax: Axes, rates: Sequence[float]) -> None:
 
 
 def lr_formatter() -> FuncFormatter:
-    """Ticks written as rates."""
+    """Return a formatter of ticks as learning rates."""
     return FuncFormatter(lambda value, _: short_number(value))
 
 
 def plain_log_ticks(axis: Axis) -> None:
-    """Plain numbers on a logarithmic axis that may span less than a decade."""
+    """Write plain numbers on a logarithmic axis that may span less than a decade."""
     axis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     axis.set_minor_formatter(NullFormatter())
 
 
 def metric_axis(ax: Axes, metric: str) -> None:
-    """The y axis of a metric: per cent for an accuracy."""
-    if is_share(metric):
+    """Format the y axis of a metric: per cent for an accuracy."""
+    if is_fraction(metric):
         ax.yaxis.set_major_formatter(percent())
 
 
 def percent() -> FuncFormatter:
-    """Fractions as per cent, with as many digits as the ticks need."""
+    """Return a formatter of fractions as per cent, with as many digits as the ticks need."""
     return FuncFormatter(lambda value, _: f"{100 * value:.4g} %")

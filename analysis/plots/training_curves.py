@@ -1,4 +1,4 @@
-"""Overfitting? Still improving at the end? Did the schedule do what I think?
+"""How did the best training runs go: overfitting, still improving, schedule as intended?
 
 data = training_curves_data(study, board)      # one row per epoch and seed of the configurations shown
 """
@@ -17,7 +17,7 @@ from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.leaderboard import chosen
 from analysis.study.load import Study
-from analysis.text import configuration
+from analysis.text import configuration_label, format_count_range
 
 VALUES = ["train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "momentum"]
 COLUMNS = ["order", "role", "label", "optimizer", "trial", "seed", "epoch", *VALUES]
@@ -30,7 +30,7 @@ PANELS = (
 
 
 def training_curves_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
-    """(epochs × seeds × configurations, COLUMNS), in the order of the leaderboard; final trainings if it is empty."""
+    """Return (epochs × seeds × configurations, COLUMNS), best first; of unranked trials if nothing is ranked."""
     shown = chosen(board)
     if shown.empty:
         shown = _unranked(study)
@@ -52,12 +52,12 @@ def training_curves_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw_training_curves(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
-    """Losses and accuracies, training left and validation right, with the rate each epoch ended on below."""
+    """Draw losses and accuracies, training left and validation right; below, the learning rate at each epoch's end."""
     axes = figure.subplot_mosaic(
         [["train_loss", "val_loss"], ["train_accuracy", "val_accuracy"], ["lr", "lr"], ["legend", "legend"]],
         height_ratios=(3, 3, 1.5, 0.14 * data["order"].nunique()),
     )
-    drawn: Counter[str] = Counter()  # lines of a colour: the next one is dashed otherwise
+    drawn: Counter[str] = Counter()  # lines by colour: each of a colour gets another dash pattern
     for _, group in data.groupby("order", sort=True):
         first = group.iloc[0]
         colour = palette[first["optimizer"]].colour if first["role"] == "best" else style.GREY
@@ -66,15 +66,15 @@ def draw_training_curves(figure: Figure, data: pd.DataFrame, palette: Palette) -
         for column, _ in (*PANELS, ("lr", "")):
             _draw_line(axes[column], group, column, colour=colour, dash=dash)
     for column, name in PANELS:
-        _dress(axes[column], data, column, name)
-    _dress_rates(axes["lr"], data)
+        _format_axes(axes[column], data, column, name)
+    _format_lr_axes(axes["lr"], data)
     handles, labels = axes["train_loss"].get_legend_handles_labels()
     axes["legend"].axis("off")
     axes["legend"].legend(handles, labels, loc="center left", ncols=2, fontsize=9, borderaxespad=0)
 
 
 def _draw_line(ax: Axes, group: pd.DataFrame, column: str, *, colour: str, dash: str) -> None:
-    """Each seed thin, the mean thick over the epochs that every seed reached."""
+    """Draw each seed thin, and the mean thick over the epochs that every seed has completed."""
     table = group.pivot_table(index="epoch", columns="trial", values=column, dropna=False)
     if column != "lr":
         ax.plot(table.index, table, color=colour, lw=0.7, alpha=0.45, ls=dash)
@@ -82,7 +82,7 @@ def _draw_line(ax: Axes, group: pd.DataFrame, column: str, *, colour: str, dash:
     ax.plot(mean.index, mean, color=colour, lw=2, ls=dash, label=group["label"].iloc[0])
 
 
-def _dress(ax: Axes, data: pd.DataFrame, column: str, name: str) -> None:
+def _format_axes(ax: Axes, data: pd.DataFrame, column: str, name: str) -> None:
     ax.set_title(name)
     ax.set_xlabel("epoch")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -94,18 +94,18 @@ def _dress(ax: Axes, data: pd.DataFrame, column: str, name: str) -> None:
         ax.text(0.5, 0.5, "no validation split", transform=ax.transAxes, ha="center", color=style.GREY)
 
 
-def _dress_rates(ax: Axes, data: pd.DataFrame) -> None:
+def _format_lr_axes(ax: Axes, data: pd.DataFrame) -> None:
     ax.set_title("learning rate used in the epoch's last step")
     ax.set_xlabel("epoch")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    rates = data.loc[data["lr"] > 0, "lr"]
-    if len(rates) and rates.max() > 5 * rates.min():
+    lrs = data.loc[data["lr"] > 0, "lr"]
+    if len(lrs) and lrs.max() > 5 * lrs.min():
         ax.set_yscale("log")
     ax.yaxis.set_major_formatter(style.lr_formatter())
 
 
 def _unranked(study: Study) -> pd.DataFrame:
-    """What still trains, or a final training without validation: shown though nothing ranks it."""
+    """Return rows for what is not ranked: unfinished training runs, or a final training without validation."""
     trials = study.trials[(study.trials["type"] == "train") & study.trials["trial"].map(lambda t: bool(study.rows[t]))]
     groups = [group for _, group in trials.groupby("configuration", sort=False)][:5]
     return pd.DataFrame(
@@ -114,29 +114,29 @@ def _unranked(study: Study) -> pd.DataFrame:
 
 
 def _label(row: pd.Series, *, several: bool) -> str:
-    name = configuration(row, run=several)
+    name = configuration_label(row, run=several)
     if row["role"] == "contrast":
         return f"{name} (worst finished, as contrast)"
     return f"{row['rank']:.0f}. {name}" if pd.notna(row["rank"]) else name
 
 
 def _caption(data: pd.DataFrame) -> str:
-    counts = data.groupby("order")["trial"].nunique()
-    n = f"{counts.min()}" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()}"
+    n = format_count_range(data.groupby("order")["trial"].nunique())
     return (
         "The best configuration of each optimizer, then of each schedule, then the next of the leaderboard; grey: the "
-        f"worst that finished. Thin: one seed (n = {n}); thick: their mean, as far as all have come. Losses are on a "
-        "logarithmic axis; training values are taken while the weights move, so they lag behind validation."
+        f"worst that finished. Thin: one seed (n = {n}); thick: their mean over the epochs that all have completed. "
+        "Losses are on a logarithmic axis; training values are measured while the weights change, so they lag behind "
+        "validation."
     )
 
 
 PLOT = Plot(
     name="training_curves",
     heading="Training curves",
-    title="How did the best trainings go: overfitting, still improving, schedule as meant?",
+    title="How did the best training runs go: overfitting, still improving, schedule as intended?",
     data=training_curves_data,
     draw=draw_training_curves,
     size=lambda data: (9.5, 8.6 + 0.22 * (data["order"].nunique() // 2)),
     caption=_caption,
-    empty="No training has completed an epoch yet.",
+    empty="No training run has completed an epoch yet.",
 )

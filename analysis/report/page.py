@@ -1,8 +1,8 @@
-"""The report: one HTML file that stands alone, with leaderboard, figures and their numbers beside it.
+"""The report: one self-contained HTML file, with leaderboard, figures and their numbers beside it.
 
 write_report(load_study([Path("runs/optimizer-lr")]), Path("runs/optimizer-lr/report"))
 
-index.html                  everything, figures embedded
+index.html                  the page, figures embedded
 leaderboard.csv, .md        the table, for a program and for a README
 figures/NAME.png, .svg      each figure
 data/NAME.csv               the numbers behind it
@@ -22,61 +22,66 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from analysis.plots.plot import Plot
-from analysis.plots.registry import PLOTS, study_palette, write_figure
+from analysis.plots.registry import PLOTS, write_figure
 from analysis.report import tables
+from analysis.report.conclusion import conclusion
 from analysis.report.health import health
-from analysis.report.verdict import verdict
-from analysis.study.leaderboard import finals, leaderboard
+from analysis.study.finals import finals
+from analysis.study.leaderboard import leaderboard
 from analysis.study.load import Run, Study
 from ch6dist.catalog.datasets import SYNTHETIC
-from ch6dist.errors import InputError
+from ch6dist.errors import UsageError
 from ch6dist.storage.atomic import replace_file
 
-MAX_ROWS = 100  # of the leaderboard in the page; all are in the CSV
+MAX_ROWS = 100  # rows of the leaderboard on the page; the CSV holds all
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One figure of the page: the picture, or the sentence that says why there is none."""
+class EmbeddedFigure:
+    """A figure on the page; without data, the page says why instead."""
 
     plot: Plot
     caption: str
-    picture: str  # base64 of the PNG; empty: nothing to draw
+    png_base64: str  # empty: no data
 
 
 def write_report(study: Study, folder: Path) -> Path:
-    """Write the report into `folder` and return the path of its index.html, which appears last and whole.
+    """Write the report into `folder` and return the path of its index.html, which is written last and atomically.
 
-    InputError where the folder cannot be written.
+    Raises:
+        UsageError: the folder cannot be written.
     """
     board, final = leaderboard(study), finals(study)
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "leaderboard.csv").write_text(tables.leaderboard_csv(study, board), encoding="utf-8")
         (folder / "leaderboard.md").write_text(tables.leaderboard_markdown(study, board, final), encoding="utf-8")
-        shown = [_show(plot, study, board, folder) for plot in PLOTS.values()]
-        page = _page(study, board, final, shown)
-        replace_file(folder / "index.html", page)
+        figures = [_embedded(plot, study, board, folder) for plot in PLOTS.values()]
+        replace_file(folder / "index.html", _page(study, board, final, figures))
     return folder / "index.html"
 
 
 def write_plot(name: str, study: Study, folder: Path) -> Path:
-    """Write one figure and its numbers under `folder`; its PNG. InputError where the study has no data for it."""
+    """Write one figure and its numbers under `folder` and return the path of its PNG.
+
+    Raises:
+        UsageError: the study has no data for the figure, or the folder cannot be written.
+    """
     plot = PLOTS[name]
     data = plot.data(study, leaderboard(study))
     with _writing(folder):
-        path = write_figure(plot, data, folder, study=study, palette=study_palette(study))
+        path = write_figure(plot, data, folder, study=study)
     if path is None:
-        raise InputError("NAME", name, f"a figure that the run has data for. {plot.empty}")
+        raise UsageError(f"nothing to draw for {name}: {plot.empty}")
     return path
 
 
-def _show(plot: Plot, study: Study, board: pd.DataFrame, folder: Path) -> Shown:
+def _embedded(plot: Plot, study: Study, board: pd.DataFrame, folder: Path) -> EmbeddedFigure:
     data = plot.data(study, board)
-    path = write_figure(plot, data, folder, study=study, palette=study_palette(study))
+    path = write_figure(plot, data, folder, study=study)
     if path is None:
-        return Shown(plot, "", "")
-    return Shown(plot, plot.caption(data), base64.b64encode(path.read_bytes()).decode())
+        return EmbeddedFigure(plot, "", "")
+    return EmbeddedFigure(plot, plot.caption(data), base64.b64encode(path.read_bytes()).decode())
 
 
 @contextlib.contextmanager
@@ -84,10 +89,10 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InputError("-o", str(folder), f"a folder that can be written ({error.strerror})") from None
+        raise UsageError(f"cannot write to {folder}: {error.strerror}", "choose another folder with -o") from None
 
 
-def _page(study: Study, board: pd.DataFrame, final: pd.DataFrame, shown: list[Shown]) -> str:
+def _page(study: Study, board: pd.DataFrame, final: pd.DataFrame, figures: list[EmbeddedFigure]) -> str:
     environment = Environment(
         loader=PackageLoader("analysis.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -96,24 +101,24 @@ def _page(study: Study, board: pd.DataFrame, final: pd.DataFrame, shown: list[Sh
         css=css,
         title=study.title(),
         synthetic=SYNTHETIC if study.synthetic else "",
-        heads=[_head(run) for run in study.runs],
+        headers=[_header(run) for run in study.runs],
         health=health(study, board),
-        verdict=verdict(study, board, final),
+        conclusion=conclusion(study, board, final),
         board=tables.leaderboard_table(study, board.head(MAX_ROWS)),
-        shades=[_shade(row, place) for place, row in board.head(MAX_ROWS).iterrows()],
+        row_classes=[_row_class(row, position) for position, row in board.head(MAX_ROWS).iterrows()],
         hidden=max(0, len(board) - MAX_ROWS),
         legend=tables.legend(study, board),
         final=tables.finals_table(final, study) if len(final) else None,
         chosen_on=_chosen_on(study, final),
-        shown=shown,
+        figures=figures,
     )
 
 
-def _shade(row: pd.Series, place: Any) -> str:
-    """The class of a row: the leader, what is not distinguishable from it, what diverged."""
+def _row_class(row: pd.Series, position: Any) -> str:
+    """Return the CSS class of a row: diverged, leader, close to it (not distinguishable), or none."""
     if row["diverged"]:
         return "diverged"
-    if place == 0 and row["eligible"]:
+    if position == 0 and row["eligible"]:
         return "leader"
     return "close" if row["close"] is True else ""
 
@@ -123,14 +128,14 @@ def _chosen_on(study: Study, final: pd.DataFrame) -> str:
         return ""
     if not final["val_size"].any():
         return (
-            "These trainings used all training images, so they have no validation split: the configuration was chosen "
-            "beforehand, on the validation accuracy of a sweep, and the test set was read once, at the end."
+            "The final trainings used all training images, so they have no validation split: the configuration was "
+            "chosen before, by the validation accuracy of a sweep, and the test set was read once, at the end."
         )
-    return "Chosen on validation, never on the test set, which was read once, at the end."
+    return "Chosen by validation, not by the test set, which was read once, at the end."
 
 
-def _head(run: Run) -> dict[str, Any]:
-    """What the header says of a run: each line only where the ledger knows it."""
+def _header(run: Run) -> dict[str, Any]:
+    """Return what the header says of a run: name, question, and the facts that its ledger holds."""
     head, drivers = run.head, run.ledger.sweeps
     lines = [*drivers, *run.ledger.statuses.values()]
     times = sorted(float(line["time"]) for line in lines if line.get("time"))

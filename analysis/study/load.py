@@ -1,10 +1,10 @@
-"""Run folders as one Study: the pooled ledger, a table of trials, and what the numbers mean.
+"""Run folders as one Study: the pooled ledger, a table of trials, and the metric.
 
     study = load_study([Path("runs/optimizer-lr")])
     study.trials        # one row per trial: run, optimizer, scheduler, lr, seed, status, …
     study.rows["…"]     # the ledger's rows of a trial, by step
 
-Several runs are pooled: ids get their run's name in front, so that one ranking holds all of them.
+Several runs are pooled: their name is put in front of each trial id, so that one ranking holds all of them.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import pandas as pd
 
 from analysis.study.labels import optimizer_labels, schedule_labels, setting_labels
 from ch6dist.catalog.datasets import DATASETS, is_synthetic
-from ch6dist.errors import InputError
+from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.ledger import Ledger, observe
 from ch6dist.runs.schema import Line, Metric, TrialLine
 
+REPORT_APART = "they cannot be ranked together: write a report for each"
 # fmt: off
 TRIAL_COLUMNS = [
     "trial", "run", "configuration", "name", "type", "final", "status", "reason", "seed", "epochs",
@@ -33,7 +34,7 @@ TRIAL_COLUMNS = [
 
 @dataclass(frozen=True)
 class Run:
-    """One run folder as read."""
+    """One run folder and its ledger."""
 
     name: str
     folder: Path
@@ -41,56 +42,69 @@ class Run:
 
     @property
     def head(self) -> Line:
-        """The newest driver's line: question, command, versions, hardware; empty before one wrote it."""
+        """The head line of the newest driver: question, command, versions, hardware; empty if there is none yet."""
         return self.ledger.sweeps[-1] if self.ledger.sweeps else {}
 
 
 @dataclass(frozen=True)
 class Study:
-    """What a report is about: one run or several, pooled."""
+    """What a report is about: one run, or several pooled."""
 
     runs: tuple[Run, ...]
     ledger: Ledger  # pooled
     trials: pd.DataFrame  # TRIAL_COLUMNS
-    rows: dict[str, list[Line]]  # by trial, in order of steps
+    rows: dict[str, list[Line]]  # by trial id, in order of steps
     metric: str
     goal: str  # maximize | minimize
 
     @cached_property
     def synthetic(self) -> bool:
-        """Whether any trial learned made-up data: then every table and figure says so."""
+        """Whether any trial was trained on synthetic data: then every table and figure says so."""
         return bool(self.trials["dataset"].map(is_synthetic).any())
 
     @property
     def sign(self) -> int:
-        """+1 where more is better."""
+        """+1 if the metric is maximized, -1 if it is minimized."""
         return 1 if self.goal == "maximize" else -1
 
     @cached_property
     def classes(self) -> int | None:
-        """Number of classes of the trainings' data set; None where they differ or nobody knows it."""
+        """Number of classes of the data set; None if the training runs use several data sets or it is unknown."""
         names = set(self.trials.loc[self.trials["type"] == "train", "dataset"])
         entry = DATASETS.get(next(iter(names))) if len(names) == 1 else None
         return entry.classes if entry else None
 
     def title(self) -> str:
-        """The names of the runs."""
+        """Return the names of the runs."""
         return ", ".join(run.name for run in self.runs)
+
+    def values(self, trial: str, column: str) -> list[float]:
+        """Return a column of a trial's rows, in order of steps, without the missing values."""
+        return [float(value) for row in self.rows[trial] if (value := row.get(column)) is not None]
+
+    def last(self, trial: str, column: str) -> float | None:
+        """Return the last value of a column of a trial's rows that is not missing, or None."""
+        return next(reversed(self.values(trial, column)), None)
 
 
 def load_study(folders: Sequence[Path]) -> Study:
-    """Read run folders. InputError where one is no run, or where the runs cannot share one ranking."""
+    """Read run folders and return them as one study.
+
+    Raises:
+        InputError: a run is named twice.
+        UsageError: the runs cannot be ranked together, because they differ in metric or data set.
+    """
     names = _names(folders)
     runs = tuple(Run(name, folder, observe(folder)[0]) for name, folder in zip(names, folders, strict=True))
     metric = _metric(runs)
     pooled = runs[0].ledger if len(runs) == 1 else _pool(runs)
     trials = _trials(pooled, runs)
-    _one_dataset(trials)
+    _check_one_dataset(trials)
     return Study(runs, pooled, trials, pooled.rows_by_trial(), metric.name, metric.goal)
 
 
 def without_finals(study: Study) -> Ledger:
-    """The pooled ledger of the sweep's own trials: a final training is reported apart and competes with nobody."""
+    """Return the pooled ledger without final trainings, which are reported apart and not ranked."""
     final = set(study.trials.loc[study.trials["final"], "trial"])
     kept = {trial: line for trial, line in study.ledger.trials.items() if trial not in final}
     return Ledger(trials=kept, rows=study.ledger.rows, statuses=study.ledger.statuses)
@@ -109,15 +123,15 @@ def _metric(runs: Sequence[Run]) -> Metric:
         if any(line["config"]["type"] == "train" for line in run.ledger.trials.values()):
             found[Metric.of(run.ledger.spec)] = run.name
     if len(found) > 1:
-        told = ", ".join(f"{run}: {metric.name} ({metric.goal})" for metric, run in found.items())
-        raise InputError("RUN", told, "runs with one metric and goal")
+        text = ", ".join(f"{run}: {metric.name} ({metric.goal})" for metric, run in found.items())
+        raise UsageError(f"the runs rank by different metrics ({text})", REPORT_APART)
     return next(iter(found), Metric())
 
 
-def _one_dataset(trials: pd.DataFrame) -> None:
+def _check_one_dataset(trials: pd.DataFrame) -> None:
     found = sorted(set(trials.loc[trials["type"] == "train", "dataset"]))
     if trials["run"].nunique() > 1 and len(found) > 1:
-        raise InputError("RUN", ", ".join(found), "runs on one data set (accuracies on two do not compare)")
+        raise UsageError(f"the runs use different data sets ({', '.join(found)})", REPORT_APART)
 
 
 def _pool(runs: Sequence[Run]) -> Ledger:

@@ -1,4 +1,4 @@
-"""The command line of the analysis: names, places, wrong input, and an installation without torch and ray."""
+"""The command line of the analysis: names, folders, wrong input, and an installation without torch and ray."""
 
 from __future__ import annotations
 
@@ -53,22 +53,22 @@ def test_table_is_one_json_document_without_nan(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (("report", "nowhere"), "RUN: 'nowhere' is not allowed"),
         (("plot", "lr_sensitivty", "RUN"), "did you mean 'lr_sensitivity'?"),
         (("plot", "lr_range_test", "RUN"), "no range test"),
-        (("report", "RUN", "-o", "/dev/null/out"), "-o: '/dev/null/out' is not allowed"),
-        (("report", "RUN", "OTHER"), "-o: None is not allowed"),
+        (("report", "RUN", "-o", "/dev/null/out"), "cannot write to /dev/null/out: Not a directory"),
+        (("report", "RUN", "OTHER"), "-o is required: a folder for the report of several runs"),
         (("tabel", "RUN"), "tabel"),
         (("table",), "RUN"),
     ],
 )
-def test_wrong_input_is_one_line_and_exit_status_2(tmp_path, arguments, words):
+def test_wrong_input_is_one_line_and_exit_status_2(tmp_path, arguments, message):
     runs = {"RUN": twelve(tmp_path / "a"), "OTHER": twelve(tmp_path / "b")}
-    found = command(*[runs.get(word, word) for word in arguments], cwd=tmp_path)
+    found = command(*[runs.get(name, name) for name in arguments], cwd=tmp_path)
     assert found.returncode == 2
-    assert words in found.stderr
+    assert message in found.stderr
     assert len(found.stderr.strip().splitlines()) == 1
 
 

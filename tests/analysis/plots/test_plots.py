@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from analysis.plots import style
-from analysis.plots.lr_sensitivity import lr_sensitivity_data, summary, valleys
-from analysis.plots.registry import PLOTS, draw, study_palette, write_figure
+from analysis.plots.lr_sensitivity import lr_sensitivity_data
+from analysis.plots.registry import PLOTS, draw, write_figure
 from analysis.report.health import health
 from analysis.study.leaderboard import leaderboard
 from analysis.study.load import load_study
+from analysis.study.lr_ranges import lr_summary, safe_ranges
 from analysis.text import short_number
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from tests.support.ledgers import range_trial, trial, twelve, write_ledger
@@ -60,7 +61,7 @@ def test_every_figure_renders_or_says_why_not(tmp_path, sweep):
             assert plot.empty.endswith(".")
             continue
         with style.context():
-            draw(plot, data, study=study, palette=study_palette(study)).draw_without_rendering()
+            draw(plot, data, study=study).draw_without_rendering()
 
 
 @pytest.mark.parametrize("name", PLOTS)
@@ -68,7 +69,7 @@ def test_a_figure_has_its_question_and_optimizers_and_is_the_same_file_each_time
     study, board = written(tmp_path / "run", [*SWEEPS["one optimizer"](), *SWEEPS["range test alone"]()])
     data = PLOTS[name].data(study, board)
     for folder in ("a", "b"):
-        write_figure(PLOTS[name], data, tmp_path / folder, study=study, palette=study_palette(study))
+        write_figure(PLOTS[name], data, tmp_path / folder, study=study)
     for kind in ("png", "svg"):
         a, b = (tmp_path / folder / "figures" / f"{name}.{kind}" for folder in ("a", "b"))
         assert a.read_bytes() == b.read_bytes()
@@ -81,22 +82,22 @@ def test_a_figure_has_its_question_and_optimizers_and_is_the_same_file_each_time
 
 def test_a_figure_without_data_removes_that_of_an_earlier_report(tmp_path):
     study, board = written(tmp_path / "run", SWEEPS["one optimizer"]())
-    plot, palette = PLOTS["lr_sensitivity"], study_palette(study)
+    plot = PLOTS["lr_sensitivity"]
     data = plot.data(study, board)
-    write_figure(plot, data, tmp_path, study=study, palette=palette)
-    write_figure(plot, data.head(0), tmp_path, study=study, palette=palette)
+    write_figure(plot, data, tmp_path, study=study)
+    write_figure(plot, data.head(0), tmp_path, study=study)
     assert list((tmp_path / "figures").iterdir()) == []
     assert list((tmp_path / "data").iterdir()) == []
 
 
 def test_twelve_optimizers_look_twelve_ways(tmp_path):
     study, _ = written(tmp_path, twelve_optimizers())
-    assert len(set(study_palette(study).values())) == 12
+    assert len(set(style.palette(study.trials["optimizer"]).values())) == 12
 
 
-def test_rates_of_the_twelve_runs(tmp_path):
+def test_scores_by_learning_rate_of_the_twelve_trials(tmp_path):
     study = load_study([twelve(tmp_path)])
-    table = summary(lr_sensitivity_data(study, leaderboard(study))).set_index(["optimizer", "lr"])
+    table = lr_summary(lr_sensitivity_data(study, leaderboard(study))).set_index(["optimizer", "lr"])
     assert table["mean"].to_dict() == pytest.approx(
         {("SGD", 0.1): 0.51, ("SGD", 0.01): 0.41, ("Adam", 0.001): 0.50, ("Adam", 0.1): 0.45}
     )
@@ -107,25 +108,25 @@ def test_rates_of_the_twelve_runs(tmp_path):
 def test_safe_range_is_what_lies_within_a_point_around_the_best(tmp_path):
     scores = {1e-4: 0.495, 1e-3: 0.40, 1e-2: 0.493, 1e-1: 0.50, 1.0: 0.495}
     study, board = written(tmp_path, [trial(lr=lr, curve=[0.1, 0.2, top]) for lr, top in scores.items()])
-    row = valleys(summary(lr_sensitivity_data(study, board)), metric="val_accuracy", goal="maximize").iloc[0]
+    row = safe_ranges(lr_summary(lr_sensitivity_data(study, board)), metric="val_accuracy", goal="maximize").iloc[0]
     assert (row["best_lr"], row["safe_low"], row["safe_high"], row["edge"]) == (0.1, 0.01, 1.0, "")
     assert row["decades"] == pytest.approx(2)
 
 
-def test_a_rate_with_a_diverged_seed_is_neither_best_nor_safe(tmp_path):
+def test_a_learning_rate_with_a_diverged_seed_is_neither_best_nor_safe(tmp_path):
     trials = [trial(lr=lr, seed=seed, curve=[0.1, 0.2, 0.5]) for lr in (0.01, 0.1) for seed in (0, 1)]
     trials.append(trial(lr=0.1, seed=2, curve=[None], epochs=3, status="diverged"))
     study, board = written(tmp_path, trials)
-    row = valleys(summary(lr_sensitivity_data(study, board)), metric="val_accuracy", goal="maximize").iloc[0]
+    row = safe_ranges(lr_summary(lr_sensitivity_data(study, board)), metric="val_accuracy", goal="maximize").iloc[0]
     assert (row["best_lr"], row["safe_high"], row["edge"]) == (0.01, 0.01, "low")
 
 
-def test_range_test_is_drawn_as_recorded_with_the_best_rate_of_the_sweep(tmp_path):
+def test_range_test_is_drawn_as_recorded_with_the_best_learning_rate_of_the_sweep(tmp_path):
     test = range_trial(losses=[4.6, 4.5, 4.0, 9.0], lrs=LRS, steepest=5e-3, interval=[1e-3, 1e-2], diverged_at=4)
     study, board = written(tmp_path, [test, trial("SGD", lr=0.03, curve=[0.1, 0.2, 0.3])])
     data = PLOTS["lr_range_test"].data(study, board)
-    rates = data.groupby("series")["lr"].agg(list).to_dict()
-    assert rates == {
+    lrs = data.groupby("series")["lr"].agg(list).to_dict()
+    assert lrs == {
         "raw": LRS,
         "smoothed": LRS,
         "steepest": [5e-3],
@@ -135,7 +136,7 @@ def test_range_test_is_drawn_as_recorded_with_the_best_rate_of_the_sweep(tmp_pat
     }
 
 
-def test_a_rate_in_few_characters():
+def test_a_learning_rate_in_few_characters():
     assert [short_number(x) for x in (0.1, 0.03, 3e-3, 1.2e-5, 1.0, None)] == [
         "0.1",
         "0.03",
@@ -150,15 +151,15 @@ def facts_of(folder, trials):
     return {fact.name: fact for fact in health(*written(folder, trials))}
 
 
-def test_health_of_the_twelve_runs(tmp_path):
+def test_health_of_the_twelve_trials(tmp_path):
     study = load_study([twelve(tmp_path)])
     facts = {fact.name: fact for fact in health(study, leaderboard(study))}
-    assert facts["Trials"].value == "12 trainings (11 finished, 1 diverged)"
+    assert facts["Trials"].value == "12 training runs (11 finished, 1 diverged)"
     assert facts["Epochs"].value == "69 of 72 planned (96%)"
-    assert facts["Diverged"].value == "1 of 12 trainings (a result: they rank last)"
+    assert facts["Diverged"].value == "1 of 12 training runs (a result: they rank last)"
     assert facts["Seeds per configuration"].value == "3"
-    assert "SGD · lr 0.1" in facts["Best rate at the edge"].value
-    assert facts["Floor of the noise"].value.startswith("0.71 points")  # sqrt(0.51 × 0.49 / 5000)
+    assert "SGD · lr 0.1" in facts["Best learning rate at the edge"].value
+    assert facts["Noise floor"].value.startswith("0.71 points")  # sqrt(0.51 × 0.49 / 5000)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +168,7 @@ def test_health_of_the_twelve_runs(tmp_path):
         (lambda: [trial(curve=[0.1] * 3)], "Seeds per configuration", "one seed"),
         (lambda: [trial(status="failed", reason="no space")], "Failed", "rerun"),
         (lambda: [trial(status="stopped", curve=[0.1], epochs=9)], "Stopped early", "slow starters"),
-        (lambda: [trial(status=None)], "Trials", "provisional"),
+        (lambda: [trial(status=None)], "Trials", "preliminary"),
         (
             lambda: [trial(curve=[0.1] * 3), trial(lr=1.0, curve=[0.1] * 3), trial("Adam", curve=[0.1] * 3)],
             "Configurations tried",

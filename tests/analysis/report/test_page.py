@@ -1,4 +1,4 @@
-"""The report: what lands on the disk, and what the page says."""
+"""The report: the files it writes, and what the page says."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from analysis.plots.registry import PLOTS
 from analysis.report import page as report_module
 from analysis.report.page import write_report
 from analysis.study.load import load_study
-from ch6dist.errors import InputError
+from ch6dist.errors import UsageError
 from tests.analysis.plots.test_plots import SWEEPS
 from tests.support.ledgers import range_trial, trial, twelve, write_ledger
 
@@ -30,7 +30,7 @@ class Page(HTMLParser):
         self.links: list[str] = []
         self.images: list[dict[str, str | None]] = []
         self.open: list[str] = []
-        self.words: list[str] = []
+        self.texts: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag, attrs):
@@ -46,11 +46,11 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
-        self.words.append(data)
+        self.texts.append(data)
 
     @property
     def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
+        return " ".join(" ".join(self.texts).split())
 
 
 def page_of(folder: Path) -> Page:
@@ -68,7 +68,7 @@ def made(tmp_path_factory):
 
 def test_header_says_question_command_commit_versions_hardware_dates(made):
     text = page_of(made).text
-    for words in (
+    for fact in (
         "Which optimizer and rate are best?",
         "sweeps run twelve.yaml",
         "0123456789ab",
@@ -76,19 +76,19 @@ def test_header_says_question_command_commit_versions_hardware_dates(made):
         "2 × a GPU",
         "2025-10-09",
     ):
-        assert words in text
+        assert fact in text
 
 
-def test_verdict_names_winner_margin_rivals_and_the_next_step(made):
+def test_conclusion_names_winner_margin_close_configurations_and_the_next_step(made):
     text = page_of(made).text
     assert "SGD · lr 0.1 came first with 51.00 ± 2.00 % over 3 seeds, 1.00 points ahead" in text
     assert "not distinguishable from 1 of the 2 others compared with it: Adam · lr 1e-3" in text
-    assert "extend the grid to larger rates" in text
+    assert "extend the grid to larger learning rates" in text
 
 
-def test_health_comes_before_the_verdict_and_the_leaderboard(made):
+def test_health_comes_before_the_conclusion_and_the_leaderboard(made):
     text = page_of(made).text
-    assert text.index("Can this sweep be trusted?") < text.index("Verdict") < text.index("Ranked by:")
+    assert text.index("Can this sweep be trusted?") < text.index("Conclusion") < text.index("Ranked by:")
 
 
 def test_the_rule_stands_beside_the_ranking(made):
@@ -124,10 +124,10 @@ def test_a_sweep_that_went_wrong_gives_a_report_all_the_same(tmp_path, sweep):
     write_report(load_study([run]), run / "report")
     text = page_of(run / "report").text
     assert "nan" not in text.lower().split()
-    assert "Verdict" in text
+    assert "Conclusion" in text
 
 
-def test_made_up_data_is_marked_loudly_everywhere(tmp_path):
+def test_synthetic_data_is_marked_everywhere(tmp_path):
     trials = [trial(lr=lr, curve=[0.1, 0.2, 0.3], data={"name": "synthetic_cifar100"}) for lr in LRS]
     trials.append(range_trial(losses=[4.6, 4.5, 4.0, 9.0], lrs=LRS, steepest=5e-3))
     out = write_report(load_study([write_ledger(tmp_path / "run", trials)]), tmp_path / "out").parent
@@ -149,7 +149,7 @@ def test_a_final_training_shows_each_seed_and_what_it_was_chosen_on(tmp_path):
     text = page_of(out).text
     assert "42.00 ± 2.00 %" in text
     assert "40.00 %, 42.00 %, 44.00 %" in text
-    assert "chosen beforehand, on the validation accuracy" in text
+    assert "chosen before, by the validation accuracy" in text
     assert "no validation split" in (out / "figures" / "training_curves.svg").read_text()
 
 
@@ -174,16 +174,16 @@ def test_a_report_that_fails_leaves_the_earlier_page_whole(tmp_path, monkeypatch
     def fail(*_, **__):
         raise RuntimeError("in the middle")
 
-    monkeypatch.setattr(report_module, "verdict", fail)
+    monkeypatch.setattr(report_module, "conclusion", fail)
     with pytest.raises(RuntimeError):
         write_report(load_study([run]), tmp_path / "out")
     assert (tmp_path / "out" / "index.html").read_text() == before
     assert not list((tmp_path / "out").glob(".index*"))
 
 
-def test_a_place_that_cannot_be_written_is_wrong_input(tmp_path):
+def test_a_folder_that_cannot_be_written_is_a_usage_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="-o"):
+    with pytest.raises(UsageError, match=r"cannot write to .*file/out: Not a directory; choose another folder with -o"):
         write_report(load_study([twelve(tmp_path / "run")]), tmp_path / "file" / "out")
 
 

@@ -23,7 +23,7 @@ def test_flavours_of_sgd_are_different_optimizers():
     assert labels == ["SGD", "SGD momentum 0.9", "SGD nesterov 0.9", "Adam"]
 
 
-def test_a_rate_is_never_in_a_label():
+def test_the_learning_rate_is_never_in_a_label():
     labels = optimizer_labels([resolved(optimizer={"name": "Adam", "lr": lr})["optimizer"] for lr in (1e-3, 1e-2)])
     assert labels == ["Adam", "Adam"]
 
@@ -47,6 +47,6 @@ def test_what_else_differs_is_the_setting():
     assert setting_labels([configs[0], {**configs[0], "seed": 1}]) == ["", ""]
 
 
-def test_a_range_test_does_not_change_the_setting_of_the_trainings():
+def test_a_range_test_does_not_change_the_setting_of_the_training_runs():
     test = resolved(type="range_test", data={"batch_size": 512})
     assert setting_labels([resolved(), resolved(seed=1), test]) == ["", "", ""]

@@ -1,4 +1,4 @@
-"""The leaderboard's numbers on a sweep of 12 trainings whose answers are known, and on sweeps that went wrong."""
+"""The leaderboard's numbers on a sweep of 12 training runs whose results are known, and on sweeps that went wrong."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import math
 import pytest
 from scipy.stats import ttest_ind
 
-from analysis.study.leaderboard import chosen, finals, leaderboard, ranking_rule
+from analysis.study.finals import finals
+from analysis.study.leaderboard import chosen, leaderboard, ranking_rule
 from analysis.study.load import load_study
-from ch6dist.errors import InputError
+from ch6dist.errors import InputError, UsageError
 from tests.support.ledgers import range_trial, trial, twelve, write_ledger
 
 
@@ -65,12 +66,12 @@ def test_edge_of_the_grid_is_flagged_for_the_best_of_each_optimizer_only(board):
     assert ["lr_edge" in flags for flags in board["flags"]] == [True, True, False, False]
 
 
-def test_an_inner_best_rate_is_no_edge(tmp_path):
+def test_a_best_learning_rate_inside_the_grid_is_not_flagged(tmp_path):
     trials = [trial(lr=lr, curve=[0.1, 0.2, top]) for lr, top in [(0.1, 0.3), (0.01, 0.5), (0.001, 0.2)]]
     assert "lr_edge" not in " ".join(board_of(write_ledger(tmp_path, trials))["flags"])
 
 
-def test_rates_that_diverged_count_as_tried(tmp_path):
+def test_learning_rates_that_diverged_count_as_tried(tmp_path):
     trials = [trial(lr=1.0, curve=[None], status="diverged", epochs=3)]
     trials += [trial(lr=lr, curve=[0.1, 0.2, top]) for lr, top in [(0.1, 0.5), (0.01, 0.3)]]
     assert "lr_edge" not in board_of(write_ledger(tmp_path, trials)).iloc[0]["flags"]
@@ -92,7 +93,7 @@ def test_still_improving_needs_a_tenth_of_a_point_an_epoch(tmp_path):
     flat = trial(curve=[0.30, 0.3005, 0.301, 0.3015, 0.302])
     rising = trial(lr=0.2, curve=[0.10, 0.102, 0.104, 0.106, 0.108])
     flags = board_of(write_ledger(tmp_path, [flat, rising]))["flags"]
-    assert ["still_improving" in words for words in flags] == [False, True]
+    assert ["still_improving" in row for row in flags] == [False, True]
 
 
 def test_a_loss_is_minimized(tmp_path):
@@ -167,9 +168,9 @@ def test_runs_that_do_not_compare_are_refused(tmp_path):
     loss = twelve(tmp_path / "loss", spec={"metric": {"name": "val_loss", "goal": "minimize"}})
     other = write_ledger(tmp_path / "mnist", [trial(curve=[0.9] * 3, data={"name": "mnist"})])
     first = twelve(tmp_path / "first")
-    with pytest.raises(InputError, match="one metric"):
+    with pytest.raises(UsageError, match="different metrics"):
         load_study([first, loss])
-    with pytest.raises(InputError, match="one data set"):
+    with pytest.raises(UsageError, match="different data sets"):
         load_study([first, other])
     with pytest.raises(InputError, match="each run once"):
         load_study([first, first])

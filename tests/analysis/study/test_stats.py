@@ -55,6 +55,15 @@ def test_welch_agrees_with_scipy(a, b):
 def test_two_samples_without_spread_are_equal_or_different_for_certain():
     assert stats.welch([0.5, 0.5], [0.5, 0.5]).p == 1
     assert stats.welch([0.5, 0.5], [0.25, 0.25]) == (0.25, 0.25, 0.25, 0)
+    assert stats.welch([0.01] * 3, [0.01] * 7) == (0, 0, 0, 1)  # although the means differ in their last bits
+
+
+def test_one_sample_without_spread_is_compared_without_a_warning(recwarn):
+    found = stats.welch([0.5, 0.5, 0.5], [0.49, 0.51, 0.53])
+    assert found.mean == pytest.approx(-0.01)
+    assert found.high - found.mean == pytest.approx(4.303 * 0.02 / math.sqrt(3), rel=1e-4)  # t(0.975, 2) = 4.303
+    assert stats.t_interval([0.5, 0.5]) == (0.5, 0.5)
+    assert not recwarn.list
 
 
 def test_holm_by_hand():
@@ -63,16 +72,16 @@ def test_holm_by_hand():
     assert stats.holm([0.6, 0.9]) == [1.0, 1.0]
 
 
-def test_holm_keeps_the_rate_of_false_alarms():
+def test_holm_keeps_the_share_of_false_positives():
     generator = np.random.default_rng(0)
-    alarms = sum(min(stats.holm(generator.uniform(size=10).tolist())) < 0.05 for _ in range(2000))
-    assert alarms / 2000 == pytest.approx(0.05, abs=0.015)
+    false_positives = sum(min(stats.holm(generator.uniform(size=10).tolist())) < 0.05 for _ in range(2000))
+    assert false_positives / 2000 == pytest.approx(0.05, abs=0.015)
 
 
 @pytest.mark.parametrize(
     ("accuracy", "images", "points"), [(0.7, 10_000, 0.46), (0.5, 10_000, 0.50), (0.7, 5000, 0.65)]
 )
-def test_binomial_floor_of_the_noise(accuracy, images, points):
+def test_binomial_noise_floor(accuracy, images, points):
     assert 100 * stats.binomial_std(accuracy, images=images) == pytest.approx(points, abs=0.005)
 
 

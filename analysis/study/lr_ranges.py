@@ -1,0 +1,68 @@
+"""Safe ranges of the learning rate, as numbers: how good each learning rate is, and which are as good as the best.
+
+    table = lr_summary(data)                                             # one row per line and learning rate
+    safe_ranges(table, metric="val_accuracy", goal="maximize")           # one row per line
+
+A line holds the trials that differ in nothing but the learning rate and the seed; `data` has one row per trial.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.text import is_fraction
+from ch6dist.runs.schema import Status
+
+LINE = ["run", "scheduler", "setting", "optimizer"]
+SAFE_WITHIN = 0.01  # a learning rate is safe if it scores within one point of the line's best
+
+
+def lr_summary(data: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per line and learning rate: mean score of the n finished seeds, number of seeds, of diverged."""
+    groups = data.groupby([*LINE, "panel", "lr"], sort=True)
+    table = groups.agg(mean=("score", "mean"), n=("score", "count"), seeds=("trial", "size"))
+    table["diverged"] = groups["status"].agg(lambda statuses: int((statuses == Status.DIVERGED).sum()))
+    return table.reset_index()
+
+
+def safe_ranges(table: pd.DataFrame, *, metric: str, goal: str) -> pd.DataFrame:
+    """Return one row per line of a summary: best learning rate, the safe range around it, its width in decades, edge.
+
+    `edge` is low or high if the best learning rate is the lowest or highest tried, else empty. A learning rate with a
+    diverged seed is neither the best nor safe.
+    """
+    records = [
+        {**dict(zip(LINE, key, strict=True)), "panel": line["panel"].iloc[0], **_safe_range(line, metric, goal)}
+        for key, line in table.groupby(LINE, sort=False)
+    ]
+    return pd.DataFrame(records)
+
+
+def _safe_range(line: pd.DataFrame, metric: str, goal: str) -> dict[str, Any]:
+    line = line.sort_values("lr").reset_index(drop=True)
+    sign = 1 if goal == "maximize" else -1
+    usable = (sign * line["mean"]).where(line["diverged"] == 0)
+    if not usable.notna().any():
+        return {"best_lr": math.nan, "best": math.nan, "safe_low": math.nan, "safe_high": math.nan, "edge": ""}
+    top = int(np.nanargmax(usable))
+    margin = SAFE_WITHIN if is_fraction(metric) else 2 * SAFE_WITHIN * abs(usable[top])
+    safe = (usable >= usable[top] - margin).tolist()
+    low = high = top
+    while low > 0 and safe[low - 1]:
+        low -= 1
+    while high < len(line) - 1 and safe[high + 1]:
+        high += 1
+    lrs = line["lr"]
+    edge = "" if len(line) < 2 else "low" if top == 0 else "high" if top == len(line) - 1 else ""
+    return {
+        "best_lr": lrs[top],
+        "best": line["mean"][top],
+        "safe_low": lrs[low],
+        "safe_high": lrs[high],
+        "decades": math.log10(lrs[high] / lrs[low]),
+        "edge": edge,
+    }
