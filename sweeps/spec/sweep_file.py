@@ -31,7 +31,7 @@ class SweepSpec(Frozen):
 
     name: str = Field(description="the run folder's name; the next runs are called NAME-2, NAME-3, …")
     question: str = Field("", description="the question that the sweep answers; heads its report")
-    trial: dict[str, Any] = Field(default_factory=dict, description="the fields that all trials share, see The trial")
+    trial: dict[str, Any] = Field(default_factory=dict, description="the fields that all trials share")
     method: Literal["grid", "random"] = Field(
         "grid",
         description="`grid`: every combination of the axes' values. `random`: `trials` combinations drawn with `seed`",

@@ -55,8 +55,9 @@ def refusal(path: Path, *overrides: str, kind: type[Exception] = InputError) -> 
 def test_every_file_in_configs_expands_and_opens_with_question_and_cost(path: Path) -> None:
     assert expand(load_spec(path), file=str(path))
     lines = path.read_text().splitlines()
-    assert lines[0].startswith("# Question: ")
-    assert lines[1].startswith("# Cost: ")
+    assert lines[0].startswith("# yaml-language-server: ")
+    assert lines[1].startswith("# Question: ")
+    assert lines[2].startswith("# Cost: ")
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -1,0 +1,169 @@
+"""The JSON Schema of a sweep file (draft 2020-12), from its fields and the catalog: `sweeps schema` prints it.
+
+    # yaml-language-server: $schema=sweep.schema.json      (the first line of a sweep file)
+
+An editor that reads it completes keys and names, shows what they mean, and marks what is misspelt or out of bounds.
+What is a matter of several keys together, `sweeps plan` says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ch6dist.catalog.datasets import DATASETS
+from ch6dist.catalog.json_schema import Schema, any_of, entry_schema, names_schema, parameter_schema
+from ch6dist.catalog.models import MODELS
+from ch6dist.catalog.optimizers import OPTIMIZERS
+from ch6dist.catalog.parameters import Entry
+from ch6dist.catalog.schedule_entries import BOTH, LAMBDA_PRESETS, SCHEDULES, LambdaEntry, ScheduleEntry
+from ch6dist.catalog.schedules import WARMUP
+from ch6dist.config import TrialConfig
+from ch6dist.runs.folders import NAME
+from sweeps.spec.axes import PRESETS, Axis
+from sweeps.spec.sweep_file import MAX_TRIALS, SweepSpec
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+NOT_HERE = ("seed", "evaluate_test")  # fields of a trial that a sweep sets itself
+SECTIONS = {"data": "DataConfig", "range_test": "RangeTestConfig"}
+REGISTRIES: dict[str, Mapping[str, Entry]] = {"model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+SEEDS: Schema = {
+    "anyOf": [
+        {"type": "integer", "minimum": 1, "maximum": MAX_TRIALS},
+        {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True},
+    ]
+}
+
+
+def schema_text() -> str:
+    """Return the schema as `sweeps schema` prints it, and as it lies in sweeps/configs."""
+    return json.dumps(sweep_schema(), indent=1, ensure_ascii=False) + "\n"
+
+
+def sweep_schema() -> Schema:
+    """Return the schema of a sweep file."""
+    sweep, trial = _plain(SweepSpec.model_json_schema()), _plain(TrialConfig.model_json_schema())
+    definitions = {**trial.pop("$defs"), **sweep.pop("$defs"), **_catalog(), **_axes()}
+    definitions["DataConfig"]["properties"]["name"] |= names_schema(DATASETS)
+    definitions["Resources"]["properties"]["gpus"]["anyOf"][1]["minimum"] = 0
+    definitions["CheckpointRules"]["properties"]["total"]["anyOf"][1]["pattern"] += r"\s*$"
+    del definitions["Axis"]
+    fields = trial["properties"]
+    for name in NOT_HERE:
+        del fields[name]
+    for name in REGISTRIES:
+        fields[name] = {"$ref": f"#/$defs/{name}", "description": fields[name]["description"]}
+    properties = sweep["properties"]
+    properties["name"]["pattern"] = f"^{NAME.pattern}$"
+    properties["seeds"] = {**SEEDS, "description": properties["seeds"]["description"], "default": 1}
+    properties["trial"] = {**trial, "description": properties["trial"]["description"]}
+    properties["parameters"] = {
+        "description": properties["parameters"]["description"],
+        "type": "object",
+        "properties": {key: _axis(schema) for key, schema in _trial_keys(fields, definitions).items()},
+        "minProperties": 1,
+        "additionalProperties": False,
+    }
+    drawn = {"properties": {"method": {"const": "random"}}, "required": ["method"]}
+    sweep |= {"if": drawn, "then": {"required": ["trials", "seed"]}}
+    head = {"$schema": DRAFT, "title": "sweep file", "description": "A sweep: base trial, axes, seeds, resources."}
+    return {**head, **{key: value for key, value in sweep.items() if key != "description"}, "$defs": definitions}
+
+
+def _plain(schema: Any) -> Any:
+    """Return pydantic's schema without its titles, and without defaults that are not what "left out" means."""
+    if isinstance(schema, list):
+        return [_plain(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    left_out = {"title"} if isinstance(schema.get("title"), str) else set()
+    if schema.get("default", ...) is None or "; left out: " in str(schema.get("description")):
+        left_out.add("default")
+    return {key: _plain(value) for key, value in schema.items() if key not in left_out}
+
+
+def _catalog() -> dict[str, Schema]:
+    """Return the definitions of every model, optimizer and schedule, and of what may stand for one."""
+    single = {name: _schedule(entry) for name, entry in SCHEDULES.items()}
+    definitions = {name: entry_schema(entry) for name, entry in {**MODELS, **OPTIMIZERS}.items()}
+    definitions |= single | {"warmup": _without_name(entry_schema(WARMUP))}
+    for kind, registry in REGISTRIES.items():
+        definitions[kind] = {"anyOf": [names_schema(registry), *({"$ref": f"#/$defs/{name}"} for name in registry)]}
+    definitions["schedule"]["anyOf"].append({"type": "array", "items": {"$ref": "#/$defs/part"}, "minItems": 2})
+    parts = {name: entry for name, entry in SCHEDULES.items() if set(BOTH) & set(entry.within)}
+    epochs = {"epochs": {"type": "integer", "minimum": 1, "description": "its length in a list of schedules"}}
+    objects = [_schedule(entry, extra=epochs) for entry in parts.values()]
+    return definitions | {"part": {"anyOf": [names_schema(parts), *objects]}}
+
+
+def _schedule(entry: ScheduleEntry, *, extra: dict[str, Schema] | None = None) -> Schema:
+    """Return the schema of a schedule; as a part of another (with `extra` keys) it has no warm-up of its own."""
+    presets = LAMBDA_PRESETS.values() if isinstance(entry, LambdaEntry) else ()
+    more = dict(extra or {})
+    if entry.name in BOTH:
+        more["schedulers"] = {"type": "array", "items": {"$ref": "#/$defs/part"}, "minItems": 2}
+    elif extra is None and not entry.sets_lr:
+        more["warmup"] = {"$ref": "#/$defs/warmup"}
+    return entry_schema(entry, also=[p for preset in presets for p in preset.parameters], extra=more)
+
+
+def _without_name(schema: Schema) -> Schema:
+    properties = {key: value for key, value in schema["properties"].items() if key != "name"}
+    return {**schema, "properties": properties, "required": ["epochs"]}
+
+
+def _trial_keys(fields: dict[str, Schema], definitions: dict[str, Schema]) -> dict[str, Schema]:
+    """Return the schema of the values of every dotted trial key that an axis can set."""
+    keys = {name: {"$ref": f"#/$defs/{name}"} if name in definitions else schema for name, schema in fields.items()}
+    for section, name in SECTIONS.items():
+        keys[section] = {"$ref": f"#/$defs/{name}"}
+        keys |= {f"{section}.{key}": schema for key, schema in definitions[name]["properties"].items()}
+    for section, registry in REGISTRIES.items():
+        keys[f"{section}.name"] = names_schema(registry)
+        keys |= _parameter_keys(
+            section, [*registry.values(), *(LAMBDA_PRESETS.values() if section == "schedule" else ())]
+        )
+    keys["schedule.warmup"] = {"$ref": "#/$defs/warmup"}
+    keys |= _parameter_keys("schedule.warmup", [WARMUP])
+    keys["schedule.schedulers"] = {"type": "array", "items": {"$ref": "#/$defs/part"}, "minItems": 2}
+    return keys
+
+
+def _parameter_keys(section: str, entries: Iterable[Entry]) -> dict[str, Schema]:
+    found: dict[str, list[Schema]] = {}
+    for entry in entries:
+        for parameter in entry.parameters:
+            found.setdefault(f"{section}.{parameter.name}", []).append(parameter_schema(parameter))
+            if parameter.kind == "duration":
+                found.setdefault(f"{section}.{parameter.name}.epochs", []).append(
+                    {"type": "number", "exclusiveMinimum": 0}
+                )
+    return {key: any_of(schemas) for key, schemas in found.items()}
+
+
+def _axes() -> dict[str, Schema]:
+    """Return the definitions of an axis: of listed values, or (`numbers`) also of a preset or a distribution."""
+    fields = _plain(Axis.model_json_schema())["properties"]
+    values = {"description": fields["values"]["description"]}
+    listed = values | {"type": "array", "minItems": 1}
+    preset = values | {"anyOf": [{"type": "array", "minItems": 1}, {"enum": list(PRESETS)}]}
+    drawn = {name: schema["anyOf"][0] | {"description": schema["description"]} for name, schema in fields.items()}
+    del drawn["values"]
+    return {"axis": _object({"values": listed}), "numbers": {"anyOf": [_object({"values": preset}), _object(drawn)]}}
+
+
+def _object(properties: dict[str, Schema]) -> Schema:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def _axis(item: Schema) -> Schema:
+    """Return the schema of an axis whose values are `item`."""
+    kinds = {part.get("type") for part in item.get("anyOf", [item])}
+    kind = "numbers" if kinds & {"number", "integer"} else "axis"
+    return {"allOf": [{"$ref": f"#/$defs/{kind}"}], "properties": {"values": {"items": item}}}

@@ -1,0 +1,186 @@
+"""The JSON Schema allows what `sweeps plan` allows, marks what is misspelt, and is the one that ships."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ch6dist.catalog.datasets import DATASETS
+from ch6dist.catalog.models import MODELS
+from ch6dist.catalog.optimizers import OPTIMIZERS
+from ch6dist.catalog.parameters import REQUIRED, as_number
+from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
+from ch6dist.errors import InputError
+from ch6dist.sections import parse_section
+from sweeps.spec.expand import expand
+from sweeps.spec.schema import DRAFT, schema_text, sweep_schema
+from sweeps.spec.sweep_file import SweepSpec
+from tests.support.paths import ROOT
+
+jsonschema = pytest.importorskip("jsonschema")
+
+CONFIGS = sorted((ROOT / "sweeps" / "configs").glob("*.yaml"))
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+SHIPPED = ROOT / "sweeps" / "configs" / "sweep.schema.json"
+FIRST_LINE = f"# yaml-language-server: $schema={SHIPPED.name}"
+RENEW = f"renew it: sweeps schema > {SHIPPED.relative_to(ROOT)}"
+RATES = {"optimizer.lr": {"values": [0.1]}}
+STEPS = {"durations": [2, 4], "duration": 2, "float": 0.5, "choice": "inverse_sqrt"}
+
+
+def validator() -> Any:
+    schema = sweep_schema()
+    kind = jsonschema.validators.validator_for(schema)
+    kind.check_schema(schema)
+    return kind(schema)
+
+
+VALIDATOR = validator()
+
+
+def sweep(**changes: Any) -> dict[str, Any]:
+    return {"name": "demo", "parameters": RATES, **changes}
+
+
+def in_yaml_1_2(content: Any) -> Any:
+    """Return what an editor sees: `1e-3` is a number in YAML 1.2, text for PyYAML."""
+    if isinstance(content, dict):
+        return {key: in_yaml_1_2(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [in_yaml_1_2(value) for value in content]
+    number = as_number(content) if isinstance(content, str) else None
+    return content if number is None else number
+
+
+def examples() -> list[Any]:
+    """Return the sweep files that stand in the documents."""
+    found = []
+    for path in DOCUMENTS:
+        for number, block in enumerate(re.findall(r"```ya?ml\n(.*?)```", path.read_text(), re.DOTALL)):
+            content = yaml.safe_load(block)
+            if isinstance(content, dict) and "parameters" in content:
+                found.append(pytest.param(content, id=f"{path.name}-{number}"))
+    return found
+
+
+def test_the_shipped_schema_is_what_the_command_prints() -> None:
+    assert SHIPPED.read_text() == schema_text(), RENEW
+    assert sweep_schema()["$schema"] == DRAFT
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_shipped_sweep_file_names_the_schema_and_follows_it(path: Path) -> None:
+    assert path.read_text().splitlines()[0] == FIRST_LINE
+    VALIDATOR.validate(in_yaml_1_2(yaml.safe_load(path.read_text())))
+
+
+@pytest.mark.parametrize("content", examples())
+def test_every_sweep_file_in_the_documents_follows_the_schema(content: dict[str, Any]) -> None:
+    VALIDATOR.validate(in_yaml_1_2(content))
+
+
+@pytest.mark.parametrize(
+    ("section", "registry"), [("model", MODELS), ("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)]
+)
+def test_every_entry_follows_the_schema_bare_with_its_parameters_and_as_a_value(section: str, registry: Any) -> None:
+    for name, entry in registry.items():
+        parameters = {p.name: STEPS.get(p.kind) for p in entry.parameters if p.default is REQUIRED}
+        more = {"schedulers": [{"name": "StepLR", "step_size": 1}] * 2} if "Sched" in name or "Sequ" in name else {}
+        if name == "SequentialLR":
+            parameters["milestones"] = [2]
+        full = {"name": name, **parameters, **more}
+        contents = [sweep(trial={section: full}), sweep(parameters={section: {"values": [full]}})]
+        for content in contents:
+            expand(parse_section(SweepSpec, content))
+            VALIDATOR.validate(content)
+        VALIDATOR.validate(sweep(trial={section: name}))
+
+
+GOOD: dict[str, dict[str, Any]] = {
+    "seeds": sweep(seeds=3),
+    "a list of seeds": sweep(seeds=[3, 5]),
+    "a preset": sweep(parameters={"optimizer.lr": {"values": "factor3"}}),
+    "random": sweep(
+        method="random",
+        trials=3,
+        seed=0,
+        parameters={"optimizer.lr": {"distribution": "log_uniform", "min": 1e-4, "max": 0.1}},
+    ),
+    "sizes": sweep(checkpoints={"total": "20 GB", "keep": []}, resources={"gpus": 0.5}),
+    "a warm-up": sweep(trial={"schedule": {"name": "CosineAnnealingLR", "warmup": {"epochs": 2}}}),
+    "a list of schedules": sweep(
+        trial={"schedule": [{"name": "LinearLR", "epochs": 2}, {"name": "StepLR", "step_size": 2}]}
+    ),
+    "lengths": sweep(trial={"schedule": {"name": "StepLR", "step_size": {"epochs": 1.5}}}),
+    "axes in a schedule": sweep(
+        trial={"schedule": {"name": "StepLR", "step_size": 2, "warmup": {"epochs": 1}}},
+        parameters={"schedule.step_size": {"values": [1, 0.5]}, "schedule.warmup.epochs": {"values": [1, 2]}},
+    ),
+    "a lambda preset": sweep(trial={"schedule": {"name": "LambdaLR", "recipe": "step_power", "step_size": 2}}),
+    "other axes": sweep(
+        parameters={
+            "epochs": {"values": [1, 2]},
+            "data.batch_size": {"values": [32]},
+            "model": {"values": ["lenet5", {"name": "cnn2", "n_feature": 3}]},
+            "optimizer.name": {"values": ["SGD", "Adam"]},
+        }
+    ),
+}
+BAD: dict[str, dict[str, Any]] = {
+    "misspelt key": sweep(parametres={}),
+    "misspelt trial key": sweep(trial={"epoch": 3}),
+    "misspelt axis": sweep(parameters={"optimizer.lrr": {"values": [0.1]}}),
+    "misspelt axis field": sweep(parameters={"epochs": {"value": [1]}}),
+    "misspelt parameter": sweep(trial={"optimizer": {"name": "SGD", "momentun": 0.9}}),
+    "misspelt resource": sweep(resources={"gpu": 1}),
+    "unknown optimizer": sweep(trial={"optimizer": "Adamm"}),
+    "unknown optimizer in an axis": sweep(parameters={"optimizer": {"values": [{"name": "Adamm"}]}}),
+    "unknown model": sweep(trial={"model": {"name": "lenet"}}),
+    "unknown schedule": sweep(trial={"schedule": "Cosine"}),
+    "unknown data set": sweep(trial={"data": {"name": "cifar10"}}),
+    "unknown preset": sweep(parameters={"optimizer.lr": {"values": "factor30"}}),
+    "unknown metric": sweep(metric={"name": "accuracy"}),
+    "negative epochs": sweep(trial={"epochs": -1}),
+    "no epochs in an axis": sweep(parameters={"epochs": {"values": [0]}}),
+    "negative rate": sweep(parameters={"optimizer.lr": {"values": [-0.1]}}),
+    "text for a rate": sweep(parameters={"optimizer.lr": {"values": ["fast"]}}),
+    "no value": sweep(parameters={"optimizer.lr": {"values": []}}),
+    "no axis": sweep(parameters={}),
+    "no name": {"parameters": RATES},
+    "no parameters": {"name": "demo"},
+    "a path for a name": sweep(name="../evil"),
+    "no seed": sweep(seeds=0),
+    "seeds twice": sweep(seeds=[1, 1]),
+    "trial seed": sweep(trial={"seed": 1}),
+    "test set": sweep(trial={"evaluate_test": True}),
+    "random without a seed": sweep(method="random", trials=3),
+    "half a size": sweep(checkpoints={"total": "1,5 TB"}),
+    "negative GPUs": sweep(resources={"gpus": -1}),
+    "a warm-up beside a cycle": sweep(trial={"schedule": {"name": "OneCycleLR", "warmup": {"epochs": 2}}}),
+    "a plateau in a list": sweep(trial={"schedule": [{"name": "LinearLR", "epochs": 2}, "ReduceLROnPlateau"]}),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_what_is_right_follows_the_schema(name: str) -> None:
+    expand(parse_section(SweepSpec, GOOD[name]))
+    VALIDATOR.validate(GOOD[name])
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_is_wrong_breaks_the_schema(name: str) -> None:
+    with pytest.raises(InputError):
+        expand(parse_section(SweepSpec, BAD[name]))
+    with pytest.raises(jsonschema.ValidationError):
+        VALIDATOR.validate(BAD[name])
+
+
+def test_names_are_shown_with_their_descriptions() -> None:
+    text = schema_text()
+    for registry in (DATASETS, MODELS, OPTIMIZERS, SCHEDULES):
+        assert all(entry.description in text for entry in registry.values())
+    assert all(f'"{name}"' in text for name in LAMBDA_PRESETS)
