@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def duration(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
     """Seconds: `45 s`, `12 min`, `3.4 h`, `2.1 days`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
@@ -12,7 +12,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
 
 
-def size(count: float) -> str:
+def format_bytes(count: float) -> str:
     """Bytes: `1.2 GB`."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if count < 1000:

@@ -36,7 +36,7 @@ class Rules:
 
     max_retries: int = 2
     keep: Collection[str] = ("last", "best")  # checkpoints of trials that have ended
-    room_bytes: int | None = None  # for them; None: no limit
+    ended_limit_bytes: int | None = None  # for them; None: no limit
     needs: str = ""  # what a pack needs, as text
     hosts: int = 1
 
@@ -68,7 +68,7 @@ class Driver:
             self.checkpoints,
             ledger,
             keep=self.rules.keep,
-            room_bytes=self.rules.room_bytes,
+            ended_limit_bytes=self.rules.ended_limit_bytes,
             write=self.write,
             remove=self.record.uploader.remove,
         )

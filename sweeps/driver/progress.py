@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ch6dist.runs.schema import ENDED, Status
 from sweeps.driver.trial_table import TrialState, TrialTable
-from sweeps.units import duration
+from sweeps.units import format_seconds
 
 LINE_SECONDS = 60.0
 SHOWN = 12  # running trials in the live table
@@ -76,7 +76,7 @@ class Progress:
 
     def elapsed(self) -> str:
         """Return the time since this driver began."""
-        return duration(time.monotonic() - self.table.started)
+        return format_seconds(time.monotonic() - self.table.started)
 
     def remaining(self) -> str:
         """Return the time to go at this driver's pace so far; empty before the first epoch and after the last."""
@@ -84,7 +84,7 @@ class Progress:
         if not self.table.epochs_done or done >= total:
             return ""
         per_epoch = (time.monotonic() - self.table.training_since) / self.table.epochs_done
-        return f" · about {duration(per_epoch * (total - done))} to go"
+        return f" · about {format_seconds(per_epoch * (total - done))} to go"
 
     def view(self) -> RenderableType:
         """Return the live view: counts, bar and times, the running trials, and the last three that did not finish."""

@@ -33,11 +33,11 @@ from sweeps.driver.trial_table import TrialTable
 from sweeps.on_ray.session import ray_session
 from sweeps.on_ray.tune_run import tune_run
 from sweeps.plan.calibration import calibration_key, record_calibration
-from sweeps.plan.hosts import storage_note, workers_words
-from sweeps.plan.slots import Slots, place
+from sweeps.plan.hosts import describe_workers, shared_storage_note
+from sweeps.plan.slots import Slots, find_slots
 from sweeps.record.record import Record
 from sweeps.spec.sweep_file import CheckpointRules, Resources
-from sweeps.units import duration
+from sweeps.units import format_seconds
 
 
 def plain_console() -> Console:
@@ -80,7 +80,7 @@ class Task:
     packs: Sequence[PackJob]
     settings: Settings
     hosts: Sequence[Devices]
-    room_bytes: int | None = None  # for checkpoints of trials that have ended (plan/disk.py)
+    ended_limit_bytes: int | None = None  # for checkpoints of trials that have ended (plan/disk.py)
 
 
 def execute(task: Task, ledger: Ledger, record: Record, how: Launch) -> int:
@@ -91,7 +91,7 @@ def execute(task: Task, ledger: Ledger, record: Record, how: Launch) -> int:
     """
     say, table = how.console.print, task.table
     say(f"run folder: {record.run}")
-    slots = place(task.settings.resources, task.hosts)
+    slots = find_slots(task.settings.resources, task.hosts)
     for note in _notes(task, record, slots):
         say(note)
     progress = Progress(table, how.console, title=record.run.name)
@@ -124,7 +124,7 @@ def _close(driver: Driver, how: Launch) -> int:
         there = f" --address {how.address}" if how.address else ""
         say(f"{driver.halt.reason}\nresume with: sweeps resume {run}{there}")
         return driver.halt.exit_status
-    say(f"done in {duration(time.monotonic() - table.started)}; next: analysis report {run}")
+    say(f"done in {format_seconds(time.monotonic() - table.started)}; next: analysis report {run}")
     return 1 if failed else 0
 
 
@@ -141,14 +141,18 @@ def _notes(task: Task, record: Record, slots: Slots) -> list[str]:
         return []
     trials = [parse_trial(entry.config) for entry in task.table.entries.values()]
     kept = record.checkpoints if is_remote(record.checkpoints) else record.run
-    shared = storage_note(task.hosts, trials, run=kept)
-    return ([shared] if shared else []) + ([workers_words(trials, slots)] if slots.workers > 1 else [])
+    shared = shared_storage_note(task.hosts, trials, run=kept)
+    return ([shared] if shared else []) + ([describe_workers(trials, slots)] if slots.workers > 1 else [])
 
 
 def _rules(task: Task, slots: Slots) -> Rules:
     settings = task.settings
     return Rules(
-        settings.max_retries, settings.checkpoints.keep, task.room_bytes, needs=_needs(slots), hosts=len(task.hosts)
+        settings.max_retries,
+        settings.checkpoints.keep,
+        task.ended_limit_bytes,
+        needs=_needs(slots),
+        hosts=len(task.hosts),
     )
 
 

@@ -26,8 +26,8 @@ from sweeps.driver.trial_table import TrialTable
 from sweeps.launch.execute import Launch, Settings, Task, execute
 from sweeps.launch.packing import kept_engine_notes, pack_new, pack_resumed
 from sweeps.on_ray.cluster import cluster_hosts
-from sweeps.plan.disk import room, total_bytes
-from sweeps.plan.slots import place
+from sweeps.plan.disk import bytes_for_ended_trials, total_bytes
+from sweeps.plan.slots import find_slots
 from sweeps.record.record import opened
 from sweeps.record.uploader import runs_in_store
 from sweeps.spec.resources import change_resources
@@ -85,7 +85,7 @@ def resume(run: Path, how: Launch, *, again: Sequence[str] = (), changes: Sequen
     check_data(todo)
     _check_batches(todo, workers=settings.resources.workers)
     hosts = hosts_of(how)
-    slots = place(settings.resources, hosts)  # refused, if it is, before anything is written
+    slots = find_slots(settings.resources, hosts)  # refused, if it is, before anything is written
     packs = pack_resumed(todo, ledger, hosts, settings.resources, how, before=before)
     for note in kept_engine_notes(ledger, packs, slots=slots, wanted=settings.resources.engine):
         how.console.print(note)
@@ -125,5 +125,5 @@ def _room_left(
     """
     known = {trial.trial_id: trial for trial in trials}
     running = [[known[trial] for trial in pack.trials] for pack in packs]
-    at_once = place(settings.resources, hosts).count
-    return room(total_bytes(settings.checkpoints.total, path), running, at_once=at_once, place=path)
+    at_once = find_slots(settings.resources, hosts).count
+    return bytes_for_ended_trials(total_bytes(settings.checkpoints.total, path), running, at_once=at_once, path=path)

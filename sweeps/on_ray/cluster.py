@@ -1,7 +1,7 @@
 """Find what a running Ray consists of: its hosts, and those that its autoscaler can still start.
 
     hosts = cluster_hosts("auto")
-    slots = place(spec.resources, hosts)
+    slots = find_slots(spec.resources, hosts)
 
 Ray says how many cores and GPUs it gives out; a task on each host says what they are. Hosts that are not up yet are in
 the cluster file, which `ray up` leaves on the head.

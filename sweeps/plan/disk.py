@@ -15,7 +15,7 @@ from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
 from ch6dist.storage.files import LocalFolder, is_remote
 from sweeps.plan.costs import FP32_BYTES
-from sweeps.units import size
+from sweeps.units import format_bytes
 
 OVERHEAD_BYTES = 20_000  # of a file: names, buffers, generator states, torch's own format
 
@@ -67,8 +67,11 @@ def total_bytes(given: int | str, checkpoints: str) -> int | None:
     return (shutil.disk_usage(there).free + sum(LocalFolder(place).sizes().values())) // 2
 
 
-def room(total: int | None, packs: Iterable[Sequence[TrialConfig]], *, at_once: int, place: str = "") -> int | None:
-    """What of `total` is left for ended trials while the `at_once` largest packs run; None: no limit.
+def bytes_for_ended_trials(
+    total: int | None, packs: Iterable[Sequence[TrialConfig]], *, at_once: int, path: str = ""
+) -> int | None:
+    """Return the bytes of `total` that are left for ended trials while the `at_once` largest packs run; None: no limit.
+
 
     InputError when the running ones alone do not fit, before anything is written.
     """
@@ -77,6 +80,8 @@ def room(total: int | None, packs: Iterable[Sequence[TrialConfig]], *, at_once: 
     largest = sorted((sum(map(running_bytes, pack)) for pack in packs), reverse=True)
     needed = sum(largest[:at_once])
     if needed > total:
-        allowed = f"{size(needed)} or more: so much the checkpoints of the trials take that run at once"
-        raise InputError("checkpoints.total", f"{size(total)} in {place}" if place else size(total), allowed)
+        allowed = f"{format_bytes(needed)} or more: so much the checkpoints of the trials take that run at once"
+        raise InputError(
+            "checkpoints.total", f"{format_bytes(total)} in {path}" if path else format_bytes(total), allowed
+        )
     return total - needed

@@ -18,7 +18,7 @@ from sweeps.plan.calibration import calibration_key
 from sweeps.plan.costs import CORE_MFLOPS, JOIN_SECONDS, PACK_SECONDS, images, makespan, pack_bytes, worker_speed
 from sweeps.plan.disk import peak_bytes
 from sweeps.plan.packs import Pack
-from sweeps.plan.slots import Hosts, Slots, place
+from sweeps.plan.slots import Hosts, Slots, find_slots
 from sweeps.spec.sweep_file import Resources
 
 GPU_MFLOPS = 20e6  # per second of a GPU: a third of an H200's fp32 peak, estimated
@@ -54,7 +54,7 @@ def estimate(
         calibration: images per second by `calibration_key`.
         keep: `checkpoints.keep` of the sweep.
     """
-    slots = place(resources or Resources(), devices)
+    slots = find_slots(resources or Resources(), devices)
     largest: dict[tuple[str, EngineName], Pack] = {}
     for pack in packs:
         kind = _kind(pack)

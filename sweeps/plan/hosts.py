@@ -1,7 +1,7 @@
 """Hosts and workers in words: what a cluster is made of, how a trial's batch is shared, what hosts must share.
 
 describe(cluster_hosts("auto"))      # "3 hosts, 2 of them not up yet"
-note = storage_note(hosts, trials, run=folder)
+note = shared_storage_note(hosts, trials, run=folder)
 if note:
     console.print(note)
 """
@@ -52,7 +52,7 @@ def parts(hosts: Hosts) -> str:
     return ", ".join(made)
 
 
-def workers_words(trials: Sequence[TrialConfig], slots: Slots) -> str:
+def describe_workers(trials: Sequence[TrialConfig], slots: Slots) -> str:
     """How several workers train a trial: `each trial by 2 workers (global batch 128 = 64 + 64), on one host`."""
     sizes = sorted({trial.data.batch_size for trial in trials})
     if len(sizes) == 1:
@@ -63,7 +63,7 @@ def workers_words(trials: Sequence[TrialConfig], slots: Slots) -> str:
     return f"each trial by {slots.workers} workers ({batch}), {where}"
 
 
-def storage_note(hosts: Hosts, trials: Iterable[TrialConfig], *, run: Path | str) -> str:
+def shared_storage_note(hosts: Hosts, trials: Iterable[TrialConfig], *, run: Path | str) -> str:
     """What several hosts must share, which nobody can check from here; empty where nothing must be shared.
 
     Args:

@@ -20,9 +20,9 @@ from ch6dist.errors import InputError
 from ch6dist.packs import engine_for, shared
 from ch6dist.runs.schema import EngineName
 from sweeps.plan.costs import CORE_MFLOPS, PACK_SECONDS, makespan, pack_bytes, work
-from sweeps.plan.slots import Hosts, Slots, place
+from sweeps.plan.slots import Hosts, Slots, find_slots
 from sweeps.spec.sweep_file import Resources
-from sweeps.units import size
+from sweeps.units import format_bytes
 
 MAX_LANES = 256
 EPOCH_SECONDS = 120.0  # of a pack on a core, at most: its checkpoint and its answer to a wish wait for an epoch's end
@@ -66,7 +66,7 @@ def make_packs(
     Raises InputError for a number of lanes that is not allowed and for resources that can never be placed.
     """
     resources = resources or Resources()
-    slots = place(resources, devices)
+    slots = find_slots(resources, devices)
     groups = _groups(trials, slots, resources.engine, _most(packs))
     parts = [-(-len(group.trials) // group.limit) for group in groups]
     if packs == "auto":
@@ -145,7 +145,7 @@ def _limit(trials: Sequence[TrialConfig], slots: Slots, engine: EngineName, most
     if fitting >= min(most, len(trials)):
         return most, ""
     largest = -(-len(trials) // -(-len(trials) // fitting))
-    held = f"{size(slots.memory_bytes)} hold {fitting} lanes of {first.model['name']}"
+    held = f"{format_bytes(slots.memory_bytes)} hold {fitting} lanes of {first.model['name']}"
     return fitting, f"packs of {most} asked for; {held}: split into packs of {largest}"
 
 

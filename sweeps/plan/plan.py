@@ -22,13 +22,13 @@ from ch6dist.config import TrialConfig
 from ch6dist.host.hardware import Devices
 from ch6dist.runs.folders import checkpoints_root, home_of, runs_root
 from ch6dist.storage.files import join
-from sweeps.plan.disk import kept_bytes, room, total_bytes
+from sweeps.plan.disk import kept_bytes, total_bytes
 from sweeps.plan.estimate import Estimate, estimate
-from sweeps.plan.hosts import describe, parts, storage_note, total, workers_words
+from sweeps.plan.hosts import describe, describe_workers, parts, shared_storage_note, total
 from sweeps.plan.packs import Pack, make_packs, notes
-from sweeps.plan.slots import Hosts, Slots, as_hosts, place
+from sweeps.plan.slots import Hosts, Slots, as_hosts, find_slots
 from sweeps.spec.sweep_file import SweepSpec
-from sweeps.units import duration, size
+from sweeps.units import format_bytes, format_seconds
 
 SHOWN_PACKS = 20
 
@@ -43,7 +43,7 @@ class Plan:
     hosts: tuple[Devices, ...]
     slots: Slots
     estimate: Estimate
-    room_bytes: int | None  # for checkpoints of ended trials; None: no limit
+    ended_limit_bytes: int | None  # for checkpoints of ended trials; None: no limit
 
 
 def make_plan(
@@ -64,7 +64,7 @@ def make_plan(
         runs: folder that will hold the run folder; None: as for `run`.
     """
     made = make_packs(trials, devices=devices, packs=packs, resources=spec.resources)
-    slots, rules = place(spec.resources, devices), spec.checkpoints
+    slots, rules = find_slots(spec.resources, devices), spec.checkpoints
     where = checkpoints_root(runs_root(home_of(runs, spec.storage)), storage=spec.storage)
     running = [pack.trials for pack in made]
     return Plan(
@@ -74,7 +74,9 @@ def make_plan(
         hosts=as_hosts(devices),
         slots=slots,
         estimate=estimate(made, devices=devices, calibration=calibration, resources=spec.resources, keep=rules.keep),
-        room_bytes=room(total_bytes(rules.total, where), running, at_once=slots.count, place=where),
+        ended_limit_bytes=bytes_for_ended_trials(
+            total_bytes(rules.total, where), running, at_once=slots.count, path=where
+        ),
     )
 
 
@@ -89,10 +91,10 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "devices": asdict(total(plan.hosts)),
         "hosts": [asdict(host) for host in plan.hosts],
         "hosts_not_up": sum(not host.up for host in plan.hosts),
-        "workers": workers_words(plan.trials, plan.slots) if plan.slots.workers > 1 else "",
+        "workers": describe_workers(plan.trials, plan.slots) if plan.slots.workers > 1 else "",
         "slots": asdict(plan.slots),
         "estimate": asdict(plan.estimate),
-        "room_bytes": plan.room_bytes,
+        "room_bytes": plan.ended_limit_bytes,
         "notes": plan_notes(plan),
         "packs": [
             {
@@ -120,7 +122,7 @@ def render_plan(plan: Plan) -> RenderableType:
 def plan_notes(plan: Plan) -> list[str]:
     """What a person should know before the launch: of packs, of storage, of what is assumed."""
     storage, name = plan.spec.storage, plan.spec.name
-    shared = storage_note(plan.hosts, plan.trials, run=join(storage, name) if storage else runs_root() / name)
+    shared = shared_storage_note(plan.hosts, plan.trials, run=join(storage, name) if storage else runs_root() / name)
     assumed = sorted({gpu.name for host in plan.hosts for gpu in host.gpus if gpu.assumed})
     words = f"GPUs that cannot be asked ({', '.join(assumed)}): their memory is assumed by their type"
     return [*notes(plan.packs), *([shared] if shared else []), *([words] if assumed else [])]
@@ -133,7 +135,7 @@ def _pack_table(plan: Plan) -> Table:
     for heading in ("pack", "trials", "time", *mixed, "why apart", "first trial"):
         table.add_column(heading, justify="right" if heading in ("pack", "trials", "time") else "left")
     for number, pack in enumerate(plan.packs[:SHOWN_PACKS], start=1):
-        time = duration(plan.estimate.pack_seconds[number - 1])
+        time = format_seconds(plan.estimate.pack_seconds[number - 1])
         why = pack.why or ("the engine" if mixed else "all in one")
         words = [*([_engine(pack)] if mixed else []), why, pack.trials[0].trial_id]
         table.add_row(str(number), str(len(pack.trials)), time, *map(Text, words))
@@ -166,21 +168,24 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         ("trials", f"{len(plan.trials)}: configurations {configurations} × seeds {len(seeds)}"),
         ("epochs", f"{cost.epochs:,} over all trials"),
         ("packs", f"{len(plan.packs)}, {min(slots.count, len(plan.packs))} at once"),
-        *([("workers", workers_words(plan.trials, slots))] if slots.workers > 1 else []),
+        *([("workers", describe_workers(plan.trials, slots))] if slots.workers > 1 else []),
         ("engine", _one_engine(plan) or "by pack: see below"),
         *([("hosts", f"{describe(plan.hosts)}: {parts(plan.hosts)}")] if clustered else []),
-        ("devices", f"{_devices(plan)}, {size(slots.memory_bytes)} of memory for each {_holder(slots)}"),
-        ("time", f"about {duration(cost.seconds)} ({measured}; images per second of a {who}: {speeds})"),
-        ("memory", f"about {size(cost.memory_bytes)} for {'the largest pack' if slots.workers == 1 else 'a worker'}"),
-        ("disk", f"about {size(cost.disk_bytes)} for checkpoints and ledger{_limit(plan)}"),
+        ("devices", f"{_devices(plan)}, {format_bytes(slots.memory_bytes)} of memory for each {_holder(slots)}"),
+        ("time", f"about {format_seconds(cost.seconds)} ({measured}; images per second of a {who}: {speeds})"),
+        (
+            "memory",
+            f"about {format_bytes(cost.memory_bytes)} for {'the largest pack' if slots.workers == 1 else 'a worker'}",
+        ),
+        ("disk", f"about {format_bytes(cost.disk_bytes)} for checkpoints and ledger{_limit(plan)}"),
     ]
 
 
 def _limit(plan: Plan) -> str:
     kept = sum(kept_bytes(trial, plan.spec.checkpoints.keep) for trial in plan.trials)
-    if plan.room_bytes is None or plan.room_bytes >= kept:
+    if plan.ended_limit_bytes is None or plan.ended_limit_bytes >= kept:
         return ""
-    return f"; of ended trials' checkpoints the best {size(plan.room_bytes)} stay (checkpoints.total)"
+    return f"; of ended trials' checkpoints the best {format_bytes(plan.ended_limit_bytes)} stay (checkpoints.total)"
 
 
 def _devices(plan: Plan) -> str:

@@ -1,7 +1,7 @@
 """How many packs at once fit on the devices of one host or of several.
 
-slots = place(spec.resources, [visible_devices()])     # InputError for what could never be placed
-slots = place(spec.resources, cluster_hosts("auto"))
+slots = find_slots(spec.resources, [visible_devices()])     # InputError for what could never be placed
+slots = find_slots(spec.resources, cluster_hosts("auto"))
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def as_hosts(hosts: Hosts) -> tuple[Devices, ...]:
     return (hosts,) if isinstance(hosts, Devices) else tuple(hosts)
 
 
-def place(resources: Resources, hosts: Hosts) -> Slots:
+def find_slots(resources: Resources, hosts: Hosts) -> Slots:
     """The places that `resources` leave on `hosts`; InputError with the reason when there is none.
 
     A host without what a worker needs does not count; the workers of a pack are on one host unless they may span
@@ -45,7 +45,7 @@ def place(resources: Resources, hosts: Hosts) -> Slots:
     """
     hosts = as_hosts(hosts)
     gpus = gpus_per_worker(resources, hosts)
-    rooms = [room(host, cpus=resources.cpus, gpus=gpus) for host in hosts]
+    rooms = [workers_on_host(host, cpus=resources.cpus, gpus=gpus) for host in hosts]
     workers, span = resources.workers, resources.span_hosts and resources.workers > 1
     count = sum(rooms) // workers if span else sum(fitting // workers for fitting in rooms)
     if not count:
@@ -64,7 +64,7 @@ def gpus_per_worker(resources: Resources, hosts: Sequence[Devices]) -> float:
     return float(any(host.gpus for host in hosts)) if resources.gpus == "auto" else float(resources.gpus)
 
 
-def room(host: Devices, *, cpus: int, gpus: float) -> int:
+def workers_on_host(host: Devices, *, cpus: int, gpus: float) -> int:
     """Workers that a host holds at once. A fraction of a GPU lies on one device."""
     by_cpu = host.cpus // cpus
     if not gpus:

@@ -1,6 +1,6 @@
 """Remove checkpoints that may not stay: `keep` names those of an ended trial, `total` limits all of them.
 
-    retention = Retention(open_folder(checkpoints), read(run), keep=["best"], room_bytes=left, write=…, remove=…)
+    retention = Retention(open_folder(checkpoints), read(run), keep=["best"], ended_limit_bytes=left, …)
     retention.take(report["lines"])     # after they were written; removes what has to go, and writes that it is gone
 
 Checkpoints of unfinished trials are never touched. When ended trials leave more than fits, the worst by the ranking
@@ -36,7 +36,7 @@ class Retention:
         ledger: Ledger,
         *,
         keep: Collection[str],
-        room_bytes: int | None,
+        ended_limit_bytes: int | None,
         write: Callable[[Sequence[Line]], None],
         remove: Callable[[list[str]], None],
     ) -> None:
@@ -45,11 +45,11 @@ class Retention:
             checkpoints: the folder of the run's checkpoints.
             ledger: of the run as it is now.
             keep: `checkpoints.keep` of the sweep.
-            room_bytes: for ended trials, which is `total` less what the running ones need (space.room); None: no limit.
+            ended_limit_bytes: `checkpoints.total` less what the running trials need (plan/disk.py); None: no limit.
             write: appends lines to the ledger.
             remove: removes files by their names in the run folder, once the ledger that says so is safe.
         """
-        self.checkpoints, self.keep, self.room_bytes = checkpoints, set(keep), room_bytes
+        self.checkpoints, self.keep, self.ended_limit_bytes = checkpoints, set(keep), ended_limit_bytes
         self.write, self.remove = write, remove
         self.metric = Metric.of(ledger.spec)
         self.trials = ledger.trials
@@ -87,14 +87,14 @@ class Retention:
 
     def _make_room(self) -> list[Line]:
         """Drop files that are never read again, then trials, worst first, until the rest fits with some slack."""
-        if self.room_bytes is None or self.used_bytes <= self.room_bytes:
+        if self.ended_limit_bytes is None or self.used_bytes <= self.ended_limit_bytes:
             return []
         gone: list[Line] = []
         self.used_bytes -= sum(self.unread.values())
         self._let_go([], self.unread)
         self.unread = {}
         for trial in self._worst_first():
-            if self.used_bytes <= SLACK * self.room_bytes:
+            if self.used_bytes <= SLACK * self.ended_limit_bytes:
                 break
             gone += [self._drop(trial, name, "total") for name in self._held(trial)]
         return gone

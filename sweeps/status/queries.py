@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 
 from ch6dist.catalog.datasets import SYNTHETIC, is_synthetic
-from ch6dist.errors import InputError
+from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.ledger import LEDGER, Ledger, find_trial, observe
 from ch6dist.runs.ranking import Ranked, rank, rule
 from ch6dist.runs.schema import BROKEN, ENDED, Line, Metric, Status
@@ -101,13 +101,19 @@ def show(run: Path | str, trial: str) -> dict[str, Any]:
     }
 
 
-def best(run: Path | str) -> dict[str, Any]:
-    """The best configuration with its first seed, and on what it was chosen. InputError where none can win."""
-    ledger = observe(run)[0]
+def best(run: Path | str, ledger: Ledger | None = None) -> dict[str, Any]:
+    """Return the best configuration with its first seed, and the rule and scores that chose it.
+
+    Args:
+        ledger: of the run, where it has been read already.
+
+    Raises UsageError where no configuration can win.
+    """
+    ledger = ledger or observe(run)[0]
     ranked = rank(ledger)
     winner = next((item for item in ranked if item.eligible), None)
     if winner is None:
-        raise InputError("RUN", str(run), f"a run with a configuration whose seeds are all trained ({_lack(ranked)})")
+        raise UsageError(f"no configuration of {run} can win yet: {_lack(ranked)}")
     trial = min(winner.trials, key=lambda name: ledger.trials[name]["seed"])
     return {
         "run": str(run),
@@ -143,8 +149,8 @@ def best_yaml(found: dict[str, Any]) -> str:
 
 def _lack(ranked: list[Ranked]) -> str:
     if not ranked:
-        return "this one holds no trainings"
-    return f"of the {len(ranked)} here none is; the first: {ranked[0].note or 'no finite score'}"
+        return "it holds no training runs"
+    return f"of {len(ranked)} none has all of its seeds trained; the first: {ranked[0].note or 'no finite score'}"
 
 
 def _progress(ledger: Ledger, states: dict[str, Status]) -> dict[str, dict[str, int]]:

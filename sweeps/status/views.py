@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ch6dist.catalog.datasets import SYNTHETIC
-from sweeps.units import duration
+from sweeps.units import format_seconds
 
 COLOURS = {"finished": "green", "running": "cyan", "failed": "red", "out_of_memory": "red", "diverged": "yellow"}
 ROW_COLUMNS = ("epoch", "step", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
@@ -40,7 +40,7 @@ def render_status(data: Mapping[str, Any]) -> RenderableType:
         ("done", Text(progress or "nothing yet")),
         ("driver", Text(f"process {driver['pid']} on {driver['host']}" if driver else "none lives")),
         ("broke", Text(_breaks(data))),
-        ("last line", Text(f"{duration(data['seconds_since_last_line'])} ago")),
+        ("last line", Text(f"{format_seconds(data['seconds_since_last_line'])} ago")),
         ("next", Text(data["next"])),
     ]
     failures = _table(

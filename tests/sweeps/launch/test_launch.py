@@ -19,7 +19,7 @@ from sweeps.driver.trial_table import TrialTable
 from sweeps.launch.execute import Launch, remember_speeds
 from sweeps.launch.packing import kept_engine_notes, pack_new, recorded_engines, recorded_packs
 from sweeps.plan.calibration import read_calibration
-from sweeps.plan.slots import place
+from sweeps.plan.slots import find_slots
 from sweeps.spec.sweep_file import Resources
 
 TWO_CORES = Devices(cpus=2, memory_bytes=24 * 10**9)
@@ -54,11 +54,11 @@ def test_a_kept_engine_is_told_only_where_another_would_be_chosen(tmp_path: Path
     given = trials(3)
     found = ledger(tmp_path, given)
     packs = [PackJob(ids(given[:2]), "fused"), PackJob(ids(given[2:]), "eager")]
-    told = kept_engine_notes(found, packs, slots=place(Resources(), TWO_CORES), wanted="auto")
+    told = kept_engine_notes(found, packs, slots=find_slots(Resources(), TWO_CORES), wanted="auto")
     assert told == ["2 trials keep the fused engine that began them (here it would be eager)"]
-    told = kept_engine_notes(found, packs, slots=place(Resources(), SMALL_GPU), wanted="auto")
+    told = kept_engine_notes(found, packs, slots=find_slots(Resources(), SMALL_GPU), wanted="auto")
     assert told == ["1 trials keep the eager engine that began them (here it would be fused)"]
-    assert kept_engine_notes(found, packs[:1], slots=place(Resources(), TWO_CORES), wanted="fused") == []
+    assert kept_engine_notes(found, packs[:1], slots=find_slots(Resources(), TWO_CORES), wanted="fused") == []
 
 
 @pytest.mark.parametrize("devices", [TWO_CORES, SMALL_GPU], ids=["cpu", "gpu"])

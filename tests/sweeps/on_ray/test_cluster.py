@@ -19,7 +19,7 @@ from sweeps.on_ray import cluster as cluster_module
 from sweeps.on_ray.cluster import cluster_hosts, coming_hosts
 from sweeps.on_ray.private import BOOTSTRAP_FILE, HEAD_RESOURCE, NODE_TYPE_LABEL
 from sweeps.plan.hosts import total
-from sweeps.plan.slots import place
+from sweeps.plan.slots import find_slots
 from sweeps.spec.sweep_file import Resources
 from tests.support.commands import ROOT, sweep_file
 from tests.sweeps.test_main import ask
@@ -68,9 +68,9 @@ def test_every_host_gives_what_ray_gives_out_and_is_what_it_says(address: str) -
     assert {host.name for host in hosts} == {socket.gethostname()}
     if not here.gpus:
         assert total(hosts).gpus == (Gpu("T4", 16 * 10**9, assumed=True),) * 2
-    assert place(Resources(workers=2), hosts).count == 1
+    assert find_slots(Resources(workers=2), hosts).count == 1
     with pytest.raises(InputError, match="at most 2"):
-        place(Resources(workers=3), hosts)
+        find_slots(Resources(workers=3), hosts)
     assert not ray.is_initialized()
 
 

@@ -15,8 +15,8 @@ from ch6dist.distributed.group import Group
 from ch6dist.errors import InputError
 from ch6dist.host.hardware import Devices, Gpu, parse_gpus, visible_devices
 from ch6dist.packs import shares
-from sweeps.plan.hosts import describe, parts, storage_note, total
-from sweeps.plan.slots import place
+from sweeps.plan.hosts import describe, parts, shared_storage_note, total
+from sweeps.plan.slots import find_slots
 from sweeps.spec.sweep_file import Resources
 
 TWO_CORES = Devices(cpus=2, memory_bytes=24 * 10**9)
@@ -113,7 +113,7 @@ THREE = [HEAD, gpu_host(2), gpu_host(2), gpu_host(2)]
 )
 def test_what_can_never_be_placed_is_refused_with_the_reason(resources: dict[str, Any], hosts: Any, words: str) -> None:
     with pytest.raises(InputError, match=words) as caught:
-        place(parse_section(Resources, resources), hosts)
+        find_slots(parse_section(Resources, resources), hosts)
     assert "\n" not in str(caught.value)
 
 
@@ -129,7 +129,7 @@ def test_what_can_never_be_placed_is_refused_with_the_reason(resources: dict[str
 )
 def test_places_follow_the_resources_of_a_pack(resources: dict[str, Any], kind: str, count: int) -> None:
     node = Devices(cpus=6 if kind == "cpu" or resources.get("cpus") else 64, memory_bytes=10**11, gpus=H200.gpus * 4)
-    slots = place(parse_section(Resources, resources), node)
+    slots = find_slots(parse_section(Resources, resources), node)
     assert (slots.kind, slots.count) == (kind, count)
 
 
@@ -148,7 +148,7 @@ def test_places_follow_the_resources_of_a_pack(resources: dict[str, Any], kind: 
 def test_workers_of_a_trial_are_on_one_host_unless_they_may_span_hosts(
     resources: dict[str, Any], hosts: list[Devices], count: int
 ) -> None:
-    slots = place(parse_section(Resources, resources), hosts)
+    slots = find_slots(parse_section(Resources, resources), hosts)
     assert slots.count == count
     assert slots.workers == resources.get("workers", 1)
     assert slots.span_hosts == resources.get("span_hosts", False)
@@ -156,10 +156,10 @@ def test_workers_of_a_trial_are_on_one_host_unless_they_may_span_hosts(
 
 def test_memory_and_device_are_those_of_the_smallest_place_that_counts() -> None:
     mixed = [gpu_host(1, gigabytes=8), gpu_host(2, gigabytes=80), gpu_host(2, gigabytes=24)]
-    assert place(Resources(), mixed).memory_bytes == 8 * 10**9
-    both = place(Resources(workers=2), mixed)  # the host with one GPU holds no two workers
+    assert find_slots(Resources(), mixed).memory_bytes == 8 * 10**9
+    both = find_slots(Resources(workers=2), mixed)  # the host with one GPU holds no two workers
     assert (both.memory_bytes, both.device, both.count) == (24 * 10**9, "GPU of 24 GB", 2)
-    cores = place(Resources(gpus=0), [cpu_host(2), cpu_host(8)])
+    cores = find_slots(Resources(gpus=0), [cpu_host(2), cpu_host(8)])
     assert (cores.memory_bytes, cores.device) == (2 * 10**9, "CPU of 8")
 
 
@@ -194,9 +194,9 @@ def test_as_many_trials_are_promised_as_can_be_placed_one_by_one(
     expected = greedy(workers, fitting, span=span)
     if expected == 0:
         with pytest.raises(InputError):
-            place(resources, hosts)
+            find_slots(resources, hosts)
     else:
-        assert place(resources, hosts).count == expected
+        assert find_slots(resources, hosts).count == expected
 
 
 def test_several_hosts_are_told_of_in_words() -> None:
@@ -218,10 +218,12 @@ def test_what_hosts_must_share_is_said_where_there_are_several(tmp_path: Path, m
     monkeypatch.setenv("CH6DIST_DATA", "/mnt/data")
     real, made_up = parse_trial({}), parse_trial({"data": {"name": "synthetic_cifar100"}})
     elsewhere = parse_trial({"data": {"root": "/mnt/other"}})
-    assert storage_note([TWO_CORES], [real], run=tmp_path) == ""
+    assert shared_storage_note([TWO_CORES], [real], run=tmp_path) == ""
     words = f"2 hosts: the run folder {tmp_path} and the data in /mnt/data must be on storage they share"
-    assert storage_note([HEAD, TWO_CORES], [real, real, made_up], run=tmp_path) == words
-    assert "/mnt/data and the data in /mnt/other" in storage_note([HEAD, TWO_CORES], [real, elsewhere], run=tmp_path)
-    assert "data" not in storage_note([HEAD, TWO_CORES], [made_up], run=Path("run"))
-    assert "run folder" not in storage_note([HEAD, TWO_CORES], [real], run="s3://bucket/runs")
-    assert storage_note([HEAD, TWO_CORES], [made_up], run="s3://bucket/runs") == ""
+    assert shared_storage_note([HEAD, TWO_CORES], [real, real, made_up], run=tmp_path) == words
+    assert "/mnt/data and the data in /mnt/other" in shared_storage_note(
+        [HEAD, TWO_CORES], [real, elsewhere], run=tmp_path
+    )
+    assert "data" not in shared_storage_note([HEAD, TWO_CORES], [made_up], run=Path("run"))
+    assert "run folder" not in shared_storage_note([HEAD, TWO_CORES], [real], run="s3://bucket/runs")
+    assert shared_storage_note([HEAD, TWO_CORES], [made_up], run="s3://bucket/runs") == ""

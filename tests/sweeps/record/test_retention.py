@@ -20,7 +20,7 @@ from ch6dist.runs.writer import Writer
 from ch6dist.storage.files import LocalFolder
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
-from sweeps.plan.disk import room, running_bytes, total_bytes
+from sweeps.plan.disk import bytes_for_ended_trials, running_bytes, total_bytes
 from sweeps.record.retention import Retention
 from sweeps.record.uploader import NoUploader
 from sweeps.spec.sweep_file import CheckpointRules
@@ -42,9 +42,14 @@ class Run:
         self.writer = Writer(folder)
         self.writer.append([sweep_line(sweep_of_one("one", trials)), *map(trial_line, trials)])
 
-    def retention(self, *, keep=BOTH, room_bytes=None):
+    def retention(self, *, keep=BOTH, ended_limit_bytes=None):
         uploader = NoUploader(self.folder)
-        options = {"keep": keep, "room_bytes": room_bytes, "write": self.writer.append, "remove": uploader.remove}
+        options = {
+            "keep": keep,
+            "ended_limit_bytes": ended_limit_bytes,
+            "write": self.writer.append,
+            "remove": uploader.remove,
+        }
         return Retention(self.checkpoints, read(self.folder), **options)
 
     def lines(self, trial, accuracy, *, status="finished", artifacts=True, attempt=1):
@@ -110,7 +115,7 @@ def test_what_a_broken_trial_left_goes_too(tmp_path, status):
 
 def test_the_worst_go_first_and_the_best_configuration_last(tmp_path):
     run = Run(tmp_path, seeds=2)
-    retention = run.retention(room_bytes=4 * 2 * SIZE)  # four trials
+    retention = run.retention(ended_limit_bytes=4 * 2 * SIZE)  # four trials
     accuracies = {trial: (0.3, 0.6, 0.1, 0.5, 0.2, 0.4)[number // 2] for number, trial in enumerate(run.trials)}
     before: set[str] = set()
     for number, (trial, accuracy) in enumerate(accuracies.items()):
@@ -128,7 +133,7 @@ def test_the_worst_go_first_and_the_best_configuration_last(tmp_path):
 
 def test_a_trial_whose_brother_still_runs_is_judged_by_what_has_ended(tmp_path):
     run = Run(tmp_path, seeds=2, count=3)
-    retention = run.retention(room_bytes=2 * 2 * SIZE)
+    retention = run.retention(ended_limit_bytes=2 * 2 * SIZE)
     for trial, accuracy in [(run.trials[0], 0.9), (run.trials[2], 0.1), (run.trials[4], 0.5)]:
         run.end(retention, trial, accuracy)  # of two seeds each, one runs
     assert run.trials[0] in run.holders()
@@ -140,7 +145,7 @@ def test_unfinished_trials_lose_nothing_however_full_it_is(tmp_path):
     running = run.trials[5]
     for name in BOTH:
         run.checkpoints.write(run.file(running, name), b"x" * 100 * SIZE)
-    retention = run.retention(room_bytes=0)
+    retention = run.retention(ended_limit_bytes=0)
     for trial in run.trials[:5]:
         run.end(retention, trial, 0.5)
     assert run.holders() == {running}
@@ -149,7 +154,7 @@ def test_unfinished_trials_lose_nothing_however_full_it_is(tmp_path):
 
 def test_a_diverged_trial_goes_before_every_finished_one(tmp_path):
     run = Run(tmp_path)
-    retention = run.retention(room_bytes=2 * 2 * SIZE)
+    retention = run.retention(ended_limit_bytes=2 * 2 * SIZE)
     run.end(retention, run.trials[0], 0.9, status="diverged", artifacts=False)
     run.end(retention, run.trials[1], 0.1)
     run.end(retention, run.trials[2], 0.2)
@@ -161,7 +166,7 @@ def test_a_loss_is_ranked_as_a_loss(tmp_path):
     run = Run(tmp_path)
     content = sweep_of_one("one", [small_trial()]) | {"metric": {"name": "val_accuracy", "goal": "minimize"}}
     run.writer.append([sweep_line(content)])
-    retention = run.retention(room_bytes=2 * SIZE)
+    retention = run.retention(ended_limit_bytes=2 * SIZE)
     run.end(retention, run.trials[0], 0.1)
     run.end(retention, run.trials[1], 0.9)
     assert run.trials[1] not in run.holders()
@@ -174,9 +179,9 @@ def test_a_run_that_goes_on_counts_what_it_left_and_finds_what_a_crash_left_behi
         run.end(first, run.trials[number], 0.1 * number)
     gone = {"kind": "artifact", "trial": run.trials[0], "attempt": 1, "name": "last", "path": None}
     run.writer.append([gone])  # the driver died between this line and the removal
-    again = run.retention(room_bytes=100 * SIZE)
+    again = run.retention(ended_limit_bytes=100 * SIZE)
     assert again.used_bytes == 6 * SIZE
-    tight = run.retention(room_bytes=5 * SIZE)
+    tight = run.retention(ended_limit_bytes=5 * SIZE)
     assert run.file(run.trials[0], "last") not in run.checkpoints.sizes(), "what the ledger calls gone goes first"
     assert tight.used_bytes == sum(run.checkpoints.sizes().values()) <= 5 * SIZE
     run.check()
@@ -186,7 +191,7 @@ def test_what_an_older_attempt_left_goes_before_anything_that_is_read(tmp_path):
     run = Run(tmp_path)
     run.end(run.retention(), run.trials[0], 0.1)
     run.writer.append([{"kind": "status", "trial": run.trials[0], "attempt": 2, "status": "planned"}])
-    retention = run.retention(room_bytes=3 * SIZE)
+    retention = run.retention(ended_limit_bytes=3 * SIZE)
     run.end(retention, run.trials[0], 0.2, attempt=2)
     assert set(run.checkpoints.sizes()) == {run.file(run.trials[0], n, 2) for n in BOTH}
     run.check()
@@ -221,7 +226,12 @@ def test_ten_thousand_trials_are_listed_once_and_ranked_seldom(tmp_path, monkeyp
     with Writer(tmp_path) as writer:
         writer.append([line | {"trial": name, "configuration": name} for name in names])
     written: list = []
-    options = {"keep": BOTH, "room_bytes": 1000 * 2 * SIZE, "write": written.extend, "remove": lambda names: None}
+    options = {
+        "keep": BOTH,
+        "ended_limit_bytes": 1000 * 2 * SIZE,
+        "write": written.extend,
+        "remove": lambda names: None,
+    }
     retention = Retention(run.checkpoints, read(tmp_path), **options)
     monkeypatch.setattr(run.checkpoints, "write", lambda *args: None)
     for number, name in enumerate(names):
@@ -266,11 +276,13 @@ def test_rules_that_make_no_sense_are_refused(given):
 def test_a_launch_whose_running_trials_do_not_fit_is_refused_in_one_line():
     trials = [small_trial(seed=seed) for seed in range(4)]
     packs, each = [trials[:1], trials[1:3], trials[3:]], running_bytes(trials[0])
-    assert room(10 * each, packs, at_once=2) == 7 * each, "the largest two: a pack of two and one of one"
-    assert room(None, packs, at_once=2) is None
-    assert room(3 * each, packs, at_once=2) == 0
+    assert bytes_for_ended_trials(10 * each, packs, at_once=2) == 7 * each, (
+        "the largest two: a pack of two and one of one"
+    )
+    assert bytes_for_ended_trials(None, packs, at_once=2) is None
+    assert bytes_for_ended_trials(3 * each, packs, at_once=2) == 0
     with pytest.raises(InputError, match=r"checkpoints\.total: .* or more") as refused:
-        room(3 * each - 1, packs, at_once=2)
+        bytes_for_ended_trials(3 * each - 1, packs, at_once=2)
     assert "\n" not in str(refused.value)
 
 
