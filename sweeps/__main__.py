@@ -229,6 +229,14 @@ def final(
     return code
 
 
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of sweep files, which editors use to complete and check them."""
+    from sweeps.spec.schema import schema_text
+
+    print(schema_text(), end="")
+
+
 def _packs(text: str) -> str | int:
     from sweeps.plan.packs import check_packs
 
