@@ -133,10 +133,9 @@ def _caption(data: pd.DataFrame) -> str:
     n = format_count_range(data.groupby([*LINE, "lr"]).size())
     hidden = data["panel"].nunique() - MAX_PANELS
     return (
-        f"Dots: seeds (n = {n} per learning rate); line: mean of the finished ones. Below, per optimizer: marker: best "
-        "learning rate; bar: learning rates as good within one point; arrow: the best is the lowest or highest tried, "
-        "so a better one may lie beyond; red X: diverged."
-        + (f" {hidden} more panels are in the data file." if hidden > 0 else "")
+        f"Dots: seeds (n = {n} per learning rate); line: mean of the finished ones. Below, per optimizer: marker: "
+        "best; bar: as good within one point; arrow: the best is the lowest or highest tried, so a better one may lie "
+        "beyond; red X: diverged." + (f" {hidden} more panels are in the data file." if hidden > 0 else "")
     )
 
 

@@ -46,6 +46,7 @@ _SETTINGS: Any = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
+    "axes.axisbelow": True,
     "grid.color": "#e4e4e4",
     "grid.linewidth": 0.7,
     "legend.frameon": False,
@@ -134,7 +135,7 @@ def lr_axis(ax: Axes, lrs: Sequence[float]) -> None:
     ax.xaxis.set_major_formatter(lr_formatter())
     ax.xaxis.set_minor_formatter(NullFormatter())
     if tried:
-        pad = max(tried[-1] / tried[0], 10) ** 0.06
+        pad = max(tried[-1] / tried[0], 10) ** 0.1
         ax.set_xlim(tried[0] / pad, tried[-1] * pad)
 
 

@@ -76,28 +76,30 @@ def draw_training_curves(figure: Figure, data: pd.DataFrame, palette: Palette) -
 def _draw_line(ax: Axes, group: pd.DataFrame, column: str, *, colour: str, dash: str) -> None:
     """Draw each seed thin, and the mean thick over the epochs that every seed has completed."""
     table = group.pivot_table(index="epoch", columns="trial", values=column, dropna=False)
+    marker = "o" if len(table) == 1 else ""  # a line through one epoch would be invisible
     if column != "lr":
-        ax.plot(table.index, table, color=colour, lw=0.7, alpha=0.45, ls=dash)
+        ax.plot(table.index, table, color=colour, lw=0.7, alpha=0.45, ls=dash, marker=marker, ms=4)
     mean = table.mean(axis=1, skipna=False)
-    ax.plot(mean.index, mean, color=colour, lw=2, ls=dash, label=group["label"].iloc[0])
+    ax.plot(mean.index, mean, color=colour, lw=2, ls=dash, marker=marker, label=group["label"].iloc[0])
 
 
 def _format_axes(ax: Axes, data: pd.DataFrame, column: str, name: str) -> None:
     ax.set_title(name)
     ax.set_xlabel("epoch")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if column.endswith("loss") and (data[column] > 0).any():
         ax.set_yscale("log")
         style.plain_log_ticks(ax.yaxis)
     style.metric_axis(ax, column)
     if data[column].isna().all():
+        ax.set(xticks=[], yticks=[])
         ax.text(0.5, 0.5, "no validation split", transform=ax.transAxes, ha="center", color=style.GREY)
 
 
 def _format_lr_axes(ax: Axes, data: pd.DataFrame) -> None:
     ax.set_title("learning rate used in the epoch's last step")
     ax.set_xlabel("epoch")
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     lrs = data.loc[data["lr"] > 0, "lr"]
     if len(lrs) and lrs.max() > 5 * lrs.min():
         ax.set_yscale("log")

@@ -90,6 +90,18 @@ def test_a_figure_without_data_removes_that_of_an_earlier_report(tmp_path):
     assert list((tmp_path / "data").iterdir()) == []
 
 
+def test_a_single_epoch_is_drawn_as_points_and_without_fractions_of_an_epoch(tmp_path):
+    study, board = written(tmp_path, [trial(curve=[0.1]), trial("Adam", curve=[0.2])])
+    plot = PLOTS["training_curves"]
+    with style.context():
+        figure = draw(plot, plot.data(study, board), study=study)
+        figure.draw_without_rendering()
+    for ax in figure.axes[:5]:
+        assert all(line.get_marker() == "o" for line in ax.lines)
+        low, high = ax.get_xlim()
+        assert [tick for tick in ax.get_xticks() if low <= tick <= high] == [1]
+
+
 def test_twelve_optimizers_look_twelve_ways(tmp_path):
     study, _ = written(tmp_path, twelve_optimizers())
     assert len(set(style.palette(study.trials["optimizer"]).values())) == 12
