@@ -26,7 +26,7 @@ from ch6dist.sections import Frozen, parse_section
 class DataConfig(Frozen):
     """Which images, how many, in which batches."""
 
-    name: str = Field("cifar100", description="the data set")
+    name: str = Field("cifar100", description="the data set, by its name below")
     root: str | None = Field(
         None, description="the folder that holds the files of all data sets; left out: CH6DIST_DATA, else ./data"
     )
@@ -35,7 +35,7 @@ class DataConfig(Frozen):
         0, ge=0, description="images of the validation split, which does not depend on `train_size`; left out: a tenth"
     )
     augment: Literal["none", "flip", "crop", "crop_flip"] = Field(
-        "none", description="augmentation of the training images; left out: the data set's own"
+        "none", description="random augmentation of the training images; left out: the data set's own"
     )
     batch_size: int = Field(128, ge=1, description="images per optimizer step, over all workers")
     seed: int = Field(0, ge=0, description="seed of the validation split and of the choice of `train_size` images")
@@ -95,7 +95,7 @@ class TrialConfig(Frozen):
 
     label: ClassVar[str] = "a trial"
 
-    type: Literal["train", "range_test"] = Field("train", description="a training run or a learning-rate range test")
+    type: Literal["train", "range_test"] = Field("train", description="a training run, or a learning-rate range test")
     data: DataConfig = Field(
         default_factory=lambda: parse_section(DataConfig, {}), description="which images, how many, in which batches"
     )

@@ -9,11 +9,23 @@ import pytest
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
-from ch6dist.catalog.schedules import SCHEDULES
+from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
+from ch6dist.config import DataConfig, RangeTestConfig, TrialConfig
+from sweeps.spec.axes import PRESETS, Axis
+from sweeps.spec.document import COMMAND, NOT_HERE, renew, tables
+from sweeps.spec.sections import CheckpointRules, Metric, Resources
+from sweeps.spec.sweep_file import SweepSpec
 from tests.support.paths import ROOT
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/**/*.md")])
-SWEEP_FILE = (ROOT / "docs" / "sweep-file.md").read_text()
+SWEEP_FILE = ROOT / "docs" / "sweep-file.md"
+REGISTRIES = {
+    "data sets": DATASETS,
+    "models": MODELS,
+    "optimizers": OPTIMIZERS,
+    "schedules": SCHEDULES,
+    "lambda presets": LAMBDA_PRESETS,
+}
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -31,15 +43,28 @@ def test_every_file_a_document_names_is_there(path):
         assert (ROOT / named).exists(), f"{path.name} names {named}"
 
 
-@pytest.mark.parametrize("registry", [OPTIMIZERS, SCHEDULES, MODELS], ids=["optimizers", "schedules", "models"])
-def test_the_sweep_file_page_explains_every_entry_and_parameter(registry):
-    for name, entry in registry.items():
-        row = next(line for line in SWEEP_FILE.splitlines() if line.startswith(f"| `{name}` |"))
-        assert entry.description in row
-        for parameter in entry.parameters:
-            assert f"{parameter.name} (" in row, f"{name}.{parameter.name}"
+def test_the_tables_of_the_sweep_file_page_are_those_of_the_program():
+    page = SWEEP_FILE.read_text()
+    assert page == renew(page), f"renew them: {COMMAND}"
+    assert set(re.findall(r"<!-- table: ([\w ]+) -->", page)) == set(tables()), "every table has its place on the page"
 
 
-def test_the_sweep_file_page_lists_every_data_set():
-    for name in DATASETS:
-        assert f"| `{name}` |" in SWEEP_FILE
+def test_the_tables_explain_every_field_entry_parameter_and_preset():
+    written = tables()
+    for section, table in [(SweepSpec, "sweep"), (TrialConfig, "trial"), (Axis, "axis")]:
+        for name in section.model_fields.keys() - NOT_HERE:
+            assert re.search(rf"^\| `{name}[`.]", written[table], re.MULTILINE), name
+    for table, registry in REGISTRIES.items():
+        for name, entry in registry.items():
+            row = next(line for line in written[table].splitlines() if line.startswith(f"| `{name}` |"))
+            assert entry.description in row
+            for parameter in getattr(entry, "parameters", ()):
+                assert f"{parameter.name} (" in row, f"{name}.{parameter.name}"
+    assert all(f"| `{name}` |" in written["presets"] for name in PRESETS)
+
+
+@pytest.mark.parametrize(
+    "section", [TrialConfig, DataConfig, RangeTestConfig, SweepSpec, Resources, CheckpointRules, Metric, Axis]
+)
+def test_every_field_says_what_it_is(section):
+    assert [name for name, field in section.model_fields.items() if not field.description] == []

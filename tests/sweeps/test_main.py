@@ -222,6 +222,7 @@ HEAVY = ("torch", "ray", "pandas", "matplotlib", "scipy")
     [
         ("--help",),
         ("run", "--help"),
+        ("schema",),
         ("plan", "tiny.yaml"),
         ("status", "tiny"),
         ("top", "tiny"),
