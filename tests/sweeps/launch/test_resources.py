@@ -88,7 +88,10 @@ def test_what_cannot_be_changed_is_refused_and_nothing_is_written(change: str, w
     [
         {"trial": {"data": {"name": "mnist", "batch_size": 32}}, "parameters": {"optimizer.lr": {"values": [0.1]}}},
         {"trial": {}, "parameters": {"data.batch_size": {"values": [16, 32]}}},
-        {"trial": {"epochs": 2}, "parameters": {"data": {"values": [{"name": "mnist"}, {"name": "mnist", "batch_size": 16}]}}},
+        {
+            "trial": {"epochs": 2},
+            "parameters": {"data": {"values": [{"name": "mnist"}, {"name": "mnist", "batch_size": 16}]}},
+        },
         {
             "trial": {},
             "parameters": {"data.batch_size": {"distribution": "int_uniform", "min": 9, "max": 12}},

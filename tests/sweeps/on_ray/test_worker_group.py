@@ -6,20 +6,16 @@ import math
 import os
 import re
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-import ray
-from ray.cluster_utils import Cluster
-from ray.util import placement_group_table
 
 from ch6dist.host.hardware import visible_devices
 from ch6dist.runs.lease import current
 from ch6dist.runs.ledger import Ledger, read
 from tests.support.commands import (
-    ROOT,
     TINY,
     Driving,
     alive,
@@ -36,6 +32,7 @@ from tests.support.commands import (
     words_of,
     workers,
 )
+from tests.support.ray_cluster import left_in
 
 EPOCHS = 20
 LONG = 100_000  # epochs that nobody waits for
@@ -44,21 +41,6 @@ DATA = TINY["trial"]["data"]
 BUSY = re.compile("ray::(?!IDLE|.*Agent)")  # titles of Ray's processes that do something for somebody
 LISTENS = "0A"  # a state in the kernel's table of sockets
 MEASURED = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "momentum", "step", "epoch")
-
-
-@pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """A Ray that outlives the drivers which join it; its raylet, and all the raylet starts, are below this process."""
-    monkeypatch = pytest.MonkeyPatch()
-    for name, value in {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}.items():
-        monkeypatch.setenv(name, value)
-    node = {"num_cpus": 2, "num_gpus": 0, "include_dashboard": False, "object_store_memory": 80 * 2**20}
-    made = Cluster(initialize_head=True, head_node_args=node)
-    try:
-        yield made.address
-    finally:
-        made.shutdown()
-        monkeypatch.undo()
 
 
 def apart(one: Ledger, other: Ledger, *, epochs: float = math.inf) -> float:
@@ -118,9 +100,7 @@ def test_ten_trials_ended_early_in_a_row_leave_nothing_behind(tmp_path: Path, ad
     assert raw_lines(run, "event") == []
     wait_for(lambda: not [pid for pid in offspring(os.getpid()) if BUSY.search(words_of(pid))])
     wait_for(lambda: listening(offspring(os.getpid())) <= ports)
-    with joined(address):
-        assert {group["state"] for group in placement_group_table().values()} == {"REMOVED"}
-        assert ray.available_resources()["CPU"] == 2
+    assert left_in(address) == []
 
 
 @pytest.mark.slow
@@ -199,13 +179,3 @@ def descriptors(pid: int) -> list[str]:
             with suppress(OSError):
                 found.append(os.readlink(descriptor))
     return found
-
-
-@contextmanager
-def joined(address: str) -> Iterator[None]:
-    """This process in the Ray at `address`."""
-    ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    try:
-        yield
-    finally:
-        ray.shutdown()
