@@ -28,7 +28,8 @@ from ch6dist.host.hardware import visible_devices
 from ch6dist.runs.writer import Writer
 from sweeps.launch.run import Launch, start
 from sweeps.plan.calibration import read_calibration
-from sweeps.plan.plan import make_plan, render_plan
+from sweeps.plan.plan import make_plan
+from sweeps.plan.render import render_plan
 from sweeps.spec.expand import expand
 from sweeps.spec.sweep_file import SweepSpec, dump
 
@@ -48,7 +49,7 @@ def content(trials: int) -> dict[str, Any]:
     return {"name": "untrained", "trial": trial, "parameters": axes, "seeds": SEEDS}
 
 
-def once(trials: int, *, packs: str) -> dict[str, float]:
+def on_rank_zero(trials: int, *, packs: str) -> dict[str, float]:
     """Everything once: seconds of each part, `ledger_s` being a part of `run_s`; packs; peak memory."""
     quiet, ledger = Console(quiet=True), Stopwatch()
     with tempfile.TemporaryDirectory() as folder:

@@ -55,7 +55,8 @@ def plan(
 ) -> None:
     """Show trials, packs, devices, estimated time, memory and disk; write nothing."""
     from sweeps.plan.calibration import read_calibration
-    from sweeps.plan.plan import make_plan, plan_json, render_plan
+    from sweeps.plan.plan import make_plan, plan_json
+    from sweeps.plan.render import render_plan
     from sweeps.spec.expand import expand
     from sweeps.spec.sweep_file import load_spec
 

@@ -1,10 +1,10 @@
-"""Numbers as a person says them."""
+"""Format durations, sizes and counts for a reader."""
 
 from __future__ import annotations
 
 
 def format_seconds(seconds: float) -> str:
-    """Seconds: `45 s`, `12 min`, `3.4 h`, `2.1 days`."""
+    """Return a duration as text: `45 s`, `12 min`, `3.4 h`, `2.1 days`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:
@@ -13,9 +13,14 @@ def format_seconds(seconds: float) -> str:
 
 
 def format_bytes(count: float) -> str:
-    """Bytes: `1.2 GB`."""
+    """Return a number of bytes as text, in decimal units: `1.2 GB`."""
     for unit in ("bytes", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "bytes" or count >= 10 else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def format_count(count: int, noun: str) -> str:
+    """Return a count with its noun, in the plural unless there is one: `1 trial`, `1,200 trials`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

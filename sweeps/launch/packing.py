@@ -16,7 +16,7 @@ from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.schema import EngineName
 from sweeps.driver.jobs import PackJob
 from sweeps.launch.execute import Launch
-from sweeps.plan.packs import make_packs, notes
+from sweeps.plan.packs import make_packs, pack_notes
 from sweeps.plan.slots import Slots
 from sweeps.spec.sweep_file import Resources
 
@@ -41,7 +41,7 @@ def pack_new(
     for engine, members in by_engine.items():
         wanted = resources.model_copy(update={"engine": engine}) if engine else resources
         made += make_packs(members, devices=hosts, packs=how.packs, resources=wanted)
-    for note in notes(made):
+    for note in pack_notes(made):
         how.console.print(note)
     return [PackJob(tuple(trial.trial_id for trial in pack.trials), pack.engine) for pack in made]
 

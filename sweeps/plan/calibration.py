@@ -1,4 +1,4 @@
-"""How fast this machine trained before: images per second of a device and model, in the user's cache.
+"""Measured training speeds, kept in the user's cache: images per second by device, model and engine.
 
     record_calibration(calibration_key("AMD EPYC", "lenet5"), 9_800)
     read_calibration()      # {'AMD EPYC/lenet5': 9800.0}
@@ -20,37 +20,37 @@ log = logging.getLogger(__name__)
 
 
 def calibration_file() -> Path:
-    """Where this person's measured speeds are kept; it need not be there."""
+    """Return the path of the user's measured speeds; the file may be missing."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ch6dist" / "calibration.json"
 
 
 def calibration_key(device: str, model: str, engine: str = "eager") -> str:
-    """By a device's name (a core's, for CPUs), a model's, and an engine's where it is not the eager one."""
+    """Return the key of a speed: names of the device (for CPUs, of one core), the model and any engine but eager."""
     return f"{device}/{model}" if engine == "eager" else f"{device}/{model}/{engine}"
 
 
 def read_calibration() -> dict[str, float]:
-    """Images per second of one process by `calibration_key`; empty, with a logged word, if the file is damaged."""
+    """Return images per second of one process by `calibration_key`; ignore damaged entries with a logged warning."""
     path = calibration_file()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        log.warning("%s is ignored: %s", path, error)
+        log.warning("ignored %s: %s", path, error)
         return {}
     entries = content.items() if isinstance(content, dict) else ()
     speeds = {key: number for key, value in entries if (number := as_number(value)) is not None and number > 0}
     if not isinstance(content, dict) or len(speeds) < len(content):
-        log.warning("%s: entries that are no speed are ignored", path)
+        log.warning("%s: ignored entries that are not speeds", path)
     return speeds
 
 
 def record_calibration(key: str, images_per_second: float) -> None:
-    """Keep a measured speed, replacing the file in one step. A cache that cannot be written is only logged."""
+    """Save a measured speed, replacing the file in one step; log a warning if the cache cannot be written."""
     path = calibration_file()
     speeds = read_calibration() | {key: images_per_second}
     try:
         replace_file(path, json.dumps(speeds, indent=1, sort_keys=True))
     except OSError as error:
-        log.warning("the speed is not kept for the next plan: %s", error)
+        log.warning("the measured speed is not kept for the next plan: %s", error)

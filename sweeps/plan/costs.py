@@ -1,12 +1,12 @@
-"""What trials cost: operations, memory of a pack, and when several places are done with many packs.
+"""What a trial and a pack cost: operations, speed with several workers, memory.
 
-From the catalog's sizes and the constants below; where this machine has been measured, plan.py knows better.
+Computed from the sizes in the catalog and the constants below, which estimate.py replaces by measured speeds where
+there are any.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.models import MODELS
@@ -18,38 +18,33 @@ WORKER_BYTES = {"cpu": 900_000_000, "gpu": 1_500_000_000}  # CPU: a process with
 FP32_BYTES = 4
 CORE_MFLOPS = 38_000.0  # per second of a core: LeNet-5, one thread, AMD EPYC, measured
 PACK_SECONDS = 1.6  # start of a Ray Tune trial, measured
-JOIN_SECONDS = 4.0  # more where several processes train a trial: they start and meet, estimated
-LINK_SECONDS = {"cpu": 5e-4, "gpu": 1e-4, "hosts": 1e-3}  # of one exchange between workers, estimated
+JOIN_SECONDS = 4.0  # extra start-up where several processes train a trial: they start and connect, estimated
+LINK_SECONDS = {"cpu": 5e-4, "gpu": 1e-4, "hosts": 1e-3}  # per message between workers, estimated
 LINK_BYTES = {"cpu": 1e9, "gpu": 20e9, "hosts": 1e9}  # per second between two workers, estimated
 
 
-def images(trial: TrialConfig) -> tuple[int, int]:
-    """Images a trial trains on and images it validates on, repeats counted."""
+def image_passes(trial: TrialConfig) -> float:
+    """Return the images that a trial trains on, repeats counted; validation, forward only, counts a third per image."""
     if trial.type == "range_test":
-        return trial.range_test.steps * min(trial.data.batch_size, trial.data.train_size), 0
-    return trial.epochs * trial.data.train_size, trial.epochs * trial.data.val_size
+        return trial.range_test.steps * min(trial.data.batch_size, trial.data.train_size)
+    return trial.epochs * trial.data.train_size + trial.epochs * trial.data.val_size / 3
 
 
 def work(trial: TrialConfig) -> float:
-    """MFLOP of a trial's training; the forward pass alone, a third, for validation."""
-    trained, validated = images(trial)
-    return (trained + validated / 3) * MODELS[trial.model["name"]].mflop_per_image
-
-
-def makespan(durations: Iterable[float], count: int) -> float:
-    """When `count` places are done that each take the next item as they become free."""
-    ends = [0.0] * count
-    for duration in durations:
-        heapq.heapreplace(ends, ends[0] + duration)
-    return max(ends)
+    """Return the MFLOP of a trial, training and validation."""
+    return image_passes(trial) * MODELS[trial.model["name"]].mflop_per_image
 
 
 def worker_speed(trial: TrialConfig, speed: float, *, workers: int, link: str, step_seconds: float = 0.0) -> float:
-    """Images per second of `workers` that share a trial's batches, where one alone trains `speed`. An estimate.
+    """Estimate the images per second of `workers` that share a trial's batches.
 
-    Of a step, `step_seconds` stay whatever the batch; the rest is the largest share's. Then come the gradients, by a
-    ring all-reduce: 2 (W − 1) messages of 1/W of them each (Patarasuk & Yuan 2009), over a `link` of LINK_BYTES.
-    Nothing overlaps.
+    A step takes its fixed part, the time of the largest share of the batch, and an all-reduce of the gradients by
+    a ring: 2 (W - 1) messages of 1/W of them each (Patarasuk & Yuan 2009). Nothing overlaps.
+
+    Args:
+        speed: images per second of one worker alone.
+        link: a key of LINK_BYTES.
+        step_seconds: the part of a step that does not depend on the batch size.
     """
     if workers == 1:
         return speed
@@ -61,9 +56,9 @@ def worker_speed(trial: TrialConfig, speed: float, *, workers: int, link: str, s
 
 
 def pack_bytes(trials: Sequence[TrialConfig], *, kind: str, engine: EngineName = "eager", workers: int = 1) -> int:
-    """Memory of a pack where its tensors live: the process, the images, each lane's weights, gradients and state.
+    """Return the bytes that each worker of a pack takes of its device's memory.
 
-    With several workers: of each, which has its share of a batch.
+    They hold the process, the images, the activations of the worker's share of a batch, and each lane's tensors.
     """
     first = trials[0]
     data, dataset = first.data, DATASETS[first.data.name]
@@ -74,6 +69,6 @@ def pack_bytes(trials: Sequence[TrialConfig], *, kind: str, engine: EngineName =
 
 
 def lane_bytes(trial: TrialConfig) -> int:
-    """Weights, their best copy, gradients and the optimizer's state."""
+    """Return the bytes of a lane's weights, their best copy, the gradients and the optimizer's state."""
     tensors = 3 + OPTIMIZERS[trial.optimizer["name"]].state_tensors
     return MODELS[trial.model["name"]].parameter_count * FP32_BYTES * tensors

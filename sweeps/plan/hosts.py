@@ -1,6 +1,6 @@
-"""Hosts and workers in words: what a cluster is made of, how a trial's batch is shared, what hosts must share.
+"""Describe hosts and workers: what a cluster consists of, how workers share a batch, what hosts must share.
 
-describe(cluster_hosts("auto"))      # "3 hosts, 2 of them not up yet"
+describe_hosts(cluster_hosts("auto"))      # "3 hosts, 2 of them not up yet"
 note = shared_storage_note(hosts, trials, run=folder)
 if note:
     console.print(note)
@@ -18,10 +18,11 @@ from ch6dist.config import TrialConfig
 from ch6dist.host.hardware import Devices
 from ch6dist.packs import shares
 from sweeps.plan.slots import Hosts, Slots, as_hosts
+from sweeps.units import format_count
 
 
 def total(hosts: Hosts) -> Devices:
-    """All hosts as one: their cores, memory and GPUs together. One host is itself."""
+    """Return all hosts as one: their cores, memory and GPUs added up."""
     every = as_hosts(hosts)
     if len(every) == 1:
         return every[0]
@@ -34,40 +35,39 @@ def total(hosts: Hosts) -> Devices:
     )
 
 
-def describe(hosts: Hosts) -> str:
-    """How many hosts there are, and how many of them are still to come."""
+def describe_hosts(hosts: Hosts) -> str:
+    """Return how many hosts there are, and how many of them are not up yet."""
     every = as_hosts(hosts)
     coming = sum(not host.up for host in every)
-    count = "1 host" if len(every) == 1 else f"{len(every)} hosts"
-    return count + (f", {coming} of them not up yet" if coming else "")
+    return format_count(len(every), "host") + (f", {coming} of them not up yet" if coming else "")
 
 
-def parts(hosts: Hosts) -> str:
-    """What the hosts are made of, equal ones counted: `2 × (4 cores, 1 × Tesla T4), 1 × (2 cores)`."""
+def describe_devices(hosts: Hosts) -> str:
+    """Return what the hosts consist of, equal ones counted: `2 × (4 cores, 1 × Tesla T4), 1 × (2 cores)`."""
     kinds = Counter((host.cpus, tuple(gpu.name for gpu in host.gpus)) for host in as_hosts(hosts))
     made = []
     for (cpus, gpus), count in kinds.items():
         devices = [f"{number} × {name}" for name, number in Counter(gpus).items()]
-        made.append(f"{count} × ({', '.join(['1 core' if cpus == 1 else f'{cpus} cores', *devices])})")
+        made.append(f"{count} × ({', '.join([format_count(cpus, 'core'), *devices])})")
     return ", ".join(made)
 
 
 def describe_workers(trials: Sequence[TrialConfig], slots: Slots) -> str:
-    """How several workers train a trial: `each trial by 2 workers (global batch 128 = 64 + 64), on one host`."""
+    """Return how workers train a trial: `2 workers train each trial (global batch 128 = 64 + 64), on one host`."""
     sizes = sorted({trial.data.batch_size for trial in trials})
     if len(sizes) == 1:
         batch = f"global batch {sizes[0]} = {' + '.join(map(str, shares(sizes[0], world_size=slots.workers)))}"
     else:
-        batch = f"global batches {', '.join(map(str, sizes))}, each shared out"
-    where = "that may be on several hosts" if slots.span_hosts else "on one host"
-    return f"each trial by {slots.workers} workers ({batch}), {where}"
+        batch = f"global batches {', '.join(map(str, sizes))}, each split between them"
+    where = "on one or several hosts" if slots.span_hosts else "on one host"
+    return f"{slots.workers} workers train each trial ({batch}), {where}"
 
 
 def shared_storage_note(hosts: Hosts, trials: Iterable[TrialConfig], *, run: Path | str) -> str:
-    """What several hosts must share, which nobody can check from here; empty where nothing must be shared.
+    """Return which folders several hosts must share, which cannot be checked from here; empty if there are none.
 
     Args:
-        run: the run folder, or the URL of what is kept in its stead, which every host reaches.
+        run: the run folder, or the URL that replaces it and that every host reaches.
     """
     every = as_hosts(hosts)
     needed = [] if "://" in str(run) else [f"the run folder {Path(run).absolute()}"]
@@ -75,4 +75,4 @@ def shared_storage_note(hosts: Hosts, trials: Iterable[TrialConfig], *, run: Pat
     needed += sorted({f"the data in {data_root(root).absolute()}" for root in from_files})
     if len(every) == 1 or not needed:
         return ""
-    return f"{describe(every)}: {' and '.join(needed)} must be on storage they share"
+    return f"{describe_hosts(every)}: {' and '.join(needed)} must be on storage they share"

@@ -1,6 +1,6 @@
-"""How many packs at once fit on the devices of one host or of several.
+"""Slots: how many packs run at once on one host or on several, and what each gets.
 
-slots = find_slots(spec.resources, [visible_devices()])     # InputError for what could never be placed
+slots = find_slots(spec.resources, [visible_devices()])     # InputError if nothing can ever be placed
 slots = find_slots(spec.resources, cluster_hosts("auto"))
 """
 
@@ -15,68 +15,67 @@ from ch6dist.errors import InputError
 from ch6dist.host.hardware import Devices
 from sweeps.spec.sweep_file import Resources
 
-Hosts = Devices | Sequence[Devices]  # one, or those of a cluster
+Hosts = Devices | Sequence[Devices]  # one host, or those of a cluster
 
 
 @dataclass(frozen=True)
 class Slots:
-    """Places for packs: `count` run at once, each of its `workers` with `memory_bytes` of a `kind` device's memory."""
+    """Slots for packs: `count` run at once, each on `workers` processes with `memory_bytes` of a device's memory."""
 
     kind: Literal["cpu", "gpu"]
     count: int
     memory_bytes: int
-    device: str  # the device's name, by which calibrations are kept
-    cpus: int  # of one worker
-    gpus: float  # of one worker
-    workers: int = 1  # processes of one pack
-    span_hosts: bool = False  # they may be on several hosts
+    device: str  # the device's name, part of the key of its calibrations
+    cpus: int  # per worker
+    gpus: float  # per worker
+    workers: int = 1  # processes per pack
+    span_hosts: bool = False  # the workers of a pack may be on several hosts
 
 
 def as_hosts(hosts: Hosts) -> tuple[Devices, ...]:
-    """One host or several, as several."""
+    """Return one host or several as a tuple."""
     return (hosts,) if isinstance(hosts, Devices) else tuple(hosts)
 
 
 def find_slots(resources: Resources, hosts: Hosts) -> Slots:
-    """The places that `resources` leave on `hosts`; InputError with the reason when there is none.
+    """Return the slots that `resources` give on `hosts`; raise InputError with the reason if there are none.
 
-    A host without what a worker needs does not count; the workers of a pack are on one host unless they may span
-    hosts.
+    Hosts without what a worker needs do not count. The workers of a pack are on one host unless they may span hosts.
     """
     hosts = as_hosts(hosts)
     gpus = gpus_per_worker(resources, hosts)
-    rooms = [workers_on_host(host, cpus=resources.cpus, gpus=gpus) for host in hosts]
+    fitting = [workers_on_host(host, cpus=resources.cpus, gpus=gpus) for host in hosts]
     workers, span = resources.workers, resources.span_hosts and resources.workers > 1
-    count = sum(rooms) // workers if span else sum(fitting // workers for fitting in rooms)
+    count = sum(fitting) // workers if span else sum(fit // workers for fit in fitting)
     if not count:
-        raise _refusal(resources, hosts, gpus, rooms)
-    used = [(host, fitting) for host, fitting in zip(hosts, rooms, strict=True) if fitting >= (1 if span else workers)]
+        raise _no_slots_error(resources, hosts, gpus, fitting)
+    used = [(host, fit) for host, fit in zip(hosts, fitting, strict=True) if fit >= (1 if span else workers)]
     if gpus:
         smallest = min((gpu for host, _ in used for gpu in host.gpus), key=lambda gpu: gpu.memory_bytes)
         name, memory = smallest.name, int(smallest.memory_bytes * min(1.0, gpus))  # a worker trains on one device
     else:
-        memory, name = min((host.memory_bytes // fitting, host.cpu_name) for host, fitting in used)
+        memory, name = min((host.memory_bytes // fit, host.cpu_name) for host, fit in used)
     return Slots("gpu" if gpus else "cpu", count, memory, name, resources.cpus, gpus, workers, span)
 
 
 def gpus_per_worker(resources: Resources, hosts: Sequence[Devices]) -> float:
-    """GPUs of one worker; `auto` is one where any host has one."""
+    """Return the GPUs of one worker; `auto` means one if any host has GPUs."""
     return float(any(host.gpus for host in hosts)) if resources.gpus == "auto" else float(resources.gpus)
 
 
 def workers_on_host(host: Devices, *, cpus: int, gpus: float) -> int:
-    """Workers that a host holds at once. A fraction of a GPU lies on one device."""
+    """Return how many workers fit on a host at once. A fraction of a GPU is always of one device."""
     by_cpu = host.cpus // cpus
     if not gpus:
         return by_cpu
     return min(by_cpu, math.floor(1 / gpus) * len(host.gpus) if gpus < 1 else len(host.gpus) // int(gpus))
 
 
-def _refusal(resources: Resources, hosts: Sequence[Devices], gpus: float, rooms: Sequence[int]) -> InputError:
-    """Why nothing can be placed, in one line: what a worker lacks, or how many workers there could be."""
-    if any(rooms):
-        return InputError("resources.workers", resources.workers, _fewer_workers(resources, hosts, gpus, rooms))
-    where = "that may be used here" if len(hosts) == 1 else f"of the largest of {len(hosts)} hosts"
+def _no_slots_error(resources: Resources, hosts: Sequence[Devices], gpus: float, fitting: Sequence[int]) -> InputError:
+    """Return why nothing can be placed, in one line: what a worker lacks, or how many workers there could be."""
+    if any(fitting):
+        return InputError("resources.workers", resources.workers, _fewer_workers(resources, hosts, gpus, fitting))
+    where = "available here" if len(hosts) == 1 else f"of the largest of {len(hosts)} hosts"
     most_gpus = max((len(host.gpus) for host in hosts), default=0)
     most_cpus = max((host.cpus for host in hosts), default=0)
     if gpus > most_gpus:
@@ -88,14 +87,14 @@ def _refusal(resources: Resources, hosts: Sequence[Devices], gpus: float, rooms:
     return InputError("resources.cpus", resources.cpus, allowed)
 
 
-def _fewer_workers(resources: Resources, hosts: Sequence[Devices], gpus: float, rooms: Sequence[int]) -> str:
-    """How many workers a trial could have, what holds them back, and what would allow more."""
-    largest, total = max(rooms), sum(rooms)
-    host = hosts[rooms.index(largest)]
+def _fewer_workers(resources: Resources, hosts: Sequence[Devices], gpus: float, fitting: Sequence[int]) -> str:
+    """Return how many workers a trial could have, what limits them, and what would allow more."""
+    largest, total = max(fitting), sum(fitting)
+    host = hosts[fitting.index(largest)]
     by_gpu = bool(gpus) and len(host.gpus) == largest
     need = "a GPU" if by_gpu else "a core" if resources.cpus == 1 else f"{resources.cpus} cores"
     if resources.span_hosts:
-        return f"at most {total} (each worker needs {need}, the {len(hosts)} hosts have room for {total})"
+        return f"at most {total} (each worker needs {need}, {total} fit on the {len(hosts)} hosts)"
     hint = f"; span_hosts: true would allow {total}" if total >= resources.workers else ""
     has = largest if by_gpu else host.cpus
     where = "this host" if len(hosts) == 1 else "the largest host"

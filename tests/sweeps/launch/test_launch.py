@@ -75,7 +75,7 @@ def test_a_run_says_when_memory_splits_the_packs_it_was_asked_for() -> None:
     console = Console(file=io.StringIO(), width=200)
     packs = pack_new(trials(64, model="conv3bn"), SMALL_GPU, Resources(), Launch(packs=64, console=console))
     assert [len(pack.trials) for pack in packs] == [32, 32]
-    assert console.file.getvalue().count("packs of 64 asked for; 12 GB hold 38 lanes") == 1  # type: ignore[attr-defined]
+    assert console.file.getvalue().count("packs of 64 asked for, but 12 GB hold 38 lanes") == 1  # type: ignore[attr-defined]
 
 
 def test_speeds_are_remembered_by_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

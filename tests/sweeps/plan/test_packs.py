@@ -1,4 +1,4 @@
-"""Packs: every trial once, in company it may keep, with every device busy."""
+"""Packs: every trial once, among trials that may share a pack, no device idle."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
 from ch6dist.host.hardware import Devices, Gpu
 from ch6dist.packs import engine_for, shared
-from sweeps.plan.costs import CORE_MFLOPS, makespan, work
-from sweeps.plan.packs import MAX_LANES, Pack, make_packs, notes
+from sweeps.plan.balance import makespan
+from sweeps.plan.costs import CORE_MFLOPS, work
+from sweeps.plan.packs import MAX_LANES, Pack, make_packs, pack_notes
 from sweeps.spec.sweep_file import Resources
 
 TWO_CORES = Devices(cpus=2, memory_bytes=24 * 10**9)
@@ -116,8 +117,8 @@ def test_what_several_workers_train_is_a_pack_of_one_by_the_eager_engine(wanted:
     assert sizes(made) == [1] * 8
     reason = "asked for" if wanted == "eager" else "several processes train one trial"
     assert {(pack.engine, pack.not_fused) for pack in made} == {("eager", reason)}
-    said = ["packs of 8 asked for; several processes train one trial: packs of one"]
-    assert notes(made) == (said if packs == 8 else [])
+    said = ["packs of 8 asked for, but several processes train one trial: using packs of one"]
+    assert pack_notes(made) == (said if packs == 8 else [])
 
 
 def test_packs_are_laid_out_for_all_hosts_together() -> None:
@@ -136,9 +137,9 @@ def test_packs_that_memory_cannot_hold_are_split_and_it_is_said() -> None:
     small = Devices(cpus=16, memory_bytes=128 * 10**9, gpus=(Gpu("small", 12 * 10**9),))
     packs = make_packs(trials(64, model={"name": "conv3bn"}), devices=small, packs=64)
     assert sizes(packs) == [32, 32]
-    assert notes(packs) == ["packs of 64 asked for; 12 GB hold 38 lanes of conv3bn: split into packs of 32"]
+    assert pack_notes(packs) == ["packs of 64 asked for, but 12 GB hold 38 lanes of conv3bn: using packs of 32"]
     for fitting in (make_packs(trials(64), devices=small, packs=64), make_packs(trials(9), devices=small, packs=256)):
-        assert (len(fitting), notes(fitting)) == (1, [])
+        assert (len(fitting), pack_notes(fitting)) == (1, [])
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -21,9 +21,11 @@ from sweeps.plan.costs import worker_speed
 from sweeps.plan.disk import running_bytes
 from sweeps.plan.estimate import estimate
 from sweeps.plan.packs import Pack, make_packs
-from sweeps.plan.plan import Plan, make_plan, plan_json, render_plan
+from sweeps.plan.plan import Plan, make_plan, plan_json
+from sweeps.plan.render import render_plan
+from sweeps.plan.slots import find_slots
 from sweeps.spec.expand import expand
-from sweeps.spec.sweep_file import load_spec
+from sweeps.spec.sweep_file import Resources, load_spec
 from tests.support.paths import ROOT
 
 CONFIGS = sorted((ROOT / "sweeps" / "configs").glob("*.yaml"))
@@ -51,7 +53,7 @@ def printed(plan: Plan) -> str:
 
 def test_an_uncalibrated_epoch_of_lenet_takes_a_core_4_3_seconds() -> None:
     config = parse_trial({"epochs": 1, "data": {"train_size": 50_000, "val_size": 0}})
-    cost = estimate([Pack((config,))], devices=TWO_CORES, calibration={})
+    cost = estimate([Pack((config,))], slots=find_slots(Resources(), TWO_CORES), calibration={})
     assert cost.pack_seconds[0] - 1.6 == pytest.approx(4.3, abs=0.1)
     assert not cost.calibrated
 
@@ -59,7 +61,7 @@ def test_an_uncalibrated_epoch_of_lenet_takes_a_core_4_3_seconds() -> None:
 def test_a_calibrated_estimate_is_images_by_speed() -> None:
     config = parse_trial({"epochs": 10, "data": {"train_size": 9_000, "val_size": 3_000}})
     key = calibration_key(TWO_CORES.cpu_name, "lenet5")
-    cost = estimate([Pack((config, config))], devices=TWO_CORES, calibration={key: 1_000.0})
+    cost = estimate([Pack((config, config))], slots=find_slots(Resources(), TWO_CORES), calibration={key: 1_000.0})
     assert cost.pack_seconds[0] - 1.6 == pytest.approx(2 * 10 * (9_000 + 1_000) / 1_000)
     assert cost.seconds == pytest.approx(15 + cost.pack_seconds[0])
     assert cost.calibrated
@@ -68,20 +70,20 @@ def test_a_calibrated_estimate_is_images_by_speed() -> None:
 
 def test_packs_share_the_cores() -> None:
     packs = make_packs(trials(28, seeds=3), devices=TWO_CORES)
-    cost = estimate(packs, devices=TWO_CORES, calibration={})
+    cost = estimate(packs, slots=find_slots(Resources(), TWO_CORES), calibration={})
     assert cost.seconds == pytest.approx(15 + sum(cost.pack_seconds) / 2)
 
 
 def test_a_range_test_costs_its_steps() -> None:
     config = parse_trial({"type": "range_test", "range_test": {"steps": 100}, "epochs": 500})
     key = calibration_key(TWO_CORES.cpu_name, "lenet5")
-    cost = estimate([Pack((config,))], devices=TWO_CORES, calibration={key: 12_800.0})
+    cost = estimate([Pack((config,))], slots=find_slots(Resources(), TWO_CORES), calibration={key: 12_800.0})
     assert cost.pack_seconds[0] - 1.6 == pytest.approx(1.0)
     assert cost.epochs == 0
 
 
 def test_disk_holds_the_weights_of_every_trial() -> None:
-    cost = estimate([Pack(tuple(trials(10)))], devices=TWO_CORES, calibration={})
+    cost = estimate([Pack(tuple(trials(10)))], slots=find_slots(Resources(), TWO_CORES), calibration={})
     weights = 4 * MODELS["lenet5"].parameter_count
     assert 10 * 2 * weights < cost.disk_bytes < 10 * 6 * weights
 
@@ -94,12 +96,14 @@ def test_disk_is_what_is_kept_and_a_limit_is_told(tmp_path: Path) -> None:
     assert sum(map(running_bytes, plan().trials[:2])) < disk[0] < disk[1] < disk[2]
     assert "checkpoints.total" not in printed(plan())
     enough = 2 * max(map(running_bytes, plan().trials))
-    assert re.search(r"the best 1\.0 MB stay \(checkpoints\.total\)", printed(plan(total=enough + 1_000_000)))
+    assert re.search(
+        r"only the best 1\.0 MB of checkpoints are kept \(checkpoints\.total\)", printed(plan(total=enough + 1_000_000))
+    )
 
 
 def test_checkpoints_that_cannot_fit_are_refused_by_the_plan_as_by_the_run(tmp_path: Path) -> None:
     path = optimizers(tmp_path, "SGD", checkpoints={"total": "1 KB"})
-    with pytest.raises(InputError, match=r"checkpoints\.total: '?1.* or more: so much the checkpoints"):
+    with pytest.raises(InputError, match=r"checkpoints\.total: '?1.* or more, the checkpoints"):
         planned(path, TWO_CORES)
 
 
@@ -155,9 +159,9 @@ def test_where_packs_differ_each_says_its_engine_and_why_it_does_not_fuse(tmp_pa
 def test_a_pack_that_had_to_be_split_is_told_in_words_and_in_json(tmp_path: Path) -> None:
     small = Devices(cpus=16, memory_bytes=128 * 10**9, gpus=(Gpu("small", 2 * 10**9),))
     plan = planned(optimizers(tmp_path, "Adam", "AdamW", trial={"model": "conv3bn"}), small, packs=6)
-    words = "packs of 6 asked for; 2.0 GB hold 1 lanes of conv3bn: split into packs of 1"
-    assert plan_json(plan)["notes"] == [words]
-    assert words in printed(plan)
+    note = "packs of 6 asked for, but 2.0 GB hold 1 lane of conv3bn: using packs of 1"
+    assert plan_json(plan)["notes"] == [note]
+    assert note in printed(plan)
 
 
 def test_a_fused_pack_is_estimated_by_its_own_speed(tmp_path: Path) -> None:
@@ -177,9 +181,9 @@ TWO_GPUS = Devices(cpus=16, memory_bytes=128 * 10**9, gpus=H200.gpus * 2, name="
 @pytest.mark.parametrize(
     ("resources", "words"),
     [
-        ({"workers": 2}, r"each trial by 2 workers \(global batch 128 = 64 \+ 64\), on one host"),
+        ({"workers": 2}, r"2 workers train each trial \(global batch 128 = 64 \+ 64\), on one host"),
         ({"workers": 2, "batch": "per_worker"}, r"\(global batch 256 = 128 \+ 128\), on one host"),
-        ({"workers": 3, "span_hosts": True}, r"\(global batch 128 = 42 \+ 43 \+ 43\), that may be on several hosts"),
+        ({"workers": 3, "span_hosts": True}, r"\(global batch 128 = 42 \+ 43 \+ 43\), on one or several hosts"),
     ],
 )
 def test_how_workers_share_a_batch_is_shown(tmp_path: Path, resources: dict[str, Any], words: str) -> None:

@@ -15,7 +15,7 @@ from ch6dist.distributed.group import Group
 from ch6dist.errors import InputError
 from ch6dist.host.hardware import Devices, Gpu, parse_gpus, visible_devices
 from ch6dist.packs import shares
-from sweeps.plan.hosts import describe, parts, shared_storage_note, total
+from sweeps.plan.hosts import describe_devices, describe_hosts, shared_storage_note, total
 from sweeps.plan.slots import find_slots
 from sweeps.spec.sweep_file import Resources
 
@@ -90,7 +90,7 @@ THREE = [HEAD, gpu_host(2), gpu_host(2), gpu_host(2)]
 @pytest.mark.parametrize(
     ("resources", "hosts", "words"),
     [
-        ({"gpus": 1}, TWO_CORES, "resources.gpus: 1.0.*at most 0, the GPUs that may be used here"),
+        ({"gpus": 1}, TWO_CORES, "resources.gpus: 1.0.*at most 0, the GPUs available here"),
         ({"gpus": 0.5}, TWO_CORES, "resources.gpus"),
         ({"gpus": 2}, H200, "resources.gpus: 2.0.*at most 1, the GPUs"),
         ({"cpus": 3}, TWO_CORES, "resources.cpus: 3.*at most 2, the cores"),
@@ -106,7 +106,7 @@ THREE = [HEAD, gpu_host(2), gpu_host(2), gpu_host(2)]
             r"span_hosts: true would allow 6\)",
         ),
         ({"workers": 7}, THREE, r"at most 2 \(each worker needs a GPU, the largest host has 2\)$"),
-        ({"workers": 7, "span_hosts": True}, THREE, r"at most 6 .*the 4 hosts have room for 6"),
+        ({"workers": 7, "span_hosts": True}, THREE, r"at most 6 .*6 fit on the 4 hosts"),
         ({"workers": 3, "cpus": 2}, [cpu_host(5), cpu_host(3)], r"at most 2 \(.*needs 2 cores, .*has 5; span.*allow 3"),
         ({"workers": 3}, [gpu_host(8, cpus=2)], r"at most 2 \(each worker needs a core, this host has 2\)"),
     ],
@@ -201,8 +201,8 @@ def test_as_many_trials_are_promised_as_can_be_placed_one_by_one(
 
 def test_several_hosts_are_told_of_in_words() -> None:
     hosts = [HEAD, gpu_host(2, cpus=4), gpu_host(2, cpus=4), cpu_host(1, up=False)]
-    assert describe(hosts) == "4 hosts, 1 of them not up yet"
-    assert parts(hosts) == "1 × (0 cores), 2 × (4 cores, 2 × GPU of 16 GB), 1 × (1 core)"
+    assert describe_hosts(hosts) == "4 hosts, 1 of them not up yet"
+    assert describe_devices(hosts) == "1 × (0 cores), 2 × (4 cores, 2 × GPU of 16 GB), 1 × (1 core)"
     assert (total(hosts).cpus, len(total(hosts).gpus)) == (9, 4)
     assert total(TWO_CORES) == TWO_CORES
 
@@ -216,14 +216,14 @@ def test_a_batch_is_shared_out_as_the_training_does(batch_size: int, workers: in
 
 def test_what_hosts_must_share_is_said_where_there_are_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CH6DIST_DATA", "/mnt/data")
-    real, made_up = parse_trial({}), parse_trial({"data": {"name": "synthetic_cifar100"}})
+    real, synthetic = parse_trial({}), parse_trial({"data": {"name": "synthetic_cifar100"}})
     elsewhere = parse_trial({"data": {"root": "/mnt/other"}})
     assert shared_storage_note([TWO_CORES], [real], run=tmp_path) == ""
     words = f"2 hosts: the run folder {tmp_path} and the data in /mnt/data must be on storage they share"
-    assert shared_storage_note([HEAD, TWO_CORES], [real, real, made_up], run=tmp_path) == words
+    assert shared_storage_note([HEAD, TWO_CORES], [real, real, synthetic], run=tmp_path) == words
     assert "/mnt/data and the data in /mnt/other" in shared_storage_note(
         [HEAD, TWO_CORES], [real, elsewhere], run=tmp_path
     )
-    assert "data" not in shared_storage_note([HEAD, TWO_CORES], [made_up], run=Path("run"))
+    assert "data" not in shared_storage_note([HEAD, TWO_CORES], [synthetic], run=Path("run"))
     assert "run folder" not in shared_storage_note([HEAD, TWO_CORES], [real], run="s3://bucket/runs")
-    assert shared_storage_note([HEAD, TWO_CORES], [made_up], run="s3://bucket/runs") == ""
+    assert shared_storage_note([HEAD, TWO_CORES], [synthetic], run="s3://bucket/runs") == ""

@@ -1,0 +1,99 @@
+"""Render a plan for a terminal: `console.print(render_plan(plan))`."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sweeps.plan.disk import kept_bytes
+from sweeps.plan.hosts import describe_devices, describe_hosts, describe_workers, total
+from sweeps.plan.packs import Pack
+from sweeps.plan.plan import Plan, plan_notes
+from sweeps.units import format_bytes, format_count, format_seconds
+
+SHOWN_PACKS = 20
+
+
+def render_plan(plan: Plan) -> RenderableType:
+    """Return the plan for a terminal: its facts, its packs and its notes."""
+    facts = Table.grid(padding=(0, 2))
+    for label, text in _facts(plan):
+        facts.add_row(Text(label, style="bold"), Text(text))
+    hidden = len(plan.packs) - SHOWN_PACKS
+    rest = [f"… and {format_count(hidden, 'more pack')} (--json lists all)"] if hidden > 0 else []
+    return Group(facts, _pack_table(plan), *map(Text, rest + plan_notes(plan)))
+
+
+def _facts(plan: Plan) -> list[tuple[str, str]]:
+    """Return labels and texts, a line each."""
+    cost, slots = plan.estimate, plan.slots
+    several, clustered = slots.workers > 1, len(plan.hosts) > 1 or bool(plan.hosts[0].name)
+    holder = "worker" if several else "pack"
+    grid = f"{format_count(plan.configurations, 'configuration')} × {format_count(len(plan.spec.seeds), 'seed')}"
+    return [
+        ("sweep", plan.spec.name),
+        ("question", plan.spec.question or "none"),
+        ("trials", f"{len(plan.trials):,}: {grid}"),
+        ("epochs", f"{cost.epochs:,} over all trials"),
+        ("packs", f"{len(plan.packs):,}, {min(slots.count, len(plan.packs))} at once"),
+        *([("workers", describe_workers(plan.trials, slots))] if several else []),
+        ("engine", _one_engine(plan) or "differs by pack, see below"),
+        *([("hosts", f"{describe_hosts(plan.hosts)}: {describe_devices(plan.hosts)}")] if clustered else []),
+        ("devices", f"{_devices(plan)}, {format_bytes(slots.memory_bytes)} of memory per {holder}"),
+        ("time", f"about {format_seconds(cost.seconds)} ({_basis(plan, clustered=clustered)})"),
+        ("memory", f"about {format_bytes(cost.memory_bytes)} {'per worker' if several else 'for the largest pack'}"),
+        ("disk", f"about {format_bytes(cost.disk_bytes)} for checkpoints and ledger{_disk_limit(plan)}"),
+    ]
+
+
+def _basis(plan: Plan, *, clustered: bool) -> str:
+    """Return on what the estimated time is based: measured or assumed speeds, and which."""
+    cost, workers = plan.estimate, plan.slots.workers
+    measured = f"calibrated on {'such devices' if clustered else 'this machine'}"
+    basis = measured if cost.calibrated else "uncalibrated, from the catalog's sizes"
+    basis += f"; {workers} workers: estimated" if workers > 1 else ""
+    speeds = ", ".join(f"{model} {speed:,.0f}" for model, speed in cost.images_per_second.items())
+    return f"{basis}; images per second per {'process' if workers == 1 else 'trial'}: {speeds}"
+
+
+def _disk_limit(plan: Plan) -> str:
+    kept, limit = sum(kept_bytes(trial, plan.spec.checkpoints.keep) for trial in plan.trials), plan.ended_limit_bytes
+    if limit is None or limit >= kept:
+        return ""
+    return f"; of ended trials only the best {format_bytes(limit)} of checkpoints are kept (checkpoints.total)"
+
+
+def _devices(plan: Plan) -> str:
+    """Return the devices that packs run on, of all hosts together."""
+    every = total(plan.hosts)
+    if plan.slots.kind == "cpu":
+        return f"{format_count(every.cpus, 'core')} ({plan.slots.device})"
+    return ", ".join(f"{count} × {name}" for name, count in Counter(gpu.name for gpu in every.gpus).items())
+
+
+def _pack_table(plan: Plan) -> Table:
+    """Return a row per pack, with its engine if engines differ."""
+    table = Table(title="Packs: trials trained together in one process", title_justify="left")
+    engines_differ = not _one_engine(plan)
+    engine_heading = ["engine"] if engines_differ else []
+    for heading in ("pack", "trials", "time", *engine_heading, "split by", "first trial"):
+        table.add_column(heading, justify="right" if heading in ("pack", "trials", "time") else "left")
+    packs = zip(plan.packs[:SHOWN_PACKS], plan.estimate.pack_seconds, strict=False)
+    for number, (pack, seconds) in enumerate(packs, start=1):
+        why = pack.why or ("engine" if engines_differ else "not split")
+        texts = [*([_engine(pack)] if engines_differ else []), why, pack.trials[0].trial_id]
+        table.add_row(str(number), str(len(pack.trials)), format_seconds(seconds), *map(Text, texts))
+    return table
+
+
+def _one_engine(plan: Plan) -> str:
+    """Return the engine of all packs, and why it is not the fused one; empty if engines differ."""
+    engines = {_engine(pack) for pack in plan.packs}
+    return engines.pop() if len(engines) == 1 else ""
+
+
+def _engine(pack: Pack) -> str:
+    return f"{pack.engine}: {pack.not_fused}" if pack.not_fused else pack.engine
