@@ -1,4 +1,4 @@
-"""What the three command lines share: wrong input is one line on stderr and exit status 2, never a traceback."""
+"""The part that the three command lines share: an error is one line on stderr and exit status 2, no traceback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ USAGE_ERROR: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ 
 
 
 def new_app(help_text: str) -> typer.Typer:
-    """A command line with subcommands."""
+    """Return a command line to which subcommands can be added."""
     return typer.Typer(
         help=help_text,
         add_completion=False,
@@ -27,7 +27,7 @@ def new_app(help_text: str) -> typer.Typer:
 
 
 def run(app: typer.Typer, *, name: str, arguments: Sequence[str] | None = None) -> int:
-    """Run a command; its exit status. Commands return theirs, or None for 0."""
+    """Run a command and return its exit status. Commands return theirs, or None for 0."""
     try:
         status = app(args=arguments, prog_name=name, standalone_mode=False)
     except (InputError, UsageError) as error:

@@ -61,26 +61,26 @@ def parse_section(kind: type[Section], content: Any) -> Section:
 
 def _explain(kind: type[Frozen], error: ValidationError) -> InputError:
     first = error.errors()[0]
-    place = [str(part) for part in first["loc"]]
+    keys = [str(part) for part in first["loc"]]
     cause = first.get("ctx", {}).get("error")
     if isinstance(cause, InputError):
-        return cause.within(".".join(place)) if place else cause
+        return cause.within(".".join(keys)) if keys else cause
     if first["type"] == "extra_forbidden":
-        whose, valid = _fields_at(kind, place[:-1])
-        missing = unknown_key(place[-1], valid, f"{whose} takes")
-        return missing.within(".".join(place[:-1])) if place[:-1] else missing
-    key = ".".join(place)
+        whose, valid = _fields_at(kind, keys[:-1])
+        missing = unknown_key(keys[-1], valid, f"{whose} takes")
+        return missing.within(".".join(keys[:-1])) if keys[:-1] else missing
+    key = ".".join(keys)
     if first["type"] == "missing":
-        return InputError(key, MISSING, _fields_at(kind, place[:-1])[1][place[-1]].description or "")
+        return InputError(key, MISSING, _fields_at(kind, keys[:-1])[1][keys[-1]].description or "")
     if first["type"] == "literal_error":
         return unknown_name(key, first["input"], re.findall(r"'([^']*)'", first["ctx"]["expected"]))
     allowed = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     return InputError(key, first["input"], PLAIN.get(first["type"], allowed))
 
 
-def _fields_at(kind: type[Frozen], place: list[str]) -> tuple[str, Mapping[str, Any]]:
+def _fields_at(kind: type[Frozen], keys: list[str]) -> tuple[str, Mapping[str, Any]]:
     whose = kind.label
-    for part in place:
+    for part in keys:
         annotation = kind.model_fields[part].annotation
         if isinstance(annotation, type) and issubclass(annotation, Frozen):
             kind, whose = annotation, part

@@ -1,4 +1,4 @@
-"""What a person writes: plain YAML files, and `key=value` with dotted keys on a command line.
+"""Input that a person writes: plain YAML files, and `key=value` with dotted keys on a command line.
 
 content = read_mapping("trial.yaml")
 for text in ["optimizer.lr=1e-3", "epochs=2"]:
@@ -23,7 +23,7 @@ class _PlainLoader(yaml.SafeLoader):
     """Mappings, lists, text and numbers; no tag builds an object, and a key given twice is an error, not a choice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        """As SafeLoader's, after refusing a key that stands twice; ConstructorError carries its line."""
+        """Construct as SafeLoader does, but refuse a key that is given twice; ConstructorError carries its line."""
         seen = set()
         for key_node, _ in node.value:
             if isinstance(key_node, yaml.ScalarNode) and key_node.tag != "tag:yaml.org,2002:merge":
@@ -55,7 +55,7 @@ def read_mapping(path: Path | str) -> dict[str, Any]:
 
 
 def parse_override(text: str) -> tuple[str, Any]:
-    """`optimizer.lr=1e-3` as its dotted key and its value, which is read as YAML (and `1e-3` as a number)."""
+    """Split `optimizer.lr=1e-3` into its dotted key and its value, which is read as YAML (`1e-3` as a number)."""
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise InputError("", text, "key=value, such as optimizer.lr=0.1")
@@ -68,7 +68,7 @@ def parse_override(text: str) -> tuple[str, Any]:
 
 
 def with_dotted(content: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
-    """`content` with `value` at a dotted key. A bare name on the way (`optimizer: Adam`) stands for `{name: Adam}`."""
+    """Return `content` with `value` at a dotted key. A bare name on the way (`optimizer: Adam`) is `{name: Adam}`."""
     head, dot, rest = key.partition(".")
     if not dot:
         return {**content, head: value}

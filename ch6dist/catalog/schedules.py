@@ -138,19 +138,19 @@ def _from_list(given: Sequence[Any], optimizer: Mapping[str, Any]) -> Resolved:
             elif "epochs" in rest:
                 raise InputError("epochs", rest["epochs"], "nothing: the last schedule has the epochs that are left")
             children.append({"name": name, **rest})
-    return _combined("SequentialLR", {"schedulers": children, "milestones": milestones[1:]}, optimizer, place="")
+    return _combined("SequentialLR", {"schedulers": children, "milestones": milestones[1:]}, optimizer, key="")
 
 
-def _combined(name: str, rest: Resolved, optimizer: Mapping[str, Any], *, place: str = "schedulers") -> Resolved:
+def _combined(name: str, rest: Resolved, optimizer: Mapping[str, Any], *, key: str = "schedulers") -> Resolved:
     """Resolve SequentialLR or ChainedScheduler; their schedules need no metric and do not set lr themselves."""
     given = rest.pop("schedulers", MISSING)
     if "warmup" in rest:
         raise InputError("warmup", rest["warmup"], f"nothing in {name}: a list may begin with LinearLR")
     if not isinstance(given, (list, tuple)) or len(given) < 2:
-        raise InputError(place, given, "a list of at least two schedules")
+        raise InputError(key, given, "a list of at least two schedules")
     children: list[Resolved] = []
     for index, child in enumerate(given):
-        with _inside(f"{place}.{index}".lstrip(".")):
+        with _inside(f"{key}.{index}".lstrip(".")):
             children.append(_single(*_split(child, _allowed_in(name)), optimizer, alone=False))
             interval, first = children[-1]["interval"], children[0]["interval"]
             if interval != first:
@@ -166,9 +166,9 @@ def _allowed_in(combination: str) -> dict[str, ScheduleEntry]:
 
 
 @contextmanager
-def _inside(place: str) -> Iterator[None]:
+def _inside(key: str) -> Iterator[None]:
     """Raise errors again, seen from one level further out."""
     try:
         yield
     except InputError as error:
-        raise (error.within(place) if place else error) from None
+        raise (error.within(key) if key else error) from None

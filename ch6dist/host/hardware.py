@@ -1,4 +1,4 @@
-"""This machine as a process may use it: cores, memory and GPUs. No torch: GPUs are asked of nvidia-smi.
+"""The cores, memory and GPUs that a process may use on this machine. No torch: nvidia-smi lists the GPUs.
 
     devices = visible_devices()
     devices.cpus, devices.cpu_name, devices.gpus
@@ -25,32 +25,32 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU as nvidia-smi tells of it."""
+    """A GPU as nvidia-smi lists it."""
 
     name: str
     memory_bytes: int
-    assumed: bool = False  # nvidia-smi could not be asked: name and memory are those of GPUs of its type
+    assumed: bool = False  # nvidia-smi could not run: name and memory are typical of its type
 
 
 @dataclass(frozen=True)
 class Devices:
-    """The cores, the memory and the GPUs of one host: what this process may use of it, or a cluster gives out of it."""
+    """The cores, the memory and the GPUs of one host that this process, or a cluster, may use."""
 
-    cpus: int  # 0 on a head that only leads
+    cpus: int  # 0 on a head that trains nothing
     memory_bytes: int
     cpu_name: str = "CPU"
     gpus: tuple[Gpu, ...] = ()
-    name: str = ""  # of a cluster's host
+    name: str = ""  # name of the host in a cluster
     up: bool = True  # False: an autoscaler starts it when it is needed
 
 
 def visible_devices() -> Devices:
-    """The devices of this machine. A GPU hidden by CUDA_VISIBLE_DEVICES does not count."""
+    """Return the devices of this machine. A GPU hidden by CUDA_VISIBLE_DEVICES does not count."""
     return Devices(cpus=_cpus(), memory_bytes=_memory_bytes(), cpu_name=_cpu_name(), gpus=_gpus())
 
 
 def parse_gpus(text: str) -> tuple[Gpu, ...]:
-    """The answer of nvidia-smi, a line `NAME, N MiB` per GPU; a line that does not say its memory is left out."""
+    """Parse the output of nvidia-smi, a line `NAME, N MiB` per GPU; a line without the memory is left out."""
     gpus = []
     for line in text.splitlines():
         name, _, memory = line.rpartition(",")
@@ -58,7 +58,7 @@ def parse_gpus(text: str) -> tuple[Gpu, ...]:
         if name.strip() and amount.isdecimal():
             gpus.append(Gpu(name.strip(), int(amount) * MIB))
         elif line.strip():
-            log.warning("nvidia-smi says %r: this GPU is not counted", line.strip())
+            log.warning("nvidia-smi printed %r: this GPU is not counted", line.strip())
     return tuple(gpus)
 
 
@@ -86,7 +86,7 @@ def _cpus() -> int:
 
 
 def _quota(path: str) -> float | None:
-    """Cores that a control group (version 2) may use; None without a limit."""
+    """Return the cores that a control group (version 2) may use; None without a limit."""
     quota, period = [*_read(path).split(), "max", "100000"][:2]
     return None if quota == "max" else int(quota) / int(period)
 

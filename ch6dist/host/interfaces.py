@@ -1,36 +1,28 @@
-"""Which network interface of this host holds an address: what gloo and NCCL want named.
+"""Which network interface of this host holds an address: what gloo and NCCL need by name.
 
 interface_of("127.0.0.1")      # "lo"
 
-IPv4 on Linux, see netdevice(7). A host's own name is not asked: in a container it may not resolve.
+Addresses are compared as text, and host names are not resolved: in a container a host's own name may not resolve.
 """
 
 from __future__ import annotations
 
-import fcntl
 import socket
-import struct
+
+import psutil
 
 from ch6dist.errors import InputError
 
-SIOCGIFADDR = 0x8915  # linux/sockios.h: the address of a named interface
-
 
 def interface_of(address: str) -> str:
-    """The name of the interface whose IPv4 address is `address`; InputError, with those there are, where none is."""
-    held = {name: _address_of(name) for _, name in socket.if_nameindex()}
-    for name, found in held.items():
-        if found == address:
-            return name
-    addresses = [f"{found} ({name})" for name, found in held.items() if found]
-    raise InputError("address", address, f"an address of this host: {', '.join(addresses) or 'it has none'}")
-
-
-def _address_of(name: str) -> str | None:
-    request = struct.pack("256s", name.encode())  # struct ifreq: a name of 16 bytes, then a sockaddr
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        try:
-            answer = fcntl.ioctl(any_socket, SIOCGIFADDR, request)
-        except OSError:  # an interface without an IPv4 address
-            return None
-    return socket.inet_ntoa(answer[20:24])
+    """Return the name of the interface whose IPv4 address is `address`; InputError lists the addresses of this host."""
+    held = {
+        found.address: name
+        for name, addresses in psutil.net_if_addrs().items()
+        for found in addresses
+        if found.family == socket.AF_INET
+    }
+    if address not in held:
+        there = ", ".join(f"{found} ({name})" for found, name in held.items())
+        raise InputError("address", address, f"an address of this host: {there or 'it has none'}")
+    return held[address]

@@ -14,7 +14,7 @@ from ch6dist.errors import UsageError
 from ch6dist.runs import lease
 from ch6dist.runs.names import LEASE, LEDGER, SWEEP_FILE
 from ch6dist.storage.atomic import replace_file
-from ch6dist.storage.files import Folder, first_words, is_remote, join, open_folder, split_last
+from ch6dist.storage.files import Folder, first_line, is_remote, join, open_folder, split_last
 
 
 def fetch_run(url: str, folder: Path) -> Path:
@@ -29,7 +29,7 @@ def fetch_run(url: str, folder: Path) -> Path:
     try:
         update(remote, folder)
     except OSError as error:
-        raise UsageError(f"{url} does not answer: {first_words(error)}", "try again") from error
+        raise UsageError(f"{url} does not answer: {first_line(error)}", "try again") from error
     return folder
 
 

@@ -1,9 +1,9 @@
-"""Replace a file in one step: whoever reads sees the old content or the new one, whole.
+"""Replace a file in one step: a reader sees the old content or the new one, whole.
 
     replace_file(path, b"content")
     replace_file(path, content, sync=True)      # and it is still there after a power cut
 
-What killed writers left half written beside the file is removed by the next writer.
+A half-written copy that a killed writer left beside the file is removed by the next writer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-STALE_SECONDS = 600.0  # a file half written by another host is taken for left behind after that
+STALE_SECONDS = 600.0  # age from which a half-written file of another host counts as left behind
 
 
 def replace_file(path: Path, content: bytes | memoryview | str, *, sync: bool = False) -> None:

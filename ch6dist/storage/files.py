@@ -1,10 +1,10 @@
-"""Where a run's files lie: a folder (NFS is one), or an object store such as s3://bucket/prefix.
+"""Where a run's files are kept: a folder (an NFS path too), or an object store such as s3://bucket/prefix.
 
     folder = open_folder("s3://bucket/sweeps/demo")
     folder.write("ledger/000001.jsonl", content)     # whole or not at all
     folder.read("lease.json")                        # None when there is none
 
-What an object store needs is imported when the first of its URLs is opened: nobody else waits for that.
+The library of an object store is imported when the first of its URLs is opened: nothing else waits for it.
 """
 
 from __future__ import annotations
@@ -24,37 +24,37 @@ ALLOWED = "a folder, or s3://bucket/prefix (?endpoint_override=HOST:PORT&scheme=
 
 
 class Folder(Protocol):
-    """Named files: `/` in a name makes folders as needed. All raise OSError when the place cannot be reached."""
+    """Named files: `/` in a name makes folders as needed. All methods raise OSError if it cannot be reached."""
 
     def read(self, name: str) -> bytes | None:
-        """The content; None when there is no such file."""
+        """Return the content; None if there is no such file."""
 
     def write(self, name: str, content: bytes | memoryview) -> None:
-        """Replace the file: whoever reads sees the old content or the new one, whole."""
+        """Replace the file: a reader sees the old content or the new one, whole."""
 
     def size(self, name: str) -> int | None:
-        """Bytes; None when there is no such file."""
+        """Return the size in bytes; None if there is no such file."""
 
     def sizes(self, under: str = "") -> dict[str, int]:
-        """Bytes of every file below `under`, by name; a name in full."""
+        """Return the bytes of every file below `under`, by its full name."""
 
     def names(self) -> set[str]:
-        """What lies directly in it."""
+        """Return the names of the files and folders directly in it."""
 
     def remove(self, name: str) -> None:
         """Remove the file if it is there."""
 
 
-def is_remote(place: Path | str) -> bool:
-    """Whether `place` is a URL of an object store. InputError for one that nobody here can open."""
-    found = REMOTE.fullmatch(str(place))
+def is_remote(path: Path | str) -> bool:
+    """Return whether `path` is a URL of an object store. InputError for one of another kind than S3."""
+    found = REMOTE.fullmatch(str(path))
     if found and found["scheme"] not in SCHEMES:
-        raise InputError("storage", str(place), ALLOWED)
+        raise InputError("storage", str(path), ALLOWED)
     return found is not None
 
 
 def check_storage(given: str, *, key: str = "storage") -> str:
-    """`given` if runs can be kept there, else InputError."""
+    """Return `given` if runs can be kept there, else raise InputError."""
     if not isinstance(given, str) or not given.strip():
         raise InputError(key, given, ALLOWED)
     if is_remote(given):
@@ -66,35 +66,35 @@ def check_storage(given: str, *, key: str = "storage") -> str:
     return given
 
 
-def join(place: str, *names: str) -> str:
-    """A place below another; the query of a URL stays at its end."""
-    found = REMOTE.fullmatch(place)
+def join(path: str, *names: str) -> str:
+    """Return the path or URL of `names` below `path`; the query of a URL stays at its end."""
+    found = REMOTE.fullmatch(path)
     if not found:
-        return str(Path(place, *names))
-    path = "/".join([found["path"].rstrip("/"), *names])
-    return f"{found['scheme']}://{path}{found['query'] or ''}"
+        return str(Path(path, *names))
+    below = "/".join([found["path"].rstrip("/"), *names])
+    return f"{found['scheme']}://{below}{found['query'] or ''}"
 
 
 def split_last(url: str) -> tuple[str, str]:
-    """The place that holds a URL's last name, and that name: of a run its storage and NAME."""
+    """Split a URL before its last name: that of a run into its storage and NAME."""
     found = REMOTE.fullmatch(url)
     assert found
     home, _, name = found["path"].rstrip("/").rpartition("/")
     return f"{found['scheme']}://{home}{found['query'] or ''}", name
 
 
-def open_folder(place: Path | str) -> Folder:
-    """The folder at a path or URL; it need not be there. Nothing is asked of an object store yet."""
-    if not is_remote(place):
-        return LocalFolder(place)
-    check_storage(str(place))
-    opener = SCHEMES[str(place).partition(":")[0]]
-    folder: Folder = pkgutil.resolve_name(opener)(str(place))
+def open_folder(path: Path | str) -> Folder:
+    """Return the folder at a path or URL, which may not exist yet. An object store gets no request yet."""
+    if not is_remote(path):
+        return LocalFolder(path)
+    check_storage(str(path))
+    opener = SCHEMES[str(path).partition(":")[0]]
+    folder: Folder = pkgutil.resolve_name(opener)(str(path))
     return folder
 
 
-def first_words(error: BaseException) -> str:
-    """What an error of the storage says, in one line, without the request's number."""
+def first_line(error: BaseException) -> str:
+    """Return the first line of a storage error's message, without the request's number."""
     return str(error).partition(" (Request ID")[0].partition("\n")[0] or type(error).__name__
 
 
@@ -108,7 +108,7 @@ class LocalFolder:
         return str(self.path)
 
     def read(self, name: str) -> bytes | None:
-        """The content; None when there is no such file."""
+        """Return the content; None if there is no such file."""
         try:
             return (self.path / name).read_bytes()
         except FileNotFoundError:
@@ -119,23 +119,23 @@ class LocalFolder:
         replace_file(self.path / name, content, sync=True)
 
     def size(self, name: str) -> int | None:
-        """Bytes; None when there is no such file."""
+        """Return the size in bytes; None if there is no such file."""
         try:
             return (self.path / name).stat().st_size
         except FileNotFoundError:
             return None
 
     def sizes(self, under: str = "") -> dict[str, int]:
-        """Bytes of every file below `under`."""
+        """Return the bytes of every file below `under`, by its full name."""
         files = (path for path in (self.path / under).rglob("*") if path.is_file())
         return {str(path.relative_to(self.path)): path.stat().st_size for path in files}
 
     def names(self) -> set[str]:
-        """What lies directly in it; nothing where it is not."""
+        """Return the names of the files and folders directly in it; none if it does not exist."""
         return {path.name for path in self.path.iterdir()} if self.path.is_dir() else set()
 
     def remove(self, name: str) -> None:
-        """Remove the file if it is there, and the folder that held it if it is empty now."""
+        """Remove the file if it is there, and its folder if that is empty now."""
         path = self.path / name
         path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # not empty, or not there

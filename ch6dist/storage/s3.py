@@ -1,9 +1,9 @@
-"""An S3 bucket as a folder, through pyarrow's file system. Opened by storage.py; it brings pyarrow.
+"""An S3 bucket as a folder, through pyarrow's file system. Opened by files.py; it imports pyarrow.
 
     s3://bucket/prefix                                            AWS, or the server that AWS_ENDPOINT_URL names
     s3://bucket/prefix?endpoint_override=HOST:PORT&scheme=http    another server
 
-Keys and region are looked for where AWS's own tools look (AWS_ACCESS_KEY_ID, AWS_REGION, ~/.aws, the instance's role).
+Keys and region are read where AWS's own tools read them (AWS_ACCESS_KEY_ID, AWS_REGION, ~/.aws, the instance's role).
 """
 
 from __future__ import annotations
@@ -15,35 +15,35 @@ from pyarrow import ArrowException
 from pyarrow.fs import FileSelector, FileSystem, FileType
 
 from ch6dist.errors import InputError
-from ch6dist.storage.files import first_words
+from ch6dist.storage.files import first_line
 
 ONE_PUT = "allow_delayed_open=true"  # a small object is one request, not the three of an upload in parts
 READ_TRIES = 5
 
 
 class S3Folder:
-    """Objects below a prefix. A PUT is atomic: no reader sees half an object."""
+    """A folder of the objects below a prefix. A PUT is atomic: no reader sees half an object."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         try:
             self.files, self.root = FileSystem.from_uri(url + ("&" if "?" in url else "?") + ONE_PUT)
         except (ArrowException, ValueError) as error:
-            raise InputError("storage", url, f"a URL that pyarrow opens ({first_words(error)})") from error
+            raise InputError("storage", url, f"a URL that pyarrow opens ({first_line(error)})") from error
         self.root = self.root.rstrip("/")
 
     def __str__(self) -> str:
         return self.url
 
     def names(self) -> set[str]:
-        """What lies directly below: of a storage the names of its runs."""
+        """Return the names directly below the prefix: of a storage, those of its runs."""
         return {info.base_name for info in self._listed(self.root, recursive=False)}
 
     def read(self, name: str) -> bytes | None:
-        """The object; None when there is none.
+        """Return the object; None if there is none.
 
-        pyarrow asks for its size, then for as many bytes: an object that is replaced or removed between the two is
-        half another one or an error. It is looked at again then.
+        pyarrow requests its size, then as many bytes: an object that is replaced or removed in between gives a mixture
+        or an error. It is read again then.
         """
         for _ in range(READ_TRIES):
             try:
@@ -57,17 +57,17 @@ class S3Folder:
         raise OSError(f"{name} changes while it is read")
 
     def write(self, name: str, content: bytes | memoryview) -> None:
-        """Put the object, whole or not at all."""
+        """Write the object, whole or not at all."""
         with self.files.open_output_stream(f"{self.root}/{name}", buffer_size=0) as stream:
             stream.write(content)
 
     def size(self, name: str) -> int | None:
-        """Bytes; None when there is no such object."""
+        """Return the size in bytes; None if there is no such object."""
         info = self.files.get_file_info(f"{self.root}/{name}")
         return info.size if info.type == FileType.File else None
 
     def sizes(self, under: str = "") -> dict[str, int]:
-        """Bytes of every object below `under`: a request for each thousand."""
+        """Return the bytes of every object below `under`, with one request per thousand."""
         found = self._listed(f"{self.root}/{under}".rstrip("/"), recursive=True)
         start = len(self.root) + 1
         return {info.path[start:]: info.size for info in found if info.type == FileType.File}

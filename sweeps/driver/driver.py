@@ -14,7 +14,7 @@ from typing import Any
 
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.schema import Line, Status, StatusLine
-from ch6dist.storage.files import first_words, open_folder
+from ch6dist.storage.files import first_line, open_folder
 from sweeps.driver.halt import INTERRUPTED, Halt, HaltedError
 from sweeps.driver.jobs import PackJob
 from sweeps.driver.pack_queue import PackQueue
@@ -227,7 +227,7 @@ class Driver:
             if self.retention:
                 self.retention.take(lines)
         except OSError as error:
-            self.progress.say(f"checkpoints that may go stay for now: {first_words(error)}")
+            self.progress.say(f"checkpoints that may go stay for now: {first_line(error)}")
 
     def ending(self, trial: str, status: Status, reason: str) -> StatusLine:
         """Make the status line that ends a trial from here, not from its worker."""

@@ -19,7 +19,7 @@ from pathlib import Path
 from ch6dist.errors import UsageError
 from ch6dist.runs import lease
 from ch6dist.runs.names import LEASE, LEDGER, REQUESTS, SEGMENTS, SWEEP_FILE
-from ch6dist.storage.files import Folder, LocalFolder, first_words, is_remote, join, open_folder
+from ch6dist.storage.files import Folder, LocalFolder, first_line, is_remote, join, open_folder
 from sweeps.record import stop_requests
 
 UPLOAD_SECONDS = 3.0
@@ -77,7 +77,7 @@ class Uploader:
             self._upload()
         except OSError as error:
             raise UsageError(
-                f"cannot write to {self.remote}: {first_words(error)}", "check `storage` and try again"
+                f"cannot write to {self.remote}: {first_line(error)}", "check `storage` and try again"
             ) from error
         self.thread.start()
 
@@ -111,8 +111,8 @@ class Uploader:
                 self._fetch_requests()
         except Exception as error:  # whatever a library raises: the thread continues, and the failure is printed
             if not self.failed:
-                self.say(f"Upload to {self.remote} failed; retrying: {first_words(error)}")
-            self.failed = first_words(error)
+                self.say(f"Upload to {self.remote} failed; retrying: {first_line(error)}")
+            self.failed = first_line(error)
             return False
         if self.failed and not self.lost:
             self.say(f"Upload to {self.remote} is complete again")
@@ -201,7 +201,7 @@ def runs_in_store(storage: str | None) -> set[str]:
     try:
         return open_folder(storage).names()
     except OSError as error:
-        raise UsageError(f"{storage} does not answer: {first_words(error)}", "check `storage` and try again") from error
+        raise UsageError(f"{storage} does not answer: {first_line(error)}", "check `storage` and try again") from error
 
 
 def request_stop_in_store(url: str, trial: str | None = None) -> None:
@@ -210,4 +210,4 @@ def request_stop_in_store(url: str, trial: str | None = None) -> None:
     try:
         open_folder(url).write(f"{REQUESTS}/{name}", b"\n")
     except OSError as error:
-        raise UsageError(f"{url} does not answer: {first_words(error)}", "try again") from error
+        raise UsageError(f"{url} does not answer: {first_line(error)}", "try again") from error

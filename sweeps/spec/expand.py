@@ -19,10 +19,10 @@ from sweeps.spec.sweep_file import MAX_TRIALS, Resources, SweepSpec, with_names
 
 
 def expand(spec: SweepSpec, *, file: str | None = None) -> list[TrialConfig]:
-    """Every trial: configurations in the order of the file, the seeds of each together. All are checked.
+    """Return every trial, checked: configurations in the order of the file, the seeds of each together.
 
-    Raises InputError (of `file`) for a configuration that cannot be trained, two that are the same, rates that a
-    schedule would ignore, and more than MAX_TRIALS.
+    Raises InputError (with `file`) for a configuration that cannot be trained, two that are the same, learning rates
+    that a schedule would ignore, and more than MAX_TRIALS.
     """
     try:
         _check_count(spec)
@@ -51,30 +51,30 @@ def _points(spec: SweepSpec) -> Iterator[Point]:
 
 
 def _configure(spec: SweepSpec, base: Mapping[str, Any], point: Point) -> TrialConfig:
-    """The base trial with a point's values, outer keys first: `optimizer.lr` goes into what `optimizer` set."""
+    """Return the base trial with a point's values, outer keys first: `optimizer.lr` goes into what `optimizer` set."""
     content: Mapping[str, Any] = base
     try:
         for key in sorted(point, key=lambda key: key.count(".")):
             content = with_dotted(content, key, point[key])
-        config = _shared_out(parse_trial(content), spec.resources)
+        config = _with_global_batch(parse_trial(content), spec.resources)
     except InputError as error:
         raise _in_sweep(error, spec, point) from None
     ignored = lr_overrides(config.schedule)
     if ignored and _varies(spec.parameters.get("optimizer.lr")):
-        allowed = f"no rate axis beside {ignored[0]}, which takes the rate's place"
+        allowed = f"no learning-rate axis beside {ignored[0]}, which replaces the learning rate"
         raise InputError("parameters.optimizer.lr", point["optimizer.lr"], allowed)
     if ignored and len({value.get("lr") for value in _mappings(spec.parameters.get("optimizer"))}) > 1:
-        allowed = f"one rate for all beside {ignored[0]}, which takes the rate's place"
+        allowed = f"one learning rate for all beside {ignored[0]}, which replaces it"
         raise InputError("parameters.optimizer", point["optimizer"], allowed)
     if config.type == "train" and config.data.val_size == 0 and spec.metric.name.startswith("val_"):
         raise InputError("metric.name", spec.metric.name, "train_accuracy or train_loss (data.val_size is 0)")
     return config
 
 
-def _shared_out(config: TrialConfig, resources: Resources) -> TrialConfig:
-    """The trial that its workers train together. Where each takes `data.batch_size`, its batch has that many of each.
+def _with_global_batch(config: TrialConfig, resources: Resources) -> TrialConfig:
+    """Return the trial with the global batch size: times the workers where `data.batch_size` is that of each.
 
-    So its id, its schedule and every resume are of what is really trained. The sweep keeps the words of its file.
+    Its id and its schedule are then those of the training run; the sweep keeps what its file says.
     """
     written = config.data.batch_size
     if resources.batch == "per_worker":
@@ -90,7 +90,7 @@ def _mappings(axis: Axis | None) -> list[Mapping[str, Any]]:
 
 
 def _in_sweep(error: InputError, spec: SweepSpec, point: Point) -> InputError:
-    """A trial's error, at its place in the sweep file: an axis's value, or the base trial."""
+    """Return a trial's error with the key in the sweep file: an axis's value, or the base trial."""
     axes = [axis for axis in point if f"{error.key}.".startswith(f"{axis}.")]
     if not axes:
         section = error.key.partition(".")[0]
@@ -99,8 +99,8 @@ def _in_sweep(error: InputError, spec: SweepSpec, point: Point) -> InputError:
         return InputError(f"trial.{error.key}", error.value, error.allowed + hint)
     axis = max(axes, key=len)
     values = spec.parameters[axis].values
-    place = f"values[{values.index(point[axis])}]" if values else "distribution"
-    return InputError(f"parameters.{axis}.{place}{error.key.removeprefix(axis)}", error.value, error.allowed)
+    where = f"values[{values.index(point[axis])}]" if values else "distribution"
+    return InputError(f"parameters.{axis}.{where}{error.key.removeprefix(axis)}", error.value, error.allowed)
 
 
 def _check_count(spec: SweepSpec) -> None:

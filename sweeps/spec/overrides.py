@@ -1,4 +1,4 @@
-"""`key=value` on the command line of a sweep: where the key reaches, and what becomes of an axis it meets.
+"""`key=value` on the command line of a sweep: which key it sets, and what happens to an axis there.
 
     content = override(content, "optimizer.lr=0.1", fields=SweepSpec.model_fields)
 
@@ -17,7 +17,7 @@ from sweeps.spec.axes import Axis, refuse_unknown
 
 
 def override(content: Mapping[str, Any], text: str, *, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """A checked sweep (plain data, with `trial` and `parameters`) after one `key=value`."""
+    """Return a checked sweep (plain data, with `trial` and `parameters`) after one `key=value`."""
     key, value = parse_override(text)
     head = key.partition(".")[0]
     if head == "parameters":
@@ -40,7 +40,7 @@ def override(content: Mapping[str, Any], text: str, *, fields: Mapping[str, Any]
 
 
 def _set_axis(axes: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
-    """`optimizer.lr.values=[…]` or a whole axis: an axis's key has dots of its own."""
+    """Set `optimizer.lr.values=[…]` or a whole axis: an axis's key has dots of its own."""
     axis, _, field = key.rpartition(".")
     if axis and field in Axis.model_fields:
         return {**axes, axis: {**axes.get(axis, {}), field: value}}

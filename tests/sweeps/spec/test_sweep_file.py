@@ -357,5 +357,5 @@ def test_rates_inside_an_optimizer_axis_are_refused_beside_max_lr_too(tmp_path: 
     values = "[{name: SGD, lr: 0.1}, {name: SGD, lr: 0.01}]"
     schedule = "{schedule: {name: OneCycleLR, max_lr: 0.1}}"
     path.write_text(f"name: tiny\ntrial: {schedule}\nparameters: {{optimizer: {{values: {values}}}}}\n")
-    with pytest.raises(InputError, match="one rate for all beside"):
+    with pytest.raises(InputError, match="one learning rate for all beside"):
         expand(load_spec(path))
