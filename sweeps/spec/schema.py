@@ -24,6 +24,7 @@ from ch6dist.runs.folders import NAME
 from sweeps.spec.axes import PRESETS, Axis
 from sweeps.spec.sweep_file import MAX_TRIALS, SweepSpec
 
+WIDTH = 110  # characters of a line of the schema
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 NOT_HERE = ("seed", "evaluate_test")  # fields of a trial that a sweep sets itself
 SECTIONS = {"data": "DataConfig", "range_test": "RangeTestConfig"}
@@ -38,7 +39,7 @@ SEEDS: Schema = {
 
 def schema_text() -> str:
     """Return the schema as `sweeps schema` prints it, and as it lies in sweeps/configs."""
-    return json.dumps(sweep_schema(), indent=1, ensure_ascii=False) + "\n"
+    return _dump(sweep_schema()) + "\n"
 
 
 def sweep_schema() -> Schema:
@@ -69,6 +70,21 @@ def sweep_schema() -> Schema:
     sweep |= {"if": drawn, "then": {"required": ["trials", "seed"]}}
     head = {"$schema": DRAFT, "title": "sweep file", "description": "A sweep: base trial, axes, seeds, resources."}
     return {**head, **{key: value for key, value in sweep.items() if key != "description"}, "$defs": definitions}
+
+
+def _dump(value: Any, indent: int = 0) -> str:
+    """Return `value` as JSON, with a line of its own for each item of what is longer than a line."""
+    line = json.dumps(value, ensure_ascii=False)
+    if len(line) + indent <= WIDTH or not isinstance(value, (dict, list)):
+        return line
+    inner = indent + 1
+    if isinstance(value, dict):
+        items = [f"{json.dumps(key)}: {_dump(item, inner)}" for key, item in value.items()]
+    else:
+        items = [_dump(item, inner) for item in value]
+    opening, closing = "{}" if isinstance(value, dict) else "[]"
+    between = ",\n" + " " * inner
+    return f"{opening}\n{' ' * inner}{between.join(items)}\n{' ' * indent}{closing}"
 
 
 def _plain(schema: Any) -> Any:
