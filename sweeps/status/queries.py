@@ -1,10 +1,10 @@
-"""What a run folder says: how far it is, what leads, what became of a trial, which configuration to train.
+"""Query a run folder: its progress, its best configurations, one trial, the configuration to train next.
 
     data = status(find_run("demo"))          # plain data, for --json
     console.print(render_status(data))       # sweeps/status/views.py
     trial_yaml = best_yaml(best(find_run("demo")))
 
-All of it is read from the ledger, so it works while a driver writes, after it died, and on a copied folder.
+Everything is read from the ledger, so it works while a driver writes, after it died, and on a copied folder.
 """
 
 from __future__ import annotations
@@ -19,15 +19,16 @@ import yaml
 from ch6dist.catalog.datasets import SYNTHETIC, is_synthetic
 from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.ledger import LEDGER, Ledger, find_trial, observe
-from ch6dist.runs.ranking import Ranked, rank, rule
+from ch6dist.runs.ranking import rank, rule
 from ch6dist.runs.schema import BROKEN, ENDED, Line, Metric, Status
+from sweeps.units import format_count
 
 SHOWN_ROWS = 5
 SHOWN_EVENTS = 20
 
 
 def status(run: Path | str) -> dict[str, Any]:
-    """How far a run is: trials by status, epochs and steps done, failures, the driver, and what to do next."""
+    """Return how far a run is: trials by status, epochs and steps done, failures, the driver, and what to do next."""
     folder, (ledger, driver) = Path(run), observe(run)
     states = {trial: ledger.status(trial) for trial in ledger.trials}
     counts = Counter(states.values())
@@ -49,7 +50,7 @@ def status(run: Path | str) -> dict[str, Any]:
 
 
 def top(run: Path | str, n: int = 10) -> dict[str, Any]:
-    """The best `n` configurations by the one rule (ranking.py), and the rule's name. InputError for n below 1."""
+    """Return the best `n` configurations and the rule that ranks them (ranking.py); raise InputError for n below 1."""
     if n < 1:
         raise InputError("-n", n, "a whole number ≥ 1")
     ledger = observe(run)[0]
@@ -63,7 +64,7 @@ def top(run: Path | str, n: int = 10) -> dict[str, Any]:
         "configurations": len(ranked),
         "top": [
             {
-                "rank": place,
+                "rank": position,
                 "configuration": item.configuration,
                 "name": item.name,
                 "score": item.score,
@@ -75,13 +76,13 @@ def top(run: Path | str, n: int = 10) -> dict[str, Any]:
                 "note": item.note,
                 "trials": list(item.trials),
             }
-            for place, item in enumerate(ranked[:n], start=1)
+            for position, item in enumerate(ranked[:n], start=1)
         ],
     }
 
 
 def show(run: Path | str, trial: str) -> dict[str, Any]:
-    """All about one trial, named by its id or the beginning of it: configuration, statuses, last rows, artifacts."""
+    """Return the configuration, statuses, last rows and artifacts of a trial, given by its id or the start of it."""
     ledger, _ = observe(run)
     name = find_trial(ledger, trial)
     line = ledger.trials[name]
@@ -105,15 +106,18 @@ def best(run: Path | str, ledger: Ledger | None = None) -> dict[str, Any]:
     """Return the best configuration with its first seed, and the rule and scores that chose it.
 
     Args:
-        ledger: of the run, where it has been read already.
+        ledger: of the run, if it has been read already.
 
-    Raises UsageError where no configuration can win.
+    Raises UsageError if no configuration can win.
     """
     ledger = ledger or observe(run)[0]
     ranked = rank(ledger)
     winner = next((item for item in ranked if item.eligible), None)
+    if not ranked:
+        raise UsageError(f"{run} holds no training runs")
     if winner is None:
-        raise UsageError(f"no configuration of {run} can win yet: {_lack(ranked)}")
+        first = ranked[0].note or "no finite score"
+        raise UsageError(f"no configuration of {run} has all of its seeds trained; the first of {len(ranked)}: {first}")
     trial = min(winner.trials, key=lambda name: ledger.trials[name]["seed"])
     return {
         "run": str(run),
@@ -131,30 +135,27 @@ def best(run: Path | str, ledger: Ledger | None = None) -> dict[str, Any]:
 
 
 def best_yaml(found: dict[str, Any]) -> str:
-    """What `best` found as a trial file, headed by where it comes from."""
+    """Return the result of `best` as a trial file, with comments that say where it comes from."""
+    configurations = format_count(found["configurations"], "configuration")
+    seeds = format_count(found["seeds"], "seed")
     head = [
-        f"{found['configuration']}, the best of {found['configurations']} configurations of the run {found['run']}",
-        f"score: {found['score']:.6g} over {len(found['scores'])} of {found['seeds']} seeds; below is the first seed",
+        f"{found['configuration']}, the best of {configurations} of the run {found['run']}",
+        f"score: {found['score']:.6g} over {len(found['scores'])} of {seeds}; below is the first seed",
         f"rule: {found['rule']}",
     ]
     if found["note"]:
         head.append(f"note: {found['note']}")
     if found["ineligible"]:
-        head.append(f"note: {found['ineligible']} configurations could not win (`sweeps top` says why)")
+        ineligible = format_count(found["ineligible"], "configuration")
+        head.append(f"note: {ineligible} could not win (`sweeps top` shows why)")
     if found["synthetic"]:
         head.insert(0, SYNTHETIC)
     comment = "".join(f"# {' '.join(line.split())}\n" for line in head)
     return comment + yaml.safe_dump(found["trial"], sort_keys=False, allow_unicode=True)
 
 
-def _lack(ranked: list[Ranked]) -> str:
-    if not ranked:
-        return "it holds no training runs"
-    return f"of {len(ranked)} none has all of its seeds trained; the first: {ranked[0].note or 'no finite score'}"
-
-
 def _progress(ledger: Ledger, states: dict[str, Status]) -> dict[str, dict[str, int]]:
-    """Epochs of trainings and steps of range tests: done, and in total. An ended trial has none to come."""
+    """Return epochs of training runs and steps of range tests: done, and in total. An ended trial has none left."""
     progress: dict[str, dict[str, int]] = {}
     for trial, rows in ledger.rows_by_trial().items():
         config = ledger.trials[trial]["config"] if trial in ledger.trials else {}
@@ -180,19 +181,19 @@ def _age_seconds(folder: Path) -> float:
 
 
 def _next(folder: Path, counts: Counter[Status], *, alive: bool, sweep: Line) -> str:
-    """What a person may do now, in plain words."""
+    """Return what the user may do now, in one sentence."""
     waiting = sum(counts[state] for state in (Status.PLANNED, Status.RUNNING, Status.INTERRUPTED))
     broken = sum(counts[state] for state in BROKEN)
     if alive:
-        return f"it runs; `sweeps stop {folder}` ends it, `sweeps top {folder}` ranks what is there"
+        return f"running: `sweeps stop {folder}` stops it, `sweeps top {folder}` ranks the trials so far"
     if waiting:
         is_final = "chosen_from" in sweep.get("spec", {})
         there = f" --address {sweep['address']}" if sweep.get("address") else ""
         command = (f"sweeps final {folder} --resume" if is_final else f"sweeps resume {folder}") + there
-        return f"no driver lives: `{command}` trains the {waiting} trials that have not ended"
+        return f"the driver is not running: `{command}` trains the remaining {format_count(waiting, 'trial')}"
     if broken:
-        return f"`sweeps show {folder} TRIAL` says more of a failure; `sweeps rerun {folder} TRIAL` tries it again"
-    return f"all ended: `sweeps top {folder}` ranks them, `analysis report {folder}` draws them"
+        return f"`sweeps show {folder} TRIAL` shows a failure in detail, `sweeps rerun {folder} TRIAL` trains it again"
+    return f"all trials have ended: `sweeps top {folder}` ranks them, `analysis report {folder}` plots them"
 
 
 def _rule(ledger: Ledger) -> str:

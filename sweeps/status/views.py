@@ -1,8 +1,8 @@
-"""What `sweeps status`, `top` and `show` print: the data of queries.py for a terminal.
+"""Render the results of queries.py for a terminal: what `sweeps status`, `top` and `show` print.
 
     console.print(render_top(top(run, 10)))
 
-Names and reasons come from files, so they are set as plain text, never as markup.
+Names and reasons come from files, so they are printed as plain text, never as markup.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from rich.table import Table
 from rich.text import Text
 
 from ch6dist.catalog.datasets import SYNTHETIC
-from sweeps.units import format_seconds
+from sweeps.units import format_count, format_seconds
 
 COLOURS = {"finished": "green", "running": "cyan", "failed": "red", "out_of_memory": "red", "diverged": "yellow"}
 ROW_COLUMNS = ("epoch", "step", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
 PER_CENT = ("train_accuracy", "val_accuracy")
 SHOWN_EVENTS = 5
-NAMES = ("configuration", "trial", "first trial")  # columns that a reader copies from: never broken
+NAMES = ("configuration", "trial", "first trial")  # columns that a reader copies from, so their lines are never broken
 
 
 def render_status(data: Mapping[str, Any]) -> RenderableType:
-    """The answer of `status`."""
+    """Return the result of `status` for a terminal."""
     counts = Text(", ").join(
         Text(f"{count} {state}", style=COLOURS.get(state, "")) for state, count in data["counts"].items()
     )
@@ -35,34 +35,34 @@ def render_status(data: Mapping[str, Any]) -> RenderableType:
     driver = data["driver"]
     facts = [
         ("run", Text(data["run"])),
-        ("question", Text(data["question"] or "none given")),
-        ("trials", Text(f"{data['trials']}: ") + counts),
-        ("done", Text(progress or "nothing yet")),
-        ("driver", Text(f"process {driver['pid']} on {driver['host']}" if driver else "none lives")),
-        ("broke", Text(_breaks(data))),
-        ("last line", Text(f"{format_seconds(data['seconds_since_last_line'])} ago")),
+        ("question", Text(data["question"] or "none")),
+        ("trials", Text(f"{data['trials']:,}: " if counts else f"{data['trials']:,}") + counts),
+        ("progress", Text(progress or "nothing yet")),
+        ("driver", Text(f"process {driver['pid']} on {driver['host']}" if driver else "not running")),
+        ("failures", Text(_failures(data))),
+        ("last update", Text(f"{format_seconds(data['seconds_since_last_line'])} ago")),
         ("next", Text(data["next"])),
     ]
     failures = _table(
-        "Failures",
+        "Failed trials",
         ("trial", "status", "attempt", "epoch", "reason"),
         [[item[key] for key in ("trial", "status", "attempt", "epoch", "reason")] for item in data["failures"]],
     )
-    happened = [Text(_event(item)) for item in data["events"][-SHOWN_EVENTS:]]
-    heading = [Text("What broke, newest last", style="italic")] if happened else []
-    return Group(_grid(facts), *heading, *happened, *([failures] if data["failures"] else []))
+    events = [Text(_event(item)) for item in data["events"][-SHOWN_EVENTS:]]
+    heading = [Text("Failures, newest last", style="italic")] if events else []
+    return Group(_grid(facts), *heading, *events, *([failures] if data["failures"] else []))
 
 
-def _breaks(data: Mapping[str, Any]) -> str:
-    """How often a pack broke, by kind, and how often a driver had to begin again."""
-    words = {"failed": "time(s) a worker failed", "out_of_memory": "time(s) memory ran out", "halted": "time(s) halted"}
-    parts = [f"{count} {words.get(kind, kind)}" for kind, count in data["retries"].items()]
-    resumed = [f"resumed {data['drivers'] - 1} time(s)"] if data["drivers"] > 1 else []
-    return ", ".join(parts + resumed) or "nothing"
+def _failures(data: Mapping[str, Any]) -> str:
+    """Return how often packs failed, by kind, and how often the run was resumed."""
+    nouns = {"failed": "worker failure", "out_of_memory": "out-of-memory failure", "halted": "halt"}
+    counts = [format_count(count, nouns.get(kind, f"{kind} failure")) for kind, count in data["retries"].items()]
+    resumed = [f"resumed {format_count(data['drivers'] - 1, 'time')}"] if data["drivers"] > 1 else []
+    return ", ".join(counts + resumed) or "none"
 
 
 def _event(item: Mapping[str, Any]) -> str:
-    """A break in a line."""
+    """Return a failure as one line: when, where, which trials, why, and what followed."""
     if not item["trials"]:
         return f"{datetime.fromtimestamp(item['time']):%H:%M:%S}: {item['reason']}; {item['what']}"
     more = f" and {len(item['trials']) - 1} more" if len(item["trials"]) > 1 else ""
@@ -71,38 +71,38 @@ def _event(item: Mapping[str, Any]) -> str:
 
 
 def render_top(data: Mapping[str, Any]) -> RenderableType:
-    """The answer of `top`."""
+    """Return the result of `top` for a terminal."""
     if not data["top"]:
-        return Text(f"nothing to rank in {data['run']}: it holds no trainings (`analysis report` draws range tests)")
+        return Text(
+            f"nothing to rank in {data['run']}: it holds no training runs (`analysis report` plots range tests)"
+        )
     rows = [
         [
             item["rank"],
             item["name"],
-            number(data["metric"], item["score"]) or _bracketed(number(data["metric"], item["latest"])),
-            " ".join(number(data["metric"], score) for score in item["scores"]),
+            _format_number(data["metric"], item["score"]) or _bracketed(_format_number(data["metric"], item["latest"])),
+            " ".join(_format_number(data["metric"], score) for score in item["scores"]),
             f"{len(item['scores'])} of {item['seeds']}",
             item["note"] or ("" if item["eligible"] else "not eligible"),
         ]
         for item in data["top"]
     ]
     headings = ("rank", "configuration", data["metric"], "by seed", "seeds", "note")
-    table = _table(f"Top {len(rows)} of {data['configurations']} configurations", headings, rows)
+    table = _table(f"Top {len(rows)} of {format_count(data['configurations'], 'configuration')}", headings, rows)
     mark = [Text(SYNTHETIC, style="bold red")] if data["synthetic"] else []
     partial = any(item["score"] is None and item["latest"] is not None for item in data["top"])
-    note = (
-        [Text("[in brackets]: newest epoch of seeds that have not finished; not ranked by the rule")] if partial else []
-    )
+    note = [Text("[in brackets]: latest epoch of unfinished seeds; not ranked by the rule")] if partial else []
     return Group(*mark, table, *note, Text(f"rule: {data['rule']} ({data['goal']})"))
 
 
 def render_show(data: Mapping[str, Any]) -> RenderableType:
-    """The answer of `show`."""
+    """Return the result of `show` for a terminal."""
     history = [
-        [item.get("attempt"), moment(item.get("time")), item["status"], item.get("epoch"), item.get("reason")]
+        [item.get("attempt"), _format_time(item.get("time")), item["status"], item.get("epoch"), item.get("reason")]
         for item in data["history"]
     ]
-    rows = [[number(name, row.get(name)) for name in ROW_COLUMNS] for row in data["rows"]]
-    artifacts = [[name, _short(value)] for name, value in data["artifacts"].items()]
+    rows = [[_format_number(name, row.get(name)) for name in ROW_COLUMNS] for row in data["rows"]]
+    artifacts = [[name, _shortened(value)] for name, value in data["artifacts"].items()]
     tables = [
         _table("Statuses", ("attempt", "time", "status", "epoch", "reason"), history),
         _table("Last rows", ROW_COLUMNS, rows),
@@ -110,7 +110,7 @@ def render_show(data: Mapping[str, Any]) -> RenderableType:
     ]
     facts = [("trial", Text(data["trial"])), ("status", Text(data["status"]))]
     if data["engine"]:
-        lanes = f", {data['lanes']} lanes in the last epoch" if data["lanes"] else ""
+        lanes = f", {format_count(data['lanes'], 'lane')} in the last epoch" if data["lanes"] else ""
         facts.append(("engine", Text(f"{data['engine']}{lanes}")))
     return Group(
         _grid(facts),
@@ -119,8 +119,8 @@ def render_show(data: Mapping[str, Any]) -> RenderableType:
     )
 
 
-def number(column: str, value: Any) -> str:
-    """A row's number as a person reads it: accuracies in per cent, an empty cell for none."""
+def _format_number(column: str, value: Any) -> str:
+    """Return a number of a row as text: accuracies in per cent, empty for None."""
     if value is None:
         return ""
     if column in PER_CENT:
@@ -128,8 +128,8 @@ def number(column: str, value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def moment(seconds: float | None) -> str:
-    """Unix seconds as local time."""
+def _format_time(seconds: float | None) -> str:
+    """Return Unix seconds as local time; empty for None."""
     return "" if seconds is None else datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
 
 
@@ -153,6 +153,6 @@ def _bracketed(text: str) -> str:
     return f"[{text}]" if text else ""
 
 
-def _short(value: Any, limit: int = 200) -> str:
+def _shortened(value: Any, limit: int = 200) -> str:
     text = str(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"

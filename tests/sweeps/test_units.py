@@ -1,20 +1,20 @@
-"""Numbers as a person says them."""
+"""Durations, sizes and counts as text."""
 
 from __future__ import annotations
 
 import pytest
 
-from sweeps.units import format_bytes, format_seconds
+from sweeps.units import format_bytes, format_count, format_seconds
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(61, "61 s"), (600, "10 min"), (7200, "2.0 h"), (5 * 86400, "5.0 days"), (0, "0 s")]
+    ("seconds", "text"), [(61, "61 s"), (600, "10 min"), (7200, "2.0 h"), (5 * 86400, "5.0 days"), (0, "0 s")]
 )
-def test_durations_read_as_people_say_them(seconds: float, words: str) -> None:
-    assert format_seconds(seconds) == words
+def test_a_duration_has_the_unit_that_suits_it(seconds: float, text: str) -> None:
+    assert format_seconds(seconds) == text
 
 
-def test_sizes_read_as_people_say_them() -> None:
+def test_a_size_has_the_unit_that_suits_it() -> None:
     assert [format_bytes(n) for n in (12, 1500, 2.5e6, 1.41e11, 3e15)] == [
         "12 bytes",
         "1.5 kB",
@@ -22,3 +22,7 @@ def test_sizes_read_as_people_say_them() -> None:
         "141 GB",
         "3000.0 TB",
     ]
+
+
+def test_a_count_of_one_is_singular() -> None:
+    assert [format_count(n, "trial") for n in (0, 1, 2, 1200)] == ["0 trials", "1 trial", "2 trials", "1,200 trials"]

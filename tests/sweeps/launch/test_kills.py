@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from ch6dist.runs.ledger import Ledger, differences, read
+from sweeps.units import format_count
 from tests.support.commands import (
     ROOT,
     TINY,
@@ -176,5 +177,7 @@ def status_tells(run: Path, *, kills: int, drivers: int) -> None:
     told = json.loads(sweeps("status", run, "--json", cwd=ROOT).stdout)
     assert (told["retries"], told["drivers"], told["failures"]) == ({"failed": len(events)}, drivers, [])
     words = sweeps("status", run, cwd=ROOT).stdout
-    assert f"{len(events)} time(s) a worker failed, resumed {drivers - 1} time(s)" in " ".join(words.split())
+    assert f"{format_count(len(events), 'worker failure')}, resumed {format_count(drivers - 1, 'time')}" in " ".join(
+        words.split()
+    )
     assert "its worker process died; retried" in " ".join(words.split())

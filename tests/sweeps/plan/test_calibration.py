@@ -1,4 +1,4 @@
-"""Calibrations: speeds of this machine, kept between commands."""
+"""Calibrations: speeds of this machine, saved between commands."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_speeds_are_kept_by_device_and_model(cache: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1, 2]", '{"a": "quick"}', '{"a": -1}', '{"a": NaN}', "\x00"])
-def test_a_damaged_file_is_ignored_with_a_word_and_replaced(
+def test_a_damaged_file_is_ignored_with_a_warning_and_replaced(
     cache: Path, content: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     cache.parent.mkdir(parents=True)
@@ -38,7 +38,7 @@ def test_a_damaged_file_is_ignored_with_a_word_and_replaced(
     assert read_calibration() == {"CPU/lenet5": 9000.0}
 
 
-def test_a_cache_that_cannot_be_written_costs_a_word_only(
+def test_a_cache_that_cannot_be_written_costs_a_warning_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").write_text("not a folder")

@@ -125,7 +125,7 @@ def test_packs_are_laid_out_for_all_hosts_together() -> None:
     assert sizes(make_packs(trials(16), devices=[TWO_CORES, TWO_CORES])) == [4] * 4
 
 
-def test_a_wish_for_an_engine_is_followed_on_either_device() -> None:
+def test_an_engine_asked_for_is_used_on_either_device() -> None:
     for devices in (TWO_CORES, H200):
         for engine in ("eager", "fused"):
             packs = make_packs(trials(4, seeds=2), devices=devices, resources=Resources(engine=engine))
@@ -133,7 +133,7 @@ def test_a_wish_for_an_engine_is_followed_on_either_device() -> None:
     assert sizes(make_packs(trials(4), devices=H200, resources=Resources(engine="eager"))) == [1] * 4
 
 
-def test_packs_that_memory_cannot_hold_are_split_and_it_is_said() -> None:
+def test_packs_that_memory_cannot_hold_are_split_and_it_is_noted() -> None:
     small = Devices(cpus=16, memory_bytes=128 * 10**9, gpus=(Gpu("small", 12 * 10**9),))
     packs = make_packs(trials(64, model={"name": "conv3bn"}), devices=small, packs=64)
     assert sizes(packs) == [32, 32]

@@ -1,4 +1,4 @@
-"""Estimates and plans: what a sweep costs, in numbers and in words."""
+"""Estimates and plans: what a sweep costs, as numbers and as text."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def test_disk_holds_the_weights_of_every_trial() -> None:
     assert 10 * 2 * weights < cost.disk_bytes < 10 * 6 * weights
 
 
-def test_disk_is_what_is_kept_and_a_limit_is_told(tmp_path: Path) -> None:
+def test_disk_is_what_is_kept_and_a_limit_is_shown(tmp_path: Path) -> None:
     def plan(**checkpoints: Any) -> Plan:
         return planned(optimizers(tmp_path, "SGD", "Adam", checkpoints=checkpoints), TWO_CORES, packs=1)
 
@@ -156,7 +156,7 @@ def test_where_packs_differ_each_says_its_engine_and_why_it_does_not_fuse(tmp_pa
     assert found == {("fused", "", 3), ("eager", "Adafactor is not element-wise", 1)}
 
 
-def test_a_pack_that_had_to_be_split_is_told_in_words_and_in_json(tmp_path: Path) -> None:
+def test_a_pack_that_had_to_be_split_is_noted_in_text_and_json(tmp_path: Path) -> None:
     small = Devices(cpus=16, memory_bytes=128 * 10**9, gpus=(Gpu("small", 2 * 10**9),))
     plan = planned(optimizers(tmp_path, "Adam", "AdamW", trial={"model": "conv3bn"}), small, packs=6)
     note = "packs of 6 asked for, but 2.0 GB hold 1 lane of conv3bn: using packs of 1"
@@ -179,18 +179,18 @@ TWO_GPUS = Devices(cpus=16, memory_bytes=128 * 10**9, gpus=H200.gpus * 2, name="
 
 
 @pytest.mark.parametrize(
-    ("resources", "words"),
+    ("resources", "text"),
     [
         ({"workers": 2}, r"2 workers train each trial \(global batch 128 = 64 \+ 64\), on one host"),
         ({"workers": 2, "batch": "per_worker"}, r"\(global batch 256 = 128 \+ 128\), on one host"),
         ({"workers": 3, "span_hosts": True}, r"\(global batch 128 = 42 \+ 43 \+ 43\), on one or several hosts"),
     ],
 )
-def test_how_workers_share_a_batch_is_shown(tmp_path: Path, resources: dict[str, Any], words: str) -> None:
+def test_how_workers_share_a_batch_is_shown(tmp_path: Path, resources: dict[str, Any], text: str) -> None:
     spec = load_spec(optimizers(tmp_path, "SGD", resources=resources))
     plan = make_plan(spec, expand(spec), devices=[TWO_GPUS, TWO_GPUS], calibration={})
-    assert re.search(words, printed(plan))
-    assert re.search(words, plan_json(plan)["workers"])
+    assert re.search(text, printed(plan))
+    assert re.search(text, plan_json(plan)["workers"])
     assert "eager: several processes train one trial" in printed(plan)
     assert "2 hosts: 2 × (16 cores, 2 × NVIDIA H200)" in printed(plan)
     assert f"{resources['workers']} workers: estimated" in printed(plan)

@@ -88,7 +88,7 @@ THREE = [HEAD, gpu_host(2), gpu_host(2), gpu_host(2)]
 
 
 @pytest.mark.parametrize(
-    ("resources", "hosts", "words"),
+    ("resources", "hosts", "text"),
     [
         ({"gpus": 1}, TWO_CORES, "resources.gpus: 1.0.*at most 0, the GPUs available here"),
         ({"gpus": 0.5}, TWO_CORES, "resources.gpus"),
@@ -111,8 +111,8 @@ THREE = [HEAD, gpu_host(2), gpu_host(2), gpu_host(2)]
         ({"workers": 3}, [gpu_host(8, cpus=2)], r"at most 2 \(each worker needs a core, this host has 2\)"),
     ],
 )
-def test_what_can_never_be_placed_is_refused_with_the_reason(resources: dict[str, Any], hosts: Any, words: str) -> None:
-    with pytest.raises(InputError, match=words) as caught:
+def test_what_can_never_be_placed_is_refused_with_the_reason(resources: dict[str, Any], hosts: Any, text: str) -> None:
+    with pytest.raises(InputError, match=text) as caught:
         find_slots(parse_section(Resources, resources), hosts)
     assert "\n" not in str(caught.value)
 
@@ -127,7 +127,7 @@ def test_what_can_never_be_placed_is_refused_with_the_reason(resources: dict[str
         ({"cpus": 3}, "gpu", 2),
     ],
 )
-def test_places_follow_the_resources_of_a_pack(resources: dict[str, Any], kind: str, count: int) -> None:
+def test_slots_follow_the_resources_of_a_pack(resources: dict[str, Any], kind: str, count: int) -> None:
     node = Devices(cpus=6 if kind == "cpu" or resources.get("cpus") else 64, memory_bytes=10**11, gpus=H200.gpus * 4)
     slots = find_slots(parse_section(Resources, resources), node)
     assert (slots.kind, slots.count) == (kind, count)
@@ -154,7 +154,7 @@ def test_workers_of_a_trial_are_on_one_host_unless_they_may_span_hosts(
     assert slots.span_hosts == resources.get("span_hosts", False)
 
 
-def test_memory_and_device_are_those_of_the_smallest_place_that_counts() -> None:
+def test_memory_and_device_are_those_of_the_smallest_slot_that_counts() -> None:
     mixed = [gpu_host(1, gigabytes=8), gpu_host(2, gigabytes=80), gpu_host(2, gigabytes=24)]
     assert find_slots(Resources(), mixed).memory_bytes == 8 * 10**9
     both = find_slots(Resources(workers=2), mixed)  # the host with one GPU holds no two workers
@@ -163,9 +163,9 @@ def test_memory_and_device_are_those_of_the_smallest_place_that_counts() -> None
     assert (cores.memory_bytes, cores.device) == (2 * 10**9, "CPU of 8")
 
 
-def greedy(workers: int, rooms: list[int], *, span: bool) -> int:
-    """Trials placed one after another, each on the host with most room left (or anywhere), until one does not fit."""
-    left, placed = list(rooms), 0
+def greedy(workers: int, fitting: list[int], *, span: bool) -> int:
+    """Trials placed one after another, each on the host with most workers left (or anywhere), until one does not fit."""
+    left, placed = list(fitting), 0
     while True:
         if span and sum(left) >= workers:
             for _ in range(workers):
@@ -179,17 +179,17 @@ def greedy(workers: int, rooms: list[int], *, span: bool) -> int:
 
 @settings(deadline=None)
 @given(
-    rooms=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=6),
+    host_sizes=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=6),
     workers=st.integers(1, 6),
     cpus=st.integers(1, 3),
     span=st.booleans(),
 )
 def test_as_many_trials_are_promised_as_can_be_placed_one_by_one(
-    rooms: list[tuple[int, int]], workers: int, cpus: int, span: bool
+    host_sizes: list[tuple[int, int]], workers: int, cpus: int, span: bool
 ) -> None:
-    hosts = [gpu_host(gpus, cpus=cores) for cores, gpus in rooms]
+    hosts = [gpu_host(gpus, cpus=cores) for cores, gpus in host_sizes]
     needs_gpu = any(host.gpus for host in hosts)
-    fitting = [min(cores // cpus, gpus) if needs_gpu else cores // cpus for cores, gpus in rooms]
+    fitting = [min(cores // cpus, gpus) if needs_gpu else cores // cpus for cores, gpus in host_sizes]
     resources = Resources(workers=workers, cpus=cpus, span_hosts=span)
     expected = greedy(workers, fitting, span=span)
     if expected == 0:
@@ -199,7 +199,7 @@ def test_as_many_trials_are_promised_as_can_be_placed_one_by_one(
         assert find_slots(resources, hosts).count == expected
 
 
-def test_several_hosts_are_told_of_in_words() -> None:
+def test_several_hosts_are_described() -> None:
     hosts = [HEAD, gpu_host(2, cpus=4), gpu_host(2, cpus=4), cpu_host(1, up=False)]
     assert describe_hosts(hosts) == "4 hosts, 1 of them not up yet"
     assert describe_devices(hosts) == "1 × (0 cores), 2 × (4 cores, 2 × GPU of 16 GB), 1 × (1 core)"
@@ -219,8 +219,8 @@ def test_what_hosts_must_share_is_said_where_there_are_several(tmp_path: Path, m
     real, synthetic = parse_trial({}), parse_trial({"data": {"name": "synthetic_cifar100"}})
     elsewhere = parse_trial({"data": {"root": "/mnt/other"}})
     assert shared_storage_note([TWO_CORES], [real], run=tmp_path) == ""
-    words = f"2 hosts: the run folder {tmp_path} and the data in /mnt/data must be on storage they share"
-    assert shared_storage_note([HEAD, TWO_CORES], [real, real, synthetic], run=tmp_path) == words
+    text = f"2 hosts: the run folder {tmp_path} and the data in /mnt/data must be on storage they share"
+    assert shared_storage_note([HEAD, TWO_CORES], [real, real, synthetic], run=tmp_path) == text
     assert "/mnt/data and the data in /mnt/other" in shared_storage_note(
         [HEAD, TWO_CORES], [real, elsewhere], run=tmp_path
     )

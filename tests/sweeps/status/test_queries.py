@@ -1,4 +1,4 @@
-"""status, top, show and best: what they say of runs that go well, that broke, and that nobody drives any more."""
+"""status, top, show and best: what they say of runs that go well, that failed, and that have no driver any more."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import yaml
 from rich.console import Console, RenderableType
 
 from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.errors import InputError
+from ch6dist.errors import InputError, UsageError
 from ch6dist.runs import lease
 from ch6dist.runs.ledger import find_trial, read
 from ch6dist.runs.writer import Writer
@@ -45,7 +45,7 @@ def rows(trial: TrialConfig, *accuracies: float | None) -> list[dict[str, Any]]:
 
 
 def trained(trial: TrialConfig, final: float) -> list[dict[str, Any]]:
-    """A whole training whose score is `final`."""
+    """A whole training run whose score is `final`."""
     lines = rows(trial, 0.01, 0.02, 0.03, 0.9, final - 0.01, final + 0.01)
     return [state(trial, "running"), *lines, state(trial, "finished")]
 
@@ -64,7 +64,7 @@ def printed(renderable: RenderableType) -> str:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """Three rates × two seeds: 0.1 the better mean but for a diverged seed, 0.01 the winner, 0.001 the last."""
+    """Three learning rates × two seeds: 0.1 the best mean but for a diverged seed, 0.01 the winner, 0.001 the last."""
     trials = [config(lr, seed) for lr in (0.1, 0.01, 0.001) for seed in (0, 1)]
     high, diverged, good, better, low, lower = trials
     lines = [*trained(high, 0.40), *rows(diverged, 0.01, None), state(diverged, "diverged", "loss nan at step 20")]
@@ -125,7 +125,7 @@ def test_best_skips_what_is_not_finished_and_says_so(tmp_path: Path) -> None:
     done, ahead = config(0.01), config(0.1)
     folder = write(tmp_path, [done, ahead], *trained(done, 0.2), state(ahead, "running"), *rows(ahead, 0.5, 0.6))
     assert parse_trial(yaml.safe_load(best_yaml(best(folder)))) == done
-    assert "1 configurations could not win" in best_yaml(best(folder))
+    assert "1 configuration could not win" in best_yaml(best(folder))
 
 
 def test_best_says_why_nobody_can_win(tmp_path: Path) -> None:
@@ -133,11 +133,11 @@ def test_best_says_why_nobody_can_win(tmp_path: Path) -> None:
     cases = {
         "running": (write(tmp_path / "a", [running], state(running, "running")), "1 of 1 not finished"),
         "diverged": (write(tmp_path / "b", [diverged], state(diverged, "diverged")), "1 of 1 diverged"),
-        "range tests": (write(tmp_path / "c", [sweep], state(sweep, "finished")), "no trainings"),
-        "empty": (write(tmp_path / "d", []), "no trainings"),
+        "range tests": (write(tmp_path / "c", [sweep], state(sweep, "finished")), "no training runs"),
+        "empty": (write(tmp_path / "d", []), "no training runs"),
     }
-    for folder, words in cases.values():
-        with pytest.raises(InputError, match=words):
+    for folder, text in cases.values():
+        with pytest.raises(UsageError, match=text):
             best(folder)
 
 
@@ -152,7 +152,7 @@ def test_synthetic_data_are_marked_everywhere(tmp_path: Path) -> None:
 # status
 
 
-def test_running_without_a_driver_is_interrupted_and_the_way_on_is_told(tmp_path: Path) -> None:
+def test_running_without_a_driver_is_interrupted_and_how_to_resume_is_shown(tmp_path: Path) -> None:
     trials = [config(0.1), config(0.2), config(0.3)]
     lines = [*trained(trials[0], 0.2), state(trials[1], "running"), *rows(trials[1], 0.1, 0.1)]
     found = status(write(tmp_path, trials, *lines))
@@ -174,7 +174,7 @@ def test_with_a_live_driver_running_is_running(tmp_path: Path) -> None:
     assert status(folder)["counts"] == {"interrupted": 1}
 
 
-def test_failures_are_told_with_their_reasons(tmp_path: Path) -> None:
+def test_failures_are_shown_with_their_reasons(tmp_path: Path) -> None:
     trials = [config(0.1), config(0.2)]
     lines = [state(trials[0], "failed", "KeyError: 'x' [/red]", 3), state(trials[1], "out_of_memory", "12 GB asked")]
     folder = write(tmp_path, trials, *lines)
@@ -187,7 +187,7 @@ def test_failures_are_told_with_their_reasons(tmp_path: Path) -> None:
 def test_an_ended_trial_has_nothing_to_come(run: Path) -> None:
     found = status(run)
     assert found["progress"] == {"epochs": {"done": 5 * EPOCHS + 2, "total": 5 * EPOCHS + 2}}
-    assert found["next"].startswith("all ended")
+    assert found["next"].startswith("all trials have ended")
     assert found["failures"] == []
 
 
@@ -195,7 +195,7 @@ def test_range_tests_count_steps_and_have_no_ranking(tmp_path: Path) -> None:
     trial = config(0.1, type="range_test", range_test={"steps": 50})
     folder = write(tmp_path, [trial], state(trial, "running"), *rows(trial, None, None))
     assert status(folder)["progress"] == {"steps": {"done": 20, "total": 50}}
-    assert "no trainings" in printed(render_top(top(folder)))
+    assert "no training runs" in printed(render_top(top(folder)))
 
 
 def test_a_run_without_trials_can_be_asked(tmp_path: Path) -> None:
