@@ -15,6 +15,7 @@ from itertools import takewhile
 from typing import Any, Final
 
 SHORTEST_PREFIX = 3  # characters from which on a name counts as the beginning of a longer one
+SUGGESTION = "did you mean"
 CUTOFF = 0.5  # similarity from which on a name is suggested
 
 
@@ -48,7 +49,8 @@ class InputError(ValueError):
         if self.value is MISSING:
             return f"{file}{self.key} is required" + (f": {self.allowed}" if self.allowed else "")
         key = f"{self.key}: " if self.key else ""
-        return f"{file}{key}{_shorten(self.value)} is not allowed; allowed: {self.allowed}"
+        allowed = self.allowed if self.allowed.startswith(SUGGESTION) else f"allowed: {self.allowed}"
+        return f"{file}{key}{_shorten(self.value)} is not allowed; {allowed}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the parts: a worker's error is reported by the driver."""
@@ -67,9 +69,13 @@ class InputError(ValueError):
 def unknown_name(key: str, name: object, valid: Iterable[str]) -> InputError:
     """Return the error for a name that is not in `valid`: suggests the nearest one and lists them all."""
     valid = list(valid)
+    return InputError(key, name, f"{suggestion(name, valid)}one of {', '.join(valid)}")
+
+
+def suggestion(name: object, valid: Iterable[str]) -> str:
+    """Return how the text about what is allowed begins: with the name that was probably meant, if there is one."""
     near = nearest_name(str(name), valid)
-    hint = f"did you mean {near!r}? " if near else ""
-    return InputError(key, name, f"{hint}one of {', '.join(valid)}")
+    return f"{SUGGESTION} {near!r}? allowed: " if near else ""
 
 
 def nearest_name(name: str, valid: Iterable[str]) -> str | None:

@@ -3,7 +3,7 @@
 class Warmup(Frozen):
     epochs: int = Field(5, ge=1, description="epochs of the warm-up")
 
-parse_section(Warmup, {"epochs": 0})    # InputError: epochs: 0 is not allowed; allowed: greater than or equal to 1
+parse_section(Warmup, {"epochs": 0})    # InputError: epochs: 0 is not allowed; allowed: a number ≥ 1
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ PLAIN = {  # pydantic's kinds of errors → what is allowed, as a person would s
     "string_type": "text",
     "bool_type": "true or false",
     "bool_parsing": "true or false",
+    "greater_than": "a number > {gt:g}",
+    "greater_than_equal": "a number ≥ {ge:g}",
+    "less_than": "a number < {lt:g}",
+    "less_than_equal": "a number ≤ {le:g}",
 }
 
 
@@ -75,7 +79,8 @@ def _explain(kind: type[Frozen], error: ValidationError) -> InputError:
     if first["type"] == "literal_error":
         return unknown_name(key, first["input"], re.findall(r"'([^']*)'", first["ctx"]["expected"]))
     allowed = first["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-    return InputError(key, first["input"], PLAIN.get(first["type"], allowed))
+    plain = PLAIN.get(first["type"])
+    return InputError(key, first["input"], plain.format_map(first.get("ctx", {})) if plain else allowed)
 
 
 def _fields_at(kind: type[Frozen], keys: list[str]) -> tuple[str, Mapping[str, Any]]:

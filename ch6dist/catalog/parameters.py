@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Literal
 
-from ch6dist.errors import MISSING, InputError, nearest_name, unknown_name
+from ch6dist.errors import MISSING, InputError, suggestion, unknown_name
 
 Kind = Literal["float", "int", "bool", "choice", "floats", "duration", "durations"]
 
@@ -102,9 +102,7 @@ class Entry:
 
 def unknown_key(key: object, valid: Mapping[str, Any], whose: str) -> InputError:
     """Return the error for an unknown key: the nearest valid one, then all of them."""
-    near = nearest_name(str(key), valid)
-    hint = f"did you mean {near!r}? " if near else ""
-    return InputError(str(key), key, f"{hint}{whose} {', '.join(valid) or 'nothing'}")
+    return InputError(str(key), key, f"{suggestion(key, valid)}{whose} {', '.join(valid) or 'nothing'}")
 
 
 def as_number(value: Any) -> float | None:
