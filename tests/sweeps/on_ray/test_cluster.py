@@ -99,7 +99,7 @@ def test_a_plan_for_a_cluster_shows_its_hosts_places_and_what_they_must_share(ad
     plan = json.loads(out)
     assert (len(plan["hosts"]), plan["hosts_not_up"]) == (5, 2)
     assert plan["slots"]["count"] == 1 + 2  # two GPUs here, four on the large host that may come
-    assert plan["workers"] == "each trial by 2 workers (global batch 64 = 32 + 32), on one host"
+    assert plan["workers"] == "2 workers train each trial (global batch 64 = 32 + 32), on one host"
     assert any("5 hosts, 2 of them not up yet" in note and "storage they share" in note for note in plan["notes"])
     assert any("assumed" in note for note in plan["notes"])
     status, out, err = ask("plan", spec, "resources.workers=5", "--address", address)

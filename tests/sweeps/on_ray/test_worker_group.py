@@ -61,7 +61,7 @@ def test_two_workers_train_what_one_trains_in_fp64(tmp_path: Path, address: str)
     spec = sweep_file(tmp_path, precision="fp64", data=uneven, **TWO)
     done = sweeps("run", spec, "--address", address, cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "each trial by 2 workers (global batch 51 = 25 + 26), on one host" in done.stdout
+    assert "2 workers train each trial (global batch 51 = 25 + 26), on one host" in done.stdout
     ledger, alone = read(tmp_path / "runs" / "tiny"), without_ray(spec, tmp_path / "alone")
     assert list(ledger.trials) == list(alone.trials)
     assert statuses(ledger) == statuses(alone)
