@@ -98,11 +98,11 @@ def test_a_checkpoint_is_saved_loaded_and_discarded_anywhere(place):
 def test_the_lines_of_a_trial_are_in_the_store_before_its_checkpoint(server, tmp_path):
     place = server.url(f"lines/{tmp_path.name}")
     first = Checkpoints(place)
-    first.noting(lambda lines: None)([{**ROW, "train_loss": float("nan")}])
+    first.write_ahead(lambda lines: None)([{**ROW, "train_loss": float("nan")}])
     first.save("a", "last", STATE)
     second = Checkpoints(place)  # another process goes on: what the first reported stays
     second.load("a", "last")
-    second.noting(lambda lines: None)([{**ROW, "epoch": 2, "step": 8}])
+    second.write_ahead(lambda lines: None)([{**ROW, "epoch": 2, "step": 8}])
     second.save("a", "last", STATE)
     lines = decode_lines(open_folder(place).read("a/lines.jsonl"), place="here")
     assert [line["step"] for line in lines] == [4, 8]
@@ -111,7 +111,7 @@ def test_the_lines_of_a_trial_are_in_the_store_before_its_checkpoint(server, tmp
 
 def test_a_folder_holds_the_ledger_itself_and_no_lines_beside_a_checkpoint(tmp_path):
     store = Checkpoints(tmp_path)
-    store.noting(lambda lines: None)([ROW])
+    store.write_ahead(lambda lines: None)([ROW])
     store.save("a", "last", STATE)
     assert set(open_folder(tmp_path).sizes()) == {"a/last.pt"}
 
