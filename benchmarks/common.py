@@ -47,7 +47,7 @@ class Row:
 
 
 def new_parser(description: str | None, *, pairs: int = 5) -> argparse.ArgumentParser:
-    """A command line with what every benchmark takes: how many pairs, and where the table goes."""
+    """Return a command line with what every benchmark takes: how many pairs, and where the table goes."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("-n", "--pairs", type=int, default=pairs, help=f"runs of each side (default {pairs})")
     parser.add_argument("-o", "--output", type=Path, help="file for the table")
@@ -81,28 +81,31 @@ def run(command: Sequence[str], **environment: str) -> dict[str, float]:
 
 
 def module(name: str, *arguments: object) -> list[str]:
-    """The command that runs a module with this Python."""
+    """Return the command that runs a module with this Python."""
     return [sys.executable, "-m", name, *map(str, arguments)]
 
 
 def row(name: str, runs: Sequence[Measures], key: str, form: str = ".2f", *, scale: float = 1.0) -> Row:
-    """One side's values of `key`, times `scale`."""
+    """Return the values of `key` of one side, times `scale`."""
     return Row(name, [scale * measures[key] for measures in runs], form)
 
 
 def ratio(name: str, measured: Measured, above: str, below: str, key: str, form: str = ".2f") -> Row:
-    """Of each pair, `key` of one side divided by that of another."""
+    """Return the ratios, pair by pair, of `key` of one side to that of another."""
     pairs = zip(measured[above], measured[below], strict=True)
     return Row(name, [over[key] / under[key] for over, under in pairs], form)
 
 
 def table(rows: Sequence[Row | str]) -> str:
-    """Rows as Markdown: median, minimum and maximum. A string is a row as it stands."""
+    """Return rows as Markdown: median, minimum and maximum; a string is a row as it is."""
     return "\n".join(["| | median | min | max |", "|---|---|---|---|", *map(str, rows)])
 
 
 def document(title: str, rows: Sequence[Row | str], *, what: str, pairs: int, more: str = "") -> str:
-    """The dated page of a benchmark: its command, hardware, versions, commit and n; what was measured; the table."""
+    """Return the dated page of a benchmark: its command, hardware, versions, commit and n.
+
+    What was measured; the table.
+    """
     head = " · ".join([f"`{command_line()}`", machine(), versions(), f"n = {pairs} pairs, one after the other"])
     parts = [f"# {title}, {date.today()}", head, what, *([table(rows)] if rows else []), *([more] if more else [])]
     return "\n\n".join(parts) + "\n"
@@ -117,24 +120,24 @@ def publish(text: str, path: Path | None) -> None:
 
 
 def command_line() -> str:
-    """The command as it was typed, from the repository's root."""
+    """Return the command as it was typed, from the repository's root."""
     return shlex.join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]])
 
 
 def num_cores() -> int:
-    """Cores that this process may use."""
+    """Return the cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def machine() -> str:
-    """Cores, processor and GPUs."""
+    """Return cores, processor and GPUs."""
     found = hardware()
     gpus = ", ".join(found["gpus"]) or "no GPU"
     return f"{found['cpus']} cores ({found['cpu']}), {gpus}"
 
 
 def versions() -> str:
-    """Python, the libraries that are installed, and the commit, `+` behind it when files differ from it."""
+    """Return Python, the libraries that are installed, and the commit, `+` behind it when files differ from it."""
     named = [f"Python {sys.version.split()[0]}"]
     for name in VERSIONS:
         try:

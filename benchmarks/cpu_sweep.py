@@ -26,19 +26,19 @@ GOAL = "Goal P6: 3.5× at least, aim 5×."
 
 
 def tune_loop(number: int) -> Measures:
-    """The plain loop: what a person writes from the tutorials of Ray Tune and PyTorch."""
+    """Run the plain loop: what a person writes from the tutorials of Ray Tune and PyTorch."""
     return run(module("benchmarks.tune_loop", *WORK.options()))
 
 
 def sweeps_run(number: int, *, folder: Path) -> Measures:
-    """`sweeps run` on the same trials; `number` keeps the run folders apart."""
+    """Run `sweeps run` on the same trials; `number` keeps the run folders apart."""
     spec = folder / "sweep.yaml"
     spec.write_text(yaml.safe_dump(WORK.sweep("cpu-sweep")))
     return run(module("sweeps", "run", spec, "--name", f"run{number}", "--runs", folder))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """The command line: measure pairs and print their table, or be the other side once."""
+    """Measure pairs and print their table, or be the other side once."""
     parser = new_parser(__doc__)
     parser.add_argument("--tune-loop", action="store_true", help="run the other side once")
     arguments = parser.parse_args(argv)

@@ -24,7 +24,7 @@ GOAL = "Goal: a DDP trial costs at most 4 s more than an ordinary one."
 
 
 def sweep(number: int, *, folder: Path, workers: int, cpus: int, more: int) -> Measures:
-    """`first_s`, a whole sweep of one trial; `further_s`, a further one."""
+    """Return `first_s`, a whole sweep of one trial; `further_s`, a further one."""
     seconds = []
     for count in (1, 1 + more):
         rates = [0.01 / (1 + index) for index in range(count)]

@@ -22,7 +22,7 @@ from ch6dist.training.loop import train
 
 
 def trials_of(count: int, *, images: int, epochs: int, data: str = "cifar100") -> list[TrialConfig]:
-    """LeNet-5 with Adam, which learns soon enough for roundings to show: two rates, as many seeds as it takes."""
+    """Return trials of LeNet-5 with Adam, which soon shows roundings: two learning rates, many seeds."""
     split = {"name": data, "train_size": images, "val_size": 5000}
     return [
         parse_trial(
@@ -38,7 +38,7 @@ def trials_of(count: int, *, images: int, epochs: int, data: str = "cifar100") -
 
 
 def final_rows(trials: Sequence[TrialConfig], *, engine: EngineName, alone: bool) -> dict[str, Line]:
-    """Each trial's last row, trained in one pack or `alone`."""
+    """Return each trial's last row, trained in one pack or `alone`."""
     rows: dict[str, Line] = {}
 
     def report(lines: Sequence[Line]) -> Orders:
@@ -51,14 +51,14 @@ def final_rows(trials: Sequence[TrialConfig], *, engine: EngineName, alone: bool
 
 
 def fused_minus_solo(trials: Sequence[TrialConfig]) -> list[float]:
-    """By trial: final validation accuracy as a lane of a fused pack minus that of an eager training alone."""
+    """Return by trial the final validation accuracy as a lane of a fused pack minus that of an eager training alone."""
     fused = final_rows(trials, engine="fused", alone=False)
     solo = final_rows(trials, engine="eager", alone=True)
     return [fused[trial.trial_id]["val_accuracy"] - solo[trial.trial_id]["val_accuracy"] for trial in trials]
 
 
 def identical_in_a_pack(trials: Sequence[TrialConfig]) -> int:
-    """How many trials end with the same losses and accuracies, bit for bit, alone and in a pack of the eager engine."""
+    """Return how many trials end with the same losses and accuracies, bit for bit, alone and in an eager pack."""
     packed, solo = (final_rows(trials, engine="eager", alone=alone) for alone in (False, True))
     names = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
     return sum(all(packed[t.trial_id][n] == solo[t.trial_id][n] for n in names) for t in trials)

@@ -28,7 +28,7 @@ GOAL = "Goal: per host at least 0.95 of one host's."
 
 
 def sweep(number: int, *, cluster: Cluster, work: Work, trials: int) -> Measures:
-    """A sweep over all of a cluster's hosts: `per_host`, images per second of each."""
+    """Run a sweep over all of a cluster's hosts; return `per_host`, images per second of each."""
     count = trials * len(cluster.names)
     rates = [0.05 / (1 + index) for index in range(count)]
     content = {"name": "hosts", "trial": work.content(), "parameters": {"optimizer.lr": {"values": rates}}}
@@ -41,7 +41,7 @@ def sweep(number: int, *, cluster: Cluster, work: Work, trials: int) -> Measures
 
 
 def training_seconds(ledger: Ledger) -> float:
-    """From the first trial's beginning to the last one's end."""
+    """Return the seconds from the first trial's beginning to the last one's end."""
     lines = [line for history in ledger.history.values() for line in history]
     begun = [line["time"] for line in lines if line["status"] == Status.RUNNING]
     ended = [line["time"] for line in lines if line["status"] == Status.FINISHED]

@@ -28,7 +28,7 @@ from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.data.images import load_split
 from ch6dist.distributed.group import SOLO, default_device
 from ch6dist.engines.choice import make_engine
-from ch6dist.engines.epoch_batches import Feed, make_feed
+from ch6dist.engines.epoch_batches import EpochBatches, epoch_batches
 from ch6dist.models.build import build_model
 from ch6dist.runs.schema import EngineName
 from ch6dist.seeding import numerics
@@ -37,7 +37,7 @@ COLOURS = {"eager": "#555555", "fused": "#0072B2", "vmap": "#E69F00"}  # as in t
 
 
 def trials_of(args: Namespace, lanes: int) -> list[TrialConfig]:
-    """Trials that differ in their rates."""
+    """Return trials that differ in their learning rates."""
     data = {"name": args.data, "train_size": args.images, "val_size": 0, "batch_size": args.batch_size}
     return [
         parse_trial(
@@ -48,7 +48,7 @@ def trials_of(args: Namespace, lanes: int) -> list[TrialConfig]:
 
 
 def optimizer(lr: float) -> dict[str, object]:
-    """SGD with momentum."""
+    """Return SGD with momentum."""
     return {"name": "SGD", "lr": lr, "momentum": 0.9}
 
 
@@ -65,9 +65,9 @@ class EngineSide:
         self.data, self.steps = load_split(first, device=device), steps
 
     def run(self) -> None:
-        """One epoch of every lane."""
-        feed = feed_of(self.trials, self.data, self.epoch, self.steps, self.device)
-        self.engine.train_epoch(self.lanes, feed).sums.cpu()
+        """Train one epoch of every lane."""
+        epoch = feed_of(self.trials, self.data, self.epoch, self.steps, self.device)
+        self.engine.train_epoch(self.lanes, epoch).sums.cpu()
         self.epoch += 1
 
 
@@ -88,11 +88,11 @@ class VmapSide:
         self.gradient = torch.func.vmap(torch.func.grad(self.loss), in_dims=(0, None, None))
 
     def loss(self, weights: dict[str, torch.Tensor], images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Of one lane."""
+        """Return the images per second of one lane."""
         return F.cross_entropy(torch.func.functional_call(self.model, weights, (images,)), labels)
 
     def run(self) -> None:
-        """One epoch of every lane."""
+        """Train one epoch of every lane."""
         for _, batch in feed_of(self.trials, self.data, self.epoch, self.steps, self.device).batches(SOLO):
             weights = {name: tensor.detach() for name, tensor in self.weights.items()}
             gradients = self.gradient(weights, *batch)
@@ -104,16 +104,19 @@ class VmapSide:
         next(iter(self.weights.values())).sum().item()  # wait for the device
 
 
-def feed_of(trials: list[TrialConfig], data: object, epoch: int, steps: int, device: torch.device) -> Feed:
-    """An epoch's feed for lanes of one seed."""
+def feed_of(trials: list[TrialConfig], data: object, epoch: int, steps: int, device: torch.device) -> EpochBatches:
+    """Return the batches of an epoch for lanes of one seed."""
     count, config = len(trials), trials[0].data
-    return make_feed(
+    return epoch_batches(
         data, seeds=[0] * count, epochs=[epoch] * count, config=config, steps=steps, device=device, dtype=torch.float32
     )  # fmt: skip
 
 
 def speed(side: EngineSide | VmapSide, args: Namespace, lanes: int) -> Callable[[int], Measures]:
-    """A side of the comparison; its first run comes after an epoch that warms up, captures and chooses forms."""
+    """Return a side of the comparison.
+
+    An epoch that warms up, captures and chooses kernel variants comes before its runs.
+    """
 
     def measure(number: int) -> Measures:
         if number == 0:
@@ -126,7 +129,7 @@ def speed(side: EngineSide | VmapSide, args: Namespace, lanes: int) -> Callable[
 
 
 def draw(found: dict[str, dict[int, list[float]]], args: Namespace, where: str, path: Path) -> None:
-    """Throughput against K: medians, with the spread as a band."""
+    """Draw throughput against K: medians, with the spread as a band."""
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
     for name, by_lanes in found.items():
         lanes = sorted(by_lanes)
@@ -168,7 +171,7 @@ def main() -> None:
                 found.setdefault(name, {})[lanes] = [run["images_per_second"] for run in runs]
             if lanes == largest:
                 rows.append(ratio(f"fused ÷ eager, K = {lanes}", measured, "fused", "eager", "images_per_second"))
-            chosen = sides["fused"].engine.facts()["forms"]
+            chosen = sides["fused"].engine.numerics_state()["forms"]
     for name, by_lanes in found.items():
         if 1 in by_lanes:
             over = sorted(by_lanes[largest])[args.pairs // 2] / sorted(by_lanes[1])[args.pairs // 2]

@@ -38,7 +38,7 @@ CURVES: tuple[dict[str, Any], ...] = tuple(
 def range_test(
     model: nn.Module, optimizer: Optimizer, loader: DataLoader, *, end_lr: float, steps: int, device: str
 ) -> tuple[list[float], list[float]]:
-    """Rates, from the optimizer's own to `end_lr`, and smoothed losses, as many as there were steps."""
+    """Return learning rates, from the optimizer's own to `end_lr`, and smoothed losses, as many as there were steps."""
     kept = copy.deepcopy(model.state_dict()), copy.deepcopy(optimizer.state_dict())
     growth = end_lr / optimizer.param_groups[0]["lr"]
     schedule = LambdaLR(optimizer, lambda step: growth ** (step / (steps - 1)))
@@ -70,7 +70,7 @@ def _endless(loader: DataLoader) -> Iterable[tuple[Tensor, Tensor]]:
 
 
 def curves(work: Work, which: Iterable[int], *, seed: int = 0) -> list[tuple[list[float], list[float]]]:
-    """The curves of `which` of CURVES, one after another; the images are read once."""
+    """Run the curves of `which` of CURVES, one after another; the images are read once."""
     torch.manual_seed(seed)
     loader = loaders(work)[0]
     return [_curve(work, CURVES[number], loader, seed) for number in which]
@@ -83,7 +83,7 @@ def _curve(work: Work, optimizer: Mapping[str, Any], loader: DataLoader, seed: i
 
 
 def main() -> None:
-    """Some curves in one process on one thread."""
+    """Run some curves in one process on one thread."""
     parser = new_parser(__doc__)
     add_work(parser, Work())
     parser.add_argument("which", type=int, nargs="+", help=f"numbers of curves, 0 to {len(CURVES) - 1}")

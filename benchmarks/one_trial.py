@@ -46,7 +46,7 @@ GPU, CPU = Work(train_size=45_000, val_size=5_000, epochs=6, device="cuda"), Wor
 
 
 def ours(work: Work, *, engine: str, seed: int) -> dict[str, float]:
-    """One trial through `train`; what `plain.train_plain` returns."""
+    """Train one trial through `train`; return what `plain.train_plain` returns."""
     rows: list[Line] = []
 
     def report(lines: Sequence[Line]) -> Orders:
@@ -64,7 +64,7 @@ def ours(work: Work, *, engine: str, seed: int) -> dict[str, float]:
 
 
 def finalists(work: Work) -> list[dict[str, int]]:
-    """Of each number of threads (on a CPU: one, and one per core) the number of loader workers that is fastest here."""
+    """Return for each number of threads (on a CPU: one, and one per core) the fastest number of loader workers."""
     cores = num_cores()
     found = []
     for threads in sorted({1, cores}) if work.device == "cpu" else [1]:
@@ -78,19 +78,19 @@ def finalists(work: Work) -> list[dict[str, int]]:
 
 
 def plain(number: int, *, work: Work, settings: Sequence[Mapping[str, int]]) -> Measures:
-    """The plain loop with each of `settings`; the run that was fastest as a whole counts."""
+    """Run the plain loop with each of `settings`; return the run that was fastest as a whole."""
     runs = [run(plain_command(work, setting, seed=number)) for setting in settings]
     return min(runs, key=lambda measures: measures["seconds"])
 
 
 def plain_command(work: Work, settings: Mapping[str, int], *, seed: int) -> list[str]:
-    """The plain loop as a process."""
+    """Run the plain loop as a process."""
     options = [text for name, value in settings.items() for text in (f"--{name}", str(value))]
     return module("benchmarks.plain", *work.options(), *options, "--lr", LR, "--seed", seed)
 
 
 def rows_of(measured: Mapping[str, Sequence[Measures]]) -> list[Row]:
-    """The table: per epoch, the first epoch's surplus, the whole command, accuracy."""
+    """Return the table: per epoch, the first epoch's surplus, the whole command, accuracy."""
     rows = []
     for key, name in (("epoch_s", "an epoch"), ("seconds", "the whole command")):
         rows += [row(f"{side}: {name}, s", runs, key) for side, runs in measured.items()]

@@ -52,7 +52,7 @@ class Pictures(Dataset):
 
 
 def loaders(work: Work, *, workers: int = 0) -> tuple[DataLoader, DataLoader]:
-    """Training and validation batches, of the images that our own split takes."""
+    """Return training and validation batches, of the images that our own split takes."""
     normalize = transforms.Normalize(MEAN, STD)
     plain = transforms.Compose([transforms.ToTensor(), normalize])
     augmented = transforms.Compose([transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip(), plain])
@@ -72,7 +72,7 @@ def _images(name: str, indices: Tensor, transform: Any) -> Dataset:
 
 
 def lenet5(*, seed: int) -> nn.Module:
-    """LeNet-5 as a person writes it, with the initial weights that our own has for this seed."""
+    """Return LeNet-5 as a person writes it, with the initial weights that our own has for this seed."""
     conv = [nn.Conv2d(3, 6, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2)]
     linear = [nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 100)]
     model = nn.Sequential(*conv, nn.Flatten(), *linear)
@@ -84,7 +84,7 @@ def lenet5(*, seed: int) -> nn.Module:
 
 
 def build_optimizer(model: nn.Module, optimizer: Mapping[str, Any], *, lr: float) -> torch.optim.Optimizer:
-    """torch's optimizer of that name."""
+    """Return torch's optimizer of that name."""
     settings = {key: value for key, value in optimizer.items() if key != "name"}
     return getattr(torch.optim, optimizer["name"])(model.parameters(), lr=lr, **settings)
 
@@ -115,7 +115,7 @@ def train_plain(
 
 
 def _train_epoch(model: nn.Module, optimizer: torch.optim.Optimizer, loader: DataLoader, device: str) -> float:
-    """One epoch; the mean of its batches' losses, which is also when the device is done."""
+    """Train one epoch; return the mean of its batches' losses, for which the device is waited."""
     model.train()
     total = torch.zeros((), device=device)
     for images, labels in loader:
@@ -139,7 +139,7 @@ def _accuracy(model: nn.Module, loader: DataLoader, work: Work) -> float:
 
 
 def main() -> None:
-    """One training as a process."""
+    """Run one training as a process."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_work(parser, Work())
     parser.add_argument("--lr", type=float, default=0.05)

@@ -37,7 +37,7 @@ PER_CURVE, PER_CORE, PACK, SWEEP = "a process per curve", "a process per core", 
 
 
 def finder(number: int, *, work: Work, shares: Sequence[Sequence[int]], at_once: int) -> Measures:
-    """The curves in a process per share, `at_once` of them together: seconds until the last one ends."""
+    """Run the curves in a process per share, `at_once` of them together; return the seconds until the last one ends."""
     commands = [module("benchmarks.lr_finder", *share, *work.options()) for share in shares]
     started = time.perf_counter()
     with ThreadPoolExecutor(at_once) as pool:
@@ -46,7 +46,7 @@ def finder(number: int, *, work: Work, shares: Sequence[Sequence[int]], at_once:
 
 
 def pack(work: Work, *, engine: str) -> dict[str, float]:
-    """All curves as lanes of one pack, in this process."""
+    """Run all curves as lanes of one pack, in this process."""
     found: list[Line] = []
 
     def report(lines: Sequence[Line]) -> Orders:
@@ -60,7 +60,7 @@ def pack(work: Work, *, engine: str) -> dict[str, float]:
 
 
 def sweep(number: int, *, work: Work, folder: Path) -> Measures:
-    """All curves through `sweeps run`."""
+    """Run all curves through `sweeps run`."""
     spec = folder / "sweep.yaml"
     trial = {**work.content(), "type": "range_test", "range_test": RANGE_TEST}
     axes = {"optimizer": {"values": [dict(optimizer) for optimizer in CURVES]}}
@@ -70,12 +70,12 @@ def sweep(number: int, *, work: Work, folder: Path) -> Measures:
 
 
 def count_steps(lines: Iterable[Line]) -> int:
-    """Steps of all curves: a range test has a row each, up to the one that diverged."""
+    """Return steps of all curves: a range test has a row each, up to the one that diverged."""
     return sum(line["kind"] == "row" for line in lines)
 
 
 def rows_of(measured: dict[str, list[Measures]]) -> list[Row]:
-    """The table: seconds and steps of every side, and the ratios."""
+    """Return the table: seconds and steps of every side, and the ratios."""
     rows = [row(f"{name}, s", runs, "seconds", ".1f") for name, runs in measured.items()]
     for above in (PER_CURVE, PER_CORE):
         rows += [ratio(f"{above} ÷ {below}", measured, above, below, "seconds") for below in (PACK, SWEEP)]

@@ -39,7 +39,7 @@ TINY = Work(data="synthetic_cifar100", train_size=32, val_size=32, batch_size=32
 
 
 def lanes(count: int, *, device: str, engine: str) -> float:
-    """Seconds that a pack of `count` lanes takes from its configurations to its last checkpoint."""
+    """Return the seconds that a pack of `count` lanes takes from its configurations to its last checkpoint."""
     contents = [TINY.trial({"name": "SGD"}, lr=0.01 / (1 + index)) for index in range(count)]
     with tempfile.TemporaryDirectory() as folder, Writer(folder) as writer:
 
@@ -55,7 +55,7 @@ def lanes(count: int, *, device: str, engine: str) -> float:
 
 
 def lane_seconds(count: int, *, device: str, engine: str) -> dict[str, float]:
-    """`lane_s`: a further lane, between packs of `count` and twice as many; `pack_s`: what a pack takes besides.
+    """Return `lane_s`: a further lane, between packs of `count` and twice as many; `pack_s`: what a pack takes besides.
 
     Each pack is timed three times, in turn, and its median counts.
     """
@@ -78,11 +78,11 @@ class Completions(tune.Callback):
 
 
 def nothing(config: dict[str, Any]) -> None:
-    """A function trainable that returns at once."""
+    """Return at once, as a function trainable."""
 
 
 def trial_seconds(count: int, *, reuse: bool) -> float:
-    """Seconds from one trial of nothing to the next, one at a time: the mean over `count` trials after a first one."""
+    """Return the seconds from one empty trial to the next: the mean over `count` trials after a first one."""
     completions = Completions()
     with tempfile.TemporaryDirectory() as scratch:
         tuner = tune.Tuner(
@@ -96,13 +96,13 @@ def trial_seconds(count: int, *, reuse: bool) -> float:
 
 
 def tune_seconds(count: int) -> dict[str, float]:
-    """`trial_s`, a further trial; `reused_s`, the same with actors used again, over four times as many."""
+    """Return `trial_s`, a further trial; `reused_s`, the same with actors used again, over four times as many."""
     with ray_session(address=None, cpus=1, gpus=0):
         return {"trial_s": trial_seconds(count, reuse=False), "reused_s": trial_seconds(4 * count, reuse=True)}
 
 
 def rows_of(measured: dict[str, list[Measures]]) -> list[Row]:
-    """The table: milliseconds of each, ratios."""
+    """Return the table: milliseconds of each, ratios."""
     ours, theirs = measured["ours"], measured["Ray Tune"]
     pairs = [{**mine, **other} for mine, other in zip(ours, theirs, strict=True)]
     rows = [

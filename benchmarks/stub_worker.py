@@ -40,7 +40,7 @@ def _status(trial: str, status: Status, **facts: Any) -> Line:
 
 
 def _row(name: str, trial: TrialConfig, *, lanes: int) -> Line:
-    """An accuracy that depends on the rate and the seed, so that a ranking has something to rank."""
+    """Return an accuracy that depends on learning rate and seed, so that a ranking has something to rank."""
     lr = trial.optimizer["lr"]
     accuracy = 0.3 / (1 + math.log10(lr / 0.03) ** 2) + 0.001 * (trial.seed % 7)
     losses = {"train_loss": 1 - accuracy, "val_loss": 1 - accuracy}

@@ -38,7 +38,7 @@ GOAL = "Goal P7: 120 s in all at most, aim 30 s; less than 2 GB in the driver."
 
 
 def content(trials: int) -> dict[str, Any]:
-    """A sweep of `trials`: rates × weight decays × seeds."""
+    """Return a sweep of `trials`: learning rates × weight decays × seeds."""
     decays = trials // (RATES * SEEDS)
     axes = {
         "optimizer.lr": {"values": [1e-4 * 1.2**index for index in range(RATES)]},
@@ -49,8 +49,8 @@ def content(trials: int) -> dict[str, Any]:
     return {"name": "untrained", "trial": trial, "parameters": axes, "seeds": SEEDS}
 
 
-def on_rank_zero(trials: int, *, packs: str) -> dict[str, float]:
-    """Everything once: seconds of each part, `ledger_s` being a part of `run_s`; packs; peak memory."""
+def once(trials: int, *, packs: str) -> dict[str, float]:
+    """Run everything once; return the seconds of each part, `ledger_s` being a part of `run_s`; packs; peak memory."""
     quiet, ledger = Console(quiet=True), Stopwatch()
     with tempfile.TemporaryDirectory() as folder:
         began = time.perf_counter()

@@ -35,14 +35,14 @@ GPU, CPU = Work(train_size=45_000, val_size=5_000, epochs=5, device="cuda"), Wor
 
 
 def plain(number: int, *, work: Work, settings: Mapping[str, int], seeds: int) -> Measures:
-    """The plain loop, whole command."""
+    """Run the plain loop as a whole command."""
     options = [text for name, value in settings.items() for text in (f"--{name.replace('_', '-')}", value)]
     measures = run(module("benchmarks.tune_loop", *work.options(), *options, "--seeds", seeds))
     return with_rates(measures, trials=len(grid(range(seeds))))
 
 
 def packs(number: int, *, work: Work, seeds: int, folder: Path) -> Measures:
-    """`sweeps run` on the same configurations, whole command."""
+    """Run `sweeps run` on the same configurations as a whole command."""
     spec, runs = folder / "sweep.yaml", folder / f"runs{number}"
     gpus = 1 if work.device == "cuda" else 0
     spec.write_text(yaml.safe_dump(work.sweep("packs", seeds=seeds) | {"resources": {"gpus": gpus}}))
@@ -51,7 +51,9 @@ def packs(number: int, *, work: Work, seeds: int, folder: Path) -> Measures:
 
 
 def from_ledger(folder: Path) -> dict[str, float]:
-    """Of a run: `trials_s` from the launch of the packs, Ray being up, to the last trial's end; their median accuracy.
+    """Return of a run `trials_s` from the launch of the packs, Ray being up, to the last trial's end.
+
+    Their median accuracy.
 
     A trial that diverged is no better than chance; the plain loop, which trains it to the end, finds it there too.
     """
@@ -65,19 +67,19 @@ def from_ledger(folder: Path) -> dict[str, float]:
 
 
 def with_rates(measures: Measures, *, trials: int) -> dict[str, float]:
-    """The same with trials per hour, of the whole command and without the start of Ray."""
+    """Return a side with trials per hour, of the whole command and without the start of Ray."""
     rates = {f"{key}_per_hour": 3600 * trials / measures[key] for key in ("seconds", "trials_s")}
     return {**measures, **rates}
 
 
 def search(work: Work) -> list[dict[str, int]]:
-    """What the plain loop reaches with each of its settings, best first."""
+    """Return what the plain loop reaches with each of its settings, best first."""
     found: Any = run(module("benchmarks.tune_loop", "--search", *replace(work, epochs=1).options()))
     return found["found"]
 
 
 def search_table(found: Sequence[Mapping[str, float]]) -> str:
-    """The search as Markdown."""
+    """Return the search as Markdown."""
     head = ["The plain loop's settings, one epoch, two trials per place:", ""]
     head += ["| trials at once | loader workers of each | trials/h |", "|---|---|---|"]
     lines = [f"| {one['at_once']} | {one['loader_workers']} | {one['trials_per_hour']:.0f} |" for one in found]
@@ -85,7 +87,7 @@ def search_table(found: Sequence[Mapping[str, float]]) -> str:
 
 
 def rows_of(measured: Mapping[str, Sequence[Measures]]) -> list[Row]:
-    """The table: rates of the whole command and without the start of Ray, seconds, accuracy."""
+    """Return the table: trials per hour of the whole command and without the start of Ray, seconds, accuracy."""
     rows = []
     for key, name in (("seconds", "whole command"), ("trials_s", "without the start of Ray")):
         rate = f"{key}_per_hour"

@@ -27,7 +27,7 @@ from benchmarks.work import Work, add_work, grid, work_of
 
 
 def one_trial(config: dict[str, Any], *, work: Work, loader_workers: int) -> None:
-    """What a person gives to Tune: one training on one thread, its accuracy reported."""
+    """Train on one thread and report the accuracy, as a person gives it to Tune."""
     torch.set_num_threads(1)
     point = config["point"]
     done = train_plain(work, point["optimizer"], lr=point["lr"], seed=point["seed"], loader_workers=loader_workers)
@@ -57,13 +57,16 @@ def fit(work: Work, points: Sequence[dict[str, Any]], *, at_once: int, loader_wo
 
 
 def candidates(number: int) -> list[tuple[int, int]]:
-    """Settings worth trying on `number` cores: trials at once (1, 2, 4 …), and loader workers that fill the cores."""
+    """Return settings worth trying on `number` cores: trials at once, and loader workers that fill the cores."""
     at_once = [2**power for power in range(number.bit_length()) if 2**power <= number]
     return [(trials, workers) for trials in at_once for workers in sorted({0, number // trials // 2, number // trials})]
 
 
 def search(work: Work) -> list[dict[str, float]]:
-    """Each candidate with two trials per place, one epoch: {at_once, loader_workers, trials_per_hour}, best first."""
+    """Try each candidate with two trials per slot for one epoch.
+
+    Return: {at_once, loader_workers, trials_per_hour}, best first.
+    """
     found = []
     for at_once, workers in candidates(num_cores()):
         points = list(itertools.islice(itertools.cycle(grid([0])), 2 * at_once))

@@ -36,22 +36,22 @@ class Work:
     device: str = "cpu"
 
     def content(self) -> dict[str, Any]:
-        """What the trials of a sweep share, as a sweep file has it under `trial`."""
+        """Return what the trials of a sweep share, as a sweep file has it under `trial`."""
         names = ("train_size", "val_size", "batch_size")
         data = {"name": self.data, "augment": "crop_flip", **{name: getattr(self, name) for name in names}}
         return {"data": data, "model": {"name": "lenet5"}, "epochs": self.epochs}
 
     def trial(self, optimizer: Mapping[str, Any], *, lr: float, seed: int = 0, **more: Any) -> dict[str, Any]:
-        """One training, for `parse_trial`; `more` are other fields of a trial."""
+        """Return one training, for `parse_trial`; `more` are other fields of a trial."""
         return {**self.content(), "optimizer": {**optimizer, "lr": lr}, "seed": seed, **more}
 
     def sweep(self, name: str, *, seeds: int = 1) -> dict[str, Any]:
-        """A sweep file's content: every optimizer at every rate."""
+        """Return a sweep file's content: every optimizer at every learning rate."""
         axes = {"optimizer": {"values": [dict(o) for o in OPTIMIZERS]}, "optimizer.lr": {"values": list(RATES)}}
         return {"name": name, "trial": self.content(), "parameters": axes, "seeds": seeds}
 
     def options(self) -> list[str]:
-        """The options that `work_of` reads back, for a command of its own."""
+        """Return the options that `work_of` reads back, for a command of its own."""
         pairs = ((f"--{name.replace('_', '-')}", str(value)) for name, value in asdict(self).items())
         return list(itertools.chain.from_iterable(pairs))
 
@@ -62,18 +62,18 @@ class Work:
 
 
 def add_work(parser: argparse.ArgumentParser, default: Work) -> None:
-    """Options for every field of `default`."""
+    """Add options for every field of `default`."""
     group = parser.add_argument_group("work")
     for name, value in asdict(default).items():
         group.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value, help=f"default {value}")
 
 
 def work_of(arguments: argparse.Namespace) -> Work:
-    """The work that parsed options describe."""
+    """Return the work that parsed options describe."""
     return Work(**{name: getattr(arguments, name) for name in asdict(Work())})
 
 
 def grid(seeds: Sequence[int]) -> list[dict[str, Any]]:
-    """Every optimizer at every rate for every seed: {optimizer, lr, seed}, as `Work.sweep` expands."""
+    """Return every optimizer at every learning rate for every seed: {optimizer, lr, seed}, as `Work.sweep` expands."""
     points = itertools.product(OPTIMIZERS, RATES, seeds)
     return [{"optimizer": dict(optimizer), "lr": lr, "seed": seed} for optimizer, lr, seed in points]

@@ -15,19 +15,19 @@ import torch
 
 
 def mix(*parts: int | str) -> int:
-    """A well-mixed 63-bit seed from any parts: `mix(seed, epoch, "order")`. Equal in every process."""
+    """Return a well-mixed 63-bit seed from any parts: `mix(seed, epoch, "order")`. Equal in every process."""
     digest = hashlib.sha256("/".join(str(part) for part in parts).encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 def generator(*parts: int | str) -> torch.Generator:
-    """A CPU generator seeded by `mix(*parts)`."""
+    """Return a CPU generator seeded by `mix(*parts)`."""
     return torch.Generator().manual_seed(mix(*parts))
 
 
 @contextlib.contextmanager
 def numerics(device: torch.device, *, deterministic: bool) -> Iterator[None]:
-    """fp32 means fp32 (tf32 off), and on a GPU only algorithms that repeat themselves, for the length of the block.
+    """Compute fp32 as fp32 (tf32 off), and on a GPU by deterministic algorithms only, for the length of the block.
 
     A CPU with a fixed number of threads repeats itself anyway, and is left alone.
     """

@@ -51,7 +51,7 @@ class TrainData:
     coarse_of_class: Tensor | None  # [classes] int64: the superclass of every class, where there are superclasses
 
     def batches(self, images: Tensor, labels: Tensor, *, size: int, dtype: torch.dtype) -> Iterator[Batch]:
-        """uint8 `images` and their labels as they are, in order, normalised as the training images are."""
+        """Yield uint8 `images` and their labels as they are, in order, normalised as the training images are."""
         for part, right in zip(images.split(size), labels.split(size), strict=True):
             yield Batch(normalize(part, self.mean, self.std, dtype), right)
 
@@ -65,11 +65,11 @@ class EpochPlan:
     flips: Tensor | None  # [N] bool: mirrored left to right, after the crop
 
     def batch(self, data: TrainData, start: int, stop: int, dtype: torch.dtype) -> Batch:
-        """The images from place `start` to before `stop` in the epoch's order, augmented and normalised."""
+        """Return the images from place `start` to before `stop` in the epoch's order, augmented and normalised."""
         return self.at(data, slice(start, stop), dtype)
 
     def at(self, data: TrainData, places: slice | Tensor, dtype: torch.dtype) -> Batch:
-        """The images at `places` (int64 [B] on the plan's device: no host sync) of the epoch's order."""
+        """Return the images at `places` (int64 [B] on the plan's device: no host sync) of the epoch's order."""
         index = self.order[places]
         images = augment_images(
             data.train_images.index_select(0, index),
@@ -103,7 +103,7 @@ def epoch_plan(*, seed: int, epoch: int, count: int, augment: Augment, device: D
 
 
 def augment_images(images: Tensor, *, offsets: Tensor | None, flips: Tensor | None) -> Tensor:
-    """Each image of [B, C, H, W] cropped at its offset [B, 2] out of itself padded by PAD zeros, then mirrored or not.
+    """Crop each image of [B, C, H, W], padded by PAD zeros, at its offset [B, 2]; then mirror it or not.
 
     One index into a view of all windows is more than twice as fast on a CPU core as indexing rows and columns, and is
     index arithmetic on a GPU too.
@@ -118,14 +118,17 @@ def augment_images(images: Tensor, *, offsets: Tensor | None, flips: Tensor | No
 
 
 def normalize(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype) -> Tensor:
-    """(images / 255 − mean) / std of uint8 [B, C, H, W] as one multiply and one add in `dtype`; mean, std: [C]."""
+    """Compute (images / 255 − mean) / std of uint8 [B, C, H, W] as one multiply and one add in `dtype`.
+
+    Mean, std: [C].
+    """
     scale = (1 / (255 * std)).to(dtype)[:, None, None]
     shift = (-mean / std).to(dtype)[:, None, None]
     return images.to(dtype).mul_(scale).add_(shift)
 
 
 def load_split(data: DataConfig, *, device: Device) -> TrainData:
-    """Training and validation images of a trial, on `device`; a process keeps the last one it asked for.
+    """Return training and validation images of a trial, on `device`; a process keeps the last one it asked for.
 
     The validation split is the first `val_size` images of a permutation seeded by `data.seed`, the training images
     are the next `train_size`: another `train_size` leaves the validation split as it is.
@@ -135,13 +138,13 @@ def load_split(data: DataConfig, *, device: Device) -> TrainData:
 
 
 def load_test(data: DataConfig, *, device: Device) -> tuple[Tensor, Tensor]:
-    """The whole test set: images uint8 [N, C, H, W] and labels int64 [N]. For final trainings only."""
+    """Return the whole test set: images uint8 [N, C, H, W] and labels int64 [N]. For final trainings only."""
     images, labels, _ = _read(DATASETS[data.name], "test", str(data_root(data.root)), None)
     return images.to(device), labels.to(device)
 
 
 def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of every channel of uint8 [N, C, H, W], on the scale 0–1: two [C] float64.
+    """Return mean and standard deviation of every channel of uint8 [N, C, H, W], on the scale 0–1: two [C] float64.
 
     Exact: taken from a histogram of the 256 values.
     """
@@ -170,7 +173,7 @@ def _load_split(name: str, root: str, train_size: int, val_size: int, seed: int,
 
 
 def _read(entry: DatasetEntry, part: Part, root: str, indices: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Images, labels and the superclass of every class; of the whole part, or of its images at `indices`."""
+    """Return images, labels and the superclass of every class; of the whole part, or of its images at `indices`."""
     if entry.synthetic:
         labels = synthetic_labels(entry, part)
         indices = torch.arange(len(labels)) if indices is None else indices
@@ -184,7 +187,7 @@ def _read(entry: DatasetEntry, part: Part, root: str, indices: Tensor | None) ->
 
 
 def _read_cifar(path: Path) -> tuple[Tensor, Tensor, Tensor]:
-    """CIFAR-100's pickle: a row of 3·32·32 bytes per image, channels first, and two lists of labels."""
+    """Read CIFAR-100's pickle: a row of 3·32·32 bytes per image, channels first, and two lists of labels."""
     with path.open("rb") as file:
         content = _ArrayUnpickler(file, encoding="bytes").load()
     labels = torch.tensor(content[b"fine_labels"])
@@ -194,7 +197,7 @@ def _read_cifar(path: Path) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _read_idx(images: Path, labels: Path) -> tuple[Tensor, Tensor, None]:
-    """MNIST's format: a header of 4 bytes and 4 per dimension, then the bytes."""
+    """Read MNIST's format: a header of 4 bytes and 4 per dimension, then the bytes."""
     return (
         torch.from_numpy(np.fromfile(images, dtype=np.uint8, offset=16)),
         torch.from_numpy(np.fromfile(labels, dtype=np.uint8, offset=8)).long(),

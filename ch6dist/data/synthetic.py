@@ -25,20 +25,23 @@ CLASS, COARSE, DISTRACTOR, NOISE = 25.0, 12.0, 35.0, 35.0  # standard deviations
 
 
 def coarse_of_class(entry: DatasetEntry) -> Tensor | None:
-    """The coarse class of every class, [classes] int64: consecutive classes belong together. None without any."""
+    """Return the coarse class of every class, [classes] int64: consecutive classes belong together.
+
+    None without any.
+    """
     if not entry.coarse_classes:
         return None
     return torch.arange(entry.classes) * entry.coarse_classes // entry.classes
 
 
 def synthetic_labels(entry: DatasetEntry, part: Part) -> Tensor:
-    """Labels of the whole part, [N] int64: every class equally often, in random order."""
+    """Return the labels of the whole part, [N] int64: every class equally often, in random order."""
     count = entry.train_images if part == "train" else entry.test_images
     return (torch.arange(count) % entry.classes)[_random(entry, part, "labels", high=count, shuffle=True)]
 
 
 def synthetic_images(entry: DatasetEntry, part: Part, indices: Tensor) -> Tensor:
-    """The images at `indices` of a part, [len(indices), C, H, W] uint8."""
+    """Return the images at `indices` of a part, [len(indices), C, H, W] uint8."""
     prototypes, distractors, noise = _fields(entry)
     labels = synthetic_labels(entry, part)
     shifts = _random(entry, part, "shift", high=2 * SHIFT + 1)
@@ -56,7 +59,7 @@ def synthetic_images(entry: DatasetEntry, part: Part, indices: Tensor) -> Tensor
 
 
 def _random(entry: DatasetEntry, part: Part, what: str, *, high: int, shuffle: bool = False) -> Tensor:
-    """Whole numbers below `high` for every image of the part, [N, 2]; or a permutation, [N]."""
+    """Return whole numbers below `high` for every image of the part, [N, 2]; or a permutation, [N]."""
     source = generator(entry.name, part, what)
     if shuffle:
         return torch.randperm(high, generator=source)
@@ -65,7 +68,7 @@ def _random(entry: DatasetEntry, part: Part, what: str, *, high: int, shuffle: b
 
 
 def _fields(entry: DatasetEntry) -> tuple[Tensor, Tensor, Tensor]:
-    """What windows are cut from, int16 for exact sums: prototypes [classes, C, …] and two shared fields [1, C, …]."""
+    """Return what windows are cut from, int16 for exact sums: prototypes [classes, C, …], shared fields [1, C, …]."""
     source, channels = generator(entry.name, "fields"), entry.channels
     height, width = entry.height + 2 * SHIFT, entry.width + 2 * SHIFT
     prototypes = CLASS * _smooth(entry.classes, channels, height, width, source)
@@ -78,13 +81,13 @@ def _fields(entry: DatasetEntry) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _smooth(count: int, channels: int, height: int, width: int, source: torch.Generator) -> Tensor:
-    """Random fields [count, channels, height, width] without fine detail, of mean 0 and standard deviation 1."""
+    """Return random fields [count, channels, height, width] without fine detail, of mean 0 and standard deviation 1."""
     coarse = torch.randn(count, channels, height // 7 + 1, width // 7 + 1, generator=source)
     fields = F.interpolate(coarse, size=(height, width), mode="bicubic", align_corners=True)
     return fields / fields.std()
 
 
 def _windows(fields: Tensor, which: Tensor, corners: Tensor, entry: DatasetEntry) -> Tensor:
-    """One window of the image's size out of each chosen field, at its corner (row, column): [N, C, H, W]."""
+    """Return one window of the image's size out of each chosen field, at its corner (row, column): [N, C, H, W]."""
     views = fields.unfold(2, entry.height, 1).unfold(3, entry.width, 1)  # [F, C, rows, columns, H, W], no copy
     return views[which, :, corners[:, 0], corners[:, 1]]

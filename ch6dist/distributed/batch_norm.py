@@ -19,7 +19,10 @@ AXES = (0, 2, 3)  # all but the channels
 
 
 def over_all_ranks(model: nn.Module) -> nn.Module:
-    """`model`, each BatchNorm2d of it now normalising over the batch of all ranks. Call on every rank, or on none."""
+    """Let each BatchNorm2d of `model` normalise over the batch of all ranks.
+
+    Return it. To be called on every rank, or none.
+    """
     for module in model.modules():
         if type(module) is nn.BatchNorm2d:
             assert module.affine, "as in every model of the catalog"
@@ -35,7 +38,7 @@ class SyncBatchNorm2d(nn.SyncBatchNorm):
     process_group = None  # the default group
 
     def forward(self, input: Tensor) -> Tensor:
-        """[B, C, H, W] → the same shape."""
+        """Normalise x: [B, C, H, W] → the same shape."""
         # For an empty share torch sends zeros in the input's type, where the other ranks send statistics in fp32.
         return super().forward(input if len(input) else input.to(self.weight.dtype))
 
@@ -43,7 +46,7 @@ class SyncBatchNorm2d(nn.SyncBatchNorm):
 class GlobalBatchNorm2d(nn.BatchNorm2d):
     """`nn.BatchNorm2d` of the global batch (Ioffe, Szegedy 2015), over torch.distributed's default group.
 
-    Running statistics come out equal on every rank, bit for bit: each computes them from the same gathered numbers.
+    Running statistics come out equal on every rank, bit for bit: each computes them from the same numbers.
     """
 
     running_mean: Tensor
@@ -52,7 +55,10 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
     momentum: float
 
     def forward(self, input: Tensor) -> Tensor:
-        """[B, C, H, W] → the same shape; ValueError, as torch's, where the global batch has one value per channel."""
+        """Normalise x: [B, C, H, W] → the same shape.
+
+        ValueError, as torch's, where the global batch has one value per channel.
+        """
         if not self.training:
             return super().forward(input)
         self._check_input_dim(input)
@@ -75,7 +81,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
 
 @torch.no_grad()
 def global_moments(x: Tensor) -> tuple[int, Tensor, Tensor]:
-    """Of x [B, C, H, W] over all ranks: values per channel, mean [C] and biased variance [C], in fp64.
+    """Return, of x [B, C, H, W] over all ranks, values per channel, mean [C] and biased variance [C], in fp64.
 
     Each rank's moments are taken about its own mean, in two passes, and then combined (Chan, Golub, LeVeque 1979): a
     sum of squares would lose the variance of channels whose mean is large.
@@ -104,7 +110,7 @@ class _Normalise(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, count: int, eps: float
     ) -> Tensor:
-        """x: [B, C, H, W], weight … variance: [C], count: values per channel over all ranks."""
+        """Normalise x: [B, C, H, W]; weight … variance: [C], count: values per channel over all ranks."""
         ctx.save_for_backward(x, weight, mean, torch.rsqrt(variance + eps))
         ctx.count = count
         return F.batch_norm(x, mean, variance, weight, bias, training=False, eps=eps)
@@ -112,7 +118,7 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradient of x takes the two sums over all ranks; those of weight and bias are this rank's own share.
+        """Compute the gradients: x's from two sums over all ranks, those of weight and bias as this rank's share.
 
         The latter are what every other parameter's gradient is: DistributedDataParallel brings the ranks together.
         """
@@ -128,5 +134,5 @@ class _Normalise(torch.autograd.Function):
 
 
 def _channels(values: Tensor) -> Tensor:
-    """[C] as it meets [B, C, H, W]."""
+    """Return [C] as it is broadcast over [B, C, H, W]."""
     return values[:, None, None]

@@ -7,8 +7,8 @@ Under `torchrun` the group is torch's: nccl on GPUs, gloo on CPUs. The global ba
 Processes that somebody else started meet at a store:
 
     store = rendezvous(address, world_size)                     # rank 0, which tells the others its address and port
-    store = reach(address, port, world_size)                    # the others
-    with gathered(store, rank=rank, world_size=world_size, address=own_address, device=device) as group:
+    store = connect(address, port, world_size)                    # the others
+    with process_group(store, rank=rank, world_size=world_size, address=own_address, device=device) as group:
         train(trials, group=group, …)
 """
 
@@ -52,27 +52,27 @@ class Group:
         return share(start, stop, rank=self.rank, world_size=self.world_size)
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The module whose backward leaves the group's mean gradient in `model`'s parameters."""
+        """Return the module whose backward leaves the group's mean gradient in `model`'s parameters."""
         return model
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
         """Sum over ranks, the same on each; in place."""
         return tensor
 
-    def from_first(self, value: Any) -> Any:
+    def from_rank_zero(self, value: Any) -> Any:
         """Rank 0's picklable value, on every rank."""
         return value
 
-    def once(self, action: Callable[[], Result]) -> Result:
-        """What `action`, called on rank 0 alone, returns (picklable), on every rank; what it raises, on every rank."""
+    def on_rank_zero(self, action: Callable[[], Result]) -> Result:
+        """Call `action` on rank 0 alone; return its (picklable) result, or raise its error, on every rank."""
         found: tuple[Any, Exception | None] = None, None
         if self.rank == 0:
             try:
                 found = action(), None
             except Exception as error:
-                self.from_first((None, _portable(error)))
+                self.from_rank_zero((None, _portable(error)))
                 raise
-        value, raised = self.from_first(found)
+        value, raised = self.from_rank_zero(found)
         if raised is not None:
             raise raised
         result: Result = value
@@ -84,7 +84,7 @@ class TorchGroup(Group):
     """torch.distributed's default group."""
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """DistributedDataParallel around `model`: its backward averages gradients over the ranks.
+        """Return DistributedDataParallel around `model`: its backward averages gradients over the ranks.
 
         Buffers need no sending: batch normalisation over all ranks computes the same ones on each.
         """
@@ -97,7 +97,7 @@ class TorchGroup(Group):
         torch.distributed.all_reduce(tensor)
         return tensor
 
-    def from_first(self, value: Any) -> Any:
+    def from_rank_zero(self, value: Any) -> Any:
         """Broadcast, by pickle."""
         box = [value]
         torch.distributed.broadcast_object_list(box, src=0)
@@ -108,7 +108,7 @@ SOLO = Group()
 
 
 def _portable(error: Exception) -> Exception:
-    """`error`, or its words where it does not survive pickling."""
+    """Return `error`, or one with its text where it does not survive pickling."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # whatever its class does when made anew
@@ -118,7 +118,7 @@ def _portable(error: Exception) -> Exception:
 
 @contextlib.contextmanager
 def from_environment() -> Iterator[Group]:
-    """The group that `torchrun` describes (RANK, WORLD_SIZE, …), or a group of one."""
+    """Join the group that `torchrun` describes (RANK, WORLD_SIZE, …), or a group of one."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield SOLO
         return
@@ -127,7 +127,9 @@ def from_environment() -> Iterator[Group]:
 
 
 def rendezvous(host: str, world_size: int) -> TCPStore:
-    """Where the ranks of one group meet, made by rank 0 at its own address `host`; `store.port` is the system's choice.
+    """Make the store at which the ranks of one group meet, at rank 0's own address `host`.
+
+    The system chooses `store.port`.
 
     It listens at that address only, as long as the store lives, and waits for nobody.
     """
@@ -139,16 +141,19 @@ def rendezvous(host: str, world_size: int) -> TCPStore:
     )
 
 
-def reach(host: str, port: int, world_size: int) -> TCPStore:
-    """The other ranks' way to what `rendezvous` made; torch.distributed.DistNetworkError where nothing answers."""
+def connect(host: str, port: int, world_size: int) -> TCPStore:
+    """Connect another rank to the store that `rendezvous` made.
+
+    Torch.distributed.DistNetworkError where nothing answers.
+    """
     return TCPStore(host, port, world_size, is_master=False, wait_for_workers=False, timeout=MEETING)
 
 
 @contextlib.contextmanager
-def gathered(
+def process_group(
     store: TCPStore, *, rank: int, world_size: int, address: str, device: torch.device | None = None
 ) -> Iterator[TorchGroup]:
-    """The group of the ranks that meet at `store`, one group's only; it ends with the block, also after an error.
+    """Form the group of the ranks that meet at `store`; it ends with the block, also after an error.
 
     Args:
         store: of `rendezvous` on rank 0, of `reach` elsewhere.
@@ -202,7 +207,7 @@ def _joined(**how: Any) -> Iterator[TorchGroup]:
 
 @contextlib.contextmanager
 def _environment(**defaults: str) -> Iterator[None]:
-    """Variables of this process that are not set yet, for the length of the block."""
+    """Set variables of this process that are not set yet, for the length of the block."""
     added = {name: value for name, value in defaults.items() if name not in os.environ}
     os.environ.update(added)
     try:
@@ -213,7 +218,7 @@ def _environment(**defaults: str) -> Iterator[None]:
 
 
 def default_device() -> torch.device:
-    """This process's device: the GPU of its local rank if there are any, else the CPU."""
+    """Return this process's device: the GPU of its local rank if there are any, else the CPU."""
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         return torch.device("cuda", torch.cuda.current_device())

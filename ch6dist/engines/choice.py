@@ -16,7 +16,7 @@ from ch6dist.runs.schema import EngineName
 def make_engine(
     name: EngineName, *, dataset: DatasetEntry, steps_per_epoch: int, device: torch.device, group: Group
 ) -> Engine:
-    """The engine of that name; InputError for `fused` over several processes, whose lanes are one process's."""
+    """Return the engine of that name; InputError for `fused` over several processes, whose lanes are one process's."""
     if name == "eager":
         return EagerEngine(dataset=dataset, steps_per_epoch=steps_per_epoch, device=device, group=group)
     if group.world_size > 1:

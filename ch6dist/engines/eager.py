@@ -16,8 +16,8 @@ from ch6dist.catalog.datasets import DatasetEntry
 from ch6dist.config import TrialConfig
 from ch6dist.data.images import Batch
 from ch6dist.distributed.group import Group
-from ch6dist.engines.engine import DTYPES, Rate, Trained
-from ch6dist.engines.epoch_batches import Feed, Position
+from ch6dist.engines.engine import DTYPES, LrMomentum, Trained
+from ch6dist.engines.epoch_batches import BatchPosition, EpochBatches
 from ch6dist.models.build import build_model
 from ch6dist.models.dropout import set_dropout_position
 from ch6dist.optim.optimizers import build_optimizer, momentum_of
@@ -44,14 +44,14 @@ class EagerLane:
         self.module = group.wrap(self.model)
         self.optimizer = build_optimizer(self.model.parameters(), trial.optimizer)
         self.schedule = build_schedule(trial, self.optimizer, steps_per_epoch=steps_per_epoch)
-        self.rate = self._rate()
+        self.lr_momentum = self._lr_momentum()
         self.notes = self.schedule.notes
 
-    def _rate(self) -> Rate:
+    def _lr_momentum(self) -> LrMomentum:
         return float(self.optimizer.param_groups[0]["lr"]), momentum_of(self.optimizer)
 
-    def train_batch(self, images: torch.Tensor, labels: torch.Tensor, position: Position, world_size: int) -> Any:
-        """One optimizer step. Returns [2]: this rank's sum of losses and count of right answers, on the device."""
+    def train_batch(self, images: torch.Tensor, labels: torch.Tensor, position: BatchPosition, world_size: int) -> Any:
+        """Take one optimizer step; return [2], this rank's sum of losses and count of correct predictions."""
         set_dropout_position(self.model, seed=self.trial.seed, step=self.step, first_row=position.first_row)
         self.optimizer.zero_grad()
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.trial.precision == "bf16"):
@@ -60,7 +60,7 @@ class EagerLane:
         # The group averages gradients over ranks; the factor makes that the mean over the global batch's rows,
         # also when the ranks' shares differ by one.
         (loss * (world_size / position.rows)).backward()
-        self.rate = self._rate()
+        self.lr_momentum = self._lr_momentum()
         self.optimizer.step()
         self.step += 1
         self.schedule.after_step(epoch=position.epoch, batch=position.batch)
@@ -71,11 +71,11 @@ class EagerLane:
         self.schedule.after_epoch(metrics)
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """A copy of the model's tensors."""
+        """Return a copy of the model's tensors."""
         return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything a resume needs; randomness needs nothing (seeding.py)."""
+        """Return everything a resume needs; randomness needs nothing (seeding.py)."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -95,13 +95,16 @@ class EagerEngine:
     """Opens lanes and trains them on shared batches."""
 
     name: EngineName = "eager"
-    company_shows = False
+    group_dependent = False
 
     def __init__(self, *, dataset: DatasetEntry, steps_per_epoch: int, device: torch.device, group: Group) -> None:
         self.dataset, self.steps_per_epoch, self.device, self.group = dataset, steps_per_epoch, device, group
 
     def open(self, trial: TrialConfig) -> EagerLane:
-        """A lane for `trial`, at its initial weights; InputError where its schedule fits no training of that length."""
+        """Return a lane for `trial`, at its initial weights.
+
+        InputError where its schedule fits no training of that length.
+        """
         return EagerLane(
             trial,
             dataset=self.dataset,
@@ -110,28 +113,28 @@ class EagerEngine:
             group=self.group,
         )
 
-    def company(self, trial: TrialConfig, epoch: int, steps: int) -> Hashable:
-        """Lanes of one seed, at one epoch, share their batches."""
+    def batch_group(self, trial: TrialConfig, epoch: int, steps: int) -> Hashable:
+        """Return seed and epoch: lanes of one seed, at one epoch, share their batches."""
         return trial.seed, epoch
 
-    def train_epoch(self, lanes: Sequence[EagerLane], feed: Feed) -> Trained:
-        """Batch by batch, the lanes one after another."""
+    def train_epoch(self, lanes: Sequence[EagerLane], epoch: EpochBatches) -> Trained:
+        """Train batch by batch, the lanes one after another."""
         sums, rates, world_size = [], [], self.group.world_size
-        for position, batch in feed.batches(self.group):
+        for position, batch in epoch.batches(self.group):
             sums.append(torch.stack([lane.train_batch(*batch, position, world_size) for lane in lanes]))
-            rates.append([lane.rate for lane in lanes])
+            rates.append([lane.lr_momentum for lane in lanes])
         return Trained(torch.stack(sums), rates)
 
-    def facts(self) -> dict[str, Any]:
-        """Nothing: it computes as torch does."""
+    def numerics_state(self) -> dict[str, Any]:
+        """Return nothing: it computes as torch does."""
         return {}
 
-    def recall(self, facts: Mapping[str, Any]) -> None:
-        """Nothing."""
+    def restore_numerics(self, state: Mapping[str, Any]) -> None:
+        """Do nothing."""
 
     @torch.no_grad()
     def evaluate(self, lanes: Sequence[EagerLane], batches: Iterable[Batch]) -> torch.Tensor:
-        """[K, 2]: sums of losses and right answers of every lane over `batches`, in evaluation mode."""
+        """Return [K, 2]: sums of losses and correct predictions of every lane over `batches`, in evaluation mode."""
         sums = torch.zeros(len(lanes), 2, dtype=torch.float64, device=self.device)
         for lane in lanes:
             lane.model.eval()

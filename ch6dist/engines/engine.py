@@ -1,8 +1,8 @@
 """What the loop asks of an engine. It knows none of them by name but to choose one.
 
 engine.open(trial)                      a lane at its start
-engine.company(trial, epoch, steps)     lanes of equal company train together
-engine.train_epoch(lanes, feed)         every lane one epoch further
+engine.batch_group(trial, epoch, steps)     lanes of equal company train together
+engine.train_epoch(lanes, epoch)         every lane one epoch further
 engine.evaluate(lanes, batches)         sums over a data set
 """
 
@@ -16,10 +16,10 @@ import torch
 
 from ch6dist.config import TrialConfig
 from ch6dist.data.images import Batch
-from ch6dist.engines.epoch_batches import Feed
+from ch6dist.engines.epoch_batches import EpochBatches
 from ch6dist.runs.schema import EngineName
 
-Rate = tuple[float, float | None]  # learning rate and momentum, None where the optimizer has none
+LrMomentum = tuple[float, float | None]  # learning rate and momentum, None where the optimizer has none
 DTYPES = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}  # of parameters; bf16 is autocast
 
 
@@ -27,8 +27,8 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}  
 class Trained:
     """What an epoch left of K lanes, this rank's share."""
 
-    sums: torch.Tensor  # [steps, K, 2]: sum of losses and count of right answers; still on the device
-    rates: list[list[Rate]]  # [steps][K], as used
+    sums: torch.Tensor  # [steps, K, 2]: sum of losses and count of correct predictions; still on the device
+    lr_momentum: list[list[LrMomentum]]  # [steps][K], as used
 
 
 class EngineLane(Protocol):
@@ -41,10 +41,10 @@ class EngineLane(Protocol):
         """Step the schedule; `metrics` holds what a plateau may monitor, equal on every rank."""
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """A copy of the model's tensors by name."""
+        """Return a copy of the model's tensors by name."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything a resume needs, equal in form whatever the engine: model, optimizer, schedule, step."""
+        """Return everything a resume needs, equal in form whatever the engine: model, optimizer, schedule, step."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken, in whichever engine."""
@@ -54,22 +54,27 @@ class Engine(Protocol):
     """Opens lanes, trains and evaluates them; it is handed the lanes that it opened."""
 
     name: EngineName
-    company_shows: bool  # whether a lane's last bits depend on how many lanes train beside it
+    group_dependent: bool  # whether a lane's last bits depend on how many lanes train beside it
 
     def open(self, trial: TrialConfig) -> EngineLane:
-        """A lane at its first step; InputError where its schedule fits no training of that length."""
+        """Return a lane at its first step; InputError where its schedule fits no training of that length."""
 
-    def company(self, trial: TrialConfig, epoch: int, steps: int) -> Hashable:
-        """Lanes for which this is equal train together; `epoch`: completed, `steps`: of the epoch to come."""
+    def batch_group(self, trial: TrialConfig, epoch: int, steps: int) -> Hashable:
+        """Return the grouping key: lanes with equal keys are trained in one `train_epoch` call.
 
-    def train_epoch(self, lanes: Sequence[Any], feed: Feed) -> Trained:
-        """Train lanes of one company through `feed`, whose lanes they are, in order."""
+        Args:
+            epoch: completed.
+            steps: of the epoch to come.
+        """
+
+    def train_epoch(self, lanes: Sequence[Any], epoch: EpochBatches) -> Trained:
+        """Train lanes of one company through `epoch`, whose lanes they are, in order."""
 
     def evaluate(self, lanes: Sequence[Any], batches: Iterable[Batch]) -> torch.Tensor:
-        """[K, 2] float64: this rank's sums of losses and right answers over `batches`, in evaluation mode."""
+        """Return this rank's sums of losses and correct predictions in evaluation mode: [K, 2] float64."""
 
-    def facts(self) -> dict[str, Any]:
-        """What checkpoints keep of how it computes, such as measured forms; plain data."""
+    def numerics_state(self) -> dict[str, Any]:
+        """Return what checkpoints keep of how it computes, such as the kernel variants; plain data."""
 
-    def recall(self, facts: Mapping[str, Any]) -> None:
+    def restore_numerics(self, state: Mapping[str, Any]) -> None:
         """Compute as a checkpoint's `facts` say, where nothing else has been decided."""

@@ -1,7 +1,7 @@
 """The batches of one epoch for lanes that train together: which images, in which order, cut and mirrored how.
 
-    feed = make_feed(data, seeds=[0, 0, 1], epochs=[4, 4, 4], config=trial.data, steps=352, device=device, dtype=dtype)
-    feed.plans, feed.plan_of        # two epoch plans; the lanes' places among them: (0, 0, 1)
+    epoch = epoch_batches(data, seeds=[0, 0, 1], epochs=[4, 4, 4], config=trial.data, steps=352, device=…, dtype=…)
+    epoch.plans, epoch.plan_of        # two epoch plans; the lanes' places among them: (0, 0, 1)
 
 Lanes of one seed at one epoch see the same batches; an epoch plan is drawn once for all of them.
 """
@@ -19,7 +19,7 @@ from ch6dist.distributed.group import Group
 
 
 @dataclass(frozen=True)
-class Position:
+class BatchPosition:
     """Where a batch stands in its epoch: what schedules, dropout and gradient weights depend on."""
 
     epoch: int  # epochs completed before it
@@ -29,7 +29,7 @@ class Position:
 
 
 @dataclass(frozen=True)
-class Feed:
+class EpochBatches:
     """An epoch, or the part of one that a range test takes."""
 
     data: TrainData
@@ -43,11 +43,11 @@ class Feed:
 
     @property
     def counts(self) -> list[int]:
-        """Images of each step's global batch."""
+        """Return the images of each step's global batch."""
         return [min(self.batch_size, self.size - index * self.batch_size) for index in range(self.steps)]
 
-    def part(self, lanes: slice) -> Feed:
-        """The feed of some of the lanes."""
+    def part(self, lanes: slice) -> EpochBatches:
+        """Return the batches of some of the lanes."""
         used = list(dict.fromkeys(self.plan_of[lanes]))
         return replace(
             self,
@@ -56,16 +56,16 @@ class Feed:
             epochs=self.epochs[lanes],
         )
 
-    def batches(self, group: Group) -> Iterator[tuple[Position, Batch]]:
-        """This rank's share of each batch; for lanes that share one plan."""
+    def batches(self, group: Group) -> Iterator[tuple[BatchPosition, Batch]]:
+        """Yield this rank's share of each batch; for lanes that share one plan."""
         for index, rows in enumerate(self.counts):
             start = index * self.batch_size
             low, high = group.share(start, start + rows)
-            position = Position(epoch=self.epochs[0], batch=index, first_row=low - start, rows=rows)
+            position = BatchPosition(epoch=self.epochs[0], batch=index, first_row=low - start, rows=rows)
             yield position, self.plans[0].batch(self.data, low, high, self.dtype)
 
 
-def make_feed(
+def epoch_batches(
     data: TrainData,
     *,
     seeds: Sequence[int],
@@ -74,13 +74,13 @@ def make_feed(
     steps: int,
     device: torch.device,
     dtype: torch.dtype,
-) -> Feed:
-    """The feed of lanes with `seeds` that have completed `epochs`."""
+) -> EpochBatches:
+    """Return the batches of an epoch for lanes with `seeds` that have completed `epochs`."""
     lanes = list(zip(seeds, epochs, strict=True))
     keys = list(dict.fromkeys(lanes))
     size = config.train_size
     plans = [epoch_plan(seed=s, epoch=e, count=size, augment=config.augment, device=device) for s, e in keys]
-    return Feed(
+    return EpochBatches(
         data=data,
         plans=tuple(plans),
         plan_of=tuple(keys.index(lane) for lane in lanes),

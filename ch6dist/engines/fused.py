@@ -17,11 +17,11 @@ from torch import Tensor, nn
 from ch6dist.catalog.datasets import DatasetEntry
 from ch6dist.config import TrialConfig
 from ch6dist.data.images import Batch
-from ch6dist.engines.engine import DTYPES, Rate, Trained
-from ch6dist.engines.epoch_batches import Feed
+from ch6dist.engines.engine import DTYPES, LrMomentum, Trained
+from ch6dist.engines.epoch_batches import EpochBatches
 from ch6dist.engines.families.registry import family_of
-from ch6dist.engines.kernels import FormBook, lanes_key
-from ch6dist.engines.layers import Activations, Rows, lane_form
+from ch6dist.engines.kernels import AutotuneCache, lanes_key
+from ch6dist.engines.layers import Activations, Rows, lane_layer
 from ch6dist.engines.stack import Stack, gather, single
 from ch6dist.engines.step import StackSteps, forward
 from ch6dist.errors import InputError
@@ -42,8 +42,8 @@ class FusedLane:
         self.notes = self.schedule.notes
         self.steps: StackSteps | None = None  # of its stack, kept by the stack's first lane
 
-    def rates(self, *, epoch: int, steps: int) -> list[Rate]:
-        """Rate and momentum of each of the next `steps`; the schedule is then where it is after them."""
+    def lr_momentum(self, *, epoch: int, steps: int) -> list[LrMomentum]:
+        """Return learning rate and momentum of each of the next `steps`, and advance the schedule by them."""
         used = []
         for batch in range(steps):
             used.append((float(self.optimizer.param_groups[0]["lr"]), momentum_of(self.optimizer)))
@@ -55,15 +55,17 @@ class FusedLane:
         self.schedule.after_epoch(metrics)
 
     def weights(self) -> dict[str, Tensor]:
-        """A copy of the model's tensors."""
+        """Return a copy of the model's tensors."""
         return {name: tensor.detach().clone() for name, tensor in self.stack.model_row(self.index).items()}
 
     def state_dict(self) -> dict[str, Any]:
-        """As the eager engine's, tensor for tensor."""
+        """Return the same as the eager engine, tensor for tensor."""
         stack, shapes = self.stack, list(self.stack.layout.shapes.values())
         row = {name: matrix[self.index] for name, matrix in stack.state.items()}
-        memory = {name: float(values[self.index]) for name, values in stack.memory.items()}
-        state = stack.family.to_torch(self.trial.optimizer, row=row, memory=memory, step=self.step, shapes=shapes)
+        scalar_state = {name: float(values[self.index]) for name, values in stack.scalar_state.items()}
+        state = stack.family.to_torch(
+            self.trial.optimizer, row=row, scalar_state=scalar_state, step=self.step, shapes=shapes
+        )
         groups = [{**self.optimizer.param_groups[0], "params": list(range(len(shapes)))}]
         return {
             "model": self.weights(),
@@ -80,11 +82,11 @@ class FusedLane:
         for name in layout.buffers:
             stack.buffers[name].copy_(model[name][None])
         saved, shapes = state["optimizer"], list(layout.shapes.values())
-        row, memory = stack.family.from_torch(
+        row, scalar_state = stack.family.from_torch(
             self.trial.optimizer, saved["state"], shapes=shapes, dtype=weights.dtype, device=weights.device
         )
         stack.state = {name: values[None] for name, values in row.items()}
-        stack.memory = {name: torch.tensor([value], dtype=torch.float64) for name, value in memory.items()}
+        stack.scalar_state = {name: torch.tensor([value], dtype=torch.float64) for name, value in scalar_state.items()}
         groups = [{**saved["param_groups"][0], "params": [0]}]
         self.optimizer.load_state_dict({"state": {}, "param_groups": groups})
         self.schedule.load_state_dict(state["schedule"])
@@ -95,81 +97,89 @@ class FusedEngine:
     """Opens lanes, stacks them, and trains the stack."""
 
     name: EngineName = "fused"
-    company_shows = True
+    group_dependent = True
 
     def __init__(self, *, dataset: DatasetEntry, steps_per_epoch: int, device: torch.device) -> None:
         self.dataset, self.steps_per_epoch, self.device = dataset, steps_per_epoch, device
-        self.book = FormBook()
-        self.net = lane_form(nn.Identity())
+        self.autotune = AutotuneCache()
+        self.net = lane_layer(nn.Identity())
 
     def open(self, trial: TrialConfig) -> FusedLane:
-        """A lane alone in a stack of its own; InputError for an optimizer that is not element-wise."""
+        """Return a lane alone in a stack of its own; InputError for an optimizer that is not element-wise."""
         family = family_of(trial.optimizer["name"])
         if family is None:
             raise InputError(
                 "optimizer.name", trial.optimizer["name"], "an element-wise optimizer, or the eager engine"
             )
-        self.book.context = f"{self.device}, {trial.precision}, batch {trial.data.batch_size}"
+        self.autotune.context = f"{self.device}, {trial.precision}, batch {trial.data.batch_size}"
         size = {"channels": self.dataset.channels, "height": self.dataset.height, "width": self.dataset.width}
         model = build_model(trial.model, **size, classes=self.dataset.classes, seed=trial.seed)
         model = model.to(dtype=DTYPES[trial.precision])
-        self.net = lane_form(model)  # the same for all lanes: it holds no weights
+        self.net = lane_layer(model)  # the same for all lanes: it holds no weights
         stack = single(model, family, trial.optimizer, device=self.device)
         return FusedLane(trial, stack, steps_per_epoch=self.steps_per_epoch)
 
-    def company(self, trial: TrialConfig, epoch: int, steps: int) -> Hashable:
-        """Every lane with as many steps to do."""
+    def batch_group(self, trial: TrialConfig, epoch: int, steps: int) -> Hashable:
+        """Return the number of steps: lanes with as many are trained together."""
         return steps
 
-    def facts(self) -> dict[str, Any]:
-        """The forms that were measured to be the fastest."""
-        return {"forms": dict(self.book.choices), "forms_for": self.book.context}
+    def numerics_state(self) -> dict[str, Any]:
+        """Return the kernel variants that were measured to be the fastest."""
+        return {"forms": dict(self.autotune.choices), "forms_for": self.autotune.context}
 
-    def recall(self, facts: Mapping[str, Any]) -> None:
+    def restore_numerics(self, state: Mapping[str, Any]) -> None:
         """Use the forms that a checkpoint was made with; those of another device say nothing about this one."""
-        if facts.get("forms_for") == self.book.context:
-            self.book.choices = dict(facts["forms"]) | self.book.choices
+        if state.get("forms_for") == self.autotune.context:
+            self.autotune.choices = dict(state["forms"]) | self.autotune.choices
 
-    def train_epoch(self, lanes: Sequence[FusedLane], feed: Feed) -> Trained:
-        """All lanes at once, or in stacks of the size that was measured to be the fastest."""
-        columns = [lane.rates(epoch=e, steps=feed.steps) for lane, e in zip(lanes, feed.epochs, strict=True)]
-        size = self.stack_size(lanes, feed, columns)
+    def train_epoch(self, lanes: Sequence[FusedLane], epoch: EpochBatches) -> Trained:
+        """Train all lanes at once, or in stacks of the size that was measured to be the fastest."""
+        columns = [lane.lr_momentum(epoch=e, steps=epoch.steps) for lane, e in zip(lanes, epoch.epochs, strict=True)]
+        size = self.stack_size(lanes, epoch, columns)
         parts = [slice(low, low + size) for low in range(0, len(lanes), size)]
-        sums = [self.train_stack(lanes[part], feed.part(part), columns[part]) for part in parts]
+        sums = [self.train_stack(lanes[part], epoch.part(part), columns[part]) for part in parts]
         return Trained(torch.cat(sums, dim=1), [list(rates) for rates in zip(*columns, strict=True)])
 
-    def train_stack(self, lanes: Sequence[FusedLane], feed: Feed, columns: Sequence[Sequence[Rate]]) -> Tensor:
-        """Sums [steps, K, 2] of lanes that are one stack, or become one here."""
-        steps = self.prepared(lanes, feed, columns)
+    def train_stack(
+        self, lanes: Sequence[FusedLane], epoch: EpochBatches, columns: Sequence[Sequence[LrMomentum]]
+    ) -> Tensor:
+        """Train lanes that are one stack, or become one here; return sums [steps, K, 2]."""
+        steps = self.prepared(lanes, epoch, columns)
         for lane in lanes:
-            lane.step += feed.steps
-        return steps.train(feed)
+            lane.step += epoch.steps
+        return steps.train(epoch)
 
-    def prepared(self, lanes: Sequence[FusedLane], feed: Feed, columns: Sequence[Sequence[Rate]]) -> StackSteps:
-        """The steps of the lanes' stack, its tables filled for this epoch."""
+    def prepared(
+        self, lanes: Sequence[FusedLane], epoch: EpochBatches, columns: Sequence[Sequence[LrMomentum]]
+    ) -> StackSteps:
+        """Return the steps of the lanes' stack, its tables filled for this epoch."""
         stack = stacked(lanes)
         if lanes[0].steps is None or lanes[0].steps.stack is not stack:
             lanes[0].steps = StackSteps(
                 stack,
                 self.net,
-                feed,
+                epoch,
                 seeds=[lane.trial.seed for lane in lanes],
                 smoothing=[lane.trial.label_smoothing for lane in lanes],
                 precision=lanes[0].trial.precision,
                 max_steps=self.steps_per_epoch,
-                book=self.book,
+                autotune=self.autotune,
             )
         none = math.nan  # a momentum where the optimizer has none
         table = [[(lr, none if m is None else m) for lr, m in column] for column in columns]
         lr, momentum = torch.tensor(table, dtype=torch.float64).permute(2, 1, 0)
         done = torch.tensor([lane.step for lane in lanes])
-        steps, memory = lanes[0].steps, stack.memory
-        coefficients = stack.family.coefficients(stack.configs, lr=lr, momentum=momentum, steps=done, memory=memory)
-        steps.load(feed, coefficients, done=done)
+        steps, scalar_state = lanes[0].steps, stack.scalar_state
+        coefficients = stack.family.coefficients(
+            stack.configs, lr=lr, momentum=momentum, steps=done, scalar_state=scalar_state
+        )
+        steps.load(epoch, coefficients, done=done)
         return steps
 
-    def stack_size(self, lanes: Sequence[FusedLane], feed: Feed, columns: Sequence[Sequence[Rate]]) -> int:
-        """How many lanes to stack: the number at which a lane's step takes least, timed once per model and lane count.
+    def stack_size(
+        self, lanes: Sequence[FusedLane], epoch: EpochBatches, columns: Sequence[Sequence[LrMomentum]]
+    ) -> int:
+        """Return how many lanes to stack, so that a lane's step is fastest: timed once per model and lane count.
 
         One is among them, so that no pack is slower than its trials alone; a stack may also outgrow a cache.
         """
@@ -177,27 +187,27 @@ class FusedEngine:
             return 1
         key = f"{lanes_key(len(lanes))} lanes of {lanes[0].trial.model['name']}"
         sizes = [len(lanes), *(1 << power for power in reversed(range((len(lanes) - 1).bit_length())))]
-        known = self.book.known(key).removeprefix("stacks of ")
+        known = self.autotune.known(key).removeprefix("stacks of ")
         if not known.isdecimal():
-            times = {n: self.timed(lanes[:n], feed.part(slice(n)), columns[:n]) / n for n in sizes}
+            times = {n: self.timed(lanes[:n], epoch.part(slice(n)), columns[:n]) / n for n in sizes}
             known = str(min(sizes, key=lambda n: times[n]))
-            self.book.keep(key, f"stacks of {known}")
+            self.autotune.keep(key, f"stacks of {known}")
         return min(int(known), len(lanes))
 
-    def timed(self, lanes: Sequence[FusedLane], feed: Feed, columns: Sequence[Sequence[Rate]]) -> float:
-        """Seconds of a step of these lanes in one stack, tried on copies; infinite where they do not fit."""
+    def timed(self, lanes: Sequence[FusedLane], epoch: EpochBatches, columns: Sequence[Sequence[LrMomentum]]) -> float:
+        """Return the seconds of a step of these lanes in one stack, tried on copies; infinite where they do not fit."""
         try:
             copies = [
                 FusedLane(lane.trial, gather([(lane.stack, lane.index)]), steps_per_epoch=self.steps_per_epoch)
                 for lane in lanes
             ]
-            return self.prepared(copies, feed, columns).seconds()
+            return self.prepared(copies, epoch, columns).seconds()
         except torch.OutOfMemoryError:
             return math.inf
 
     @torch.no_grad()
     def evaluate(self, lanes: Sequence[FusedLane], batches: Iterable[Batch]) -> Tensor:
-        """[K, 2]: sums of losses and right answers of every lane over `batches`, in evaluation mode."""
+        """Return [K, 2]: sums of losses and correct predictions of every lane over `batches`, in evaluation mode."""
         stacks = {id(lane.stack): lane.stack for lane in lanes}
         sums = {key: torch.zeros(s.lanes, 2, dtype=torch.float64, device=self.device) for key, s in stacks.items()}
         trial = lanes[0].trial
@@ -210,7 +220,7 @@ class FusedEngine:
         return torch.stack([sums[id(lane.stack)][lane.index] for lane in lanes])
 
     def judged(self, stack: Stack, images: Tensor, labels: Tensor, *, precision: str) -> Tensor:
-        """[K, 2] of one batch that all lanes see."""
+        """Return the sums [K, 2] of one batch that all lanes see."""
         rows = Rows(
             lanes=stack.lanes,
             weights=stack.layout.views(stack.weights),
@@ -219,7 +229,7 @@ class FusedEngine:
             step=torch.zeros(0),
             keys={},
             training=False,
-            book=self.book,
+            autotune=self.autotune,
         )
         logits = forward(self.net, Activations(images, 1), rows, precision=precision)
         losses = F.cross_entropy(logits.flatten(0, 1), labels.repeat(stack.lanes), reduction="none")
@@ -227,7 +237,7 @@ class FusedEngine:
 
 
 def stacked(lanes: Sequence[FusedLane]) -> Stack:
-    """The stack whose rows are `lanes`, in order: theirs, or a new one into which they move."""
+    """Return the stack whose rows are `lanes`, in order: theirs, or a new one into which they move."""
     stack = lanes[0].stack
     places = [(lane.stack, lane.index) for lane in lanes]
     if stack.lanes == len(lanes) and all(s is stack and index == k for k, (s, index) in enumerate(places)):

@@ -1,10 +1,10 @@
-"""Several ways to compute one thing, and which of them is the fastest here: measured once for each shape.
+"""Kernel variants: several ways to compute one thing, of which the fastest here is measured once for each shape.
 
-    book = FormBook()
-    form = book.pick("conv 6>16 …", {"grouped": run, "loop": run_too}, device=device)
-    book.choices                            # goes into checkpoints: a resume takes the same forms, for the same bits
+    cache = AutotuneCache()
+    variant = cache.pick("conv 6>16 …", {"grouped": run, "loop": run_too}, device=device)
+    cache.choices                           # goes into checkpoints: a resume uses the same variants, for the same bits
 
-Grouped convolutions are not fast everywhere (pytorch#73764, #70954): so nothing is taken for granted.
+Grouped convolutions are not fast everywhere (pytorch#73764, #70954): so nothing is assumed.
 """
 
 from __future__ import annotations
@@ -20,28 +20,28 @@ from torch import Tensor
 
 WARM_UPS = 2  # the first runs choose algorithms and allocate
 REPEATS = 5
-ENOUGH_SECONDS = 1.0  # of measuring: then what there is, is taken
+ENOUGH_SECONDS = 1.0  # of measuring; then the times so far count
 
 
 _measured: dict[tuple[str, str], str] = {}  # (context, key) → choice: a process measures once, whatever packs it trains
 
 
-class FormBook:
-    """What was chosen for each key. `context` names what the keys leave out: device, precision, size of a batch."""
+class AutotuneCache:
+    """The choice for each key; `context` names what the keys leave out: device, precision, size of a batch."""
 
     def __init__(self) -> None:
         self.context = ""
         self.choices: dict[str, str] = {}
 
-    def pick(self, key: str, forms: Mapping[str, Callable[[], object]], *, device: torch.device) -> str:
-        """The name of the fastest of `forms` on `device`, the first of equals."""
+    def pick(self, key: str, variants: Mapping[str, Callable[[], object]], *, device: torch.device) -> str:
+        """Return the name of the fastest of `variants` on `device`, the first of equals."""
         known = self.known(key)
-        if known in forms:
+        if known in variants:
             return known
-        return self.keep(key, min(forms, key=lambda name: seconds(forms[name], device=device)))
+        return self.keep(key, min(variants, key=lambda name: seconds(variants[name], device=device)))
 
     def known(self, key: str) -> str:
-        """What was chosen, here or by an earlier pack of this process; empty where nothing was."""
+        """Return the choice of this or an earlier pack of this process; empty where there is none."""
         if key not in self.choices and (self.context, key) in _measured:
             self.choices[key] = _measured[self.context, key]
         return self.choices.get(key, "")
@@ -53,7 +53,7 @@ class FormBook:
 
 
 def seconds(run: Callable[[], object], *, device: torch.device) -> float:
-    """Median time of `run`, which it takes to end; infinite if it does not fit into the device's memory."""
+    """Return the median seconds of `run`; infinite if it does not fit into the device's memory."""
     times: list[float] = []
     while len(times) < WARM_UPS + REPEATS and not (sum(times) > ENOUGH_SECONDS and len(times) > 1):
         started = _now(device)
@@ -66,7 +66,7 @@ def seconds(run: Callable[[], object], *, device: torch.device) -> float:
 
 
 def lanes_key(lanes: int) -> int:
-    """Lane counts that share a measurement: up to the next power of two, so that a pack that shrinks times little."""
+    """Return the next power of two: lane counts up to it share a measurement, so that few are timed."""
     return 1 << (lanes - 1).bit_length()
 
 
@@ -75,13 +75,13 @@ def lanes_key(lanes: int) -> int:
 
 
 def grouped(x: Tensor, weight: Tensor, bias: Tensor | None, *, width: int, stride: int, padding: int) -> Tensor:
-    """One convolution of `width` groups."""
+    """Compute one convolution of `width` groups."""
     together = None if bias is None else bias.reshape(-1)
     return F.conv2d(x, weight.flatten(0, 1), together, stride=stride, padding=padding, groups=width)
 
 
 def loop(x: Tensor, weight: Tensor, bias: Tensor | None, *, width: int, stride: int, padding: int) -> Tensor:
-    """A convolution for each group."""
+    """Compute a convolution for each group."""
     weights = weight.reshape(width, -1, *weight.shape[2:])
     biases = [None] * width if bias is None else bias.reshape(width, -1)
     parts = zip(x.chunk(width, dim=1), weights, biases, strict=True)
@@ -89,7 +89,7 @@ def loop(x: Tensor, weight: Tensor, bias: Tensor | None, *, width: int, stride: 
 
 
 def matmul(x: Tensor, weight: Tensor, bias: Tensor | None, *, width: int, stride: int, padding: int) -> Tensor:
-    """All patches written out, then one product of matrices for each group."""
+    """Write out all patches, then compute one product of matrices for each group."""
     kernel = weight.shape[3:]
     height, breadth = ((size + 2 * padding - k) // stride + 1 for size, k in zip(x.shape[2:], kernel, strict=True))
     patches = F.unfold(x, kernel, padding=padding, stride=stride).view(len(x), width, -1, height * breadth)
@@ -103,27 +103,27 @@ CONVOLUTIONS: dict[str, Callable[..., Tensor]] = {"grouped": grouped, "loop": lo
 
 
 def pick_convolution(
-    book: FormBook, x: Tensor, weight: Tensor, bias: Tensor | None, *, width: int, stride: int, padding: int
+    cache: AutotuneCache, x: Tensor, weight: Tensor, bias: Tensor | None, *, width: int, stride: int, padding: int
 ) -> Callable[..., Tensor]:
-    """The fastest form for tensors like these, forward and backward."""
+    """Return the fastest kernel variant for tensors like these, forward and backward."""
     lanes, maps, channels, *kernel = weight.shape
     sides = "×".join(map(str, x.shape[2:]))
     what = f"conv {channels}>{maps} {kernel[0]}×{kernel[1]} stride {stride} on {sides}"
     key = f"{what}, {lanes_key(lanes)} lanes, {'shared' if width < lanes else 'own'} input"
-    if book.known(key) not in CONVOLUTIONS:
+    if cache.known(key) not in CONVOLUTIONS:
         like = torch.ones_like(x).requires_grad_(x.requires_grad), torch.ones_like(weight).requires_grad_(), bias
 
-        def runner(form: Callable[..., Tensor]) -> Callable[[], object]:
-            return lambda: _forward_backward(form, like, width=width, stride=stride, padding=padding)
+        def runner(variant: Callable[..., Tensor]) -> Callable[[], object]:
+            return lambda: _forward_backward(variant, like, width=width, stride=stride, padding=padding)
 
-        book.pick(key, {name: runner(form) for name, form in CONVOLUTIONS.items()}, device=x.device)
-    return CONVOLUTIONS[book.choices[key]]
+        cache.pick(key, {name: runner(variant) for name, variant in CONVOLUTIONS.items()}, device=x.device)
+    return CONVOLUTIONS[cache.choices[key]]
 
 
-def _forward_backward(form: Callable[..., Tensor], like: tuple[Tensor, Tensor, Tensor | None], **how: int) -> None:
+def _forward_backward(variant: Callable[..., Tensor], like: tuple[Tensor, Tensor, Tensor | None], **how: int) -> None:
     x, weight, bias = like
     with torch.enable_grad():
-        maps = form(x, weight, bias, **how)
+        maps = variant(x, weight, bias, **how)
     torch.autograd.grad(maps, [t for t in (x, weight) if t.requires_grad], torch.ones_like(maps))
 
 

@@ -1,11 +1,11 @@
-"""The layers of a model over K lanes at once: each module's lane form, found by its type.
+"""The layers of a model over K lanes at once: each module's lane layer, found by its type.
 
-    net = lane_form(build_model(…))
+    net = lane_layer(build_model(…))
     logits = net(Activations(images, width=1), rows).values      # [K, B, classes]
 
 Feature maps of lanes stand side by side as channels, [B, W·C, H, W'], vectors one behind the other, [W, B, F]. The
 width W is K, or less before the first layer with weights: lanes that share images share what is computed of them.
-A module without a lane form of its own goes through `torch.func.vmap`.
+A module without a lane layer of its own goes through `torch.func.vmap`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ch6dist.engines.kernels import FormBook, pick_convolution
+from ch6dist.engines.kernels import AutotuneCache, pick_convolution
 from ch6dist.models.build import ResidualBlock
 from ch6dist.models.dropout import Dropout, dropout_mask
 
@@ -41,10 +41,10 @@ class Rows:
     step: Tensor  # [K] int64: optimizer steps done, for dropout
     keys: Mapping[int, Tensor]  # by dropout layer: [K] int64
     training: bool
-    book: FormBook
+    autotune: AutotuneCache
 
     def spread(self, x: Activations) -> Activations:
-        """A copy of the values for every lane."""
+        """Return a copy of the values for every lane."""
         if x.width == self.lanes:
             return x
         apart = lanes_first(x)
@@ -53,92 +53,92 @@ class Rows:
         return lanes_side_by_side(apart.index_select(0, self.group_of))
 
 
-Form = Callable[[Activations, Rows], Activations]
+LaneLayer = Callable[[Activations, Rows], Activations]
 
 
 def lanes_first(x: Activations) -> Tensor:
-    """[W, B, …] of maps or vectors."""
+    """Return maps or vectors as [W, B, …]."""
     if x.values.dim() == 3:
         return x.values
     return x.values.unflatten(1, (x.width, -1)).transpose(0, 1)
 
 
 def lanes_side_by_side(values: Tensor) -> Activations:
-    """The inverse of `lanes_first`."""
+    """Return the inverse of `lanes_first`."""
     if values.dim() == 3:
         return Activations(values, len(values))
     return Activations(values.transpose(0, 1).flatten(1, 2), len(values))
 
 
-def lane_form(module: nn.Module, name: str = "") -> Form:
-    """The lane form of `module`, whose parameters are `name`'s."""
+def lane_layer(module: nn.Module, name: str = "") -> LaneLayer:
+    """Return `module` over many lanes; its parameters are below `name`."""
     if isinstance(module, nn.Sequential):
-        return _chain([lane_form(child, _join(name, key)) for key, child in module.named_children()])
+        return _chain([lane_layer(child, _join(name, key)) for key, child in module.named_children()])
     if isinstance(module, ResidualBlock):
         return _residual(module, name)
-    for kind, make in _FORMS.items():
+    for kind, make in _LAYERS.items():
         if isinstance(module, kind):
             return make(module, name)
     return _vmapped(module, name)
 
 
-def _chain(forms: list[Form]) -> Form:
-    def form(x: Activations, rows: Rows) -> Activations:
-        for each in forms:
+def _chain(layers: list[LaneLayer]) -> LaneLayer:
+    def layer(x: Activations, rows: Rows) -> Activations:
+        for each in layers:
             x = each(x, rows)
         return x
 
-    return form
+    return layer
 
 
-def _residual(block: ResidualBlock, name: str) -> Form:
+def _residual(block: ResidualBlock, name: str) -> LaneLayer:
     inner = _chain(
-        [lane_form(getattr(block, key), _join(name, key)) for key in ("conv1", "bn1", "relu1", "conv2", "bn2")]
+        [lane_layer(getattr(block, key), _join(name, key)) for key in ("conv1", "bn1", "relu1", "conv2", "bn2")]
     )
-    shortcut, relu2 = (lane_form(getattr(block, key), _join(name, key)) for key in ("shortcut", "relu2"))
+    shortcut, relu2 = (lane_layer(getattr(block, key), _join(name, key)) for key in ("shortcut", "relu2"))
 
-    def form(x: Activations, rows: Rows) -> Activations:
+    def layer(x: Activations, rows: Rows) -> Activations:
         x = rows.spread(x)
         return relu2(Activations(inner(x, rows).values + shortcut(x, rows).values, rows.lanes), rows)
 
-    return form
+    return layer
 
 
-def _convolution(conv: nn.Conv2d, name: str) -> Form:
+def _convolution(conv: nn.Conv2d, name: str) -> LaneLayer:
     if conv.groups != 1 or set(conv.dilation) != {1} or len({*conv.stride}) != 1 or conv.padding_mode != "zeros":
         return _vmapped(conv, name)
     if isinstance(conv.padding, str) or len({*conv.padding}) != 1:
         return _vmapped(conv, name)
     how = {"stride": conv.stride[0], "padding": conv.padding[0]}
 
-    def form(x: Activations, rows: Rows) -> Activations:
+    def layer(x: Activations, rows: Rows) -> Activations:
         weight, bias = rows.weights[_join(name, "weight")], rows.weights.get(_join(name, "bias"))
         if rows.group_of is not None:
             x = rows.spread(x)
-        convolve = pick_convolution(rows.book, x.values, weight, bias, width=x.width, **how)
+        convolve = pick_convolution(rows.autotune, x.values, weight, bias, width=x.width, **how)
         return Activations(convolve(x.values, weight, bias, width=x.width, **how), rows.lanes)
 
-    return form
+    return layer
 
 
-def _linear(linear: nn.Linear, name: str) -> Form:
-    def form(x: Activations, rows: Rows) -> Activations:
+def _linear(linear: nn.Linear, name: str) -> LaneLayer:
+    def layer(x: Activations, rows: Rows) -> Activations:
         weight, bias = rows.weights[_join(name, "weight")].transpose(1, 2), rows.weights.get(_join(name, "bias"))
         values = x.values.expand(rows.lanes, -1, -1) if x.width == 1 else rows.spread(x).values
         if bias is None:
             return Activations(torch.bmm(values, weight), rows.lanes)
         return Activations(torch.baddbmm(bias[:, None], values, weight), rows.lanes)
 
-    return form
+    return layer
 
 
-def _batch_norm(norm: nn.BatchNorm2d, name: str) -> Form:
-    """Over K·C channels it is exact: each channel has statistics of its own."""
+def _batch_norm(norm: nn.BatchNorm2d, name: str) -> LaneLayer:
+    """Normalise K·C channels, which is exact: each channel has statistics of its own."""
     if norm.momentum is None or not norm.affine or not norm.track_running_stats:
         return _vmapped(norm, name)
 
-    def form(x: Activations, rows: Rows) -> Activations:
-        """Maps of the same shape; writes the running statistics while training."""
+    def layer(x: Activations, rows: Rows) -> Activations:
+        """Return maps of the same shape; write the running statistics while training."""
         weight, bias = (rows.weights[_join(name, key)].reshape(-1) for key in ("weight", "bias"))
         mean, variance = (rows.buffers[_join(name, key)].view(-1) for key in ("running_mean", "running_var"))
         if rows.training:
@@ -147,12 +147,12 @@ def _batch_norm(norm: nn.BatchNorm2d, name: str) -> Form:
         out = F.batch_norm(values, mean, variance, weight, bias, rows.training, norm.momentum, norm.eps)  # type: ignore[arg-type]
         return Activations(out, rows.lanes)
 
-    return form
+    return layer
 
 
-def _dropout(dropout: Dropout, name: str) -> Form:
-    def form(x: Activations, rows: Rows) -> Activations:
-        """Every lane's own mask, by its seed and its step."""
+def _dropout(dropout: Dropout, name: str) -> LaneLayer:
+    def layer(x: Activations, rows: Rows) -> Activations:
+        """Apply every lane's own mask, by its seed and its step."""
         if not rows.training or dropout.p == 0:
             return x
         values = lanes_first(rows.spread(x))
@@ -161,36 +161,36 @@ def _dropout(dropout: Dropout, name: str) -> Form:
         mask = dropout_mask(values.shape[1:], p=dropout.p, key=key, step=step, first_row=0)
         return lanes_side_by_side(values * mask.to(values.dtype).mul_(1 / (1 - dropout.p)))
 
-    return form
+    return layer
 
 
-def _flatten(flatten: nn.Flatten, name: str) -> Form:
+def _flatten(flatten: nn.Flatten, name: str) -> LaneLayer:
     if (flatten.start_dim, flatten.end_dim) != (1, -1):
         return _vmapped(flatten, name)
     return lambda x, rows: Activations(lanes_first(x).flatten(2), x.width)
 
 
-def _as_it_is(module: nn.Module, name: str) -> Form:
-    """Modules without weights that treat every channel alike: the lanes are just more channels."""
+def _as_it_is(module: nn.Module, name: str) -> LaneLayer:
+    """Apply a module without weights that treats every channel alike: the lanes are just more channels."""
     return lambda x, rows: Activations(module(x.values), x.width)
 
 
-def _vmapped(module: nn.Module, name: str) -> Form:
-    """Any module whose buffers stay as they are: `torch.func.vmap` over the lanes."""
+def _vmapped(module: nn.Module, name: str) -> LaneLayer:
+    """Apply any module whose buffers stay as they are, by `torch.func.vmap` over the lanes."""
 
     def one(weights: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Tensor) -> Tensor:
         return torch.func.functional_call(module, {**weights, **buffers}, (x,))
 
-    def form(x: Activations, rows: Rows) -> Activations:
+    def layer(x: Activations, rows: Rows) -> Activations:
         module.train(rows.training)
         weights = {key: rows.weights[_join(name, key)] for key, _ in module.named_parameters()}
         buffers = {key: rows.buffers[_join(name, key)] for key, _ in module.named_buffers()}
         return lanes_side_by_side(torch.func.vmap(one)(weights, buffers, lanes_first(rows.spread(x))))
 
-    return form
+    return layer
 
 
-_FORMS: dict[type[nn.Module], Callable[..., Form]] = {
+_LAYERS: dict[type[nn.Module], Callable[..., LaneLayer]] = {
     nn.Conv2d: _convolution,
     nn.Linear: _linear,
     nn.BatchNorm2d: _batch_norm,

@@ -31,7 +31,7 @@ class Replay:
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
 
     def __call__(self, rows: int) -> None:
-        """One step on `rows` images."""
+        """Run one step on `rows` images."""
         if self.device.type != "cuda":
             self.step(rows)
             return

@@ -26,12 +26,12 @@ class Layout:
 
     @classmethod
     def of(cls, model: nn.Module) -> Layout:
-        """The layout of a model's lanes."""
+        """Return the layout of a model's lanes."""
         buffers = [name for name in model.state_dict() if name not in dict(model.named_parameters())]
         return cls({name: tensor.shape for name, tensor in model.named_parameters()}, tuple(buffers))
 
     def views(self, matrix: Tensor) -> dict[str, Tensor]:
-        """Each parameter's part of `matrix` [K, N] as [K, *shape], in the same memory."""
+        """Return each parameter's part of `matrix` [K, N] as [K, *shape], views of the same memory."""
         parts = matrix.split([math.prod(shape) for shape in self.shapes.values()], dim=1)
         named = zip(self.shapes.items(), parts, strict=True)
         return {name: part.unflatten(1, shape or (1,)) for (name, shape), part in named}
@@ -46,26 +46,26 @@ class Stack:
     configs: list[Mapping[str, Any]]  # resolved optimizers
     weights: Tensor  # [K, N]
     state: dict[str, Tensor]  # [K, N] each: what the optimizer keeps
-    memory: dict[str, Tensor]  # [K] each, on the host: scalars that the optimizer carries
+    scalar_state: dict[str, Tensor]  # [K] each, on the host: scalars that the optimizer carries
     buffers: dict[str, Tensor]  # [K, …] each
 
     @property
     def lanes(self) -> int:
-        """K."""
+        """Return the number of lanes, K."""
         return len(self.configs)
 
     def tensors(self) -> list[Tensor]:
-        """Everything that a training step writes on the device."""
+        """Return everything that a training step writes on the device."""
         return [self.weights, *self.state.values(), *self.buffers.values()]
 
     def model_row(self, index: int) -> dict[str, Tensor]:
-        """A lane's tensors by name, as its module's `state_dict` would hold them; not copies."""
+        """Return a lane's tensors by name, as its module's `state_dict` would hold them; not copies."""
         weights = {name: view[index] for name, view in self.layout.views(self.weights).items()}
         return weights | {name: tensor[index] for name, tensor in self.buffers.items()}
 
 
 def single(model: nn.Module, family: Family, config: Mapping[str, Any], *, device: torch.device) -> Stack:
-    """A stack of one lane: `model`'s weights, and an optimizer at its start."""
+    """Return a stack of one lane: `model`'s weights, and an optimizer at its start."""
     layout, content = Layout.of(model), model.state_dict()
     weights = torch.cat([content[name].flatten() for name in layout.shapes]).to(device)[None]
     return Stack(
@@ -74,16 +74,19 @@ def single(model: nn.Module, family: Family, config: Mapping[str, Any], *, devic
         configs=[config],
         weights=weights,
         state=family.first_state([config], num_parameters=weights.shape[1], dtype=weights.dtype, device=device),
-        memory=family.first_memory(1),
+        scalar_state=family.first_scalar_state(1),
         buffers={name: content[name].to(device)[None].clone() for name in layout.buffers},
     )
 
 
 def gather(rows: Sequence[tuple[Stack, int]]) -> Stack:
-    """A stack of the given rows of other stacks, copied, in order; a state that a lane does not keep is zero there."""
+    """Return a stack of the given rows of other stacks, copied, in order.
+
+    A state that a lane does not keep is zero there.
+    """
     first = rows[0][0]
     configs = [stack.configs[index] for stack, index in rows]
-    names = dict.fromkeys(name for config in configs for name in first.family.matrices(config))
+    names = dict.fromkeys(name for config in configs for name in first.family.state_tensors(config))
     zeros = torch.zeros_like(first.weights[0])
     return Stack(
         layout=first.layout,
@@ -91,6 +94,6 @@ def gather(rows: Sequence[tuple[Stack, int]]) -> Stack:
         configs=configs,
         weights=torch.stack([stack.weights[index] for stack, index in rows]),
         state={n: torch.stack([s.state[n][i] if n in s.state else zeros for s, i in rows]) for n in names},
-        memory={n: torch.stack([s.memory[n][i] for s, i in rows]) for n in first.memory},
+        scalar_state={n: torch.stack([s.scalar_state[n][i] for s, i in rows]) for n in first.scalar_state},
         buffers={n: torch.stack([s.buffers[n][i] for s, i in rows]) for n in first.buffers},
     )

@@ -1,8 +1,8 @@
 """One training step of a stack of lanes, from the images to the metric sums, on the device without a word to the host.
 
-    steps = StackSteps(stack, net, feed, seeds=[0, 0, 1], smoothing=[0.0, 0.1, 0.0], precision="fp32", …)
-    steps.load(feed, coefficients, done=torch.tensor([1408, 1408, 0]))
-    sums = steps.train(feed)        # [steps, K, 2]
+    steps = StackSteps(stack, net, epoch, seeds=[0, 0, 1], smoothing=[0.0, 0.1, 0.0], precision="fp32", …)
+    steps.load(epoch, coefficients, done=torch.tensor([1408, 1408, 0]))
+    sums = steps.train(epoch)        # [steps, K, 2]
 
 A step reads row `t` of its tables: the epoch's order, crops and flips, and the coefficients that its schedules and its
 optimizer give each lane. So all steps of an epoch are the same program, and a CUDA graph can replay it.
@@ -19,9 +19,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ch6dist.engines.epoch_batches import Feed
-from ch6dist.engines.kernels import FormBook, seconds
-from ch6dist.engines.layers import Activations, Form, Rows
+from ch6dist.engines.epoch_batches import EpochBatches
+from ch6dist.engines.kernels import AutotuneCache, seconds
+from ch6dist.engines.layers import Activations, LaneLayer, Rows
 from ch6dist.engines.replay import Replay
 from ch6dist.engines.stack import Stack
 from ch6dist.models.dropout import dropout_key
@@ -35,20 +35,20 @@ class StackSteps:
     def __init__(
         self,
         stack: Stack,
-        net: Form,
-        feed: Feed,
+        net: LaneLayer,
+        epoch: EpochBatches,
         *,
         seeds: Sequence[int],
         smoothing: Sequence[float],
         precision: str,
         max_steps: int,
-        book: FormBook,
+        autotune: AutotuneCache,
     ) -> None:
         device, dtype = stack.weights.device, stack.weights.dtype
-        self.stack, self.net, self.data, self.batch_size, self.dtype = stack, net, feed.data, feed.batch_size, dtype
-        self.plans, self.precision, self.book = feed.plans, precision, book
-        self.group_of = torch.tensor(feed.plan_of, device=device)
-        self.even = even(feed.plan_of)
+        self.stack, self.net, self.data, self.batch_size, self.dtype = stack, net, epoch.data, epoch.batch_size, dtype
+        self.plans, self.precision, self.autotune = epoch.plans, precision, autotune
+        self.group_of = torch.tensor(epoch.plan_of, device=device)
+        self.even = even(epoch.plan_of)
         self.smoothing = torch.tensor(smoothing, device=device, dtype=dtype)[:, None] if any(smoothing) else None
         self.leaves = {name: view.detach().requires_grad_() for name, view in stack.layout.views(stack.weights).items()}
         self.keys = {
@@ -64,25 +64,25 @@ class StackSteps:
         written = [*stack.tensors(), self.t, self.done, self.alive, self.sums]
         self.run = Replay(self.step, written=written, device=device)
 
-    def load(self, feed: Feed, coefficients: dict[str, Tensor], *, done: Tensor) -> None:
+    def load(self, epoch: EpochBatches, coefficients: dict[str, Tensor], *, done: Tensor) -> None:
         """Fill the tables for an epoch. On the host: `coefficients` [steps, K] float64 each, `done` [K] steps before"""
         if not self.names:
             self.names = list(coefficients)
             shape = (len(self.sums), len(self.names), self.stack.lanes)
             self.table = torch.zeros(shape, dtype=self.dtype, device=self.alive.device)
         rows = torch.stack([coefficients[name] for name in self.names], dim=1)
-        self.table[: feed.steps].copy_(rows.to(self.dtype))
-        for mine, new in zip(self.plans, feed.plans, strict=True):
+        self.table[: epoch.steps].copy_(rows.to(self.dtype))
+        for mine, new in zip(self.plans, epoch.plans, strict=True):
             mine.replace_by(new)
         self.done.copy_(done)
         self.alive.fill_(True)
         self.t.zero_()
 
-    def train(self, feed: Feed) -> Tensor:
-        """The loaded epoch: [steps, K, 2], sums of losses (no number once a lane is frozen) and right answers."""
-        for count in feed.counts:
+    def train(self, epoch: EpochBatches) -> Tensor:
+        """Train the loaded epoch; return sums of losses (NaN once frozen) and correct predictions: [steps, K, 2]."""
+        for count in epoch.counts:
             self.run(count)
-        return self.sums[: feed.steps].clone()
+        return self.sums[: epoch.steps].clone()
 
     def seconds(self) -> float:
         """Time of one step on the loaded epoch's first batch; all is put back as it was."""
@@ -97,7 +97,7 @@ class StackSteps:
         return taken
 
     def step(self, rows: int) -> None:
-        """One step of every lane on the next `rows` images of the epoch."""
+        """Train one step of every lane on the next `rows` images of the epoch."""
         places = self.t * self.batch_size + torch.arange(rows, device=self.t.device)
         batches = [plan.at(self.data, places, self.dtype) for plan in self.plans]
         images = Activations(torch.cat([batch.images for batch in batches], dim=1), len(batches))
@@ -117,7 +117,7 @@ class StackSteps:
             self.t.add_(1)
 
     def forward(self, images: Activations) -> Tensor:
-        """Logits [K, B, classes] in training mode."""
+        """Return logits [K, B, classes] in training mode."""
         rows = Rows(
             lanes=self.stack.lanes,
             weights=self.leaves,
@@ -126,12 +126,12 @@ class StackSteps:
             step=self.done,
             keys=self.keys,
             training=True,
-            book=self.book,
+            autotune=self.autotune,
         )
         return forward(self.net, images, rows, precision=self.precision)
 
     def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """[K]: each lane's sum of cross entropies, smoothed by its own share (Szegedy et al. 2016)."""
+        """Return each lane's sum of cross entropies [K], smoothed by its own share (Szegedy et al. 2016)."""
         lanes, count, _ = logits.shape
         entropies = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(lanes, count)
         if self.smoothing is not None:
@@ -140,7 +140,7 @@ class StackSteps:
         return entropies.sum(1)
 
     def update(self, gradient: Tensor) -> None:
-        """The optimizer's step on [K, N]; a frozen lane keeps its weights."""
+        """Take the optimizer's step on [K, N]; a frozen lane keeps its weights."""
         row = self.table.index_select(0, self.t)[0]  # [coefficients, K]
         c = {name: value[:, None] for name, value in zip(self.names, row, strict=True)}
         weights = self.stack.weights
@@ -148,8 +148,8 @@ class StackSteps:
         weights.copy_(torch.where(self.alive[:, None], moved, weights))
 
 
-def forward(net: Form, images: Activations, rows: Rows, *, precision: str) -> Tensor:
-    """Logits [K, B, classes] in the images' type."""
+def forward(net: LaneLayer, images: Activations, rows: Rows, *, precision: str) -> Tensor:
+    """Return logits [K, B, classes] in the images' type."""
     values = images.values
     cast = torch.autocast(values.device.type, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
     with cast:
@@ -158,6 +158,6 @@ def forward(net: Form, images: Activations, rows: Rows, *, precision: str) -> Te
 
 
 def even(plan_of: Sequence[int]) -> bool:
-    """Whether the lanes stand in groups of equal size, one plan after the other."""
+    """Return whether the lanes stand in groups of equal size, one plan after the other."""
     count = max(plan_of) + 1
     return len(plan_of) % count == 0 and list(plan_of) == [i * count // len(plan_of) for i in range(len(plan_of))]

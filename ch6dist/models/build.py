@@ -35,7 +35,7 @@ class Shape(NamedTuple):
 def build_model(
     config: Mapping[str, Any], *, channels: int, height: int, width: int, classes: int, seed: int
 ) -> nn.Module:
-    """The model a trial names, on the CPU, in fp32, in training mode.
+    """Return the model a trial names, on the CPU, in fp32, in training mode.
 
     One seed gives one set of initial weights, in every configuration and process; torch's global generators are left
     as they were. Raises InputError for an unknown model or parameter, and for images too small for the model.
@@ -147,7 +147,7 @@ class ResidualBlock(nn.Module):
         self.relu2 = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: [B, channels, H, W] → [B, maps, H / stride, W / stride]."""
+        """Compute [B, channels, H, W] → [B, maps, H / stride, W / stride]."""
         inner = self.bn2(self.conv2(self.relu1(self.bn1(self.conv1(x)))))
         return self.relu2(inner + self.shortcut(x))
 

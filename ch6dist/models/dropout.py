@@ -48,7 +48,7 @@ class Dropout(nn.Module):
         self.register_buffer("step", torch.zeros((), dtype=torch.int64), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: [B, …], of which row i is row `first_row` + i of the global batch. Zeroed and rescaled while training."""
+        """Zero and rescale x while training: [B, …], of which row i is row `first_row` + i of the global batch."""
         if not self.training or self.p == 0:
             return x
         key = dropout_key(self.seed, layer=self.layer)
@@ -57,12 +57,12 @@ class Dropout(nn.Module):
 
 
 def dropout_key(seed: int, *, layer: int) -> int:
-    """What seed and layer contribute to a mask: a non-negative 63-bit number."""
+    """Return what seed and layer contribute to a mask: a non-negative 63-bit number."""
     return mix(seed, "dropout", layer)
 
 
 def dropout_mask(shape: Sequence[int], *, p: float, key: int | Tensor, step: Tensor, first_row: int) -> Tensor:
-    """Which activations stay: a bool tensor of `shape` = [B, …], true with probability 1−p (a multiple of 2⁻³²).
+    """Return which activations stay: a bool tensor of `shape` = [B, …], true with probability 1−p (a multiple of 2⁻³²).
 
     Args:
         key: of `dropout_key`; as an int64 tensor [K, 1, …, 1] (K lanes, a 1 for each of B, …) it gives [K, B, …].
@@ -77,7 +77,7 @@ def dropout_mask(shape: Sequence[int], *, p: float, key: int | Tensor, step: Ten
 
 
 def splitmix64(state: Tensor) -> Tensor:
-    """The generator's output after `state` (int64, taken as unsigned) has been advanced by GOLDEN: 64 mixed bits."""
+    """Advance `state` (int64, taken as unsigned) by GOLDEN; return the generator's output, 64 mixed bits."""
     z = state + GOLDEN
     z = (z ^ _shift(z, 30)) * _MULTIPLIERS[0]
     z = (z ^ _shift(z, 27)) * _MULTIPLIERS[1]
@@ -85,5 +85,5 @@ def splitmix64(state: Tensor) -> Tensor:
 
 
 def _shift(z: Tensor, bits: int) -> Tensor:
-    """A logical shift to the right: torch's own copies the sign."""
+    """Shift logically to the right: torch's own shift copies the sign."""
     return (z >> bits) & ((1 << (64 - bits)) - 1)

@@ -20,7 +20,7 @@ class MaxPool2(nn.MaxPool2d):
         super().__init__(2)
 
     def forward(self, input: Tensor) -> Tensor:
-        """The largest value of each window; an odd last row or column is left out."""
+        """Return the largest value of each window; an odd last row or column is left out."""
         if input.device.type != "cpu" or min(input.shape[-2:]) < 2:  # too small: torch says so
             return F.max_pool2d(input, 2)
         pooled: Tensor = _MaxPool2.apply(input)
@@ -34,7 +34,7 @@ class _MaxPool2(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor) -> Tensor:
-        """[B, C, H, W] → [B, C, H // 2, W // 2]."""
+        """Pool [B, C, H, W] → [B, C, H // 2, W // 2]."""
         height, width = x.shape[-2] // 2 * 2, x.shape[-1] // 2 * 2
         rows = torch.maximum(x[..., 0:height:2, :], x[..., 1:height:2, :])  # whole rows first: they are contiguous
         return torch.maximum(rows[..., 0:width:2], rows[..., 1:width:2])
@@ -47,7 +47,7 @@ class _MaxPool2(torch.autograd.Function):
     @staticmethod
     @torch.no_grad()  # what it writes in place is not differentiated again
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        """Each window's gradient at its first largest value, zero elsewhere: [B, C, H, W]."""
+        """Return each window's gradient at its first largest value, zero elsewhere: [B, C, H, W]."""
         x, largest = ctx.saved_tensors
         out = torch.zeros_like(x) if x.shape[-1] % 2 or x.shape[-2] % 2 else torch.empty_like(x)
         open_windows = torch.ones_like(largest, dtype=torch.bool)  # whose gradient has not found its place
@@ -59,7 +59,7 @@ class _MaxPool2(torch.autograd.Function):
 
 
 def _corners(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """The windows' values by place, row by row: four views [B, C, H // 2, W // 2]."""
+    """Return the windows' values by place, row by row: four views [B, C, H // 2, W // 2]."""
     height, width = x.shape[-2] // 2 * 2, x.shape[-1] // 2 * 2
     rows = x[..., :height, :width]
     return rows[..., ::2, ::2], rows[..., ::2, 1::2], rows[..., 1::2, ::2], rows[..., 1::2, 1::2]

@@ -15,7 +15,10 @@ from ch6dist.catalog.optimizers import OPTIMIZERS
 
 
 def build_optimizer(parameters: Iterable[torch.Tensor], config: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """The optimizer of a resolved mapping (`TrialConfig.optimizer`) over `parameters`; torch keeps lists as tuples."""
+    """Build the optimizer of a resolved mapping (`TrialConfig.optimizer`) over `parameters`.
+
+    Torch keeps lists as tuples.
+    """
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items() if key != "name"}
     optimizer: torch.optim.Optimizer = getattr(torch.optim, config["name"])(parameters, **given)
     optimizer.register_load_state_dict_post_hook(_keep_type_of_scalars)
@@ -23,7 +26,7 @@ def build_optimizer(parameters: Iterable[torch.Tensor], config: Mapping[str, Any
 
 
 def momentum_of(optimizer: torch.optim.Optimizer) -> float | None:
-    """Momentum, or beta1, of the first group as it stands now; None where the optimizer has neither."""
+    """Return momentum, or beta1, of the first group as it stands now; None where the optimizer has neither."""
     group = optimizer.param_groups[0]
     if "betas" in group:
         return float(group["betas"][0])
@@ -31,7 +34,7 @@ def momentum_of(optimizer: torch.optim.Optimizer) -> float | None:
 
 
 def optimizer_notes(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """What a person should know about the chosen optimizer before it trains; empty for most."""
+    """Return what a person should know about the chosen optimizer before it trains; empty for most."""
     name = config["name"]
     if OPTIMIZERS[name].full_batch:
         return (f"{name} expects the gradient over all images: mini-batches mislead it, and lr is only its first step",)
@@ -39,7 +42,7 @@ def optimizer_notes(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _keep_type_of_scalars(optimizer: torch.optim.Optimizer) -> None:
-    """Loading casts NAdam's and ASGD's scalars (fp32) to the weights' type: with fp64 weights a resume would drift."""
+    """Keep NAdam's and ASGD's scalars in fp32: cast to the weights' type, an fp64 resume would drift."""
     for state in optimizer.state.values():
         for name in state.keys() & {"mu_product", "eta", "mu"}:
             state[name] = state[name].to(torch.get_default_dtype())

@@ -24,7 +24,7 @@ ONSET = 0.05  # share of the fall after which the loss counts as falling
 
 
 def suggest(lrs: Sequence[float], losses: Sequence[float], *, beta: float, factor: float) -> dict[str, Any]:
-    """Suggested rates and what else the curve says.
+    """Return the suggested learning rates and what else the curve says.
 
     Args:
         lrs: rate of each step, rising.
@@ -53,7 +53,7 @@ def suggest(lrs: Sequence[float], losses: Sequence[float], *, beta: float, facto
 
 
 def smooth(losses: Sequence[float], *, beta: float) -> list[float]:
-    """Bias-corrected moving average: v_t = beta·v_(t−1) + (1−beta)·x_t, divided by 1 − beta^t (Kingma & Ba 2015)."""
+    """Return the bias-corrected moving average: beta·v_(t−1) + (1−beta)·x_t, over 1 − beta^t (Kingma & Ba 2015)."""
     average, smoothed = 0.0, []
     for step, loss in enumerate(losses, start=1):
         average = beta * average + (1 - beta) * loss
@@ -62,7 +62,10 @@ def smooth(losses: Sequence[float], *, beta: float) -> list[float]:
 
 
 def diverged_at(smoothed: Sequence[float], *, factor: float) -> int | None:
-    """First index whose smoothed loss is not finite, or above `factor` times the smallest before it; else None."""
+    """Return the first index whose smoothed loss is not finite, or above `factor` times the smallest before it.
+
+    Else None.
+    """
     best = math.inf
     for index, loss in enumerate(smoothed):
         if not math.isfinite(loss) or loss > factor * best:
@@ -72,7 +75,7 @@ def diverged_at(smoothed: Sequence[float], *, factor: float) -> int | None:
 
 
 def _rates(lrs: Sequence[float], losses: Sequence[float], smoothed: Sequence[float]) -> dict[str, Any]:
-    """The suggestions, interval and `no_signal` of a finite curve."""
+    """Return the suggestions, interval and `no_signal` of a finite curve."""
     found: dict[str, Any] = dict.fromkeys(("steepest", "valley", "slide", "minimum", "interval"))
     window = slice(len(lrs) // 10, max(len(lrs) - SKIP_END, 0))
     rates, curve = lrs[window], smoothed[window]
@@ -96,7 +99,7 @@ def _rates(lrs: Sequence[float], losses: Sequence[float], smoothed: Sequence[flo
 
 
 def _steepest(lrs: Sequence[float], losses: Sequence[float]) -> float:
-    """The rate at the start of the step with the most negative slope over log(lr)."""
+    """Return the learning rate at the start of the step with the most negative slope over log(lr)."""
     slopes = [
         (after - before) / math.log(high / low)
         for (before, after), (low, high) in zip(pairwise(losses), pairwise(lrs), strict=True)
@@ -105,7 +108,7 @@ def _steepest(lrs: Sequence[float], losses: Sequence[float]) -> float:
 
 
 def _valley(lrs: Sequence[float], losses: Sequence[float]) -> float:
-    """About half way down the longest valley: the first of the longest strictly falling subsequences of losses."""
+    """Return the learning rate about half way down the longest valley: the longest strictly falling subsequence."""
     length, end = 0, 0
     tails: list[float] = []  # tails[k]: the largest loss that ends a falling subsequence of k + 1, negated to be sorted
     for index, loss in enumerate(losses):
@@ -117,7 +120,10 @@ def _valley(lrs: Sequence[float], losses: Sequence[float]) -> float:
 
 
 def _slide(lrs: Sequence[float], losses: Sequence[float]) -> float | None:
-    """Two slopes, SLIDE_WIDTH apart, slide down from the end until they are alike: the rate of the left one."""
+    """Slide two slopes, SLIDE_WIDTH apart, down from the end until they are alike.
+
+    Return the learning rate of the left one.
+    """
     right = len(losses) - 1
     left = right - SLIDE_WIDTH
     if left < 0:
@@ -130,6 +136,6 @@ def _slide(lrs: Sequence[float], losses: Sequence[float]) -> float | None:
 
 
 def _gradient(values: Sequence[float]) -> list[float]:
-    """Central differences, one-sided at the ends, as numpy.gradient; of two values or more."""
+    """Return central differences, one-sided at the ends, as numpy.gradient; of two values or more."""
     inner = [(after - before) / 2 for before, after in zip(values, values[2:], strict=False)]
     return [values[1] - values[0], *inner, values[-1] - values[-2]]

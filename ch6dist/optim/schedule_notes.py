@@ -19,7 +19,7 @@ Config = Mapping[str, Any]
 
 
 def schedule_notes(trial: TrialConfig, *, steps_per_epoch: int) -> tuple[str, ...]:
-    """The notes of a trial's schedule and optimizer; empty when everything is as it was given."""
+    """Return the notes of a trial's schedule and optimizer; empty when everything is as it was given."""
     if trial.type == "range_test":
         test = trial.range_test
         rates = f"{test.start_lr:g} → {test.end_lr:g}"

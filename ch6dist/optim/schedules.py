@@ -45,7 +45,7 @@ class Schedule:
             self._scheduler.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """What a resume needs beside the optimizer's state; loads with `torch.load(weights_only=True)`."""
+        """Return what a resume needs beside the optimizer's state; loads with `torch.load(weights_only=True)`."""
         return {"scheduler": self._scheduler.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -87,7 +87,7 @@ class _PlateauSchedule(Schedule):
 
 
 def build_schedule(trial: TrialConfig, optimizer: Optimizer, *, steps_per_epoch: int) -> Schedule:
-    """The schedule of `trial` over `optimizer`, whose rate (and momentum) it sets to the first ones at once.
+    """Build the schedule of `trial` over `optimizer`, and set the first learning rate (and momentum).
 
     InputError where the lengths fit no training of `trial.epochs` × `steps_per_epoch` steps.
     """
@@ -101,7 +101,10 @@ def build_schedule(trial: TrialConfig, optimizer: Optimizer, *, steps_per_epoch:
 
 
 def preview(trial: TrialConfig, *, steps_per_epoch: int) -> list[tuple[float, float | None]]:
-    """Rate and momentum used in every step of `trial`, without training; a plateau sees a metric that never changes."""
+    """Return learning rate and momentum used in every step of `trial`, without training.
+
+    A plateau sees a metric that never changes.
+    """
     optimizer = build_optimizer([torch.nn.Parameter(torch.zeros(()))], trial.optimizer)
     schedule = build_schedule(trial, optimizer, steps_per_epoch=steps_per_epoch)
     optimizer.step()  # without gradients nothing moves, and torch knows that optimizers step before schedulers

@@ -47,7 +47,7 @@ class Span:
     length: int  # epochs of this part
 
     def per_epoch(self, config: Config) -> int:
-        """How often in an epoch a schedule steps."""
+        """Return how often in an epoch a schedule steps."""
         return self.steps_per_epoch if config.get("interval") == "batch" else 1
 
 
@@ -55,7 +55,7 @@ class HeldCosine(CosineAnnealingLR):
     """Stays at eta_min after T_max."""
 
     def step(self, epoch: int | None = None) -> None:
-        """As torch's, but only up to T_max: beyond it torch's rate would rise again."""
+        """Step as torch does, but only up to T_max: beyond it torch's learning rate would rise again."""
         if self.last_epoch < self.T_max:
             super().step(epoch)
 
@@ -64,7 +64,7 @@ class HeldOneCycle(OneCycleLR):
     """Stays at its last rate, that of step total_steps − 1."""
 
     def step(self, epoch: int | None = None) -> None:
-        """As torch's, but only up to the last useful step: one more would raise the rate, two would raise an error."""
+        """Step as torch does, but only up to the last useful step: one more raises the learning rate, two an error."""
         if self.last_epoch < self.total_steps - 1:
             super().step(epoch)
 
@@ -83,7 +83,7 @@ _CLASSES: dict[str, type[LRScheduler]] = {"CosineAnnealingLR": HeldCosine, "OneC
 
 
 def build_scheduler(config: Config, optimizer: Optimizer, span: Span) -> LRScheduler:
-    """The torch scheduler of a resolved schedule that steps without a metric."""
+    """Build the torch scheduler of a resolved schedule that steps without a metric."""
     if "warmup" in config:
         ahead = config["warmup"]["epochs"]
         rest = _single(config, optimizer, replace(span, length=span.length - ahead))
@@ -97,13 +97,13 @@ def build_scheduler(config: Config, optimizer: Optimizer, span: Span) -> LRSched
 
 
 def build_warmup(config: Config, optimizer: Optimizer, span: Span) -> LinearLR:
-    """The linear rise in front of a schedule, in the schedule's own steps."""
+    """Return the linear rise in front of a schedule, in the schedule's own steps."""
     warmup, steps = config["warmup"], config["warmup"]["epochs"] * span.per_epoch(config)
     return LinearLR(optimizer, start_factor=warmup["start_factor"], end_factor=1.0, total_iters=steps)
 
 
 def fill_cycle(config: Config, optimizer: Config) -> dict[str, Any]:
-    """OneCycleLR's or CyclicLR's mapping with the rates and the momentum cycle that follow from the optimizer's."""
+    """Return OneCycleLR's or CyclicLR's mapping with what follows from the optimizer's learning rate and momentum."""
     max_lr = config.get("max_lr", optimizer["lr"])
     filled = {"cycle_momentum": cycles_momentum(optimizer), **config, "max_lr": max_lr}
     if config["name"] == "CyclicLR":
@@ -112,7 +112,7 @@ def fill_cycle(config: Config, optimizer: Config) -> dict[str, Any]:
 
 
 def arguments(entry: Entry, config: Config, span: Span) -> dict[str, Any]:
-    """What torch's constructor takes: lengths in steps, left-out lengths from the span, nothing of ours."""
+    """Return what torch's constructor takes: lengths in steps, left-out lengths from the span, nothing of ours."""
     # T_0 counts epochs even when the schedule is told fractions of them
     per_epoch = 1 if getattr(entry, "fractional", False) else span.per_epoch(config)
     found: dict[str, Any] = {}
@@ -173,17 +173,17 @@ def _sequence(config: Config, optimizer: Optimizer, span: Span) -> SequentialLR:
 
 # Factors on the first rate after t steps. Functions, not callable objects: torch keeps those out of a state.
 def step_power(*, step_size: int, gamma: float) -> Factor:
-    """gamma ^ ⌊t / step_size⌋"""
+    """Return gamma ^ ⌊t / step_size⌋"""
     return lambda t: gamma ** (t // step_size)
 
 
 def inverse_sqrt(*, timescale: int) -> Factor:
-    """1 / √(1 + t / timescale) (Vaswani et al. 2017)"""
+    """Return 1 / √(1 + t / timescale) (Vaswani et al. 2017)"""
     return lambda t: (1 + t / timescale) ** -0.5
 
 
 def linear_to_zero(*, total_iters: int) -> Factor:
-    """1 − t / total_iters, not below 0"""
+    """Return 1 − t / total_iters, not below 0"""
     return lambda t: max(0.0, 1 - t / total_iters)
 
 
@@ -191,5 +191,5 @@ RECIPE_FACTORS: dict[str, Callable[..., Factor]] = {f.__name__: f for f in (step
 
 
 def _ratio(factor: Factor) -> Factor:
-    """What a recipe changes from step t − 1 to t; 0 stays 0."""
+    """Return what a lambda preset changes from step t − 1 to t; 0 stays 0."""
     return lambda t: factor(t) / factor(t - 1) if factor(t - 1) > 0 else 0.0

@@ -65,13 +65,13 @@ class Writer:
 
 
 def _encode(line: Line) -> bytes:
-    """One line. Half a surrogate pair, as in a file name that is no UTF-8, becomes `?`: JSON could not be read back."""
+    """Encode one line; half a surrogate pair, as in a file name that is no UTF-8, becomes `?`."""
     text = json.dumps(_finite(line), separators=(",", ":"), ensure_ascii=False)
     return text.encode(errors="replace") + b"\n"
 
 
 def _finite(value: Any) -> Any:
-    """JSON knows no NaN: a number that is not finite is written as null (the status says `diverged`)."""
+    """Replace numbers that are not finite by null, which JSON has and NaN is not (the status says `diverged`)."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

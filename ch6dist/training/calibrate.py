@@ -12,7 +12,7 @@ from ch6dist.data.images import TrainData
 from ch6dist.distributed.group import SOLO, default_device
 from ch6dist.engines.choice import make_engine
 from ch6dist.engines.engine import DTYPES
-from ch6dist.engines.epoch_batches import make_feed
+from ch6dist.engines.epoch_batches import epoch_batches
 from ch6dist.runs.schema import EngineName
 from ch6dist.seeding import numerics
 
@@ -21,12 +21,12 @@ SECONDS = 2.0  # of timing, at least
 
 
 def images_per_second(trial: TrialConfig, *, engine: EngineName = "eager", lanes: int = 1) -> float:
-    """Training images per second of one process with one thread, of all its lanes together."""
+    """Return training images per second of one process with one thread, of all its lanes together."""
     torch.set_num_threads(1)
     device, entry = default_device(), DATASETS[trial.data.name]
     plain = trial.model_copy(update={"schedule": {"name": "none"}, "type": "train"})
     config = trial.data.model_copy(update={"train_size": STEPS * trial.data.batch_size})
-    data, dtype = _made_up(entry, config.train_size, device), DTYPES[trial.precision]
+    data, dtype = _synthetic(entry, config.train_size, device), DTYPES[trial.precision]
     with numerics(device, deterministic=trial.deterministic):
         made = make_engine(engine, dataset=entry, steps_per_epoch=STEPS, device=device, group=SOLO)
         members = [made.open(plain) for _ in range(lanes)]
@@ -34,7 +34,7 @@ def images_per_second(trial: TrialConfig, *, engine: EngineName = "eager", lanes
         while epochs < 2 or time.perf_counter() - started < SECONDS:
             if epochs == 1:  # the first one chooses forms, captures graphs and allocates
                 started = time.perf_counter()
-            feed = make_feed(
+            epoch = epoch_batches(
                 data,
                 seeds=[0] * lanes,
                 epochs=[epochs] * lanes,
@@ -43,13 +43,13 @@ def images_per_second(trial: TrialConfig, *, engine: EngineName = "eager", lanes
                 device=device,
                 dtype=dtype,
             )
-            made.train_epoch(members, feed).sums.cpu()  # waits for the device
+            made.train_epoch(members, epoch).sums.cpu()  # waits for the device
             epochs += 1
         return (epochs - 1) * config.train_size * lanes / (time.perf_counter() - started)
 
 
-def _made_up(entry: DatasetEntry, count: int, device: torch.device) -> TrainData:
-    """Noise of the data set's shape: its values do not matter for speed."""
+def _synthetic(entry: DatasetEntry, count: int, device: torch.device) -> TrainData:
+    """Return noise of the data set's shape: its values do not matter for speed."""
     source = torch.Generator().manual_seed(0)
     shape = (count, entry.channels, entry.height, entry.width)
     images = torch.randint(256, shape, generator=source, dtype=torch.uint8).to(device)

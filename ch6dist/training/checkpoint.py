@@ -42,15 +42,15 @@ class Checkpoints:
         self.reported: dict[str, list[Line]] = {}  # by trial: what an object store keeps beside `last`
 
     def name(self, trial: str, name: str) -> str:
-        """Where checkpoint `name` (last or best) of a trial's attempt lies in the run folder."""
+        """Return where checkpoint `name` (last or best) of a trial's attempt lies in the run folder."""
         return f"checkpoints/{self._name(trial, name)}"
 
     def path(self, trial: str, name: str) -> Path:
-        """The file of a checkpoint, where they are files; it need not be there."""
+        """Return the file of a checkpoint, where they are files; it need not be there."""
         return self.root / self._name(trial, name)
 
     def size(self, trial: str, name: str) -> int | None:
-        """Bytes of a checkpoint; None when there is none."""
+        """Return the bytes of a checkpoint; None when there is none."""
         return self._patiently(lambda: self.folder.size(self._name(trial, name)))
 
     def save(self, trial: str, name: str, state: Mapping[str, Any]) -> None:
@@ -64,7 +64,7 @@ class Checkpoints:
         self._write(self._name(trial, name), content.getbuffer())
 
     def load(self, trial: str, name: str, *, device: torch.device | str = "cpu") -> dict[str, Any] | None:
-        """The state, tensors on `device`; None when there is none. InputError for a file that cannot be read."""
+        """Return the state, tensors on `device`; None when there is none. InputError for a file that cannot be read."""
         content = self._patiently(lambda: self.folder.read(self._name(trial, name)))
         if content is None:
             return None
@@ -86,13 +86,13 @@ class Checkpoints:
         for name in ("last", "best", LINES):
             self._patiently(lambda name=name: self.folder.remove(self._name(trial, name)))  # type: ignore[misc]
 
-    def noting(self, report: Callable[[Sequence[Line]], Answer]) -> Callable[[Sequence[Line]], Answer]:
-        """`report`, whose lines an object store keeps beside `last`; a shared folder holds the ledger itself."""
+    def write_ahead(self, report: Callable[[Sequence[Line]], Answer]) -> Callable[[Sequence[Line]], Answer]:
+        """Return `report`, whose lines an object store keeps beside `last`; a shared folder holds the ledger itself."""
         if not self.remote:
             return report
 
         def noted(lines: Sequence[Line]) -> Answer:
-            """`report(lines)`; the lines wait for their trial's next `last`, and are let go when it has ended."""
+            """Return `report(lines)`; keep the lines for their trial's next `last`, until it has ended."""
             answer = report(lines)
             for line in lines:
                 if line.get("status") in ENDED:
@@ -104,7 +104,7 @@ class Checkpoints:
         return noted
 
     def _go_on_with(self, trial: str) -> None:
-        """What the trial reported before its `last` stays beside it: the driver may never have uploaded that."""
+        """Keep what the trial reported before its `last`: the driver may never have uploaded that."""
         content = self._patiently(lambda: self.folder.read(self._name(trial, LINES)))
         self.reported[trial] = decode_lines(content or b"", place=f"{self.folder}/{self._name(trial, LINES)}")
 

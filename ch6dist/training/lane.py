@@ -11,7 +11,7 @@ import torch
 
 from ch6dist.config import TrialConfig
 from ch6dist.distributed.group import Group
-from ch6dist.engines.engine import EngineLane
+from ch6dist.engines.engine import EngineLane, LrMomentum
 from ch6dist.runs.schema import Status
 from ch6dist.training.checkpoint import Checkpoints
 
@@ -23,7 +23,7 @@ class EpochRecord:
     losses: list[float]  # mean of each step's batch, over all ranks
     accuracies: list[float]
     counts: list[int]  # images of each step's batch
-    rates: list[tuple[float, float | None]]  # lr and momentum used in each step
+    lr_momentum: list[LrMomentum]  # used in each step
     seconds: float  # training time divided by the lanes that shared it
     lanes: int
     eval_seconds: float | None = None
@@ -31,11 +31,11 @@ class EpochRecord:
     test: tuple[float, float] | None = None
 
     def mean(self, values: list[float]) -> float:
-        """Mean over the samples really seen: the last batch of an epoch is smaller."""
+        """Return the mean over the samples really seen: the last batch of an epoch is smaller."""
         return sum(v * n for v, n in zip(values, self.counts, strict=True)) / sum(self.counts)
 
     def metrics(self) -> dict[str, float]:
-        """The epoch's means by row column; `val_*` only where there was a validation."""
+        """Return the epoch's means by row column; `val_*` only where there was a validation."""
         found = {"train_loss": self.mean(self.losses), "train_accuracy": self.mean(self.accuracies)}
         return found | ({"val_loss": self.val[0], "val_accuracy": self.val[1]} if self.val else {})
 
@@ -58,7 +58,7 @@ class Lane:
 
     @property
     def trial_id(self) -> str:
-        """The trial's id, hashed once."""
+        """Return the trial's id, hashed once."""
         return self._id
 
     def __post_init__(self) -> None:
@@ -66,25 +66,40 @@ class Lane:
 
     @property
     def step(self) -> int:
-        """Optimizer steps done."""
+        """Return the optimizer steps done."""
         return self.engine.step
 
     @property
+    def complete(self) -> bool:
+        """Return whether all epochs (range test: steps) are done."""
+        if self.trial.type == "train":
+            return self.epoch >= self.trial.epochs
+        return self.step >= self.trial.range_test.steps
+
+    @property
+    def next_steps(self) -> int:
+        """Return the steps of the next epoch; a range test ends inside one."""
+        steps = self.trial.data.steps_per_epoch
+        if self.trial.type == "train":
+            return steps
+        return min(steps, self.trial.range_test.steps - self.epoch * steps)
+
+    @property
     def closing(self) -> bool:
-        """Whether it is at the end of a final training, and sound: then the test set is evaluated."""
+        """Return whether the lane is at the end of a final training, and sound: then the test set is evaluated."""
         at_end = self.trial.evaluate_test and self.epoch == self.trial.epochs
         return at_end and self.status == Status.RUNNING
 
     def line(self, kind: str, **content: Any) -> dict[str, Any]:
-        """A ledger line of this trial."""
+        """Return a ledger line of this trial."""
         return {"kind": kind, "trial": self.trial_id, "attempt": self.attempt, **content}
 
     def end(self, status: Status, reason: str = "", *, step: int | None = None) -> None:
-        """The lane trains no further; `step` is the one to blame, where there is one."""
+        """End the lane; `step` is the step that caused it, where there is one."""
         self.status, self.reason, self.bad_step = status, reason, step
 
-    def judge(self, record: EpochRecord) -> None:
-        """Diverged: a loss that is not finite, or an epoch's mean above a multiple of the first step's loss."""
+    def check_divergence(self, record: EpochRecord) -> None:
+        """End the lane as diverged if a loss is not finite, or an epoch's mean above a multiple of its start."""
         if self.start_loss is None:
             self.start_loss = record.losses[0]
         first = self.step - len(record.losses) + 1
@@ -99,8 +114,8 @@ class Lane:
             self.end(Status.DIVERGED, why, step=self.step)
         return None
 
-    def judge_validation(self, loss: float) -> None:
-        """Diverged too: what the last step of the epoch broke, and no later step shows."""
+    def check_validation(self, loss: float) -> None:
+        """End the lane as diverged if the last step of the epoch broke it, which no later training step shows."""
         if not math.isfinite(loss):
             self.end(Status.DIVERGED, f"validation loss not finite after step {self.step}", step=self.step)
 
@@ -116,7 +131,7 @@ class Lane:
             self.best_unsaved = True
 
     def save(self, store: Checkpoints, *, made_with: Mapping[str, Any]) -> None:
-        """`best` first: should the two be torn apart, replaying from `last` finds the same best again.
+        """Save `best`, then `last`: if only one is written, replaying from `last` finds the same best again.
 
         `made_with` is kept beside the state: what a resume has to use again to compute the same bits.
         """
@@ -140,7 +155,7 @@ class Lane:
         the CPU, for its GPU is not the others'; the engine takes it to its own device.
         """
         names = ("last", "best")
-        state, best = group.once(lambda: [store.load(self.trial_id, name) if store else None for name in names])
+        state, best = group.on_rank_zero(lambda: [store.load(self.trial_id, name) if store else None for name in names])
         if state is None:
             return None
         self.epoch, self.start_loss, self.best = state["epoch"], state["start_loss"], best
@@ -149,8 +164,8 @@ class Lane:
         return dict(state["made_with"])
 
 
-def grouped(lanes: Sequence[Lane], company: Callable[[Lane], Hashable]) -> list[list[Lane]]:
-    """Lanes that train together, by `company`; those of one seed stand side by side."""
+def batch_groups(lanes: Sequence[Lane], company: Callable[[Lane], Hashable]) -> list[list[Lane]]:
+    """Return the batch groups of lanes by `key`; lanes of one seed stand side by side."""
     groups: dict[Hashable, list[Lane]] = {}
     for lane in lanes:
         groups.setdefault(company(lane), []).append(lane)

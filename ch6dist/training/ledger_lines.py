@@ -19,7 +19,7 @@ from ch6dist.training.lane import EpochRecord, Lane
 
 
 def opening_line(lane: Lane, group: Group, **where: Any) -> Line:
-    """The trial runs: where, from which epoch, how the batch is shared, what torch overrides of its configuration."""
+    """Make the line of a trial that begins: where, from which epoch, how the batch is shared, what torch overrides."""
     batch_size = lane.trial.data.batch_size
     sharing = {
         "host": socket.gethostname(),
@@ -32,28 +32,28 @@ def opening_line(lane: Lane, group: Group, **where: Any) -> Line:
 
 
 def epoch_row(lane: Lane, record: EpochRecord, device: torch.device) -> Line:
-    """The row of an epoch."""
+    """Make the row of an epoch."""
     metrics = record.metrics()
     if record.test:
         metrics |= {"test_loss": record.test[0], "test_accuracy": record.test[1]}
-    row = _row(lane, record, device, step=lane.step, rate=record.rates[-1], metrics=metrics)
+    row = _row(lane, record, device, step=lane.step, rate=record.lr_momentum[-1], metrics=metrics)
     return {**row, "seconds": record.seconds, "eval_seconds": record.eval_seconds}
 
 
 def range_rows(lane: Lane, record: EpochRecord, device: torch.device) -> list[Line]:
-    """A row per step of a range test, up to the step that diverged."""
+    """Make a row per step of a range test, up to the step that diverged."""
     first = lane.step - len(record.losses) + 1
     last = min(lane.step, range_result(lane)["diverged_at"] or lane.step)
     rows: list[Line] = []
     for index, step in enumerate(range(first, last + 1)):
         metrics = {"train_loss": record.losses[index], "train_accuracy": record.accuracies[index]}
-        row = _row(lane, record, device, step=step, rate=record.rates[index], metrics=metrics)
+        row = _row(lane, record, device, step=step, rate=record.lr_momentum[index], metrics=metrics)
         rows.append({**row, "seconds": record.seconds / len(record.losses)})
     return rows
 
 
 def closing_lines(lane: Lane, checkpoints: Checkpoints | None) -> list[Line]:
-    """A trial's last lines: what it leaves behind, then its status."""
+    """Make a trial's last lines: what it leaves behind, then its status."""
     lines = []
     if lane.trial.type == "range_test" and lane.status == Status.FINISHED:
         lines.append(lane.line("artifact", name="range_test", value=range_result(lane)))
@@ -69,14 +69,14 @@ def closing_lines(lane: Lane, checkpoints: Checkpoints | None) -> list[Line]:
 
 
 def range_result(lane: Lane) -> dict[str, Any]:
-    """The suggestions of a range test's curve so far (range_test.py)."""
+    """Return the suggestions of a range test's curve so far (range_test.py)."""
     settings = lane.trial.range_test
     lrs, losses = [lr for lr, _ in lane.curve], [loss for _, loss in lane.curve]
     return suggest(lrs, losses, beta=settings.smoothing, factor=lane.trial.divergence_factor)
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """Of the device if it is a GPU, else of this process."""
+    """Return the peak memory of the device if it is a GPU, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts kibibytes

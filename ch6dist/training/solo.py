@@ -61,7 +61,7 @@ def run_trial(trial: TrialConfig, *, run: Path, resume: bool = False, console: C
 
 @contextlib.contextmanager
 def _reporting(trial: TrialConfig, before: Ledger, run: Path, group: Group, console: Console) -> Iterator[Report]:
-    """On rank 0 the function that writes the ledger and says each epoch; elsewhere one that does nothing."""
+    """Give rank 0 the function that writes the ledger and prints each epoch, other ranks one that does nothing."""
     if group.rank != 0:
         yield no_report
         return
@@ -82,5 +82,5 @@ def _reporting(trial: TrialConfig, before: Ledger, run: Path, group: Group, cons
 
 
 def default_run(trial: TrialConfig, root: Path) -> Path:
-    """A free folder for a trial nobody named."""
+    """Return a free folder for a trial without a name."""
     return root / f"{trial.name}-{time.strftime('%Y%m%d-%H%M%S')}"

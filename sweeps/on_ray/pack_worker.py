@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 from ch6dist.config import parse_trial
-from ch6dist.distributed.group import SOLO, Group, default_device, gathered, reach, rendezvous
+from ch6dist.distributed.group import SOLO, Group, connect, default_device, process_group, rendezvous
 from ch6dist.packs import Report, no_report
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
@@ -37,8 +37,8 @@ def train_pack(config: dict[str, Any], *, job: Job) -> None:
 
 def train_rank(order: RankOrder, *, job: Job) -> None:
     """Train a pack as one of its ranks 1 … N-1, which report nothing."""
-    store = reach(order.address, order.port, job.slots.workers)
-    with _gathered(store, job, order.rank) as group:
+    store = connect(order.address, order.port, job.slots.workers)
+    with _process_group(store, job, order.rank) as group:
         train_job(order.pack, job, attempts=order.attempts, report=no_report, group=group)
 
 
@@ -53,16 +53,16 @@ def _train_with_group(pack: PackJob, job: Job, reporter: Reporter) -> None:
     address, workers = address_of(job), worker_group(job)
     store = rendezvous(address, job.slots.workers)
     order = RankOrder(pack, reporter.attempts, address, store.port)
-    with workers.training(order, lost), _gathered(store, job, 0) as group:
+    with workers.training(order, lost), _process_group(store, job, 0) as group:
         try:
             train_job(pack, job, attempts=reporter.attempts, report=reporter, group=group)
         except Exception as error:
             lost(workers.cause_of(error))
 
 
-def _gathered(store: Any, job: Job, rank: int) -> AbstractContextManager[Group]:
+def _process_group(store: Any, job: Job, rank: int) -> AbstractContextManager[Group]:
     device = None if job.slots.kind == "cpu" else default_device()  # Ray shows each process its own GPU only
-    return gathered(store, rank=rank, world_size=job.slots.workers, address=address_of(job), device=device)
+    return process_group(store, rank=rank, world_size=job.slots.workers, address=address_of(job), device=device)
 
 
 def train_job(
@@ -85,7 +85,7 @@ def train_job(
     checkpoints = Checkpoints(job.checkpoints, attempts)
     train(
         trials,
-        report=checkpoints.noting(report),
+        report=checkpoints.write_ahead(report),
         checkpoints=checkpoints,
         attempts=attempts,
         device="cpu" if job.slots.kind == "cpu" else None,

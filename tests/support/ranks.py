@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ch6dist.distributed.group import gathered, reach, rendezvous
+from ch6dist.distributed.group import connect, process_group, rendezvous
 from tests.support.trials import PROCESSES
 
 HOST = "127.0.0.1"
@@ -48,7 +48,7 @@ def _rank(rank, world_size, port, folder, target, arguments):
         for _ in range(1, world_size):
             port.put(store.port)
     else:
-        store = reach(HOST, port.get(), world_size)
-    with gathered(store, rank=rank, world_size=world_size, address=HOST) as group:
+        store = connect(HOST, port.get(), world_size)
+    with process_group(store, rank=rank, world_size=world_size, address=HOST) as group:
         found = target(group, folder, *arguments)
     (folder / f"{rank}.pickle").write_bytes(pickle.dumps(found))

@@ -21,7 +21,7 @@ def _matrices(config: Config) -> dict[str, float]:
 
 
 def _corrections(epoch: Epoch) -> tuple[Tensor, Tensor]:
-    """[T, K] each: 1 − β1^t with the β1 of step t, and sqrt(1 − β2^t)."""
+    """Return, [T, K] each, 1 − β1^t with the β1 of step t, and sqrt(1 − β2^t)."""
     return 1 - epoch.momentum**epoch.step, (1 - epoch.option("betas", index=1) ** epoch.step).sqrt()
 
 
@@ -46,17 +46,17 @@ def _adam(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mappin
     return torch.addcmul(weights, average / square.sqrt().add_(c["eps"]), c["rate"], value=-1)
 
 
-ADAM = Family(name="Adam", matrices=_adam_matrices, scalars=_adam_scalars, update=_adam)
+ADAM = Family(name="Adam", state_tensors=_adam_matrices, scalars=_adam_scalars, update=_adam)
 
 
 def _nadam_scalars(epoch: Epoch) -> dict[str, Tensor]:
-    """`rate` along the average and `direct` along the gradient (Dozat 2016).
+    """Return `rate` along the average and `direct` along the gradient (Dozat 2016).
 
     mu_t = β1 · (1 − 0.96^(t · momentum_decay) / 2); torch keeps the product of all mu_t as float32.
     """
     decay, step, second = epoch.option("momentum_decay"), epoch.step, _corrections(epoch)[1]
     mu, next_mu = (epoch.momentum * (1 - 0.5 * 0.96 ** (t * decay)) for t in (step, step + 1))
-    product = _products(mu, epoch.memory["mu_product"])
+    product = _products(mu, epoch.scalar_state["mu_product"])
     return (
         decay_scalars(epoch)
         | average_scalars(epoch)
@@ -69,7 +69,10 @@ def _nadam_scalars(epoch: Epoch) -> dict[str, Tensor]:
 
 
 def _products(factors: Tensor, start: Tensor) -> Tensor:
-    """[T, K]: running products, each rounded to float32, which cumprod would not do; `start` [K] becomes the last."""
+    """Return running products [T, K], each rounded to float32, which cumprod would not do.
+
+    `start` [K] becomes the last.
+    """
     products = []
     for factor in factors.float():
         start.copy_(start.float() * factor)
@@ -84,11 +87,13 @@ def _nadam(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mappi
     return torch.addcdiv(weights, step, square.sqrt().add_(c["eps"]), value=-1)
 
 
-NADAM = Family(name="NAdam", matrices=_matrices, scalars=_nadam_scalars, update=_nadam, memory={"mu_product": 1.0})
+NADAM = Family(
+    name="NAdam", state_tensors=_matrices, scalars=_nadam_scalars, update=_nadam, scalar_state={"mu_product": 1.0}
+)
 
 
 def _radam_scalars(epoch: Epoch) -> dict[str, Tensor]:
-    """Until the variance is known (rho ≤ 5) the denominator is root · 0 + 1; then root · 1 + eps (Liu et al. 2020)."""
+    """Update by root · 1 + eps, and by root · 0 + 1 until the variance is known (rho ≤ 5) (Liu et al. 2020)."""
     beta2, (first, second) = epoch.option("betas", index=1), _corrections(epoch)
     longest = 2 / (1 - beta2) - 1
     rho = longest - 2 * epoch.step * beta2**epoch.step / second**2
@@ -111,7 +116,7 @@ def _radam(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mappi
     return torch.addcmul(weights, average / square.sqrt().mul_(c["root"]).add_(c["eps"]), c["rate"], value=-1)
 
 
-RADAM = Family(name="RAdam", matrices=_matrices, scalars=_radam_scalars, update=_radam)
+RADAM = Family(name="RAdam", state_tensors=_matrices, scalars=_radam_scalars, update=_radam)
 
 
 def _adamax_matrices(config: Config) -> dict[str, float]:
@@ -125,7 +130,7 @@ def _adamax_scalars(epoch: Epoch) -> dict[str, Tensor]:
 
 
 def _adamax(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapping[str, Tensor]) -> Tensor:
-    """The norm is the largest |gradient|, decayed by β2 per step (Kingma & Ba 2015, algorithm 2)."""
+    """Update by the norm of the largest |gradient|, decayed by β2 per step (Kingma & Ba 2015, algorithm 2)."""
     weights, gradient = decayed(weights, gradient, c)
     average = state["exp_avg"].lerp_(gradient, c["share1"])
     norm = state["exp_inf"].mul_(c["keep"])
@@ -133,4 +138,4 @@ def _adamax(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapp
     return torch.addcmul(weights, average / norm, c["rate"], value=-1)
 
 
-ADAMAX = Family(name="Adamax", matrices=_adamax_matrices, scalars=_adamax_scalars, update=_adamax)
+ADAMAX = Family(name="Adamax", state_tensors=_adamax_matrices, scalars=_adamax_scalars, update=_adamax)

@@ -23,7 +23,7 @@ def _rmsprop_scalars(epoch: Epoch) -> dict[str, Tensor]:
 
 
 def _rmsprop(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapping[str, Tensor]) -> Tensor:
-    """direction = gradient / (sqrt(E[g²] − E[g]²) + eps); lanes that are not centered keep 0 for E[g] (Graves 2013)."""
+    """Update by gradient / (sqrt(E[g²] − E[g]²) + eps); lanes that are not centered keep 0 for E[g] (Graves 2013)."""
     weights, gradient = decayed(weights, gradient, c)
     square = state["square_avg"].lerp_(gradient.square(), c["share"])
     if "grad_avg" in state:
@@ -34,10 +34,10 @@ def _rmsprop(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Map
 
 RMSPROP = Family(
     name="RMSprop",
-    matrices=_rmsprop_matrices,
+    state_tensors=_rmsprop_matrices,
     scalars=_rmsprop_scalars,
     update=_rmsprop,
-    memory={MOMENTUM_BEGUN: 0.0},
+    scalar_state={MOMENTUM_BEGUN: 0.0},
 )
 
 
@@ -56,7 +56,7 @@ def _adagrad(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Map
     return torch.addcmul(weights, gradient / total.sqrt().add_(c["eps"]), c["rate"], value=-1)
 
 
-ADAGRAD = Family(name="Adagrad", matrices=_adagrad_matrices, scalars=_adagrad_scalars, update=_adagrad)
+ADAGRAD = Family(name="Adagrad", state_tensors=_adagrad_matrices, scalars=_adagrad_scalars, update=_adagrad)
 
 
 def _adadelta_matrices(config: Config) -> dict[str, float]:
@@ -69,7 +69,7 @@ def _adadelta_scalars(epoch: Epoch) -> dict[str, Tensor]:
 
 
 def _adadelta(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapping[str, Tensor]) -> Tensor:
-    """delta = sqrt((E[delta²] + eps) / (E[g²] + eps)) · gradient (Zeiler 2012, algorithm 1)."""
+    """Update by delta = sqrt((E[delta²] + eps) / (E[g²] + eps)) · gradient (Zeiler 2012, algorithm 1)."""
     weights, gradient = decayed(weights, gradient, c)
     square = state["square_avg"].lerp_(gradient.square(), c["share"])
     delta = (state["acc_delta"] + c["eps"]).div_(square + c["eps"]).sqrt_().mul_(gradient)
@@ -77,7 +77,7 @@ def _adadelta(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Ma
     return torch.addcmul(weights, delta, c["rate"], value=-1)
 
 
-ADADELTA = Family(name="Adadelta", matrices=_adadelta_matrices, scalars=_adadelta_scalars, update=_adadelta)
+ADADELTA = Family(name="Adadelta", state_tensors=_adadelta_matrices, scalars=_adadelta_scalars, update=_adadelta)
 
 
 def _rprop_matrices(config: Config) -> dict[str, float]:
@@ -85,7 +85,7 @@ def _rprop_matrices(config: Config) -> dict[str, float]:
 
 
 def _rprop_scalars(epoch: Epoch) -> dict[str, Tensor]:
-    """In the first step every weight meets a `prev` of 0; the factor for that turns 1 into torch's first size, lr."""
+    """Return the factors; in the first step `prev` is 0, whose factor turns 1 into torch's first size, lr."""
     return {
         "shrink": epoch.option("etas", index=0),
         "grow": epoch.option("etas", index=1),
@@ -96,7 +96,7 @@ def _rprop_scalars(epoch: Epoch) -> dict[str, Tensor]:
 
 
 def _rprop(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapping[str, Tensor]) -> Tensor:
-    """A weight whose gradient changed its sign waits a step, its step size shrunk (Riedmiller & Braun 1993)."""
+    """Update; a weight whose gradient changed its sign waits a step, its step size shrunk (Riedmiller & Braun 1993)."""
     agreement = gradient * state["prev"]
     turned = agreement < 0
     factor = torch.where(turned, c["shrink"], torch.where(agreement > 0, c["grow"], c["same"]))
@@ -105,4 +105,4 @@ def _rprop(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mappi
     return torch.addcmul(weights, gradient.sign(), size, value=-1)
 
 
-RPROP = Family(name="Rprop", matrices=_rprop_matrices, scalars=_rprop_scalars, update=_rprop)
+RPROP = Family(name="Rprop", state_tensors=_rprop_matrices, scalars=_rprop_scalars, update=_rprop)

@@ -18,6 +18,6 @@ FAMILIES: dict[str, Family] = {
 
 
 def family_of(optimizer: str) -> Family | None:
-    """The family of the optimizer named `optimizer` in the catalog; None where it has none."""
+    """Return the family of the optimizer named `optimizer` in the catalog; None where it has none."""
     name = OPTIMIZERS[optimizer].family
     return None if name is None else FAMILIES[name]

@@ -26,10 +26,10 @@ def _sgd(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapping
 
 SGD = Family(
     name="SGD",
-    matrices=_sgd_matrices,
+    state_tensors=_sgd_matrices,
     scalars=_sgd_scalars,
     update=_sgd,
-    memory={MOMENTUM_BEGUN: 0.0},
+    scalar_state={MOMENTUM_BEGUN: 0.0},
     counts_steps=False,
 )
 
@@ -39,23 +39,25 @@ def _asgd_matrices(config: Config) -> dict[str, float]:
 
 
 def _asgd_scalars(epoch: Epoch) -> dict[str, Tensor]:
-    """`eta`: the rate a step uses, set by the step before it; `average`: the share of the new weights in `ax`.
+    """Return `eta`, the learning rate of a step, set by the step before it.
+
+    `average`: the share of the new weights in `ax`.
 
     eta ← lr / (1 + lambd · lr · step)^alpha,  average ← 1 / max(1, step − t0); torch keeps both as float32.
     """
     lambd, lr, step = epoch.option("lambd"), epoch.lr, epoch.step
-    first_eta = torch.where(epoch.steps == 0, lr[0].float().double(), epoch.memory["eta"])
+    first_eta = torch.where(epoch.steps == 0, lr[0].float().double(), epoch.scalar_state["eta"])
     next_eta = (lr / (1 + lambd * lr * step) ** epoch.option("alpha")).float().double()
     next_average = (1 / (step - epoch.option("t0")).clamp(min=1)).float().double()
     eta = torch.cat([first_eta[None], next_eta])
-    average = torch.cat([epoch.memory["mu"][None], next_average])
-    epoch.memory["eta"].copy_(eta[-1])
-    epoch.memory["mu"].copy_(average[-1])
+    average = torch.cat([epoch.scalar_state["mu"][None], next_average])
+    epoch.scalar_state["eta"].copy_(eta[-1])
+    epoch.scalar_state["mu"].copy_(average[-1])
     return decay_scalars(epoch) | {"shrink": 1 - lambd * eta[:-1], "eta": eta[:-1], "average": average[:-1]}
 
 
 def _asgd(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapping[str, Tensor]) -> Tensor:
-    """weights ← (1 − lambd · eta) · weights − eta · gradient;  ax ← ax + average · (weights − ax)."""
+    """Update weights ← (1 − lambd · eta) · weights − eta · gradient;  ax ← ax + average · (weights − ax)."""
     weights, gradient = decayed(weights, gradient, c)
     moved = torch.addcmul(weights, gradient, c["eta"], value=-1)
     state["ax"].lerp_(moved, c["average"])
@@ -64,8 +66,8 @@ def _asgd(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mappin
 
 ASGD = Family(
     name="ASGD",
-    matrices=_asgd_matrices,
+    state_tensors=_asgd_matrices,
     scalars=_asgd_scalars,
     update=_asgd,
-    memory={"eta": 0.0, "mu": 1.0},  # the first step sets eta to its rate
+    scalar_state={"eta": 0.0, "mu": 1.0},  # the first step sets eta to its rate
 )

@@ -15,12 +15,12 @@ from ch6dist.engines.families.family import MOMENTUM_BEGUN, Config, Epoch
 
 
 def decoupled(config: Config) -> bool:
-    """Whether weight decay shrinks the weights directly instead of joining the gradient."""
+    """Return whether weight decay shrinks the weights directly instead of joining the gradient."""
     return bool(config["name"] == "AdamW" or config.get("decoupled_weight_decay", False))
 
 
 def decay_scalars(epoch: Epoch) -> dict[str, Tensor]:
-    """`decay`, the share of a weight that joins its gradient, and `shrink`, the factor of decoupled decay."""
+    """Return `decay`, the share of a weight that joins its gradient, and `shrink`, the factor of decoupled decay."""
     decay = epoch.option("weight_decay")
     direct = torch.tensor([decoupled(config) for config in epoch.configs])
     found = {"decay": decay * ~direct} if (decay * ~direct).any() else {}
@@ -28,26 +28,28 @@ def decay_scalars(epoch: Epoch) -> dict[str, Tensor]:
 
 
 def decayed(weights: Tensor, gradient: Tensor, c: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Weights and gradient [K, N] after weight decay; new tensors where it changes them."""
+    """Return weights and gradient [K, N] after weight decay; new tensors where it changes them."""
     if "decay" in c:
         gradient = torch.addcmul(gradient, weights, c["decay"])
     return (weights * c["shrink"] if "shrink" in c else weights), gradient
 
 
 def has_momentum(config: Config) -> bool:
-    """Whether the lane ever has a momentum: a schedule cycles none that is 0."""
+    """Return whether the lane ever has a momentum; schedules do not cycle one that is 0."""
     return bool(config["momentum"] > 0)
 
 
 def momentum_scalars(epoch: Epoch) -> dict[str, Tensor]:
-    """`direct` and `buffered`: rates along the direction and along the buffer; `keep` and `take`: how the buffer mixes.
+    """Return `direct` and `buffered`, the learning rates along the direction and along the buffer.
+
+    `keep` and `take`: how the buffer mixes.
 
     A step with momentum 0 leaves the buffer alone, and the first with another one fills it with the direction itself:
     torch's rules, whatever a schedule does to the momentum.
     """
     if not any(has_momentum(config) for config in epoch.configs):
         return {"direct": epoch.lr}
-    momentum, begun = epoch.momentum, epoch.memory[MOMENTUM_BEGUN]
+    momentum, begun = epoch.momentum, epoch.scalar_state[MOMENTUM_BEGUN]
     used = momentum > 0
     first = used & (used.cumsum(0) == 1) & (begun == 0)
     begun.copy_((begun > 0) | used.any(0))
@@ -61,7 +63,7 @@ def momentum_scalars(epoch: Epoch) -> dict[str, Tensor]:
 
 
 def stepped(weights: Tensor, direction: Tensor, state: Mapping[str, Tensor], c: Mapping[str, Tensor]) -> Tensor:
-    """weights − direct · direction − buffered · buffer, where buffer ← keep · buffer + take · direction."""
+    """Return weights − direct · direction − buffered · buffer, where buffer ← keep · buffer + take · direction."""
     moved = torch.addcmul(weights, direction, c["direct"], value=-1)
     if "momentum_buffer" in state:
         buffer = state["momentum_buffer"].mul_(c["keep"]).addcmul_(direction, c["take"])
@@ -70,12 +72,12 @@ def stepped(weights: Tensor, direction: Tensor, state: Mapping[str, Tensor], c: 
 
 
 def average_scalars(epoch: Epoch) -> dict[str, Tensor]:
-    """`share1` and `share2`: what the new gradient, and its square, contribute to their moving averages."""
+    """Return `share1` and `share2`: what the new gradient, and its square, contribute to their moving averages."""
     return {"share1": 1 - epoch.momentum, "share2": 1 - epoch.option("betas", index=1)}
 
 
 def averages(state: Mapping[str, Tensor], gradient: Tensor, c: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """The moving averages of gradient and squared gradient, with this step's in them."""
+    """Return the moving averages of gradient and squared gradient, with this step's in them."""
     return (
         state["exp_avg"].lerp_(gradient, c["share1"]),
         state["exp_avg_sq"].lerp_(gradient.square(), c["share2"]),

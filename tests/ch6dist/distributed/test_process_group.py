@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from ch6dist.distributed import group as distributed
-from ch6dist.distributed.group import SOLO, Group, gathered, reach, rendezvous
+from ch6dist.distributed.group import SOLO, Group, connect, process_group, rendezvous
 from ch6dist.errors import InputError
 from ch6dist.packs import shares
 from tests.support.ranks import HOST, in_ranks, started
@@ -30,7 +30,13 @@ class StubbornError(Exception):
 def greet(group, folder):
     """What the group is, and what it does with a tensor and a value."""
     total = group.sum(torch.tensor([1.0, float(group.rank)])).tolist()
-    return group.rank, group.world_size, total, group.from_first(f"from {group.rank}"), group.once(os.getpid)
+    return (
+        group.rank,
+        group.world_size,
+        total,
+        group.from_rank_zero(f"from {group.rank}"),
+        group.on_rank_zero(os.getpid),
+    )
 
 
 @pytest.mark.parametrize("world_size", [1, 2, 4])
@@ -46,9 +52,9 @@ def raising(group, folder):
     seen = []
     for error in (ValueError("no such thing"), StubbornError("shelf", 3)):
         with pytest.raises(Exception, match=str(error)) as caught:
-            group.once(lambda error=error: (_ for _ in ()).throw(error))
+            group.on_rank_zero(lambda error=error: (_ for _ in ()).throw(error))
         seen.append(type(caught.value).__name__)
-    return seen, group.once(lambda: "still together")
+    return seen, group.on_rank_zero(lambda: "still together")
 
 
 def test_what_rank_0_alone_meets_is_raised_on_every_rank(tmp_path):
@@ -58,9 +64,9 @@ def test_what_rank_0_alone_meets_is_raised_on_every_rank(tmp_path):
 
 
 def test_alone_an_action_is_only_called():
-    assert SOLO.once(lambda: 3) == 3
+    assert SOLO.on_rank_zero(lambda: 3) == 3
     with pytest.raises(KeyError, match="mine"):
-        SOLO.once(lambda: {}["mine"])
+        SOLO.on_rank_zero(lambda: {}["mine"])
 
 
 @pytest.mark.parametrize("preset", [{}, {"GLOO_SOCKET_IFNAME": "lo"}])
@@ -72,7 +78,10 @@ def test_a_group_leaves_environment_and_ports_as_they_were_also_after_an_error(m
     for _ in range(3):  # the second time the first must not be in its way
         store = rendezvous(HOST, 1)
         port = store.port
-        with pytest.raises(AssertionError, match="on purpose"), gathered(store, rank=0, world_size=1, address=HOST):
+        with (
+            pytest.raises(AssertionError, match="on purpose"),
+            process_group(store, rank=0, world_size=1, address=HOST),
+        ):
             assert os.environ["GLOO_SOCKET_IFNAME"] != "lo", "on purpose"
         assert dict(os.environ) == before
         assert not torch.distributed.is_initialized()
@@ -83,14 +92,14 @@ def test_a_group_leaves_environment_and_ports_as_they_were_also_after_an_error(m
 
 def test_the_store_listens_at_its_own_address_only():
     store = rendezvous(HOST, 2)
-    reach(HOST, store.port, 2).set("greeting", "hello")
+    connect(HOST, store.port, 2).set("greeting", "hello")
     assert store.get("greeting") == b"hello"
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.2", store.port), timeout=5)
 
 
 def enter(store, **place):
-    with gathered(store, **place):
+    with process_group(store, **place):
         pass
 
 

@@ -117,7 +117,7 @@ def gradient_of(row: Tensor, *, step: int) -> Tensor:
 
 
 def scheduled(config: Mapping[str, Any], step: int) -> tuple[float, float]:
-    """Rate and momentum of a step: a cycle in which they move against each other, as in OneCycleLR."""
+    """LrMomentum and momentum of a step: a cycle in which they move against each other, as in OneCycleLR."""
     wave = 0.5 - 0.5 * math.cos(2 * math.pi * step / 40)
     momentum = config["betas"][0] if "betas" in config else config.get("momentum", math.nan)
     return config["lr"] * (0.2 + 0.8 * wave), momentum * (1 - 0.1 * wave)
@@ -169,27 +169,27 @@ class Pack:
         self.memories: list[dict[str, float]] = []
 
     def join(self, config: Mapping[str, Any], weights: Tensor, state: Mapping[int, Any], step: int) -> None:
-        row, memory = self.family.from_torch(config, state, shapes=SHAPES, dtype=self.dtype, device="cpu")
+        row, scalar_state = self.family.from_torch(config, state, shapes=SHAPES, dtype=self.dtype, device="cpu")
         self.configs.append(config)
         self.steps.append(step)
         self.rows.append(row)
-        self.memories.append(memory)
+        self.memories.append(scalar_state)
         self.weights = torch.cat([self.weights, weights[None].to(self.dtype)])
 
     def train(self, steps: int) -> None:
-        """An epoch: matrices from the lanes' rows, a table of coefficients, a step per row of it, and back to rows."""
+        """An epoch: state tensors from the lanes' rows, a table of coefficients, a step per row of it, back to rows."""
         family, num_lanes = self.family, len(self.configs)
         state = family.first_state(self.configs, num_parameters=LENGTH, dtype=self.dtype, device="cpu")
-        memory = family.first_memory(num_lanes)
+        scalar_state = family.first_scalar_state(num_lanes)
         for k in range(num_lanes):
             for name, values in self.rows[k].items():
                 state[name][k] = values
             for name, value in self.memories[k].items():
-                memory[name][k] = value
+                scalar_state[name][k] = value
         used = [[scheduled(c, n + t) for c, n in zip(self.configs, self.steps, strict=True)] for t in range(steps)]
         lr, momentum = torch.tensor(used, dtype=torch.float64).unbind(2)
         table = family.coefficients(
-            self.configs, lr=lr, momentum=momentum, steps=torch.tensor(self.steps), memory=memory
+            self.configs, lr=lr, momentum=momentum, steps=torch.tensor(self.steps), scalar_state=scalar_state
         )
         for t in range(steps):
             c = {name: values[t, :, None].to(self.dtype) for name, values in table.items()}
@@ -203,11 +203,11 @@ class Pack:
             self.weights = updated
         self.steps = [n + steps for n in self.steps]
         self.rows = [{name: matrix[k] for name, matrix in state.items()} for k in range(num_lanes)]
-        self.memories = [{name: float(values[k]) for name, values in memory.items()} for k in range(num_lanes)]
+        self.memories = [{name: float(values[k]) for name, values in scalar_state.items()} for k in range(num_lanes)]
 
     def state(self, k: int) -> dict[int, dict[str, Any]]:
         return self.family.to_torch(
-            self.configs[k], row=self.rows[k], memory=self.memories[k], step=self.steps[k], shapes=SHAPES
+            self.configs[k], row=self.rows[k], scalar_state=self.memories[k], step=self.steps[k], shapes=SHAPES
         )
 
 
@@ -384,10 +384,10 @@ def test_state_survives_the_way_to_torch_and_back(family: Family):
     pack, _ = begun(family, torch.float32)
     pack.train(5)
     for k, config in enumerate(pack.configs):
-        row, memory = family.from_torch(config, pack.state(k), shapes=SHAPES, dtype=torch.float32, device="cpu")
-        assert row.keys() == family.matrices(config).keys()
+        row, scalar_state = family.from_torch(config, pack.state(k), shapes=SHAPES, dtype=torch.float32, device="cpu")
+        assert row.keys() == family.state_tensors(config).keys()
         assert all(torch.equal(values, pack.rows[k][name]) for name, values in row.items())
-        assert memory == pack.memories[k]
+        assert scalar_state == pack.memories[k]
 
 
 @EVERY_FAMILY
@@ -421,9 +421,9 @@ def test_lane_is_the_same_in_any_company(family: Family):
 def test_rate_of_zero_stands_still(family: Family):
     configs = lanes_of(family)
     state = family.first_state(configs, num_parameters=4, dtype=torch.float64, device="cpu")
-    memory, zeros = family.first_memory(len(configs)), torch.zeros(1, len(configs), dtype=torch.float64)
+    scalar_state, zeros = family.first_scalar_state(len(configs)), torch.zeros(1, len(configs), dtype=torch.float64)
     momentum = torch.tensor([[scheduled(config, 0)[1] for config in configs]], dtype=torch.float64)
-    table = family.coefficients(configs, lr=zeros, momentum=momentum, steps=zeros[0], memory=memory)
+    table = family.coefficients(configs, lr=zeros, momentum=momentum, steps=zeros[0], scalar_state=scalar_state)
     c = {name: values[0, :, None] for name, values in table.items()}
     weights, gradient = torch.ones(len(configs), 4, dtype=torch.float64), torch.randn(len(configs), 4).double()
     gradient[:, 0] = 0  # where most denominators are nothing but eps
@@ -438,10 +438,12 @@ def test_momentum_that_a_schedule_takes_to_zero_is_torchs(name: str):
     config = resolved({"name": name, "lr": 1e-3, "momentum": 0.9})
     for path in ([0.0] * 6, [0.9, 0.4, 0.0, 0.0, 0.4, 0.9]):
         solo = Solo(config, first_weights(0))
-        weights, memory = first_weights(0)[None], family.first_memory(1)
+        weights, scalar_state = first_weights(0)[None], family.first_scalar_state(1)
         state = family.first_state([config], num_parameters=LENGTH, dtype=torch.float64, device="cpu")
         lr, momentum = torch.full((6, 1), 1e-3, dtype=torch.float64), torch.tensor(path, dtype=torch.float64)[:, None]
-        table = family.coefficients([config], lr=lr, momentum=momentum, steps=torch.tensor([0]), memory=memory)
+        table = family.coefficients(
+            [config], lr=lr, momentum=momentum, steps=torch.tensor([0]), scalar_state=scalar_state
+        )
         for t in range(6):
             c = {key: values[t, :, None] for key, values in table.items()}
             weights = family.update(weights, gradient_of(weights[0], step=t)[None], state, c)
@@ -454,7 +456,7 @@ def test_momentum_that_a_schedule_takes_to_zero_is_torchs(name: str):
         ours = family.to_torch(
             config,
             row={key: matrix[0] for key, matrix in state.items()},
-            memory={key: float(values[0]) for key, values in memory.items()},
+            scalar_state={key: float(values[0]) for key, values in scalar_state.items()},
             step=6,
             shapes=SHAPES,
         )
@@ -466,10 +468,12 @@ def test_coefficients_of_two_epochs_are_those_of_one_long_epoch(family: Family):
     configs = lanes_of(family)
     used = [[scheduled(config, t) for config in configs] for t in range(20)]
     lr, momentum = torch.tensor(used, dtype=torch.float64).unbind(2)
-    start, long, short = torch.zeros(len(configs)), *(family.first_memory(len(configs)) for _ in range(2))
-    whole = family.coefficients(configs, lr=lr, momentum=momentum, steps=start, memory=long)
+    start, long, short = torch.zeros(len(configs)), *(family.first_scalar_state(len(configs)) for _ in range(2))
+    whole = family.coefficients(configs, lr=lr, momentum=momentum, steps=start, scalar_state=long)
     halves = [
-        family.coefficients(configs, lr=lr[a : a + 10], momentum=momentum[a : a + 10], steps=start + a, memory=short)
+        family.coefficients(
+            configs, lr=lr[a : a + 10], momentum=momentum[a : a + 10], steps=start + a, scalar_state=short
+        )
         for a in (0, 10)
     ]
     for name, values in whole.items():
@@ -497,8 +501,8 @@ def test_update_neither_waits_for_the_device_nor_sends_to_it(family: Family):
     configs = lanes_of(family)
     state = family.first_state(configs, num_parameters=LENGTH, dtype=torch.float32, device="meta")
     lr = torch.full((1, len(configs)), 0.1, dtype=torch.float64)
-    memory = family.first_memory(len(configs))
-    table = family.coefficients(configs, lr=lr, momentum=lr, steps=lr[0] * 0, memory=memory)
+    scalar_state = family.first_scalar_state(len(configs))
+    table = family.coefficients(configs, lr=lr, momentum=lr, steps=lr[0] * 0, scalar_state=scalar_state)
     c = {name: torch.empty(len(configs), 1, device="meta") for name in table}
     weights, gradient = (torch.empty(len(configs), LENGTH, device="meta") for _ in range(2))
     with Watch() as watch:  # on the meta device a look at a value is an error

@@ -18,9 +18,9 @@ from ch6dist.catalog.schedules import SCHEDULES
 from ch6dist.data.images import load_split
 from ch6dist.distributed.group import Group
 from ch6dist.engines.choice import make_engine
-from ch6dist.engines.epoch_batches import make_feed
+from ch6dist.engines.epoch_batches import epoch_batches
 from ch6dist.engines.fused import FusedEngine
-from ch6dist.engines.kernels import CONVOLUTIONS, FormBook
+from ch6dist.engines.kernels import CONVOLUTIONS, AutotuneCache
 from ch6dist.engines.step import even
 from ch6dist.errors import InputError
 from ch6dist.packs import engine_for
@@ -49,8 +49,8 @@ def force(monkeypatch, form, stack=256):
         self.choices[key] = form
         return form
 
-    monkeypatch.setattr(FormBook, "pick", pick)
-    monkeypatch.setattr(FusedEngine, "stack_size", lambda self, lanes, feed, columns: min(stack, len(lanes)))
+    monkeypatch.setattr(AutotuneCache, "pick", pick)
+    monkeypatch.setattr(FusedEngine, "stack_size", lambda self, lanes, epoch, columns: min(stack, len(lanes)))
 
 
 @pytest.fixture
@@ -184,9 +184,9 @@ def test_the_stack_is_as_large_as_pays_and_never_slower_than_lanes_alone(seconds
     trials = pack_of("SGD", "lenet5", tiny, schedules=("none",) * 5)
     engine = FusedEngine(dataset=DATASETS[trials[0].data.name], steps_per_epoch=13, device=torch.device("cpu"))
     lanes = [engine.open(trial) for trial in trials]
-    engine.book.context = str(seconds)
-    monkeypatch.setattr(FusedEngine, "timed", lambda self, lanes, feed, columns: seconds[len(lanes)])
-    feed = make_feed(
+    engine.autotune.context = str(seconds)
+    monkeypatch.setattr(FusedEngine, "timed", lambda self, lanes, epoch, columns: seconds[len(lanes)])
+    epoch = epoch_batches(
         load_split(trials[0].data, device="cpu"),
         seeds=[trial.seed for trial in trials],
         epochs=[0] * 5,
@@ -195,9 +195,9 @@ def test_the_stack_is_as_large_as_pays_and_never_slower_than_lanes_alone(seconds
         device=torch.device("cpu"),
         dtype=torch.float64,
     )
-    assert engine.stack_size(lanes, feed, [[]] * 5) == size
-    assert engine.book.choices == {"8 lanes of lenet5": f"stacks of {size}"}
-    assert engine.stack_size(lanes[:4], feed.part(slice(4)), [[]] * 4) == min(size, 4)
+    assert engine.stack_size(lanes, epoch, [[]] * 5) == size
+    assert engine.autotune.choices == {"8 lanes of lenet5": f"stacks of {size}"}
+    assert engine.stack_size(lanes[:4], epoch.part(slice(4)), [[]] * 4) == min(size, 4)
 
 
 def test_timing_leaves_the_lanes_as_they_were(tiny, tmp_path, monkeypatch):
@@ -205,8 +205,8 @@ def test_timing_leaves_the_lanes_as_they_were(tiny, tmp_path, monkeypatch):
     trials = pack_of("NAdam", "lenet5", tiny, schedules=("none", "OneCycleLR", "StepLR"), epochs=2)
     original = FusedEngine.timed
 
-    def timed_first(self, lanes, feed, columns):
-        assert original(self, lanes, feed, columns) > 0
+    def timed_first(self, lanes, epoch, columns):
+        assert original(self, lanes, epoch, columns) > 0
         return len(lanes)
 
     untimed = run(trials, tmp_path / "untimed")[2]
@@ -373,7 +373,7 @@ def test_a_checkpoint_keeps_the_forms_and_a_resume_takes_them(tiny, tmp_path, mo
     def measured(*_args, **_how):
         raise AssertionError("a shape was measured again")
 
-    monkeypatch.setattr(FormBook, "pick", measured)
+    monkeypatch.setattr(AutotuneCache, "pick", measured)
     assert set(run(trials, tmp_path)[1].values()) == {Status.FINISHED}
 
 
@@ -440,7 +440,7 @@ def prepared(trials, device="cpu"):
     where, first = torch.device(device), trials[0]
     engine = FusedEngine(dataset=DATASETS[first.data.name], steps_per_epoch=13, device=where)
     lanes = [engine.open(trial) for trial in trials]
-    feed = make_feed(
+    epoch = epoch_batches(
         load_split(first.data, device=where),
         seeds=[trial.seed for trial in trials],
         epochs=[0] * len(trials),
@@ -449,7 +449,7 @@ def prepared(trials, device="cpu"):
         device=where,
         dtype=torch.float64,
     )
-    return engine.prepared(lanes, feed, [lane.rates(epoch=0, steps=13) for lane in lanes]), lanes
+    return engine.prepared(lanes, epoch, [lane.lr_momentum(epoch=0, steps=13) for lane in lanes]), lanes
 
 
 class _NoValueLeavesTheDevice(TorchDispatchMode):

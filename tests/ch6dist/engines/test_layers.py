@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from ch6dist.catalog.models import MODELS
-from ch6dist.engines import kernels as forms_module
-from ch6dist.engines.kernels import CONVOLUTIONS, FormBook, lanes_key
-from ch6dist.engines.layers import Activations, Rows, lane_form
+from ch6dist.engines import kernels as kernels_module
+from ch6dist.engines.kernels import CONVOLUTIONS, AutotuneCache, lanes_key
+from ch6dist.engines.layers import Activations, Rows, lane_layer
 from ch6dist.models.build import ResidualBlock, build_model
 from ch6dist.models.dropout import Dropout, dropout_key, set_dropout_position
 
@@ -52,7 +52,7 @@ def rows_of(modules, *, training=True, group_of=None, steps=None, seeds=None):
         step=torch.tensor(steps or [0] * len(modules)),
         keys=keys,
         training=training,
-        book=FormBook(),
+        autotune=AutotuneCache(),
     )
 
 
@@ -70,7 +70,7 @@ def assert_equal_per_lane(module, maps, lane_sees, *, group_of=None, training=Tr
     """Outputs, gradients and buffers of the lane form against each lane's own module."""
     modules = lanes_of(module)
     rows = rows_of(modules, group_of=group_of, training=training)
-    out = lane_form(module)(side_by_side(maps), rows)
+    out = lane_layer(module)(side_by_side(maps), rows)
     apart = out.values if out.values.dim() == 3 else out.values.unflatten(1, (out.width, -1)).transpose(0, 1)
     assert out.width == LANES
     found = torch.autograd.grad(apart.square().sum(), list(rows.weights.values()))
@@ -122,13 +122,15 @@ def test_lanes_may_share_images_unevenly(name):
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_of_the_catalog_has_lane_forms(model, monkeypatch):
     """With dropout by each lane's own seed and step, where a model has any."""
-    monkeypatch.setattr(FormBook, "pick", lambda self, key, forms, *, device: self.choices.setdefault(key, "grouped"))
+    monkeypatch.setattr(
+        AutotuneCache, "pick", lambda self, key, forms, *, device: self.choices.setdefault(key, "grouped")
+    )
     sizes = {"channels": 3, "height": 16, "width": 16, "classes": 10}
     parameters = {"dropout": 0.4} if "dropout" in MODELS[model].resolve({}) else {}
     seeds, steps = [0, 3], [5, 70]
     modules = [build_model({"name": model, **parameters}, **sizes, seed=seed).double() for seed in seeds]
     maps, rows = images(1, side=16), rows_of(modules, seeds=seeds, steps=steps)
-    logits = lane_form(modules[0])(side_by_side(maps), rows).values
+    logits = lane_layer(modules[0])(side_by_side(maps), rows).values
     for lane, module in enumerate(modules):
         set_dropout_position(module, seed=seeds[lane], step=steps[lane], first_row=0)
         assert torch.allclose(logits[lane], module(maps[0]), rtol=1e-9, atol=1e-11)
@@ -138,7 +140,7 @@ def test_dropout_on_maps_drops_what_each_lane_alone_would_drop():
     modules = [Dropout(0.5, layer=2) for _ in range(LANES)]
     seeds, steps = list(range(LANES)), list(range(10, 10 + LANES))
     maps = images(LANES)
-    out = lane_form(modules[0])(side_by_side(maps), rows_of(modules, seeds=seeds, steps=steps)).values
+    out = lane_layer(modules[0])(side_by_side(maps), rows_of(modules, seeds=seeds, steps=steps)).values
     for lane, module in enumerate(modules):
         set_dropout_position(module, seed=seeds[lane], step=steps[lane], first_row=0)
         assert torch.equal(out.unflatten(1, (LANES, -1))[:, lane], module(maps[lane]))
@@ -168,12 +170,12 @@ def test_all_forms_of_a_convolution_agree(width, per_group, channels, maps, kern
 
 
 def times(monkeypatch, seconds):
-    monkeypatch.setattr(forms_module, "seconds", lambda run, *, device: seconds[run()])
+    monkeypatch.setattr(kernels_module, "seconds", lambda run, *, device: seconds[run()])
 
 
 def test_the_fastest_form_is_picked_once_and_kept(monkeypatch):
     times(monkeypatch, {"a": 2.0, "b": 1.0})
-    book = FormBook()
+    book = AutotuneCache()
     choice = {"a": lambda: "a", "b": lambda: "b"}
     assert book.pick("shape", choice, device=CPU) == "b"
     times(monkeypatch, {"a": 0.1, "b": 1.0})
@@ -184,7 +186,7 @@ def test_the_fastest_form_is_picked_once_and_kept(monkeypatch):
 
 def test_a_form_from_another_version_is_measured_anew(monkeypatch):
     times(monkeypatch, {"a": 2.0, "b": 1.0})
-    book = FormBook()
+    book = AutotuneCache()
     book.choices["shape"] = "winograd"
     assert book.pick("shape", {"a": lambda: "a", "b": lambda: "b"}, device=CPU) == "b"
 
@@ -193,14 +195,14 @@ def test_a_form_that_does_not_fit_into_memory_is_not_picked():
     def too_large():
         raise torch.OutOfMemoryError("no memory")
 
-    assert FormBook().pick("shape", {"large": too_large, "small": lambda: None}, device=CPU) == "small"
+    assert AutotuneCache().pick("shape", {"large": too_large, "small": lambda: None}, device=CPU) == "small"
 
 
 def test_measuring_ends_soon_for_a_slow_form(monkeypatch):
     clock = iter(range(1000))
-    monkeypatch.setattr(forms_module, "_now", lambda device: float(next(clock)))
+    monkeypatch.setattr(kernels_module, "_now", lambda device: float(next(clock)))
     calls = []
-    forms_module.seconds(lambda: calls.append(1), device=CPU)
+    kernels_module.seconds(lambda: calls.append(1), device=CPU)
     assert len(calls) == 2
 
 
@@ -212,7 +214,7 @@ def test_lane_counts_share_a_measurement_up_to_a_power_of_two(lanes, key):
 def test_a_process_measures_once_whatever_packs_it_trains_and_a_checkpoint_counts_more(monkeypatch):
     times(monkeypatch, {"a": 2.0, "b": 1.0})
     choice = {"a": lambda: "a", "b": lambda: "b"}
-    first, second, other, resumed = FormBook(), FormBook(), FormBook(), FormBook()
+    first, second, other, resumed = AutotuneCache(), AutotuneCache(), AutotuneCache(), AutotuneCache()
     first.context = second.context = resumed.context = "this device, fp32"
     first.pick("a shape of its own", choice, device=CPU)
     times(monkeypatch, {"a": 1.0, "b": 2.0})

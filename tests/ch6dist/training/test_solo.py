@@ -209,5 +209,5 @@ def test_a_range_test_prints_its_suggestions(file, tmp_path, capsys):
     value = ledger.artifacts[trial, "range_test"]["value"]
     assert value["lr"] == [row["lr"] for row in ledger.rows]
     out = capsys.readouterr().out
-    assert "suggested rates: steepest" in out or "no signal" in out
+    assert "suggested learning rates: steepest" in out or "no signal" in out
     assert json.dumps(value)
