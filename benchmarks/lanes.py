@@ -58,15 +58,13 @@ class EngineSide:
     def __init__(self, name: EngineName, args: Namespace, lanes: int, device: torch.device) -> None:
         self.trials, self.device, self.epoch = trials_of(args, lanes), device, 0
         first = self.trials[0].data
-        steps = first.steps_per_epoch
-        entry = DATASETS[first.name]
-        self.engine = make_engine(name, dataset=entry, steps_per_epoch=steps, device=device, group=SOLO)
+        self.engine = make_engine(name, data=first, device=device, group=SOLO)
         self.lanes = [self.engine.open(trial) for trial in self.trials]
-        self.data, self.steps = load_split(first, device=device), steps
+        self.data, self.steps = load_split(first, device=device), first.steps_per_epoch
 
     def run(self) -> None:
         """Train one epoch of every lane."""
-        epoch = feed_of(self.trials, self.data, self.epoch, self.steps, self.device)
+        epoch = batches_of(self.trials, self.data, self.epoch, self.steps, self.device)
         self.engine.train_epoch(self.lanes, epoch).sums.cpu()
         self.epoch += 1
 
@@ -93,7 +91,7 @@ class VmapSide:
 
     def run(self) -> None:
         """Train one epoch of every lane."""
-        for _, batch in feed_of(self.trials, self.data, self.epoch, self.steps, self.device).batches(SOLO):
+        for _, batch in batches_of(self.trials, self.data, self.epoch, self.steps, self.device).batches(SOLO):
             weights = {name: tensor.detach() for name, tensor in self.weights.items()}
             gradients = self.gradient(weights, *batch)
             with torch.no_grad():
@@ -104,7 +102,7 @@ class VmapSide:
         next(iter(self.weights.values())).sum().item()  # wait for the device
 
 
-def feed_of(trials: list[TrialConfig], data: object, epoch: int, steps: int, device: torch.device) -> EpochBatches:
+def batches_of(trials: list[TrialConfig], data: object, epoch: int, steps: int, device: torch.device) -> EpochBatches:
     """Return the batches of an epoch for lanes of one seed."""
     count, config = len(trials), trials[0].data
     return epoch_batches(

@@ -23,7 +23,7 @@ app = new_app("Train one trial, look for its rate, or see its schedule.")
 TrialFile = Annotated[Path, typer.Argument(metavar="TRIAL.yaml", help="a trial, as `sweeps best` writes it")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="key=value", help="such as optimizer.lr=0.1")]
 RunFolder = Annotated[Path | None, typer.Option("--run", metavar="DIR", help="run folder; left out: a new one")]
-Resume = Annotated[bool, typer.Option("--resume", help="go on in the run folder from its checkpoint")]
+Resume = Annotated[bool, typer.Option("--resume", help="continue in the run folder from its checkpoint")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON document")]
 
 
@@ -35,7 +35,7 @@ def train(trial: TrialFile, overrides: Overrides = None, run: RunFolder = None, 
 
 @app.command("range-test")
 def range_test(trial: TrialFile, overrides: Overrides = None, run: RunFolder = None) -> int:
-    """Run the learning-rate range test of a trial and print the suggested rates."""
+    """Run the learning-rate range test of a trial and print the suggested learning rates."""
     return _train(_read(trial, [*(overrides or []), "type=range_test"]), run, resume=False)
 
 
@@ -95,7 +95,7 @@ def _train(config: TrialConfig, folder: Path | None, resume: bool) -> int:
 
 
 def main() -> None:
-    """The installed `ch6dist`."""
+    """Run the installed `ch6dist`."""
     sys.exit(run(app, name="ch6dist"))
 
 

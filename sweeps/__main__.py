@@ -21,7 +21,7 @@ from rich.console import Console
 
 from ch6dist.cli import new_app
 from ch6dist.cli import run as run_app
-from ch6dist.errors import InputError, UsageError
+from ch6dist.errors import UsageError
 from ch6dist.runs.folders import find_run
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def plan(
     from sweeps.spec.sweep_file import load_spec
 
     if calibrate and address is not None:
-        raise InputError("--calibrate", address, "nothing beside --address: it times this machine")
+        raise UsageError("--calibrate times this machine, so it cannot be used with --address")
     sweep, chosen = load_spec(spec, overrides or []), _packs(packs)
     trials, hosts = expand(sweep, file=str(spec)), _hosts(address)
     make = partial(make_plan, sweep, trials, packs=chosen, devices=hosts, runs=runs)
@@ -118,19 +118,10 @@ def rerun(
     packs: Packs = "auto",
 ) -> int:
     """Train ended trials again from scratch, as a new attempt."""
-    from ch6dist.runs.ledger import find_trial, read
-    from ch6dist.runs.schema import BROKEN
+    folder, launch = find_run(run, root=runs), _launch(address, packs)
+    from sweeps.launch.run import rerun as rerun_trials
 
-    folder = find_run(run, root=runs)
-    ledger = read(folder)
-    again = [find_trial(ledger, trial) for trial in trials or []]
-    again += [trial for trial in ledger.trials if failed and ledger.status(trial) in BROKEN and trial not in again]
-    if not again:
-        raise InputError("TRIAL", trials or [], "ids of trials, or --failed where trials have failed")
-    launch = _launch(address, packs)
-    from sweeps.launch.run import resume as resume_run
-
-    return resume_run(folder, launch, again=again)
+    return rerun_trials(folder, launch, trials or [], failed=failed)
 
 
 @app.command()

@@ -68,13 +68,13 @@ class EpochPlan:
         """Return the images from place `start` to before `stop` in the epoch's order, augmented and normalised."""
         return self.at(data, slice(start, stop), dtype)
 
-    def at(self, data: TrainData, places: slice | Tensor, dtype: torch.dtype) -> Batch:
-        """Return the images at `places` (int64 [B] on the plan's device: no host sync) of the epoch's order."""
-        index = self.order[places]
+    def at(self, data: TrainData, positions: slice | Tensor, dtype: torch.dtype) -> Batch:
+        """Return the images at `positions` (int64 [B] on the plan's device: no host sync) of the epoch's order."""
+        index = self.order[positions]
         images = augment_images(
             data.train_images.index_select(0, index),
-            offsets=None if self.offsets is None else self.offsets[places],
-            flips=None if self.flips is None else self.flips[places],
+            offsets=None if self.offsets is None else self.offsets[positions],
+            flips=None if self.flips is None else self.flips[positions],
         )
         return Batch(normalize(images, data.mean, data.std, dtype), data.train_labels.index_select(0, index))
 
@@ -138,7 +138,7 @@ def load_split(data: DataConfig, *, device: Device) -> TrainData:
 
 
 def load_test(data: DataConfig, *, device: Device) -> tuple[Tensor, Tensor]:
-    """Return the whole test set: images uint8 [N, C, H, W] and labels int64 [N]. For final trainings only."""
+    """Return the whole test set: images uint8 [N, C, H, W] and labels int64 [N]. For a final training only."""
     images, labels, _ = _read(DATASETS[data.name], "test", str(data_root(data.root)), None)
     return images.to(device), labels.to(device)
 

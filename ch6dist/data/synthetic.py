@@ -1,6 +1,6 @@
 """Image sets made from a seed: shapes and counts of the real ones, nothing to download, and something to learn.
 
-An image is the sum of three windows, cut at random places: into its class's smooth prototype (a shift by up to 4
+An image is the sum of three windows, cut at random corners: into its class's smooth prototype (a shift by up to 4
 pixels), into a smooth field that all classes share (a distractor, stronger than the class) and into white noise.
 Classes of one coarse class share a part of their prototypes. Only the images asked for are rendered.
 """
@@ -45,14 +45,14 @@ def synthetic_images(entry: DatasetEntry, part: Part, indices: Tensor) -> Tensor
     prototypes, distractors, noise = _fields(entry)
     labels = synthetic_labels(entry, part)
     shifts = _random(entry, part, "shift", high=2 * SHIFT + 1)
-    places = _random(entry, part, "distractor", high=FIELD - max(entry.height, entry.width))
+    corners = _random(entry, part, "distractor", high=FIELD - max(entry.height, entry.width))
     grains = _random(entry, part, "noise", high=FIELD - max(entry.height, entry.width))
     images = torch.empty(len(indices), entry.channels, entry.height, entry.width, dtype=torch.uint8)
     for start in range(0, len(indices), CHUNK):
         rows = indices[start : start + CHUNK]
         shared = torch.zeros_like(rows)
         total = _windows(prototypes, labels[rows], shifts[rows], entry)
-        total += _windows(distractors, shared, places[rows], entry)
+        total += _windows(distractors, shared, corners[rows], entry)
         total += _windows(noise, shared, grains[rows], entry)
         images[start : start + CHUNK] = total.add_(128).clamp_(0, 255)
     return images

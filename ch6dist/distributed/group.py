@@ -111,7 +111,7 @@ def _portable(error: Exception) -> Exception:
     """Return `error`, or one with its text where it does not survive pickling."""
     try:
         pickle.loads(pickle.dumps(error))
-    except Exception:  # whatever its class does when made anew
+    except Exception:  # whatever its class does when it is made again
         return RuntimeError(f"rank 0: {type(error).__name__}: {error}")
     return error
 
@@ -144,7 +144,7 @@ def rendezvous(host: str, world_size: int) -> TCPStore:
 def connect(host: str, port: int, world_size: int) -> TCPStore:
     """Connect another rank to the store that `rendezvous` made.
 
-    Torch.distributed.DistNetworkError where nothing answers.
+    Raises torch.distributed.DistNetworkError where nothing answers.
     """
     return TCPStore(host, port, world_size, is_master=False, wait_for_workers=False, timeout=MEETING)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from ch6dist.catalog.datasets import DatasetEntry
+from ch6dist.catalog.datasets import DATASETS
+from ch6dist.config import DataConfig
 from ch6dist.distributed.group import Group
 from ch6dist.engines.eager import EagerEngine
 from ch6dist.engines.engine import Engine
@@ -13,10 +14,9 @@ from ch6dist.errors import InputError
 from ch6dist.runs.schema import EngineName
 
 
-def make_engine(
-    name: EngineName, *, dataset: DatasetEntry, steps_per_epoch: int, device: torch.device, group: Group
-) -> Engine:
-    """Return the engine of that name; InputError for `fused` over several processes, whose lanes are one process's."""
+def make_engine(name: EngineName, *, data: DataConfig, device: torch.device, group: Group) -> Engine:
+    """Make the engine of that name; InputError for `fused` over several processes, whose lanes are one process's."""
+    dataset, steps_per_epoch = DATASETS[data.name], data.steps_per_epoch
     if name == "eager":
         return EagerEngine(dataset=dataset, steps_per_epoch=steps_per_epoch, device=device, group=group)
     if group.world_size > 1:

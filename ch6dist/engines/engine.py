@@ -1,7 +1,7 @@
 """What the loop asks of an engine. It knows none of them by name but to choose one.
 
 engine.open(trial)                      a lane at its start
-engine.batch_group(trial, epoch, steps)     lanes of equal company train together
+engine.batch_group(trial, epoch, steps)     lanes with equal keys are trained together
 engine.train_epoch(lanes, epoch)         every lane one epoch further
 engine.evaluate(lanes, batches)         sums over a data set
 """
@@ -68,7 +68,7 @@ class Engine(Protocol):
         """
 
     def train_epoch(self, lanes: Sequence[Any], epoch: EpochBatches) -> Trained:
-        """Train lanes of one company through `epoch`, whose lanes they are, in order."""
+        """Train the lanes of one batch group through `epoch`, in its order of lanes."""
 
     def evaluate(self, lanes: Sequence[Any], batches: Iterable[Batch]) -> torch.Tensor:
         """Return this rank's sums of losses and correct predictions in evaluation mode: [K, 2] float64."""

@@ -1,7 +1,7 @@
 """The batches of one epoch for lanes that train together: which images, in which order, cut and mirrored how.
 
     epoch = epoch_batches(data, seeds=[0, 0, 1], epochs=[4, 4, 4], config=trial.data, steps=352, device=…, dtype=…)
-    epoch.plans, epoch.plan_of        # two epoch plans; the lanes' places among them: (0, 0, 1)
+    epoch.plans, epoch.plan_of        # two epoch plans, and which of them each lane uses: (0, 0, 1)
 
 Lanes of one seed at one epoch see the same batches; an epoch plan is drawn once for all of them.
 """

@@ -1,7 +1,7 @@
 """The fused engine: trials of one optimizer family as lanes of one model, a row of each tensor per lane.
 
 On a GPU a whole training step of all lanes is one CUDA graph; on a CPU the same code runs eagerly. A lane is its solo
-run, up to rounding, and its checkpoint is the eager engine's: a trial may go on in either.
+run, up to rounding, and its checkpoint is the eager engine's: a trial may resume in either.
 """
 
 from __future__ import annotations
@@ -216,10 +216,10 @@ class FusedEngine:
                 images.split(trial.data.batch_size), labels.split(trial.data.batch_size), strict=True
             ):
                 for key, stack in stacks.items():
-                    sums[key] += self.judged(stack, part, right, precision=trial.precision)
+                    sums[key] += self.sums_of(stack, part, right, precision=trial.precision)
         return torch.stack([sums[id(lane.stack)][lane.index] for lane in lanes])
 
-    def judged(self, stack: Stack, images: Tensor, labels: Tensor, *, precision: str) -> Tensor:
+    def sums_of(self, stack: Stack, images: Tensor, labels: Tensor, *, precision: str) -> Tensor:
         """Return the sums [K, 2] of one batch that all lanes see."""
         rows = Rows(
             lanes=stack.lanes,
@@ -239,10 +239,10 @@ class FusedEngine:
 def stacked(lanes: Sequence[FusedLane]) -> Stack:
     """Return the stack whose rows are `lanes`, in order: theirs, or a new one into which they move."""
     stack = lanes[0].stack
-    places = [(lane.stack, lane.index) for lane in lanes]
-    if stack.lanes == len(lanes) and all(s is stack and index == k for k, (s, index) in enumerate(places)):
+    rows = [(lane.stack, lane.index) for lane in lanes]
+    if stack.lanes == len(lanes) and all(s is stack and index == k for k, (s, index) in enumerate(rows)):
         return stack
-    stack = gather(places)
+    stack = gather(rows)
     for index, lane in enumerate(lanes):
         lane.stack, lane.index, lane.steps = stack, index, None
     return stack

@@ -98,8 +98,8 @@ class StackSteps:
 
     def step(self, rows: int) -> None:
         """Train one step of every lane on the next `rows` images of the epoch."""
-        places = self.t * self.batch_size + torch.arange(rows, device=self.t.device)
-        batches = [plan.at(self.data, places, self.dtype) for plan in self.plans]
+        positions = self.t * self.batch_size + torch.arange(rows, device=self.t.device)
+        batches = [plan.at(self.data, positions, self.dtype) for plan in self.plans]
         images = Activations(torch.cat([batch.images for batch in batches], dim=1), len(batches))
         labels = torch.stack([batch.labels for batch in batches]).index_select(0, self.group_of)  # [K, B]
         with torch.enable_grad():
@@ -109,8 +109,8 @@ class StackSteps:
             gradients = torch.autograd.grad(losses, list(self.leaves.values()), each)
         with torch.no_grad():
             right = (logits.argmax(2) == labels).sum(1).to(self.dtype)
-            told = torch.where(self.alive, losses, math.nan)
-            self.sums.index_copy_(0, self.t, torch.stack([told, right], dim=1)[None])
+            shown = torch.where(self.alive, losses, math.nan)
+            self.sums.index_copy_(0, self.t, torch.stack([shown, right], dim=1)[None])
             self.alive.logical_and_(losses.isfinite())
             self.update(torch.cat([gradient.flatten(1) for gradient in gradients], dim=1))
             self.done.add_(1)

@@ -36,7 +36,7 @@ class Dropout(nn.Module):
     """Zeroes each activation with probability `p` and scales the others by 1/(1−p); the identity in evaluation mode.
 
     The mask is a hash of (seed, step, layer, row in the global batch, element): equal on every device, in every
-    process and pack, for any slice of the batch. `step` is a buffer, so that a CUDA graph reads it anew; the rank's
+    process and pack, for any slice of the batch. `step` is a buffer, so that a CUDA graph reads it again; the rank's
     `first_row` is not, because DDP would overwrite it with rank 0's.
     """
 

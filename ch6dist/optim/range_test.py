@@ -4,7 +4,7 @@
     found["valley"], found["interval"], found["no_signal"], found["diverged_at"]
 
 `steepest`, `valley`, `slide` and `minimum` are the four rules of fastai (fastai/callback/schedule.py, Apache-2.0),
-written anew; like fastai they look at the smoothed losses without the first tenth and the last five.
+written again; like fastai they look at the smoothed losses without the first tenth and the last five.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
+
+import numpy as np
 
 SKIP_END = 5  # points at the end that no rule looks at: the loss may be blowing up
 SLIDE_WIDTH = 15  # points between the two slopes that `slide` compares
@@ -128,14 +130,8 @@ def _slide(lrs: Sequence[float], losses: Sequence[float]) -> float | None:
     left = right - SLIDE_WIDTH
     if left < 0:
         return None
-    slopes, found = _gradient(losses), lrs[left]
+    slopes, found = np.gradient(losses).tolist(), lrs[left]
     while left >= 0 and abs(slopes[right] - slopes[left]) > SLIDE_THRESHOLD:
         found = lrs[left]
         right, left = right - 1, left - 1
     return found
-
-
-def _gradient(values: Sequence[float]) -> list[float]:
-    """Return central differences, one-sided at the ends, as numpy.gradient; of two values or more."""
-    inner = [(after - before) / 2 for before, after in zip(values, values[2:], strict=False)]
-    return [values[1] - values[0], *inner, values[-1] - values[-2]]

@@ -7,8 +7,8 @@
         schedule.after_epoch({"val_loss": …, …})
     preview(trial, steps_per_epoch=352)     # [(lr, momentum) of every step], without training
 
-Resume: build both anew, then optimizer.load_state_dict and schedule.load_state_dict; rates go on exactly. torch's
-`last_epoch` argument cannot do that.
+Resume: build both again, then optimizer.load_state_dict and schedule.load_state_dict: the learning rates are the same.
+The `last_epoch` argument of torch cannot do that.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Schedule:
 
 
 class _FractionalSchedule(Schedule):
-    """CosineAnnealingWarmRestarts per batch: it is told the epoch with its fraction, from 0."""
+    """CosineAnnealingWarmRestarts per batch: it is stepped with the epoch and its fraction, from 0."""
 
     def __init__(self, scheduler: LRScheduler, *, steps_per_epoch: int) -> None:
         super().__init__(scheduler, interval="batch")

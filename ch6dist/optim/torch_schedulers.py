@@ -70,7 +70,7 @@ class HeldOneCycle(OneCycleLR):
 
 
 class RestartingMultiplicative(MultiplicativeLR):
-    """Begins at the first rate when a sequence comes to it; torch's goes on from whatever rate it meets."""
+    """Begin at its first learning rate when a sequence comes to it; torch's continues from the one it finds."""
 
     def _get_closed_form_lr(self) -> list[Any]:
         rates = list(self.base_lrs)
@@ -113,7 +113,7 @@ def fill_cycle(config: Config, optimizer: Config) -> dict[str, Any]:
 
 def arguments(entry: Entry, config: Config, span: Span) -> dict[str, Any]:
     """Return what torch's constructor takes: lengths in steps, left-out lengths from the span, nothing of ours."""
-    # T_0 counts epochs even when the schedule is told fractions of them
+    # T_0 counts epochs even when the schedule is stepped by fractions of them
     per_epoch = 1 if getattr(entry, "fractional", False) else span.per_epoch(config)
     found: dict[str, Any] = {}
     for p in entry.parameters:
@@ -136,7 +136,7 @@ def _single(config: Config, optimizer: Optimizer, span: Span) -> LRScheduler:
     if name == "none":
         return ConstantLR(optimizer, factor=1.0)
     if "recipe" in config:
-        factor = RECIPE_FACTORS[config["recipe"]](**arguments(LAMBDA_PRESETS[config["recipe"]], config, span))
+        factor = LAMBDA_FACTORS[config["recipe"]](**arguments(LAMBDA_PRESETS[config["recipe"]], config, span))
         if name == "LambdaLR":
             return LambdaLR(optimizer, factor)
         return RestartingMultiplicative(optimizer, _ratio(factor))
@@ -187,7 +187,7 @@ def linear_to_zero(*, total_iters: int) -> Factor:
     return lambda t: max(0.0, 1 - t / total_iters)
 
 
-RECIPE_FACTORS: dict[str, Callable[..., Factor]] = {f.__name__: f for f in (step_power, inverse_sqrt, linear_to_zero)}
+LAMBDA_FACTORS: dict[str, Callable[..., Factor]] = {f.__name__: f for f in (step_power, inverse_sqrt, linear_to_zero)}
 
 
 def _ratio(factor: Factor) -> Factor:

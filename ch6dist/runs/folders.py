@@ -12,7 +12,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
-from ch6dist.errors import InputError
+from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.fetch import fetch_run
 from ch6dist.runs.names import CHECKPOINTS, LEDGER, checkpoint_name
 from ch6dist.storage.files import Folder, is_remote, join, split_last
@@ -87,4 +87,4 @@ def new_run(name: str, *, root: Path | str | None = None, explicit: bool, taken:
                 raise InputError("--name", name, f"a name that {where} does not hold yet") from None
             continue
         return folder
-    raise InputError("name", name, f"fewer runs of one name in {home}/")
+    raise UsageError(f"{home}/ holds too many runs of the name {name}", "choose another one with --name")

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from pydantic_core import from_json
 
-from ch6dist.errors import InputError
+from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.lease import Lease, current
 from ch6dist.runs.names import LEDGER, SEGMENTS
 from ch6dist.runs.schema import (
@@ -81,7 +81,7 @@ class Ledger:
 def read(run: Path | str) -> Ledger:
     """Read the ledger of a run folder.
 
-    Raises InputError where the folder is no run or a line in the middle is damaged, UsageError where a newer version
+    Raises InputError where the folder is no run, UsageError where a line in the middle is damaged or a newer version
     wrote it.
     """
     segments = _segments(run)
@@ -179,7 +179,8 @@ def _decode(raw: bytes, place: str) -> Line:
         line = from_json(raw, cache_strings="keys")
         if isinstance(line, dict):
             return line
-    raise InputError(place, raw[:60].decode(errors="replace"), "one JSON object")
+    text = raw[:60].decode(errors="replace")
+    raise UsageError(f"{place} is damaged: {text!r} is no JSON object", "restore the file from a copy")
 
 
 def find_trial(ledger: Ledger, given: str) -> str:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ch6dist.errors import InputError
+from ch6dist.errors import UsageError
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.names import LINES
 from ch6dist.runs.schema import ENDED, Line
@@ -24,11 +24,11 @@ def encode_lines(lines: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def decode_lines(content: bytes, *, place: str) -> list[Line]:
-    """Decode the lines that `encode_lines` wrote. InputError for anything else, naming `place`."""
+    """Decode the lines that `encode_lines` wrote. UsageError for anything else, naming `place`."""
     try:
         return [dict(json.loads(line)) for line in content.splitlines()]
     except (ValueError, TypeError) as error:
-        raise InputError("lines", type(error).__name__, "JSON objects, one a line", file=place) from error
+        raise UsageError(f"{place} is damaged ({type(error).__name__}): each line must be a JSON object") from error
 
 
 def lost_lines(checkpoints: Folder, ledger: Ledger) -> list[Line]:

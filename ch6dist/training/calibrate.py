@@ -1,4 +1,4 @@
-"""How fast this device trains a model: a few epochs of made-up images, timed. For `sweeps plan --calibrate`."""
+"""How fast this device trains a model: a few epochs of synthetic images, timed. For `sweeps plan --calibrate`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def images_per_second(trial: TrialConfig, *, engine: EngineName = "eager", lanes
     config = trial.data.model_copy(update={"train_size": STEPS * trial.data.batch_size})
     data, dtype = _synthetic(entry, config.train_size, device), DTYPES[trial.precision]
     with numerics(device, deterministic=trial.deterministic):
-        made = make_engine(engine, dataset=entry, steps_per_epoch=STEPS, device=device, group=SOLO)
+        made = make_engine(engine, data=config, device=device, group=SOLO)
         members = [made.open(plain) for _ in range(lanes)]
         epochs, started = 0, time.perf_counter()
         while epochs < 2 or time.perf_counter() - started < SECONDS:

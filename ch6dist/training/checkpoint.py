@@ -8,7 +8,7 @@
 
 In an object store `lines.jsonl` lies beside them: what the trial has reported up to `last`, written before it. The
 driver's ledger reaches the store some seconds later; when the driver is lost before that, a resume takes from there
-what its ledger lacks, and no checkpoint is ever ahead of the rows (journal.py).
+what its ledger lacks, and no checkpoint is ever ahead of the rows (runs/write_ahead.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 import torch
 
-from ch6dist.errors import InputError
+from ch6dist.errors import UsageError
 from ch6dist.runs.names import LINES, checkpoint_name
 from ch6dist.runs.schema import ENDED, FORMAT, Line, check_format
 from ch6dist.runs.write_ahead import decode_lines, encode_lines
@@ -64,7 +64,7 @@ class Checkpoints:
         self._write(self._name(trial, name), content.getbuffer())
 
     def load(self, trial: str, name: str, *, device: torch.device | str = "cpu") -> dict[str, Any] | None:
-        """Return the state, tensors on `device`; None when there is none. InputError for a file that cannot be read."""
+        """Return the state, tensors on `device`; None when there is none. UsageError for a file that cannot be read."""
         content = self._patiently(lambda: self.folder.read(self._name(trial, name)))
         if content is None:
             return None
@@ -72,13 +72,13 @@ class Checkpoints:
         try:
             state = dict(torch.load(io.BytesIO(content), map_location=device, weights_only=True))
         except Exception as error:  # torch raises many kinds for a damaged file
-            reason = "a readable checkpoint; `sweeps rerun` starts the trial anew"
-            raise InputError("checkpoint", type(error).__name__, reason, file=place) from error
+            hint = "`sweeps rerun` trains the trial from scratch"
+            raise UsageError(f"{place} is no readable checkpoint ({type(error).__name__})", hint) from error
         check_format(state.get("format", 0), place)
         if state.get("trial", trial) != trial:
-            raise InputError("trial", state["trial"], f"a checkpoint of {trial}", file=place)
+            raise UsageError(f"{place} is a checkpoint of {state['trial']}, not of {trial}")
         if name == "last" and self.remote:
-            self._go_on_with(trial)
+            self._keep_reported(trial)
         return state
 
     def discard(self, trial: str) -> None:
@@ -103,7 +103,7 @@ class Checkpoints:
 
         return noted
 
-    def _go_on_with(self, trial: str) -> None:
+    def _keep_reported(self, trial: str) -> None:
         """Keep what the trial reported before its `last`: the driver may never have uploaded that."""
         content = self._patiently(lambda: self.folder.read(self._name(trial, LINES)))
         self.reported[trial] = decode_lines(content or b"", place=f"{self.folder}/{self._name(trial, LINES)}")

@@ -164,9 +164,9 @@ class Lane:
         return dict(state["made_with"])
 
 
-def batch_groups(lanes: Sequence[Lane], company: Callable[[Lane], Hashable]) -> list[list[Lane]]:
+def batch_groups(lanes: Sequence[Lane], key: Callable[[Lane], Hashable]) -> list[list[Lane]]:
     """Return the batch groups of lanes by `key`; lanes of one seed stand side by side."""
     groups: dict[Hashable, list[Lane]] = {}
     for lane in lanes:
-        groups.setdefault(company(lane), []).append(lane)
+        groups.setdefault(key(lane), []).append(lane)
     return [sorted(group, key=lambda lane: (lane.trial.seed, lane.epoch)) for group in groups.values()]

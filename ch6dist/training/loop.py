@@ -14,7 +14,9 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from ch6dist.config import TrialConfig
+from ch6dist.data.images import load_split
 from ch6dist.distributed.group import SOLO, Group, default_device
+from ch6dist.engines.choice import make_engine
 from ch6dist.packs import Report, check_shared, no_report
 from ch6dist.runs.schema import EngineName, Status
 from ch6dist.seeding import numerics
@@ -56,14 +58,15 @@ def train(
         torch.set_num_threads(threads)
     where = torch.device(device) if device is not None else default_device()
     with numerics(where, deterministic=trials[0].deterministic):
-        pack = Pack.of(
-            trials[0],
-            report=report,
-            checkpoints=checkpoints,
-            attempts=attempts,
+        pack = Pack(
+            first=trials[0],
+            engine=make_engine(engine, data=trials[0].data, device=where, group=group),
+            data=load_split(trials[0].data, device=where),
             device=where,
             group=group,
-            engine=engine,
+            report=report,
+            attempts=attempts or {},
+            checkpoints=checkpoints if group.rank == 0 else None,
             checkpoint_seconds=checkpoint_seconds,
         )
         return _run(pack, trials)

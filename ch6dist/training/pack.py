@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ch6dist.catalog.datasets import DATASETS
 from ch6dist.config import TrialConfig
-from ch6dist.data.images import TrainData, load_split
+from ch6dist.data.images import TrainData
 from ch6dist.distributed.group import Group
-from ch6dist.engines.choice import make_engine
 from ch6dist.engines.engine import DTYPES, Engine
 from ch6dist.packs import Orders, Report
-from ch6dist.runs.schema import EngineName, Line, Status
+from ch6dist.runs.schema import Line, Status
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.lane import Lane
 
@@ -25,43 +23,16 @@ class Pack:
     """The trials of a pack are those of its lanes; this is everything else."""
 
     first: TrialConfig  # speaks for all in what trials of a pack share
-    report: Report
-    checkpoints: Checkpoints | None  # on rank 0 alone
-    attempts: Mapping[str, int]
-    device: torch.device
-    group: Group
     engine: Engine
     data: TrainData
+    device: torch.device
+    group: Group
+    report: Report
+    attempts: Mapping[str, int]
+    checkpoints: Checkpoints | None  # on rank 0 alone
     checkpoint_seconds: float
     joining: list[TrialConfig] = field(default_factory=list)  # admitted, not opened yet
     saved_at: float = field(default_factory=time.monotonic)
-
-    @classmethod
-    def of(
-        cls,
-        first: TrialConfig,
-        *,
-        report: Report,
-        checkpoints: Checkpoints | None,
-        attempts: Mapping[str, int] | None,
-        device: torch.device,
-        group: Group,
-        engine: EngineName,
-        checkpoint_seconds: float,
-    ) -> Pack:
-        """Load the data and make the engine of a pack whose trials share what `first` says."""
-        steps, dataset = first.data.steps_per_epoch, DATASETS[first.data.name]
-        return cls(
-            first=first,
-            report=report,
-            checkpoints=checkpoints if group.rank == 0 else None,
-            attempts=attempts or {},
-            device=device,
-            group=group,
-            engine=make_engine(engine, dataset=dataset, steps_per_epoch=steps, device=device, group=group),
-            data=load_split(first.data, device=device),
-            checkpoint_seconds=checkpoint_seconds,
-        )
 
     @property
     def dtype(self) -> torch.dtype:

@@ -17,7 +17,7 @@ from rich.console import Console
 from ch6dist.catalog.dataset_files import check_files
 from ch6dist.config import TrialConfig
 from ch6dist.distributed.group import Group, default_device, from_environment
-from ch6dist.errors import InputError
+from ch6dist.errors import UsageError
 from ch6dist.optim.schedules import preview
 from ch6dist.packs import Orders, Report, engine_for, no_report
 from ch6dist.runs import lease
@@ -32,12 +32,16 @@ from ch6dist.training.loop import train
 
 
 def run_trial(trial: TrialConfig, *, run: Path, resume: bool = False, console: Console) -> int:
-    """Train `trial` into `run`; the exit status. With `resume`, go on from its checkpoint if there is one."""
+    """Train `trial` into `run`; return the exit status.
+
+    Args:
+        resume: continue a run that is there, from the trial's checkpoint if there is one.
+    """
     check_files(trial.data.name, root=trial.data.root, test=trial.evaluate_test)
     preview(trial, steps_per_epoch=trial.data.steps_per_epoch)  # refuses before it writes
     there = any((run / LEDGER).glob("*.jsonl"))
     if there and not resume:
-        raise InputError("--run", str(run), "a folder without a ledger, or --resume to go on in this one")
+        raise UsageError(f"{run} holds a run already", "name another one with --run, or continue it with --resume")
     before = read(run) if there else Ledger()
     if (status := before.status(trial.trial_id)) in ENDED:
         console.print(f"{trial.trial_id} has ended: {status}", highlight=False)

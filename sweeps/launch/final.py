@@ -19,7 +19,7 @@ from rich.console import Console
 
 from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
 from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.errors import InputError
+from ch6dist.errors import InputError, UsageError
 from ch6dist.optim.schedules import preview
 from ch6dist.runs.folders import check_name, find_run, runs_root
 from ch6dist.runs.ledger import find_trial, observe, read, read_heads
@@ -74,7 +74,7 @@ def plan_final(
     choice = _choice(source, runs, trial)
     chosen = choice.trial
     if chosen.type != "train":
-        raise InputError("type", chosen.type, "train: a range test has nothing to train on")
+        raise UsageError(f"{source} is a range test", "a final training needs a trial of type train")
     content = chosen.model_dump() | {"evaluate_test": True, "epochs": chosen.epochs if epochs is None else epochs}
     notes = []
     if all_data:

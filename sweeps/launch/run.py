@@ -1,4 +1,4 @@
-"""Run sweeps on Ray Tune: `start` a new one, `resume` one, with other resources or with trials to rerun.
+"""Run sweeps on Ray Tune: `start` a new one, `resume` one, also with other resources, or `rerun` trials of one.
 
     run, status = start(dump(spec), expand(spec), Launch())
 
@@ -17,7 +17,7 @@ from ch6dist.errors import InputError, UsageError
 from ch6dist.host.hardware import Devices, visible_devices
 from ch6dist.runs.fetch import refresh
 from ch6dist.runs.folders import checkpoints_root, home_of, new_run, runs_root
-from ch6dist.runs.ledger import Ledger, read, read_spec
+from ch6dist.runs.ledger import Ledger, find_trial, read, read_spec
 from ch6dist.runs.provenance import trial_line
 from ch6dist.runs.schema import BROKEN, ENDED
 from sweeps.driver.jobs import PackJob
@@ -63,15 +63,38 @@ def start(
     return run, record.status(status)
 
 
-def resume(run: Path, how: Launch, *, again: Sequence[str] = (), changes: Sequence[str] = ()) -> int:
+def resume(run: Path, how: Launch, *, changes: Sequence[str] = ()) -> int:
     """Continue a run where it stopped; return the exit status.
 
     Args:
-        again: ids of ended trials to train from scratch, as a new attempt.
         changes: `key=value` of resources that replace those of the sweep; its trials stay what they are.
     """
+    return _continue(run, _newest(run), how, changes=changes)
+
+
+def rerun(run: Path, how: Launch, trials: Sequence[str], *, failed: bool = False) -> int:
+    """Train ended trials from scratch, as a new attempt, and what else is unfinished; return the exit status.
+
+    Args:
+        trials: their ids, or the beginnings of these.
+        failed: also every trial that failed or ran out of memory.
+    """
+    ledger = _newest(run)
+    again = [find_trial(ledger, trial) for trial in trials]
+    again += [trial for trial in ledger.trials if failed and ledger.status(trial) in BROKEN and trial not in again]
+    if not again:
+        hint = "name trials" if failed else "name trials, or use --failed for those that have failed"
+        raise UsageError("there is nothing to rerun", hint)
+    return _continue(run, ledger, how, again=again)
+
+
+def _newest(run: Path) -> Ledger:
+    """Read the ledger of a run, after fetching what another machine has added to it."""
     refresh(run, read_spec(run).get("storage"))
-    ledger = read(run)
+    return read(run)
+
+
+def _continue(run: Path, ledger: Ledger, how: Launch, *, again: Sequence[str] = (), changes: Sequence[str] = ()) -> int:
     before = Settings.of(ledger.spec).resources
     spec = change_resources(ledger.spec, changes)
     settings = Settings.of(spec)

@@ -16,7 +16,7 @@ from ch6dist.engines.families.family import Config, Epoch, Family
 from ch6dist.engines.families.terms import average_scalars, averages, decay_scalars, decayed
 
 
-def _matrices(config: Config) -> dict[str, float]:
+def _averages_state(config: Config) -> dict[str, float]:
     return {"exp_avg": 0.0, "exp_avg_sq": 0.0}
 
 
@@ -25,8 +25,8 @@ def _corrections(epoch: Epoch) -> tuple[Tensor, Tensor]:
     return 1 - epoch.momentum**epoch.step, (1 - epoch.option("betas", index=1) ** epoch.step).sqrt()
 
 
-def _adam_matrices(config: Config) -> dict[str, float]:
-    return _matrices(config) | ({"max_exp_avg_sq": 0.0} if config["amsgrad"] else {})
+def _adam_state(config: Config) -> dict[str, float]:
+    return _averages_state(config) | ({"max_exp_avg_sq": 0.0} if config["amsgrad"] else {})
 
 
 def _adam_scalars(epoch: Epoch) -> dict[str, Tensor]:
@@ -46,7 +46,7 @@ def _adam(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mappin
     return torch.addcmul(weights, average / square.sqrt().add_(c["eps"]), c["rate"], value=-1)
 
 
-ADAM = Family(name="Adam", state_tensors=_adam_matrices, scalars=_adam_scalars, update=_adam)
+ADAM = Family(name="Adam", state_tensors=_adam_state, scalars=_adam_scalars, update=_adam)
 
 
 def _nadam_scalars(epoch: Epoch) -> dict[str, Tensor]:
@@ -88,7 +88,7 @@ def _nadam(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mappi
 
 
 NADAM = Family(
-    name="NAdam", state_tensors=_matrices, scalars=_nadam_scalars, update=_nadam, scalar_state={"mu_product": 1.0}
+    name="NAdam", state_tensors=_averages_state, scalars=_nadam_scalars, update=_nadam, scalar_state={"mu_product": 1.0}
 )
 
 
@@ -116,10 +116,10 @@ def _radam(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mappi
     return torch.addcmul(weights, average / square.sqrt().mul_(c["root"]).add_(c["eps"]), c["rate"], value=-1)
 
 
-RADAM = Family(name="RAdam", state_tensors=_matrices, scalars=_radam_scalars, update=_radam)
+RADAM = Family(name="RAdam", state_tensors=_averages_state, scalars=_radam_scalars, update=_radam)
 
 
-def _adamax_matrices(config: Config) -> dict[str, float]:
+def _adamax_state(config: Config) -> dict[str, float]:
     return {"exp_avg": 0.0, "exp_inf": 0.0}
 
 
@@ -138,4 +138,4 @@ def _adamax(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapp
     return torch.addcmul(weights, average / norm, c["rate"], value=-1)
 
 
-ADAMAX = Family(name="Adamax", state_tensors=_adamax_matrices, scalars=_adamax_scalars, update=_adamax)
+ADAMAX = Family(name="Adamax", state_tensors=_adamax_state, scalars=_adamax_scalars, update=_adamax)

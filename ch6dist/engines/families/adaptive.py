@@ -11,7 +11,7 @@ from ch6dist.engines.families.family import MOMENTUM_BEGUN, Config, Epoch, Famil
 from ch6dist.engines.families.terms import decay_scalars, decayed, has_momentum, momentum_scalars, stepped
 
 
-def _rmsprop_matrices(config: Config) -> dict[str, float]:
+def _rmsprop_state(config: Config) -> dict[str, float]:
     buffer = {"momentum_buffer": 0.0} if has_momentum(config) else {}
     return {"square_avg": 0.0} | buffer | ({"grad_avg": 0.0} if config["centered"] else {})
 
@@ -34,14 +34,14 @@ def _rmsprop(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Map
 
 RMSPROP = Family(
     name="RMSprop",
-    state_tensors=_rmsprop_matrices,
+    state_tensors=_rmsprop_state,
     scalars=_rmsprop_scalars,
     update=_rmsprop,
     scalar_state={MOMENTUM_BEGUN: 0.0},
 )
 
 
-def _adagrad_matrices(config: Config) -> dict[str, float]:
+def _adagrad_state(config: Config) -> dict[str, float]:
     return {"sum": config["initial_accumulator_value"]}
 
 
@@ -56,10 +56,10 @@ def _adagrad(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Map
     return torch.addcmul(weights, gradient / total.sqrt().add_(c["eps"]), c["rate"], value=-1)
 
 
-ADAGRAD = Family(name="Adagrad", state_tensors=_adagrad_matrices, scalars=_adagrad_scalars, update=_adagrad)
+ADAGRAD = Family(name="Adagrad", state_tensors=_adagrad_state, scalars=_adagrad_scalars, update=_adagrad)
 
 
-def _adadelta_matrices(config: Config) -> dict[str, float]:
+def _adadelta_state(config: Config) -> dict[str, float]:
     return {"square_avg": 0.0, "acc_delta": 0.0}
 
 
@@ -77,10 +77,10 @@ def _adadelta(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Ma
     return torch.addcmul(weights, delta, c["rate"], value=-1)
 
 
-ADADELTA = Family(name="Adadelta", state_tensors=_adadelta_matrices, scalars=_adadelta_scalars, update=_adadelta)
+ADADELTA = Family(name="Adadelta", state_tensors=_adadelta_state, scalars=_adadelta_scalars, update=_adadelta)
 
 
-def _rprop_matrices(config: Config) -> dict[str, float]:
+def _rprop_state(config: Config) -> dict[str, float]:
     return {"prev": 0.0, "step_size": 1.0}
 
 
@@ -105,4 +105,4 @@ def _rprop(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mappi
     return torch.addcmul(weights, gradient.sign(), size, value=-1)
 
 
-RPROP = Family(name="Rprop", state_tensors=_rprop_matrices, scalars=_rprop_scalars, update=_rprop)
+RPROP = Family(name="Rprop", state_tensors=_rprop_state, scalars=_rprop_scalars, update=_rprop)

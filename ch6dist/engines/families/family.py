@@ -57,9 +57,7 @@ class Family:
     """scalars(epoch) → coefficients [T, K], or [K] where equal in every step. Advances the scalar state."""
     update: Callable[[Tensor, Tensor, dict[str, Tensor], Mapping[str, Tensor]], Tensor]
     """update(weights, gradient, state, c) → new weights; all [K, N], c: name → [K, 1]. Writes `state` alone."""
-    scalar_state: Mapping[str, float] = field(
-        default_factory=dict
-    )  # kept between steps, with first values
+    scalar_state: Mapping[str, float] = field(default_factory=dict)  # kept between steps, with first values
     counts_steps: bool = True  # torch's state holds `step`
 
     def first_state(

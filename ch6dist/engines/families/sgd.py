@@ -11,7 +11,7 @@ from ch6dist.engines.families.family import MOMENTUM_BEGUN, Config, Epoch, Famil
 from ch6dist.engines.families.terms import decay_scalars, decayed, has_momentum, momentum_scalars, stepped
 
 
-def _sgd_matrices(config: Config) -> dict[str, float]:
+def _sgd_state(config: Config) -> dict[str, float]:
     return {"momentum_buffer": 0.0} if has_momentum(config) else {}
 
 
@@ -26,7 +26,7 @@ def _sgd(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapping
 
 SGD = Family(
     name="SGD",
-    state_tensors=_sgd_matrices,
+    state_tensors=_sgd_state,
     scalars=_sgd_scalars,
     update=_sgd,
     scalar_state={MOMENTUM_BEGUN: 0.0},
@@ -34,7 +34,7 @@ SGD = Family(
 )
 
 
-def _asgd_matrices(config: Config) -> dict[str, float]:
+def _asgd_state(config: Config) -> dict[str, float]:
     return {"ax": 0.0}
 
 
@@ -66,7 +66,7 @@ def _asgd(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mappin
 
 ASGD = Family(
     name="ASGD",
-    state_tensors=_asgd_matrices,
+    state_tensors=_asgd_state,
     scalars=_asgd_scalars,
     update=_asgd,
     scalar_state={"eta": 0.0, "mu": 1.0},  # the first step sets eta to its rate
