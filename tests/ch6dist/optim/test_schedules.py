@@ -15,7 +15,7 @@ from ch6dist.catalog.schedules import SCHEDULES
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.optim.optimizers import build_optimizer, momentum_of
 from ch6dist.optim.schedules import Schedule, build_schedule, preview
-from ch6dist.optim.torch_schedulers import RECIPE_FACTORS
+from ch6dist.optim.torch_schedulers import LAMBDA_FACTORS
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.filterwarnings("error")  # torch warns where schedulers are stepped wrongly
@@ -44,7 +44,7 @@ SAMPLES: list[Any] = [
     {"name": "CyclicLR", "step_size_up": 0.25, "step_size_down": 1, "mode": "exp_range", "gamma": 0.9},
     PLATEAU,
     {**PLATEAU, "monitor": "train_accuracy", "warmup": {"epochs": 2}},
-    *({"name": "LambdaLR", "recipe": r, **({"step_size": 2} if r == "step_power" else {})} for r in RECIPE_FACTORS),
+    *({"name": "LambdaLR", "recipe": r, **({"step_size": 2} if r == "step_power" else {})} for r in LAMBDA_FACTORS),
     {"name": "MultiplicativeLR", "recipe": "linear_to_zero", "warmup": {"epochs": 1}},
     [
         {"name": "LinearLR", "epochs": 1},
