@@ -24,13 +24,11 @@ GOOD = {"data": DATA, "model": "simple_nn", "optimizer": "SGD", "epochs": 2}
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    """An empty folder to stand in, so that whatever is written by mistake is seen."""
-    folder = tmp_path / "here"
+def here(in_tmp_path, monkeypatch):
+    """An empty working directory, so that whatever is written by mistake is seen."""
+    folder = in_tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    monkeypatch.delenv("CH6DIST_DATA", raising=False)
-    monkeypatch.delenv("CH6DIST_RUNS", raising=False)
     return folder
 
 

@@ -1,8 +1,10 @@
-"""What tests of sweeps build."""
+"""Fixtures that tests of several folders of sweeps use."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,3 +16,9 @@ def address() -> Iterator[str]:
     """The address of a real Ray of two cores."""
     with two_cores() as found:
         yield found
+
+
+@pytest.fixture
+def storage(server: Any, tmp_path: Path) -> str:
+    """Return the URL of a folder in an S3 server that is this test's own."""
+    return server.url(f"sweeps/{tmp_path.name}")

@@ -21,12 +21,7 @@ from ch6dist.runs.writer import Writer
 from sweeps.__main__ import app
 from tests.support.commands import TINY, command, environment, sweep_file, sweeps
 
-
-@pytest.fixture(autouse=True)
-def somewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for name in ("CH6DIST_RUNS", "CH6DIST_DATA"):
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("in_tmp_path")
 
 
 @pytest.fixture

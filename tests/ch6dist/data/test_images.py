@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 import torch
 from scipy import stats
@@ -22,7 +19,7 @@ from ch6dist.data.images import (
     normalize,
 )
 from ch6dist.data.synthetic import synthetic_images
-from tests.support.paths import ROOT
+from tests.support.programs import assert_same_elsewhere
 
 torch.set_num_threads(1)
 
@@ -161,16 +158,7 @@ def test_plans_and_splits_are_equal_in_another_process(capsys):
         "parts = [plan.order, plan.offsets, plan.flips, data.train_images, data.val_labels, data.mean]\n"
         "print(hashlib.sha256(b''.join(part.numpy().tobytes() for part in parts)).hexdigest())"
     )
-    elsewhere = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-        env={"PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "1"},
-    ).stdout
-    exec(program, {})
-    assert capsys.readouterr().out == elsewhere
+    assert_same_elsewhere(program, capsys)
 
 
 # The split

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import subprocess
-import sys
 from itertools import pairwise
 
 import pytest
@@ -21,7 +19,7 @@ from ch6dist.catalog.models import MODELS
 from ch6dist.errors import InputError
 from ch6dist.models.build import _BUILDERS, Shape, build_model
 from ch6dist.models.dropout import GOLDEN, Dropout, dropout_key, dropout_mask, set_dropout_position, splitmix64
-from tests.support.paths import ROOT
+from tests.support.programs import assert_same_elsewhere
 
 torch.set_num_threads(1)
 
@@ -184,16 +182,7 @@ def test_weights_and_masks_are_equal_in_another_process(capsys):
         "b = b''.join(p.detach().numpy().tobytes() for p in m.parameters()) + k.numpy().tobytes()\n"
         "print(hashlib.sha256(b).hexdigest())"
     )
-    elsewhere = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=ROOT,
-        env={"PYTHONHASHSEED": "1", "OMP_NUM_THREADS": "1"},
-    ).stdout
-    exec(program, {})
-    assert capsys.readouterr().out == elsewhere
+    assert_same_elsewhere(program, capsys)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.host.hardware import Devices, Gpu
+from ch6dist.config import TrialConfig
+from ch6dist.host.hardware import Devices
 from ch6dist.runs.ledger import Ledger, read
 from ch6dist.runs.provenance import trial_line
 from ch6dist.runs.writer import Writer
@@ -21,13 +21,9 @@ from sweeps.launch.packing import kept_engine_notes, pack_new, recorded_engines,
 from sweeps.plan.calibration import read_calibration
 from sweeps.plan.slots import find_slots
 from sweeps.spec.sweep_file import Resources
+from tests.support.plans import TWO_CORES, one_gpu, trials
 
-TWO_CORES = Devices(cpus=2, memory_bytes=24 * 10**9)
-SMALL_GPU = Devices(cpus=16, memory_bytes=10**11, gpus=(Gpu("small", 12 * 10**9),))
-
-
-def trials(count: int, **fields: Any) -> list[TrialConfig]:
-    return [parse_trial({"optimizer": {"name": "SGD", "lr": 0.001 * (n + 1)}, **fields}) for n in range(count)]
+SMALL_GPU = one_gpu(12 * 10**9)
 
 
 def ids(given: list[TrialConfig]) -> tuple[str, ...]:

@@ -14,17 +14,8 @@ from ch6dist.runs.ledger import differences, read
 from ch6dist.storage.files import open_folder
 from tests.support.commands import driving, row_count, sweep_file, sweeps, without_ray
 
-s3 = pytest.importorskip("tests.support.s3_server", exc_type=ImportError)
 EPOCHS = 80
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Any:
-    for name, value in s3.KEYS.items():
-        monkeypatch.setenv(name, value)
-    with s3.s3_server() as found:
-        yield found
 
 
 def rows_there(url: str) -> int:
@@ -32,9 +23,9 @@ def rows_there(url: str) -> int:
     return (open_folder(url).read("ledger/000001.jsonl") or b"").count(b'"kind":"row"')
 
 
-def test_a_lost_head_is_replaced_and_the_sweep_ends_as_if_nothing_had_happened(server: Any, tmp_path: Path) -> None:
-    url, run = server.url("sweeps/tiny"), tmp_path / "runs" / "tiny"
-    spec = sweep_file(tmp_path, epochs=EPOCHS, storage=server.url("sweeps"), checkpoints={"seconds": 0.5})
+def test_a_lost_head_is_replaced_and_the_sweep_ends_as_if_nothing_had_happened(storage: str, tmp_path: Path) -> None:
+    url, run = storage.replace("?", "/tiny?"), tmp_path / "runs" / "tiny"
+    spec = sweep_file(tmp_path, epochs=EPOCHS, storage=storage, checkpoints={"seconds": 0.5})
     with driving("run", spec, cwd=tmp_path) as driver:
         driver.until(lambda: rows_there(url) > 30)
         had = row_count(run)

@@ -14,27 +14,13 @@ from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
-from ch6dist.host.hardware import Devices, Gpu
+from ch6dist.host.hardware import Devices
 from ch6dist.packs import engine_for, shared
 from sweeps.plan.balance import makespan
 from sweeps.plan.costs import CORE_MFLOPS, work
-from sweeps.plan.packs import MAX_LANES, Pack, make_packs, pack_notes
+from sweeps.plan.packs import MAX_LANES, make_packs, pack_notes
 from sweeps.spec.sweep_file import Resources
-
-TWO_CORES = Devices(cpus=2, memory_bytes=24 * 10**9)
-H200 = Devices(cpus=16, memory_bytes=128 * 10**9, gpus=(Gpu("NVIDIA H200", 139 * 2**30),))
-
-
-def trials(configurations: int, *, seeds: int = 1, **fields: Any) -> list[TrialConfig]:
-    made = [
-        parse_trial({"epochs": 30, **fields, "optimizer": {"name": "SGD", "lr": 0.001 * (number + 1)}})
-        for number in range(configurations)
-    ]
-    return [trial.model_copy(update={"seed": seed}) for trial in made for seed in range(seeds)]
-
-
-def sizes(packs: list[Pack]) -> list[int]:
-    return [len(pack.trials) for pack in packs]
+from tests.support.plans import H200, TWO_CORES, one_gpu, sizes, trials
 
 
 def test_28_configurations_of_3_seeds_on_2_cores_are_6_packs_of_14() -> None:
@@ -134,7 +120,7 @@ def test_an_engine_asked_for_is_used_on_either_device() -> None:
 
 
 def test_packs_that_memory_cannot_hold_are_split_and_it_is_noted() -> None:
-    small = Devices(cpus=16, memory_bytes=128 * 10**9, gpus=(Gpu("small", 12 * 10**9),))
+    small = one_gpu(12 * 10**9)
     packs = make_packs(trials(64, model={"name": "conv3bn"}), devices=small, packs=64)
     assert sizes(packs) == [32, 32]
     assert pack_notes(packs) == ["packs of 64 asked for, but 12 GB hold 38 lanes of conv3bn: using packs of 32"]
@@ -167,7 +153,7 @@ def test_no_gpus_asked_for_means_packs_for_cores() -> None:
 
 
 def test_a_large_model_has_fewer_lanes_on_a_small_gpu() -> None:
-    small = Devices(cpus=16, memory_bytes=128 * 10**9, gpus=(Gpu("small", 8 * 10**9),))
+    small = one_gpu(8 * 10**9)
     large = trials(64, model={"name": "resnet18"})
     lanes = max(sizes(make_packs(large, devices=small)))
     per_lane = MODELS["resnet18"].activation_bytes_per_image * 128 + 5 * 4 * MODELS["resnet18"].parameter_count

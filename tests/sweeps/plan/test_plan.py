@@ -13,9 +13,9 @@ import yaml
 from rich.console import Console
 
 from ch6dist.catalog.models import MODELS
-from ch6dist.config import TrialConfig, parse_trial
+from ch6dist.config import parse_trial
 from ch6dist.errors import InputError
-from ch6dist.host.hardware import Devices, Gpu
+from ch6dist.host.hardware import Devices
 from sweeps.plan.calibration import calibration_key
 from sweeps.plan.costs import worker_speed
 from sweeps.plan.disk import running_bytes
@@ -26,23 +26,8 @@ from sweeps.plan.render import render_plan
 from sweeps.plan.slots import find_slots
 from sweeps.spec.expand import expand
 from sweeps.spec.sweep_file import Resources, load_spec
-from tests.support.paths import ROOT
-
-CONFIGS = sorted((ROOT / "sweeps" / "configs").glob("*.yaml"))
-TWO_CORES = Devices(cpus=2, memory_bytes=24 * 10**9)
-H200 = Devices(cpus=16, memory_bytes=128 * 10**9, gpus=(Gpu("NVIDIA H200", 139 * 2**30),))
-
-
-def trials(configurations: int, *, seeds: int = 1, **fields: Any) -> list[TrialConfig]:
-    made = [
-        parse_trial({"epochs": 30, **fields, "optimizer": {"name": "SGD", "lr": 0.001 * (number + 1)}})
-        for number in range(configurations)
-    ]
-    return [trial.model_copy(update={"seed": seed}) for trial in made for seed in range(seeds)]
-
-
-def sizes(packs: list[Pack]) -> list[int]:
-    return [len(pack.trials) for pack in packs]
+from tests.support.plans import H200, TWO_CORES, one_gpu, sizes, trials
+from tests.support.sweep_files import CONFIGS
 
 
 def printed(plan: Plan) -> str:
@@ -157,7 +142,7 @@ def test_where_packs_differ_each_says_its_engine_and_why_it_does_not_fuse(tmp_pa
 
 
 def test_a_pack_that_had_to_be_split_is_noted_in_text_and_json(tmp_path: Path) -> None:
-    small = Devices(cpus=16, memory_bytes=128 * 10**9, gpus=(Gpu("small", 2 * 10**9),))
+    small = one_gpu(2 * 10**9)
     plan = planned(optimizers(tmp_path, "Adam", "AdamW", trial={"model": "conv3bn"}), small, packs=6)
     note = "packs of 6 asked for, but 2.0 GB hold 1 lane of conv3bn: using packs of 1"
     assert plan_json(plan)["notes"] == [note]

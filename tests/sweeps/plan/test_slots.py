@@ -18,9 +18,7 @@ from ch6dist.packs import shares
 from sweeps.plan.hosts import describe_devices, describe_hosts, shared_storage_note, total
 from sweeps.plan.slots import find_slots
 from sweeps.spec.sweep_file import Resources
-
-TWO_CORES = Devices(cpus=2, memory_bytes=24 * 10**9)
-H200 = Devices(cpus=16, memory_bytes=128 * 10**9, gpus=(Gpu("NVIDIA H200", 139 * 2**30),))
+from tests.support.plans import H200, TWO_CORES
 
 
 def test_this_machine_has_cores_and_memory() -> None:

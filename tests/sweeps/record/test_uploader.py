@@ -38,23 +38,12 @@ torch.set_num_threads(1)
 LINE = {"kind": "sweep", "time": 1.0}
 
 
-@pytest.fixture(scope="module")
-def server():
-    with s3_server() as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(uploader_module, "UPLOAD_SECONDS", 0.1)
     monkeypatch.setattr(uploader_module, "LAST_TRIES", 1)
     monkeypatch.setattr(uploader_module, "SETTLE_SECONDS", 0.2)
     monkeypatch.setattr(lease, "BEAT_SECONDS", 0.2)
-
-
-@pytest.fixture
-def storage(server, tmp_path):
-    return server.url(f"sweeps/{tmp_path.name}")
 
 
 def begun(run, *lines):
@@ -274,7 +263,7 @@ def drive(run, storage, trial, *, until=None):
             uploader.lost = "nothing is copied from here on" if until else ""
             store = Checkpoints(place)
             try:
-                train([trial], report=store.noting(report), checkpoints=store, checkpoint_seconds=0.0, threads=1)
+                train([trial], report=store.write_ahead(report), checkpoints=store, checkpoint_seconds=0.0, threads=1)
             except KeyboardInterrupt:
                 lose(storage)
                 raise
@@ -303,7 +292,7 @@ def test_what_a_lost_head_had_not_copied_is_taken_from_beside_the_checkpoints(st
 
 
 def test_without_the_lines_beside_the_checkpoints_rows_would_be_lost(storage, tmp_path, monkeypatch):
-    monkeypatch.setattr(Checkpoints, "noting", lambda self, report: report)
+    monkeypatch.setattr(Checkpoints, "write_ahead", lambda self, report: report)
     trial = small_trial(epochs=4)
     with pytest.raises(KeyboardInterrupt):
         drive(tmp_path / "head" / "one", storage, trial, until=3)

@@ -6,39 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from ch6dist.errors import InputError
-from ch6dist.sections import parse_section
 from sweeps.spec.expand import expand
 from sweeps.spec.sweep_file import SweepSpec, load_spec
-
-
-def sweep(**changes: Any) -> dict[str, Any]:
-    return {"name": "demo", "parameters": {"optimizer.lr": {"values": [0.1, "1e-2"]}}, **changes}
-
-
-def axes(**axes: Any) -> dict[str, Any]:
-    return sweep(parameters={key.replace("__", "."): {"values": values} for key, values in axes.items()})
-
-
-def spec_of(content: dict[str, Any]) -> SweepSpec:
-    return parse_section(SweepSpec, content)
-
-
-def write(folder: Path, content: Any) -> Path:
-    path = folder / "sweep.yaml"
-    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False))
-    return path
-
-
-def refusal(path: Path, *overrides: str) -> str:
-    with pytest.raises(InputError) as caught:
-        expand(load_spec(path, overrides), file=str(path))
-    message = str(caught.value)
-    assert message.startswith(str(path))
-    assert "\n" not in message
-    return message
+from tests.support.sweep_files import axes, refusal, sweep, write
 
 
 def overridden(folder: Path, content: dict[str, Any], *overrides: str) -> SweepSpec:

@@ -20,10 +20,10 @@ from sweeps.spec.expand import expand
 from sweeps.spec.schema import DRAFT, schema_text, sweep_schema
 from sweeps.spec.sweep_file import SweepSpec
 from tests.support.paths import ROOT
+from tests.support.sweep_files import CONFIGS
 
 jsonschema = pytest.importorskip("jsonschema")
 
-CONFIGS = sorted((ROOT / "sweeps" / "configs").glob("*.yaml"))
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 SHIPPED = ROOT / "sweeps" / "configs" / "sweep.schema.json"
 FIRST_LINE = f"# yaml-language-server: $schema={SHIPPED.name}"

@@ -8,47 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ch6dist.config import parse_trial
 from ch6dist.errors import InputError, UsageError
-from ch6dist.sections import parse_section
 from sweeps.spec.axes import PRESETS
 from sweeps.spec.expand import expand
-from sweeps.spec.sweep_file import MAX_TRIALS, SweepSpec, dump, load_spec
-from tests.support.paths import ROOT
+from sweeps.spec.sweep_file import MAX_TRIALS, dump, load_spec
+from tests.support.sweep_files import CONFIGS, axes, refusal, spec_of, sweep, write
 
-CONFIGS = sorted((ROOT / "sweeps" / "configs").glob("*.yaml"))
 DRAWN = {"optimizer.lr": {"distribution": "log_uniform", "min": "1e-4", "max": 0.1}}
-
-
-def sweep(**changes: Any) -> dict[str, Any]:
-    return {"name": "demo", "parameters": {"optimizer.lr": {"values": [0.1, "1e-2"]}}, **changes}
-
-
-def axes(**axes: Any) -> dict[str, Any]:
-    return sweep(parameters={key.replace("__", "."): {"values": values} for key, values in axes.items()})
-
-
-def spec_of(content: dict[str, Any]) -> SweepSpec:
-    return parse_section(SweepSpec, content)
-
-
-def write(folder: Path, content: Any) -> Path:
-    path = folder / "sweep.yaml"
-    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False))
-    return path
-
-
-def refusal(path: Path, *overrides: str, kind: type[Exception] = InputError) -> str:
-    with pytest.raises(kind) as caught:
-        expand(load_spec(path, overrides), file=str(path))
-    message = str(caught.value)
-    assert message.startswith(str(path))
-    assert "\n" not in message
-    return message
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

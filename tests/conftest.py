@@ -1,0 +1,27 @@
+"""Fixtures that tests of several packages use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make `tmp_path` the working directory, with no folders set by the environment."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("CH6DIST_RUNS", "CH6DIST_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Any]:
+    """Run an S3 server for the tests of a module; skip them where moto is not installed."""
+    from tests.support.s3_server import s3_server
+
+    with s3_server() as running:
+        yield running
