@@ -46,5 +46,14 @@ def _row(name: str, trial: TrialConfig, *, lanes: int) -> Line:
     losses = {"train_loss": 1 - accuracy, "val_loss": 1 - accuracy}
     accuracies = {"train_accuracy": accuracy, "val_accuracy": accuracy}
     speeds = {"seconds": 1.0, "eval_seconds": 0.1, "lanes": lanes, "images_per_second": 1e4, "peak_memory_bytes": 2**28}
-    place = {"kind": "row", "trial": name, "attempt": 1, "epoch": 1, "step": 1, "lr": lr, "momentum": None}
+    place = {
+        "kind": "row",
+        "trial": name,
+        "attempt": 1,
+        "epoch": 1,
+        "step": 1,
+        "lr": lr,
+        "momentum": None,
+        "time": time.time(),
+    }
     return {**place, **losses, **accuracies, **speeds}

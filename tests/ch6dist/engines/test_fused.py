@@ -414,9 +414,9 @@ def test_adam_and_adamw_share_a_pack(tiny, tmp_path, monkeypatch):
 
 
 def test_several_processes_are_refused():
-    entry = DATASETS["synthetic_mnist"]
+    data = small_trial().data
     with pytest.raises(InputError, match="eager"):
-        make_engine("fused", dataset=entry, steps_per_epoch=4, device=torch.device("cpu"), group=Group(0, 2))
+        make_engine("fused", data=data, device=torch.device("cpu"), group=Group(0, 2))
 
 
 @pytest.mark.parametrize(

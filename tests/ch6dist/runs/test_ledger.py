@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ch6dist.errors import InputError
+from ch6dist.errors import InputError, UsageError
 from ch6dist.runs import ledger as module
 from ch6dist.runs.ledger import differences, read
 from ch6dist.runs.names import LEDGER
@@ -112,7 +112,7 @@ def test_a_damaged_line_in_the_middle_is_refused_naming_file_and_line(tmp_path, 
     file = tmp_path / LEDGER / "000001.jsonl"
     lines = file.read_bytes().split(b"\n")
     file.write_bytes(b"\n".join([lines[0], damage, *lines[2:]]))
-    with pytest.raises(InputError, match=r"000001\.jsonl:2"):
+    with pytest.raises(UsageError, match=r"000001\.jsonl:2 is damaged"):
         read(tmp_path)
 
 
