@@ -79,7 +79,7 @@ def test_a_command_gives_its_own_numbers_beside_its_seconds():
     assert done == {"steps": 7}
 
 
-def test_a_command_that_fails_ends_the_benchmark_with_its_words():
+def test_a_command_that_fails_ends_the_benchmark_with_its_message():
     with pytest.raises(SystemExit, match=r"(?s)ended with 3.*no such luck"):
         common.run([sys.executable, "-c", "print('no such luck'); raise SystemExit(3)"])
 
@@ -158,7 +158,7 @@ def finder(loss_of_step, *, steps=5, lr=1e-3):
     return found
 
 
-def test_the_finder_raises_the_rate_exponentially_and_smooths_as_pytorch_lr_finder():
+def test_the_finder_raises_lr_exponentially_and_smooths_as_pytorch_lr_finder():
     rates, losses = finder([4.0, 2.0, 2.0, 2.0, 2.0])
     assert rates == pytest.approx([1e-3, 1e-2, 1e-1, 1.0, 10.0])  # five steps over a loader of three batches
     assert losses[:3] == pytest.approx([4.0, 0.05 * 2 + 0.95 * 4.0, 0.05 * 2 + 0.95 * 3.9])
@@ -170,7 +170,7 @@ def test_the_finder_stops_at_five_times_its_best():
     assert len(rates) == 3
 
 
-def test_the_finder_and_a_range_test_of_ours_try_the_same_rates_from_the_same_weights():
+def test_the_finder_and_our_range_test_try_the_same_lrs_from_the_same_weights():
     torch.set_num_threads(1)
     seen = Seen()
     trial = ours(lr_finder.CURVES[0], lr=1.0, type="range_test", range_test=range_tests.RANGE_TEST)

@@ -94,7 +94,7 @@ def imports(path: Path) -> list[tuple[str, bool]]:
 IMPORTS = {name: imports(path) for name, path in FILES.items()}
 
 
-def test_every_file_is_in_a_room_and_every_room_has_files():
+def test_every_file_is_in_a_listed_folder_and_every_folder_has_files():
     assert [name for name in FILES if room_of(name) is None] == [], "a new folder takes its place in FLOORS"
     assert sorted(set(ROOMS) - {room_of(name) for name in FILES}) == [], "a room without files"
 
@@ -138,7 +138,7 @@ def test_analysis_meets_sweeps_in_the_foundation_of_ch6dist_and_nowhere_else(nam
 
 
 @pytest.mark.parametrize("name", sorted(n for n in FILES if n.startswith("ch6dist.")))
-def test_ch6dist_knows_neither_sweeps_nor_analysis(name):
+def test_ch6dist_imports_neither_sweeps_nor_analysis(name):
     assert not [i for i, _ in IMPORTS[name] if i.startswith(("sweeps", "analysis"))]
 
 

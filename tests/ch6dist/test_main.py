@@ -178,7 +178,7 @@ def test_a_damaged_image_file_is_refused_by_its_checksum(capsys, file, tmp_path)
     assert "cifar-100-python/train is damaged: its md5 is not 16019d7e3df5f24257cddd939b257f8d" in err
 
 
-def test_a_file_where_the_run_should_be_is_told(capsys, file, here):
+def test_a_file_where_the_run_should_be_is_refused(capsys, file, here):
     (here / "taken").write_text("mine")
     assert run(app, name="ch6dist", arguments=["train", str(file), "--run", "taken"]) != 0
     assert capsys.readouterr().err.count("\n") == 1

@@ -244,7 +244,7 @@ def test_a_host_that_was_rebooted_joins_again_by_itself(cluster: Cluster) -> Non
 # The page, and the way out
 
 
-def test_the_page_is_followed_word_for_word(cluster: Cluster) -> None:
+def test_every_command_of_the_page_works(cluster: Cluster) -> None:
     for kind, block in re.findall(r"^```sh( tunnel)?\n(.*?)^```$", PAGE.read_text(), re.MULTILINE | re.DOTALL):
         if kind:
             through_the_tunnel(cluster, block)

@@ -126,7 +126,7 @@ def test_a_wrong_override_is_one_line(override: str, tmp_path: Path) -> None:
 # What is wrong around it
 
 
-def test_missing_and_damaged_data_are_told_before_the_run_folder_is_made(tmp_path: Path) -> None:
+def test_missing_and_damaged_data_are_reported_before_the_run_folder_is_made(tmp_path: Path) -> None:
     spec = sweep_file(tmp_path)
     assert "ch6dist data cifar100" in refused("run", spec, "data.name=cifar100")
     folder = Path("data/cifar-100-python")
@@ -226,7 +226,7 @@ HEAVY = ("torch", "ray", "pandas", "matplotlib", "scipy")
         ("run", "tiny.yaml", "epochs=0"),
     ],
 )
-def test_what_only_looks_imports_nothing_heavy(arguments: tuple[str, ...], run: Path, tmp_path: Path) -> None:
+def test_commands_that_only_read_import_nothing_heavy(arguments: tuple[str, ...], run: Path, tmp_path: Path) -> None:
     sweep_file(tmp_path)
     timed = [sys.executable, "-X", "importtime", *command(*arguments)[1:]]
     found = subprocess.run(timed, capture_output=True, text=True, timeout=60, check=False, env=environment())
@@ -249,7 +249,7 @@ def test_json_is_one_document(arguments: tuple[str, ...], run: Path, tmp_path: P
 # stop
 
 
-def test_stop_asks_the_driver_that_lives(run: Path) -> None:
+def test_stop_writes_requests_for_the_running_driver(run: Path) -> None:
     with lease.hold(run):
         assert ask("stop", run)[0] == 0
         assert ask("stop", run, "sgd-lr0.1-s1")[0] == 0

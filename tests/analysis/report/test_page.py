@@ -153,7 +153,7 @@ def test_a_final_training_shows_each_seed_and_what_it_was_chosen_on(tmp_path):
     assert "no validation split" in (out / "figures" / "training_curves.svg").read_text()
 
 
-def test_names_from_the_run_cannot_break_the_page(tmp_path):
+def test_names_from_the_run_are_escaped_on_the_page(tmp_path):
     run = write_ledger(tmp_path / "run", [trial(curve=[0.1] * 3)], question="<script>alert(1)</script> & more")
     out = write_report(load_study([run]), tmp_path / "out").parent
     assert "<script>" not in (out / "index.html").read_text()

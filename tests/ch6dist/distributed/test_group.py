@@ -125,7 +125,7 @@ def test_an_order_to_rank_0_stops_every_rank(tmp_path):
     assert Checkpoints(tmp_path / "two" / "checkpoints-0").load(trial.trial_id, "last")["epoch"] == 2
 
 
-def test_two_processes_go_on_where_one_stopped(one_and_two, tmp_path):
+def test_two_processes_resume_where_one_stopped(one_and_two, tmp_path):
     _, one, _ = one_and_two
     trial = trials()[2]
     before = train_in(1, tmp_path / "run", [trial], stop={trial.trial_id: 4})

@@ -348,7 +348,7 @@ def test_state_is_a_copy(family: Family):
 
 
 @EVERY_FAMILY
-def test_torch_goes_on_from_the_state_of_a_lane(family: Family):
+def test_torch_continues_from_the_state_of_a_lane(family: Family):
     pack, solos = begun(family)
     pack.train(15)
     saved = [(pack.weights[k].clone(), pack.state(k)) for k in range(len(solos))]
@@ -364,7 +364,7 @@ def test_torch_goes_on_from_the_state_of_a_lane(family: Family):
 
 @EVERY_FAMILY
 @pytest.mark.parametrize("steps", [0, 15])
-def test_lane_goes_on_from_the_state_of_torch(family: Family, steps: int):
+def test_a_lane_continues_from_the_state_of_torch(family: Family, steps: int):
     pack, solos = Pack(family), []
     for k, config in enumerate(lanes_of(family)):
         solo = Solo(config, first_weights(k))
@@ -407,7 +407,7 @@ def test_lane_that_is_not_a_number_leaves_the_others_bit_identical(family: Famil
 
 
 @EVERY_FAMILY
-def test_lane_is_the_same_in_any_company(family: Family):
+def test_a_lane_is_the_same_in_any_pack(family: Family):
     pack, _ = begun(family)
     pack.train(10)
     for k, config in enumerate(pack.configs):
@@ -418,7 +418,7 @@ def test_lane_is_the_same_in_any_company(family: Family):
 
 
 @EVERY_FAMILY
-def test_rate_of_zero_stands_still(family: Family):
+def test_lr_of_zero_changes_nothing(family: Family):
     configs = lanes_of(family)
     state = family.first_state(configs, num_parameters=4, dtype=torch.float64, device="cpu")
     scalar_state, zeros = family.first_scalar_state(len(configs)), torch.zeros(1, len(configs), dtype=torch.float64)

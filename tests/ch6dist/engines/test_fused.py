@@ -159,7 +159,7 @@ def test_a_lane_equals_its_solo_run_for_every_optimizer(optimizer, tiny, tmp_pat
 
 @pytest.mark.parametrize("form", CONVOLUTIONS)
 @pytest.mark.parametrize("model", ["lenet5", "conv3bn", pytest.param("resnet18", marks=EXHAUSTIVE)])
-def test_a_lane_equals_its_solo_run_in_every_form(model, form, tiny, tmp_path, monkeypatch):
+def test_a_lane_equals_its_solo_run_with_every_kernel_variant(model, form, tiny, tmp_path, monkeypatch):
     force(monkeypatch, form)
     data = {"train_size": 12, "val_size": 10}
     trials = pack_of("Adam", model, tiny, schedules=("none",) * 2, epochs=1, data=data)
@@ -263,7 +263,7 @@ def test_a_lane_that_is_not_finite_leaves_the_others_bit_for_bit(tiny, tmp_path)
     assert all(same_weights(a, b) for a, b in zip(*saved, strict=True))
 
 
-def test_a_lane_freezes_where_its_loss_is_not_finite_and_the_rest_goes_on(tiny, tmp_path, monkeypatch):
+def test_a_lane_freezes_where_its_loss_is_not_finite_and_the_rest_continues(tiny, tmp_path, monkeypatch):
     trials = pack_of("SGD", "lenet5", tiny, schedules=("none", "OneCycleLR", "StepLR"), epochs=3)
     lost = trials[1].model_copy(
         update={"optimizer": {**trials[1].optimizer, "lr": 1e308}, "schedule": {"name": "none"}}
@@ -312,7 +312,7 @@ def test_admitted_trials_equal_their_solo_runs(tiny, tmp_path):
 
 
 @pytest.mark.parametrize("optimizer", FUSED)
-def test_a_resume_in_the_same_company_is_bit_exact(optimizer, tiny, tmp_path):
+def test_a_resume_in_the_same_batch_group_is_bit_exact(optimizer, tiny, tmp_path):
     trials = pack_of(optimizer, "cnn2", tiny, schedules=("none", "OneCycleLR", "ReduceLROnPlateau"), epochs=3)
     whole, _, store = run(trials, tmp_path / "whole")
     rows = []
@@ -346,7 +346,7 @@ def test_a_checkpoint_goes_from_engine_to_engine(optimizer, tiny, tmp_path):
         assert ours["schedule"] == solo["schedule"]
 
 
-def test_a_checkpoint_is_written_whenever_the_company_changes(tiny, tmp_path):
+def test_a_checkpoint_is_written_whenever_the_batch_group_changes(tiny, tmp_path):
     """Otherwise what is trained again after a crash would be trained in other company: other bits."""
     trials = pack_of("SGD", "cnn2", tiny, schedules=("none", "StepLR", "OneCycleLR"), epochs=3)
     store, epochs = Checkpoints(tmp_path), []
@@ -362,7 +362,7 @@ def test_a_checkpoint_is_written_whenever_the_company_changes(tiny, tmp_path):
     assert epochs == [1, 2, 3]
 
 
-def test_a_checkpoint_keeps_the_forms_and_a_resume_takes_them(tiny, tmp_path, monkeypatch):
+def test_a_checkpoint_keeps_the_kernel_variants_and_a_resume_uses_them(tiny, tmp_path, monkeypatch):
     trials = pack_of("SGD", "lenet5", tiny, schedules=("none", "StepLR"), epochs=2, seed=0)
     force(monkeypatch, "loop")
     store = run(trials, tmp_path, stop={trial.trial_id: 1 for trial in trials})[2]

@@ -120,7 +120,7 @@ def test_lanes_may_share_images_unevenly(name):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_every_model_of_the_catalog_has_lane_forms(model, monkeypatch):
+def test_every_model_of_the_catalog_has_lane_layers(model, monkeypatch):
     """With dropout by each lane's own seed and step, where a model has any."""
     monkeypatch.setattr(
         AutotuneCache, "pick", lambda self, key, forms, *, device: self.choices.setdefault(key, "grouped")
@@ -152,7 +152,9 @@ def test_dropout_on_maps_drops_what_each_lane_alone_would_drop():
     kernel=st.integers(1, 3), stride=st.integers(1, 2), padding=st.integers(0, 2), side=st.integers(3, 8),
     bias=st.booleans(),
 )  # fmt: skip
-def test_all_forms_of_a_convolution_agree(width, per_group, channels, maps, kernel, stride, padding, side, bias):
+def test_all_kernel_variants_of_a_convolution_agree(
+    width, per_group, channels, maps, kernel, stride, padding, side, bias
+):
     source = torch.Generator().manual_seed(width * 100 + side)
     lanes = width * per_group
     x = torch.randn(2, width * channels, side, side, generator=source, dtype=torch.float64)
@@ -173,7 +175,7 @@ def times(monkeypatch, seconds):
     monkeypatch.setattr(kernels_module, "seconds", lambda run, *, device: seconds[run()])
 
 
-def test_the_fastest_form_is_picked_once_and_kept(monkeypatch):
+def test_the_fastest_kernel_variant_is_picked_once_and_kept(monkeypatch):
     times(monkeypatch, {"a": 2.0, "b": 1.0})
     book = AutotuneCache()
     choice = {"a": lambda: "a", "b": lambda: "b"}
@@ -184,21 +186,21 @@ def test_the_fastest_form_is_picked_once_and_kept(monkeypatch):
     assert book.choices == {"shape": "b", "another shape": "a"}
 
 
-def test_a_form_from_another_version_is_measured_anew(monkeypatch):
+def test_a_kernel_variant_from_another_version_is_measured_again(monkeypatch):
     times(monkeypatch, {"a": 2.0, "b": 1.0})
     book = AutotuneCache()
     book.choices["shape"] = "winograd"
     assert book.pick("shape", {"a": lambda: "a", "b": lambda: "b"}, device=CPU) == "b"
 
 
-def test_a_form_that_does_not_fit_into_memory_is_not_picked():
+def test_a_kernel_variant_that_does_not_fit_into_memory_is_not_picked():
     def too_large():
         raise torch.OutOfMemoryError("no memory")
 
     assert AutotuneCache().pick("shape", {"large": too_large, "small": lambda: None}, device=CPU) == "small"
 
 
-def test_measuring_ends_soon_for_a_slow_form(monkeypatch):
+def test_measuring_ends_soon_for_a_slow_kernel_variant(monkeypatch):
     clock = iter(range(1000))
     monkeypatch.setattr(kernels_module, "_now", lambda device: float(next(clock)))
     calls = []

@@ -26,6 +26,6 @@ def test_interfaces_are_those_that_ip_names():
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "0.0.0.0", "localhost", ""])
-def test_an_address_of_nobody_here_is_refused_with_those_there_are(address):
+def test_an_address_of_no_interface_is_refused_with_those_there_are(address):
     with pytest.raises(InputError, match=r"address: '.*' is not allowed; allowed: .*127\.0\.0\.1 \(lo\)"):
         interface_of(address)

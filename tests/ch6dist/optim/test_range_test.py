@@ -89,7 +89,7 @@ def test_a_straight_fall_is_read_off_by_hand():
     assert found["smoothed"] == pytest.approx(losses)
 
 
-def test_a_fall_without_end_suggests_rates_inside_the_range():
+def test_a_curve_that_only_falls_suggests_lrs_inside_the_range():
     lrs = rates(100)
     found = suggest(lrs, [4.6 - 0.03 * i for i in range(100)], beta=0.9, factor=4.0)
     assert found["minimum"] == pytest.approx(lrs[94] / 10)  # the last five are not looked at
@@ -210,7 +210,7 @@ def test_a_moving_average_stays_between_the_extremes(losses, beta):
 
 
 @given(scale=st.sampled_from([0.25, 0.5, 2.0, 4.0]))
-def test_rates_without_a_threshold_scale_with_the_losses(scale):
+def test_lrs_without_a_threshold_scale_with_the_losses(scale):
     """Powers of two scale without rounding; `slide` compares slopes with a number and is left out."""
     lrs, losses = curve(100, 1e-6, 1.0, 2.0, 0.01)
     ours = suggest(lrs, losses, beta=0.9, factor=4.0)

@@ -211,7 +211,7 @@ def test_warmup_before_plateau_counts_metrics_from_its_end() -> None:
 
 
 @pytest.mark.parametrize(("mode", "numpy_space"), [("exponential", np.geomspace), ("linear", np.linspace)])
-def test_range_test_sets_the_rate_whatever_the_schedule(mode: str, numpy_space: Any) -> None:
+def test_range_test_sets_lr_whatever_the_schedule(mode: str, numpy_space: Any) -> None:
     test = {"start_lr": 1e-6, "end_lr": 1, "steps": 100, "mode": mode}
     adam = {"name": "Adam", "lr": 0.5}
     trial = trial_of("OneCycleLR", optimizer=adam, type="range_test", range_test=test, epochs=1)

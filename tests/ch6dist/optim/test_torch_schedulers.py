@@ -29,7 +29,7 @@ def test_cosine_stays_at_its_end_and_one_cycle_too() -> None:
     assert cycle[49:] == pytest.approx([4e-8] * 51)  # torch alone: 9e-8, then ValueError
 
 
-def test_recipe_gives_the_same_rates_to_both_its_classes() -> None:
+def test_a_preset_gives_the_same_lrs_to_both_its_classes() -> None:
     for recipe, more in (("step_power", {"step_size": 2}), ("inverse_sqrt", {}), ("linear_to_zero", {})):
         for around in ({}, {"warmup": {"epochs": 3}}):
             both = [{"name": name, "recipe": recipe, **more, **around} for name in ("LambdaLR", "MultiplicativeLR")]
@@ -48,7 +48,7 @@ def test_derived_lengths_follow_epochs_and_steps() -> None:
     assert rates(quarter, lr=1, epochs=4, steps=5) == pytest.approx(np.repeat([1, 0.1, 0.01, 0.001], 5))
 
 
-def test_max_lr_is_the_optimizers_rate_and_base_lr_a_tenth() -> None:
+def test_max_lr_is_the_optimizers_lr_and_base_lr_a_tenth() -> None:
     assert max(rates("OneCycleLR", lr=0.3, epochs=1, steps=100)) == pytest.approx(0.3)
     cyclic = rates({"name": "CyclicLR", "step_size_up": {"epochs": 1}}, lr=0.3, epochs=2, steps=10)
     assert (cyclic[0], cyclic[10]) == (pytest.approx(0.03), pytest.approx(0.3))

@@ -81,7 +81,7 @@ def test_the_given_root_comes_before_the_environment(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("run", ["three", "", ".", "..", "/", "file", "a\x00b", "one/ledger"])
-def test_what_is_no_run_is_refused_and_told_which_there_are(tmp_path, monkeypatch, run):
+def test_a_name_of_no_run_is_refused_with_the_runs_there_are(tmp_path, monkeypatch, run):
     home = tmp_path / "runs"
     made(home / "one")
     made(home / "two")

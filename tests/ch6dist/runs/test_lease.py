@@ -41,7 +41,7 @@ def put(folder, **fields):
     (folder / LEASE).write_text(json.dumps(content))
 
 
-def test_a_second_process_is_refused_and_told_who_holds_it(tmp_path, holder):
+def test_a_second_process_is_refused_with_the_holder(tmp_path, holder):
     with pytest.raises(UsageError) as refused, hold(tmp_path):
         pass
     assert f"process {holder.pid} on {socket.gethostname()}" in str(refused.value)
@@ -58,7 +58,7 @@ def test_a_killed_holder_is_taken_over_at_once(tmp_path, holder):
         assert current(tmp_path).pid == os.getpid()
 
 
-def test_a_killed_holder_that_nobody_has_waited_for_is_dead_too(tmp_path, holder):
+def test_a_holder_that_is_a_zombie_process_is_dead_too(tmp_path, holder):
     holder.send_signal(signal.SIGKILL)
     stat = Path(f"/proc/{holder.pid}/stat")
     while stat.read_text().rpartition(")")[2].split()[0] != "Z":
@@ -89,7 +89,7 @@ def test_another_hosts_young_heartbeat_is_respected_and_an_old_one_is_not(tmp_pa
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", "{}", '{"host": "x"}', "\x00\x01"])
-def test_a_damaged_lease_is_nobodys(tmp_path, content):
+def test_a_damaged_lease_has_no_holder(tmp_path, content):
     (tmp_path / LEASE).write_text(content)
     assert current(tmp_path) is None
     with hold(tmp_path):

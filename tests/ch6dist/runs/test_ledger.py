@@ -53,7 +53,7 @@ def test_cut_at_every_byte_of_its_last_line_it_still_loads(tmp_path):
 
 
 @pytest.mark.parametrize("cut", [1, 10, 40])
-def test_a_writer_after_a_cut_goes_on_in_a_new_segment_and_nothing_before_is_lost(tmp_path, cut):
+def test_a_writer_after_a_cut_begins_a_new_segment_and_nothing_before_is_lost(tmp_path, cut):
     write(tmp_path, row(1), row(2))
     file = tmp_path / LEDGER / "000001.jsonl"
     file.write_bytes(file.read_bytes()[:-cut])
@@ -223,7 +223,7 @@ print([row["step"] for row in read(sys.argv[1]).rows])
 
 
 @pytest.mark.parametrize("size", [1500, 2500, 5000])
-def test_a_full_disk_is_told_and_what_follows_it_is_readable(tmp_path, size):
+def test_a_full_disk_is_reported_and_what_follows_it_is_readable(tmp_path, size):
     found = subprocess.run(
         [sys.executable, "-c", FULL_DISK, str(tmp_path), str(size)],
         capture_output=True,

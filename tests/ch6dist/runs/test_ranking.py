@@ -131,7 +131,7 @@ def test_nan_never_wins(tmp_path, goal):
     assert notes["sgd-lr0.2"] == "1 of 1 without a finite val_accuracy"
 
 
-def test_a_metric_nobody_has_makes_nobody_eligible(tmp_path):
+def test_a_metric_no_trial_has_makes_none_eligible(tmp_path):
     found = rank(read(twelve(tmp_path)), Metric("val_f1"))
     assert not any(item.eligible for item in found)
     assert found[0].note == "3 of 3 without a finite val_f1"

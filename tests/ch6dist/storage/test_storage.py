@@ -52,7 +52,7 @@ def test_more_than_a_part_of_an_upload_arrives_whole(place):
     assert open_folder(place).read("large") == content
 
 
-def test_what_another_replaces_and_removes_is_read_whole_or_not_at_all(place):
+def test_a_file_that_another_replaces_and_removes_is_read_whole_or_not_at_all(place):
     contents, folder, done = [b"a", b"b" * 3000, b"c" * 50], open_folder(place), threading.Event()
 
     def disturb():
@@ -110,7 +110,7 @@ def test_a_folder_holds_the_ledger_itself_and_no_lines_beside_a_checkpoint(tmp_p
 
 
 @pytest.mark.parametrize("content", [b"{", b"[1]\n", b"1\n", b"\xff\n"])
-def test_damaged_lines_are_refused_by_their_place(content):
+def test_damaged_lines_are_refused_by_file_and_line(content):
     with pytest.raises(UsageError, match="here"):
         decode_lines(content, place="here")
     assert decode_lines(encode_lines([ROW, ROW]), place="here") == [ROW, ROW]
@@ -120,7 +120,7 @@ BAD = ["", "  ", None, 7, "gs://bucket/x", "http://x/y", "s3://", "s3://b", "s3:
 
 
 @pytest.mark.parametrize("given", [*BAD, "s3://Bucket/x", "s3://bucket/a b", "s3://bucket//x", "s3://bucket/x#y"])
-def test_a_place_that_nobody_can_open_is_refused_in_one_line(given):
+def test_a_storage_that_cannot_be_opened_is_refused_in_one_line(given):
     with pytest.raises(InputError) as refused:
         check_storage(given)
     assert "\n" not in str(refused.value)
@@ -135,12 +135,12 @@ def test_a_url_that_pyarrow_does_not_take_is_refused():
 @pytest.mark.parametrize(
     "given", ["runs", "/mnt/nfs/runs", "s3://bucket", "s3://bucket/a/b/", "s3://bucket/a?region=x"]
 )
-def test_other_places_are_taken_as_they_are(given):
+def test_other_storages_are_accepted_unchanged(given):
     assert check_storage(given) == given
     assert is_remote(given) == given.startswith("s3://")
 
 
-def test_places_are_joined_and_split_with_their_query():
+def test_urls_are_joined_and_split_with_their_query():
     url = "s3://bucket/sweeps/?scheme=http"
     assert join(url, "one", "checkpoints") == "s3://bucket/sweeps/one/checkpoints?scheme=http"
     assert join("s3://bucket", "one") == "s3://bucket/one"
@@ -221,13 +221,13 @@ def test_a_run_that_is_not_there_is_refused_and_nothing_is_made(server, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bucket_that_is_not_there_is_told_in_one_line(server, tmp_path):
+def test_a_missing_bucket_is_reported_in_one_line(server, tmp_path):
     with pytest.raises(UsageError, match="NO_SUCH_BUCKET") as refused:
         fetch_run(server.url("x/one", bucket="no-such-bucket"), tmp_path / "one")
     assert "\n" not in str(refused.value)
 
 
-def test_an_error_is_told_without_the_number_of_its_request():
+def test_an_error_is_reported_without_its_request_id():
     assert first_line(OSError("no bucket (Request ID: 12)\nmore")) == "no bucket"
 
 

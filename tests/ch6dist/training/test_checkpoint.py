@@ -49,7 +49,7 @@ def test_what_is_not_there_is_none(tmp_path):
 
 
 @pytest.mark.parametrize("limit", [0, 1, 4096, 200_000, 399_999])
-def test_a_full_disk_is_told_and_leaves_the_old_checkpoint_whole(tmp_path, limit):
+def test_a_full_disk_is_reported_and_leaves_the_old_checkpoint_whole(tmp_path, limit):
     Checkpoints(tmp_path).save("a", "last", OLD)
     assert in_process(save_on_a_small_disk, tmp_path, limit, signal.SIG_IGN) == 3
     assert is_old(Checkpoints(tmp_path).load("a", "last"))
@@ -86,7 +86,7 @@ def test_what_a_trial_leaves_is_discarded_and_nothing_else(tmp_path):
     assert files_in(tmp_path) == ["b/last.pt"]
 
 
-def test_whoever_reads_while_it_is_replaced_reads_the_old_one_whole(tmp_path):
+def test_a_reader_during_the_replacement_reads_the_old_one_whole(tmp_path):
     store = Checkpoints(tmp_path)
     store.save("a", "last", OLD)
     with store.path("a", "last").open("rb") as reader:
@@ -94,7 +94,7 @@ def test_whoever_reads_while_it_is_replaced_reads_the_old_one_whole(tmp_path):
         assert is_old(torch.load(reader, weights_only=True))
 
 
-def test_a_folder_that_cannot_be_is_told(tmp_path):
+def test_a_folder_that_cannot_be_made_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         Checkpoints(tmp_path / "file").save("a", "last", OLD)

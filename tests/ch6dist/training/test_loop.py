@@ -196,7 +196,7 @@ def test_a_stopped_lane_leaves_a_checkpoint_and_the_others_alone(tmp_path):
         assert seen.rows(trial) == solo(trial)[0].rows()
 
 
-def test_a_trial_stopped_in_a_pack_goes_on_alone_to_the_same_end(tmp_path):
+def test_a_trial_stopped_in_a_pack_resumes_alone_to_the_same_end(tmp_path):
     trials, store = pack(), Checkpoints(tmp_path)
     first = Seen(stop={trial.trial_id: epoch % 2 + 1 for epoch, trial in enumerate(trials)})
     assert set(train(trials, report=first, checkpoints=store, device="cpu").values()) == {Status.STOPPED}
@@ -302,14 +302,14 @@ def test_losses_in_bf16_are_summed_in_more_than_eight_bits():
 
 
 @pytest.mark.parametrize("name", sorted(set(SCHEDULES) - {"ReduceLROnPlateau"}))  # a preview's metric never changes
-def test_the_rate_of_a_row_is_the_one_used_in_its_step(name):
+def test_the_lr_of_a_row_is_the_one_used_in_its_step(name):
     trial = small_trial(schedule=SCHEDULE_OF[name], optimizer={"name": "SGD", "lr": 0.05, "momentum": 0.9}, epochs=5)
     rows = solo(trial)[0].rows()
     expected = preview(trial, steps_per_epoch=STEPS)
     assert [(row["lr"], row["momentum"]) for row in rows] == [expected[row["step"] - 1] for row in rows]
 
 
-def test_the_rate_used_is_the_length_of_a_step_of_sgd(tmp_path):
+def test_the_lr_is_the_length_of_a_step_of_sgd(tmp_path):
     """Trainings of two steps that share the first: their last steps are as long as the rates in their rows."""
     fixed = {"model": NO_DROPOUT, "data": {"train_size": 32}, "epochs": 2, "precision": "fp64"}
     rates, ends = [], []
@@ -413,7 +413,7 @@ def test_a_loss_far_above_its_start_is_divergence():
 
 
 @pytest.mark.parametrize("epochs", [1, 2])
-def test_weights_that_the_last_step_of_an_epoch_broke_are_neither_finished_nor_best(tmp_path, epochs):
+def test_weights_made_non_finite_by_the_last_step_are_neither_finished_nor_best(tmp_path, epochs):
     data = {"train_size": 32, "batch_size": 32}
     trial = small_trial(optimizer={"name": "SGD", "lr": 1e38}, data=data, epochs=epochs, evaluate_test=True)
     seen, status, store = solo(trial, tmp_path)
@@ -433,7 +433,7 @@ def range_trial(**changes):
     return small_trial(type="range_test", range_test=test, **changes)
 
 
-def test_a_range_test_has_a_row_per_step_at_the_configured_rates(tmp_path):
+def test_a_range_test_has_a_row_per_step_at_the_configured_lrs(tmp_path):
     trial = range_trial(range_test={"end_lr": 1.0})
     seen, status, _ = solo(trial, tmp_path)
     assert status == Status.FINISHED

@@ -87,7 +87,7 @@ class Fixture:
 
 
 @pytest.mark.parametrize("engine", ["eager", "fused"])
-def test_a_lane_that_diverged_is_taken_by_a_trial_that_waits(engine: Any, tmp_path: Path) -> None:
+def test_the_lane_of_a_diverged_trial_is_refilled_by_a_waiting_trial(engine: Any, tmp_path: Path) -> None:
     test = Fixture(tmp_path, [PackJob(names(0, 1, 2), engine), PackJob(names(3, 4, 5), engine)])
     test.begin(0)
     assert test.epoch(0, diverged=names(1)) == ["t5"], "at the same epoch's end"
@@ -97,7 +97,7 @@ def test_a_lane_that_diverged_is_taken_by_a_trial_that_waits(engine: Any, tmp_pa
     assert test.begin(1) == []
 
 
-def test_the_last_pack_gives_first_and_what_is_left_of_it_trains_there(tmp_path: Path) -> None:
+def test_the_last_pack_gives_its_trials_first_and_trains_the_rest(tmp_path: Path) -> None:
     test = Fixture(tmp_path, [PackJob(names(0, 1, 2)), PackJob(names(3, 4)), PackJob(names(5, 6))])
     test.begin(0)
     assert test.epoch(0, diverged=names(0)) == ["t6"]
@@ -105,14 +105,14 @@ def test_the_last_pack_gives_first_and_what_is_left_of_it_trains_there(tmp_path:
     assert test.begin(1) == ["t3", "t4"]
 
 
-def test_a_pack_whose_trials_are_all_taken_has_nothing_to_do(tmp_path: Path) -> None:
+def test_a_pack_whose_trials_all_moved_trains_nothing(tmp_path: Path) -> None:
     test = Fixture(tmp_path, [PackJob(names(0, 1, 2, 3)), PackJob(names(4, 5))])
     test.begin(0)
     assert test.epoch(0, diverged=names(0, 1)) == ["t4", "t5"]
     assert test.begin(1) == []
 
 
-def test_a_running_pack_gives_nobody_away_and_never_has_more_lanes_than_it_began_with(tmp_path: Path) -> None:
+def test_a_running_pack_gives_no_trial_away_and_never_has_more_lanes_than_it_began_with(tmp_path: Path) -> None:
     test = Fixture(tmp_path, [PackJob(names(0, 1)), PackJob(names(2, 3)), PackJob(names(4, 5, 6))])
     test.begin(0)
     test.begin(1)
@@ -123,7 +123,7 @@ def test_a_running_pack_gives_nobody_away_and_never_has_more_lanes_than_it_began
     assert len(test.alive[0]) <= 2
 
 
-def test_a_pack_that_ends_leaves_the_waiting_ones_whole(tmp_path: Path) -> None:
+def test_a_pack_that_ends_takes_no_trial_of_a_waiting_pack(tmp_path: Path) -> None:
     test = Fixture(tmp_path, [PackJob(names(0, 1)), PackJob(names(2, 3))])
     test.begin(0)
     for _ in range(EPOCHS):
@@ -141,7 +141,7 @@ def test_a_pack_that_ends_leaves_the_waiting_ones_whole(tmp_path: Path) -> None:
         ("fused", {"model": "conv3bn"}),
     ],
 )
-def test_only_company_that_a_pack_may_keep_joins_it(engine: Any, other: dict[str, Any], tmp_path: Path) -> None:
+def test_only_trials_that_may_share_the_pack_join_it(engine: Any, other: dict[str, Any], tmp_path: Path) -> None:
     test = Fixture(tmp_path, [PackJob(names(0, 1), engine), PackJob(names(2, 3), engine)], t2=other, t3=other)
     test.begin(0)
     assert test.epoch(0, diverged=names(0)) == []
@@ -161,7 +161,7 @@ def test_fused_lanes_may_be_refilled_with_other_seeds(tmp_path: Path) -> None:
     assert test.epoch(0, diverged=names(0)) == ["t2"]
 
 
-def test_what_shall_stop_or_goes_on_from_a_checkpoint_or_lost_its_process_is_not_moved(tmp_path: Path) -> None:
+def test_a_trial_that_will_stop_or_has_a_checkpoint_or_lost_its_process_is_not_moved(tmp_path: Path) -> None:
     test = Fixture(tmp_path, [PackJob(names(0, 1)), PackJob(names(2, 3, 4)), PackJob(names(5))])
     test.begin(0)
     test.driver.stops.add("t4")
@@ -170,7 +170,7 @@ def test_what_shall_stop_or_goes_on_from_a_checkpoint_or_lost_its_process_is_not
     assert test.epoch(0, diverged=names(0)) == ["t2"]
 
 
-def test_nobody_is_moved_when_the_driver_is_halted(tmp_path: Path) -> None:
+def test_no_trial_is_moved_when_the_driver_is_halted(tmp_path: Path) -> None:
     test = Fixture(tmp_path, [PackJob(names(0, 1)), PackJob(names(2))])
     test.begin(0)
     test.driver.stop_all("asked to stop", exit_status=130)
@@ -178,7 +178,7 @@ def test_nobody_is_moved_when_the_driver_is_halted(tmp_path: Path) -> None:
     assert test.epoch(0) == []
 
 
-def test_a_broken_pack_is_tried_again_with_those_who_joined_and_the_giver_without(tmp_path: Path) -> None:
+def test_a_failed_pack_is_retried_with_the_trials_that_joined_it(tmp_path: Path) -> None:
     test = Fixture(tmp_path, [PackJob(names(0, 1, 2), "fused"), PackJob(names(3, 4), "fused")])
     test.begin(0)
     assert test.epoch(0, diverged=names(0)) == ["t4"]
@@ -190,7 +190,7 @@ def test_a_broken_pack_is_tried_again_with_those_who_joined_and_the_giver_withou
     assert not test.driver.over, "they may break again"
 
 
-def test_the_ledger_knows_the_company_before_the_worker_does(tmp_path: Path) -> None:
+def test_the_ledger_has_the_new_pack_before_the_worker_has(tmp_path: Path) -> None:
     test = Fixture(tmp_path, [PackJob(names(0, 1, 2), "fused"), PackJob(names(3, 4), "fused")])
     test.begin(0)
     test.epoch(0, diverged=names(0))
@@ -209,7 +209,7 @@ def test_the_ledger_knows_the_company_before_the_worker_does(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_whatever_happens_every_trial_trains_once_in_one_pack(seed: int, tmp_path: Path) -> None:
+def test_whatever_fails_every_trial_trains_once_in_one_pack(seed: int, tmp_path: Path) -> None:
     """Forty trials in packs of five on three places; lanes diverge, workers die and what broke comes back."""
     rng = random.Random(seed)
     jobs = [PackJob(names(*range(low, low + 5)), "fused") for low in range(0, 40, 5)]
@@ -260,7 +260,7 @@ class Told:
         return set()
 
 
-def test_orders_are_posted_before_the_pack_goes_on_and_a_repeated_report_counts_once(
+def test_orders_are_sent_before_the_pack_continues_and_a_repeated_report_counts_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     told = Told()
@@ -273,7 +273,7 @@ def test_orders_are_posted_before_the_pack_goes_on_and_a_repeated_report_counts_
     assert posted == [("order", 3, {"admit": ["a"]})]
 
 
-def test_a_packs_orders_are_read_once_and_a_stop_by_everybody() -> None:
+def test_orders_of_a_pack_are_read_once_and_a_stop_by_every_pack() -> None:
     mailbox = Mailbox()
     mailbox.order(1, {"admit": ["a"]})
     mailbox.stop(["x"])

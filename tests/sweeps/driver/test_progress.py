@@ -13,7 +13,9 @@ from sweeps.driver.trial_table import TrialTable
 
 
 @pytest.mark.parametrize(("epochs", "failures"), [([3, 3, 3], [1, 2, 3]), ([3, 5, 4, 5, 6], [1, 1, 2, 3, 1])])
-def test_a_break_counts_against_a_trial_unless_it_got_further_than_ever(epochs: list[int], failures: list[int]) -> None:
+def test_a_failure_counts_against_a_trial_unless_it_got_further_than_ever(
+    epochs: list[int], failures: list[int]
+) -> None:
     table = TrialTable({"a": {"type": "train", "epochs": 9}})
     found = []
     for epoch in epochs:

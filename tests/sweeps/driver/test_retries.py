@@ -21,12 +21,12 @@ def table() -> TrialTable:
     return TrialTable({name: parse_trial({"epochs": 3}).model_dump() for name in "abcd"})
 
 
-def test_a_pack_that_breaks_twice_at_one_place_is_tried_as_packs_of_one(table: TrialTable) -> None:
+def test_a_pack_that_fails_twice_at_one_epoch_is_retried_as_packs_of_one(table: TrialTable) -> None:
     assert after_failure("abcd", CRASH, table, max_retries=2).packs == (tuple("abcd"),)
     assert after_failure("abcd", CRASH, table, max_retries=2).packs == (("a",), ("b",), ("c",), ("d",))
 
 
-def test_only_the_poisonous_trial_is_given_up_after_a_split(table: TrialTable) -> None:
+def test_only_the_faulty_trial_is_given_up_after_a_split(table: TrialTable) -> None:
     for _ in range(2):
         after_failure("abcd", CRASH, table, max_retries=2)
     for _ in range(2):
@@ -36,19 +36,19 @@ def test_only_the_poisonous_trial_is_given_up_after_a_split(table: TrialTable) -
     assert (given_up.packs, given_up.status) == ((), Status.FAILED)
 
 
-def test_progress_forgives(table: TrialTable) -> None:
+def test_progress_resets_the_count_of_failures(table: TrialTable) -> None:
     for epoch in range(20):
         table.entries["a"].epoch = epoch
         assert after_failure("a", CRASH, table, max_retries=1).packs == (("a",),)
 
 
-def test_a_lost_host_costs_no_try(table: TrialTable) -> None:
+def test_a_lost_host_counts_as_no_failure(table: TrialTable) -> None:
     for _ in range(20):
         assert after_failure("abcd", LOST, table, max_retries=0).packs == (tuple("abcd"),)
     assert after_failure("abcd", CRASH, table, max_retries=2).packs == (tuple("abcd"),)
 
 
-def test_what_does_not_fit_into_memory_is_halved_down_to_one_and_then_given_up(table: TrialTable) -> None:
+def test_a_pack_out_of_memory_is_halved_down_to_one_and_then_given_up(table: TrialTable) -> None:
     assert after_failure("abc", MEMORY, table, max_retries=2).packs == (("a", "b"), ("c",))
     assert after_failure("a", MEMORY, table, max_retries=2).status == Status.OUT_OF_MEMORY
 
@@ -57,7 +57,7 @@ def test_what_does_not_fit_into_memory_is_halved_down_to_one_and_then_given_up(t
     ("rest", "report", "times", "words"),
     [("ab", CRASH, 1, "retried"), ("ab", CRASH, 2, "split into 2 packs"), ("a", MEMORY, 1, "given up")],
 )
-def test_the_ledger_says_what_broke_where_and_what_followed(
+def test_the_ledger_says_what_failed_where_and_what_followed(
     rest: str, report: dict[str, Any], times: int, words: str, table: TrialTable
 ) -> None:
     table.entries["a"].host, table.entries["a"].epoch = "worker-1", 2

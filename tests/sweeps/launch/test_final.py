@@ -110,7 +110,7 @@ def test_all_data_leave_no_validation_split_and_the_plateau_watches_the_training
         ("CosineAnnealingLR", lambda epochs: 1e-3 * (1 + math.cos(math.pi * (epochs - 1) / epochs)) / 2),
     ],
 )
-def test_what_follows_the_training_is_stretched_whole(
+def test_a_schedule_over_the_whole_training_is_stretched(
     schedule: str, last: Callable[[int], float], epochs: int, tmp_path: Path
 ) -> None:
     plan = plan_final(trial_file(tmp_path, optimizer={"name": "SGD", "lr": 1e-3}, schedule=schedule), epochs=epochs)
@@ -135,7 +135,7 @@ KEPT = {
 
 
 @pytest.mark.parametrize("case", KEPT)
-def test_whole_counts_are_kept_and_told(case: str, tmp_path: Path) -> None:
+def test_whole_counts_are_kept_and_reported(case: str, tmp_path: Path) -> None:
     schedule, words = KEPT[case]
     file = trial_file(tmp_path, schedule=schedule)
     plan = plan_final(file, epochs=20)
@@ -144,11 +144,11 @@ def test_whole_counts_are_kept_and_told(case: str, tmp_path: Path) -> None:
     assert plan_final(file).notes == ()
 
 
-def test_a_fraction_follows_and_is_not_told(tmp_path: Path) -> None:
+def test_a_fraction_follows_and_is_not_reported(tmp_path: Path) -> None:
     assert plan_final(trial_file(tmp_path, schedule={"name": "StepLR", "step_size": 0.5}), epochs=20).notes == ()
 
 
-def test_the_rates_are_those_of_the_schedule(tmp_path: Path) -> None:
+def test_the_lrs_are_those_of_the_schedule(tmp_path: Path) -> None:
     file = trial_file(tmp_path, optimizer={"name": "SGD", "lr": 0.8}, schedule={"name": "StepLR", "step_size": 4})
     assert "1: 0.8, 2: 0.8, 4: 0.8, 6: 0.08, 8: 0.08, last step: 0.08" in said(say_plan, plan_final(file, epochs=8))
 
@@ -225,7 +225,7 @@ def begun(folder: Path, name: str, *, at: float) -> Path:
     return folder / name
 
 
-def test_the_newest_final_of_a_run_is_gone_on_with(run: Path, tmp_path: Path) -> None:
+def test_the_newest_final_of_a_run_is_resumed(run: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="tiny-final"):
         newest_final(str(run), runs=tmp_path)
     old = begun(tmp_path, "tiny-final", at=10.0)

@@ -86,7 +86,7 @@ def test_killed_workers_and_drivers_leave_no_trace_in_the_ledger(
     assert left_in(address) == []
 
 
-def test_what_never_finds_a_slot_is_refused_and_nothing_is_written(tmp_path: Path, address: str) -> None:
+def test_a_final_training_that_fits_no_host_is_refused_and_nothing_is_written(tmp_path: Path, address: str) -> None:
     source = finished_sweep(tmp_path)
     found = sweeps("final", source, "--workers", 3, "--runs", source.parent, "--address", address, cwd=tmp_path)
     assert found.returncode == 2

@@ -38,7 +38,7 @@ def ledger(folder: Path, given: list[TrialConfig], *packs: tuple[str, tuple[str,
     return read(folder)
 
 
-def test_a_resumed_trial_keeps_its_newest_company_and_engine(tmp_path: Path) -> None:
+def test_a_resumed_trial_keeps_its_newest_pack_and_engine(tmp_path: Path) -> None:
     a, b, c, d, e = names = ids(trials(5))
     found = ledger(tmp_path, trials(5), ("fused", (a, b, c)), ("fused", (d, e)), ("fused", (b, c, e)))
     assert recorded_packs(found, set(names) - {a}) == [PackJob((d,), "fused"), PackJob((b, c, e), "fused")]
@@ -46,7 +46,7 @@ def test_a_resumed_trial_keeps_its_newest_company_and_engine(tmp_path: Path) -> 
     assert recorded_engines(found) == dict.fromkeys(names, "fused")
 
 
-def test_a_kept_engine_is_told_only_where_another_would_be_chosen(tmp_path: Path) -> None:
+def test_a_kept_engine_is_reported_only_where_another_would_be_chosen(tmp_path: Path) -> None:
     given = trials(3)
     found = ledger(tmp_path, given)
     packs = [PackJob(ids(given[:2]), "fused"), PackJob(ids(given[2:]), "eager")]
@@ -58,7 +58,7 @@ def test_a_kept_engine_is_told_only_where_another_would_be_chosen(tmp_path: Path
 
 
 @pytest.mark.parametrize("devices", [TWO_CORES, SMALL_GPU], ids=["cpu", "gpu"])
-def test_packs_made_anew_change_no_begun_trials_engine(devices: Devices) -> None:
+def test_new_packs_keep_the_engine_of_a_trial_that_has_begun(devices: Devices) -> None:
     given, how = trials(6), Launch(packs=2, console=Console(file=io.StringIO()))
     engines: dict[str, Any] = dict.fromkeys(ids(given[:2]), "fused") | dict.fromkeys(ids(given[2:4]), "eager")
     packs = pack_new(given, devices, Resources(), how, engines=engines)
@@ -67,7 +67,7 @@ def test_packs_made_anew_change_no_begun_trials_engine(devices: Devices) -> None
     assert {found[name] for name in ids(given[4:])} == {"fused" if devices.gpus else "eager"}
 
 
-def test_a_run_says_when_memory_splits_the_packs_it_was_asked_for() -> None:
+def test_a_run_says_when_memory_splits_the_packs_asked_for() -> None:
     console = Console(file=io.StringIO(), width=200)
     packs = pack_new(trials(64, model="conv3bn"), SMALL_GPU, Resources(), Launch(packs=64, console=console))
     assert [len(pack.trials) for pack in packs] == [32, 32]
@@ -86,7 +86,7 @@ def test_speeds_are_remembered_by_engine(tmp_path: Path, monkeypatch: pytest.Mon
     assert read_calibration() == {"GPU/lenet5": 1e4, "GPU/lenet5/fused": 1e6}
 
 
-def test_a_board_of_a_run_that_goes_on_knows_what_the_driver_before_knew(tmp_path: Path) -> None:
+def test_the_table_of_a_resumed_run_has_what_its_ledger_has(tmp_path: Path) -> None:
     (first, second), place = trials(2), {"attempt": 1, "kind": "status"}
     with Writer(tmp_path) as writer:
         writer.append(map(trial_line, (first, second)))

@@ -47,7 +47,7 @@ def admitted(run: Path) -> bool:
     return 0.001 in {rates[row["trial"]] for row in raw_lines(run, "row")}
 
 
-def test_a_trial_that_waits_takes_the_lane_of_one_that_diverged(tmp_path: Path) -> None:
+def test_a_waiting_trial_takes_the_lane_of_one_that_diverged(tmp_path: Path) -> None:
     spec, run = refilled(tmp_path, epochs=4)
     found = sweeps("run", spec, "--packs", "3", cwd=tmp_path)
     assert found.returncode == 0, found.stdout + found.stderr
@@ -73,7 +73,7 @@ def test_a_worker_killed_after_an_admission_loses_and_doubles_nothing(tmp_path: 
 
 
 @pytest.mark.exhaustive
-def test_a_driver_killed_after_an_admission_resumes_with_the_new_company(tmp_path: Path) -> None:
+def test_a_driver_killed_after_an_admission_resumes_with_the_new_pack(tmp_path: Path) -> None:
     spec, run = refilled(tmp_path, epochs=60)
     with driving("run", spec, "--packs", "3", cwd=tmp_path) as driver:
         driver.until(lambda: run.is_dir() and admitted(run))

@@ -116,7 +116,7 @@ def test_sigterm_is_a_ctrl_c_and_may_come_while_ray_starts(tmp_path: Path) -> No
 
 @pytest.mark.slow
 @pytest.mark.exhaustive
-def test_a_worker_killed_behind_a_checkpoint_goes_on_from_it(tmp_path: Path) -> None:
+def test_a_worker_killed_after_a_checkpoint_resumes_from_it(tmp_path: Path) -> None:
     run, rates, often = tmp_path / "runs" / "tiny", {"optimizer.lr": {"values": [0.001]}}, {"seconds": 0.1}
     spec = sweep_file(tmp_path, epochs=150, parameters=rates, checkpoints=often)
     with driving("run", spec, cwd=tmp_path) as driver:

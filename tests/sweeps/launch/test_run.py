@@ -75,11 +75,11 @@ def test_a_run_calibrates_the_next_plan(place: Path, run: Path, spec: Path) -> N
     assert measured[0] <= next(iter(estimate["images_per_second"].values())) <= measured[-1]
 
 
-def test_the_ledger_is_that_of_trainings_without_ray(run: Path, alone: Ledger) -> None:
+def test_the_ledger_is_that_of_training_runs_without_ray(run: Path, alone: Ledger) -> None:
     assert differences(read(run), alone) == []
 
 
-def test_the_folder_says_what_it_is_and_nobody_holds_it(run: Path, spec: Path) -> None:
+def test_the_folder_says_what_it_is_and_its_lease_is_free(run: Path, spec: Path) -> None:
     assert load_spec(run / "sweep.yaml") == load_spec(spec)
     line = raw_lines(run, "sweep")[0]
     assert line["command"].startswith("sweeps run")

@@ -23,7 +23,7 @@ def rows_there(url: str) -> int:
     return (open_folder(url).read("ledger/000001.jsonl") or b"").count(b'"kind":"row"')
 
 
-def test_a_lost_head_is_replaced_and_the_sweep_ends_as_if_nothing_had_happened(storage: str, tmp_path: Path) -> None:
+def test_a_lost_head_is_replaced_and_the_sweep_ends_like_an_undisturbed_one(storage: str, tmp_path: Path) -> None:
     url, run = storage.replace("?", "/tiny?"), tmp_path / "runs" / "tiny"
     spec = sweep_file(tmp_path, epochs=EPOCHS, storage=storage, checkpoints={"seconds": 0.5})
     with driving("run", spec, cwd=tmp_path) as driver:

@@ -57,7 +57,7 @@ def home(in_tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(in_tmp_path))
 
 
-def test_every_host_gives_what_ray_gives_out_and_is_what_it_says(address: str) -> None:
+def test_every_host_has_the_resources_of_ray_and_describes_itself(address: str) -> None:
     hosts = cluster_hosts(address)
     assert (hosts[0].cpus, len(hosts[0].gpus)) == (0, 0)  # the head
     assert Counter((host.cpus, len(host.gpus)) for host in hosts) == {(0, 0): 1, (2, 2): 1, (1, 0): 1}
@@ -83,14 +83,14 @@ def test_a_host_that_does_not_answer_is_taken_as_ray_describes_it(
     assert "no answer within 0 s" in caplog.text
 
 
-def test_hosts_to_come_are_read_on_the_head_from_what_ray_up_left_there(address: str, tmp_path: Path) -> None:
+def test_hosts_not_up_yet_are_read_from_the_configuration_of_ray_up(address: str, tmp_path: Path) -> None:
     (tmp_path / BOOTSTRAP_FILE).write_text(json.dumps(CONFIG))
     hosts = cluster_hosts(address)
     assert [host.up for host in hosts] == [True] * 3 + [False] * 2  # four workers at most, two are up
     assert {host.name for host in hosts if not host.up} == {"large", "small"}
 
 
-def test_a_plan_for_a_cluster_shows_its_hosts_places_and_what_they_must_share(address: str, tmp_path: Path) -> None:
+def test_a_plan_for_a_cluster_shows_its_hosts_slots_and_shared_storage(address: str, tmp_path: Path) -> None:
     (tmp_path / BOOTSTRAP_FILE).write_text(json.dumps(CONFIG))
     spec = sweep_file(tmp_path, resources={"workers": 2})
     status, out, err = ask("plan", spec, "--address", address, "--json")
@@ -106,7 +106,7 @@ def test_a_plan_for_a_cluster_shows_its_hosts_places_and_what_they_must_share(ad
     assert "at most 4 (each worker needs a GPU, the largest host has 4; span_hosts: true would allow 7)" in err
 
 
-def test_where_no_ray_is_there_is_one_line(tmp_path: Path) -> None:
+def test_an_address_without_a_ray_is_refused_in_one_line(tmp_path: Path) -> None:
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))  # bound, not listening: nothing answers
         port = silent.getsockname()[1]
@@ -140,7 +140,9 @@ def node(cpus: int, gpus: int, *, of: str = "", head: bool = False) -> dict[str,
         ([node(4, 1)] * 5, {}),  # more than the configuration allows: it has been changed
     ],
 )
-def test_what_can_still_come_is_what_the_configuration_leaves(up: list[dict[str, Any]], coming: dict[str, int]) -> None:
+def test_hosts_not_up_yet_are_those_the_configuration_still_allows(
+    up: list[dict[str, Any]], coming: dict[str, int]
+) -> None:
     hosts = coming_hosts(CONFIG, up)
     assert Counter(host.name for host in hosts) == coming
     assert not any(host.up for host in hosts)

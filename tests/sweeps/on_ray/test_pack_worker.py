@@ -23,7 +23,7 @@ def left_off(tmp_path: Path) -> tuple[Path, Path, Ledger]:
     return spec, run, without_ray(spec, tmp_path / "alone")
 
 
-def test_resume_goes_on_from_checkpoints_and_one_that_is_damaged_costs_its_own_trial(
+def test_resume_continues_from_checkpoints_and_a_damaged_one_fails_only_its_trial(
     tmp_path: Path, left_off: tuple[Path, Path, Ledger]
 ) -> None:
     _, run, alone = left_off

@@ -104,7 +104,7 @@ def test_ten_trials_ended_early_in_a_row_leave_nothing_behind(tmp_path: Path, ad
 
 
 @pytest.mark.slow
-def test_a_member_killed_costs_what_came_after_the_checkpoint_and_one_line(tmp_path: Path, address: str) -> None:
+def test_a_killed_rank_costs_what_came_after_the_checkpoint_and_one_line(tmp_path: Path, address: str) -> None:
     one = {"parameters": {"optimizer.lr": {"values": [0.001]}}, "checkpoints": {"seconds": 0}}
     spec, run = sweep_file(tmp_path, epochs=EPOCHS, precision="fp64", **one, **TWO), tmp_path / "runs" / "tiny"
     with driving("run", spec, "--address", address, cwd=tmp_path) as driver:
@@ -123,7 +123,7 @@ def test_a_member_killed_costs_what_came_after_the_checkpoint_and_one_line(tmp_p
 
 
 @pytest.mark.parametrize("lack", [{"workers": 64}, {"workers": 2, "gpus": 1}, {"workers": 2, "cpus": 64}])
-def test_what_can_never_be_placed_is_refused_in_a_line(tmp_path: Path, lack: dict[str, int]) -> None:
+def test_resources_that_no_host_has_are_refused_in_one_line(tmp_path: Path, lack: dict[str, int]) -> None:
     if "gpus" in lack and visible_devices().gpus:
         pytest.skip("there is a GPU here")
     refused = sweeps("run", sweep_file(tmp_path, resources=lack), cwd=tmp_path)

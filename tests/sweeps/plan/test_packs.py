@@ -37,7 +37,7 @@ def test_as_many_groups_as_cores_are_not_split() -> None:
     assert sizes(make_packs(trials(10, seeds=2), devices=TWO_CORES)) == [10, 10]
 
 
-def test_what_fits_no_pack_is_split_so_that_the_cores_end_together() -> None:
+def test_trials_for_too_few_packs_are_split_so_that_the_cores_end_together() -> None:
     assert sizes(make_packs(trials(65), devices=TWO_CORES)) == [17, 16, 16, 16]
 
 
@@ -68,7 +68,7 @@ def test_a_fused_pack_shares_a_family_of_optimizers_and_not_the_seed() -> None:
     assert {(pack.engine, pack.not_fused) for pack in packs} == {("fused", "")}
 
 
-def test_what_is_not_element_wise_trains_alone_on_a_gpu_and_in_eager_lanes_on_a_cpu() -> None:
+def test_an_optimizer_not_element_wise_trains_alone_on_a_gpu_and_in_eager_lanes_on_a_cpu() -> None:
     mixed = [*trials(4), *trials(2, data={"name": "mnist"})]
     mixed += [parse_trial({"epochs": 30, "optimizer": {"name": "Adafactor", "lr": lr}}) for lr in (0.1, 0.01)]
     packs = make_packs(mixed, devices=H200, packs=4)
@@ -84,9 +84,7 @@ def test_what_is_not_element_wise_trains_alone_on_a_gpu_and_in_eager_lanes_on_a_
 @pytest.mark.parametrize("name", OPTIMIZERS)
 @pytest.mark.parametrize("kind", ["cpu", "gpu"])
 @pytest.mark.parametrize("wanted", ["auto", "eager", "fused"])
-def test_only_what_has_a_family_is_fused_and_where_it_is_not_there_is_a_reason(
-    name: str, kind: str, wanted: str
-) -> None:
+def test_only_optimizers_of_a_family_are_fused_and_others_have_a_reason(name: str, kind: str, wanted: str) -> None:
     engine, why = engine_for(name, kind=kind, wanted=wanted)
     assert (engine == "fused") == (not why)
     if engine == "fused":
@@ -97,7 +95,7 @@ def test_only_what_has_a_family_is_fused_and_where_it_is_not_there_is_a_reason(
 
 @pytest.mark.parametrize("wanted", ["auto", "fused", "eager"])
 @pytest.mark.parametrize("packs", ["auto", "off", 8])
-def test_what_several_workers_train_is_a_pack_of_one_by_the_eager_engine(wanted: Any, packs: Any) -> None:
+def test_trials_of_several_workers_are_packs_of_one_in_the_eager_engine(wanted: Any, packs: Any) -> None:
     hosts = [TWO_CORES, Devices(cpus=16, memory_bytes=10**11, gpus=H200.gpus * 2)]
     made = make_packs(trials(4, seeds=2), devices=hosts, packs=packs, resources=Resources(workers=2, engine=wanted))
     assert sizes(made) == [1] * 8

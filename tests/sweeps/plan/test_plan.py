@@ -199,7 +199,7 @@ def test_workers_never_gain_more_than_their_number(model: str, link: str) -> Non
     assert all(speed < 1000.0 * workers for speed, workers in zip(speeds[1:], (2, 4, 8), strict=True))
 
 
-def test_what_a_step_costs_whatever_its_batch_is_not_shared_out() -> None:
+def test_the_fixed_cost_of_a_step_is_not_shared_out() -> None:
     trial = parse_trial({})
     step = 128 / 1e5
     assert worker_speed(trial, 1e5, workers=2, link="gpu", step_seconds=step) < 1e5  # nothing gained, an exchange paid

@@ -109,7 +109,9 @@ THREE = [HEAD, gpu_host(2), gpu_host(2), gpu_host(2)]
         ({"workers": 3}, [gpu_host(8, cpus=2)], r"at most 2 \(each worker needs a core, this host has 2\)"),
     ],
 )
-def test_what_can_never_be_placed_is_refused_with_the_reason(resources: dict[str, Any], hosts: Any, text: str) -> None:
+def test_resources_that_no_host_has_are_refused_with_the_reason(
+    resources: dict[str, Any], hosts: Any, text: str
+) -> None:
     with pytest.raises(InputError, match=text) as caught:
         find_slots(parse_section(Resources, resources), hosts)
     assert "\n" not in str(caught.value)
@@ -182,7 +184,7 @@ def greedy(workers: int, fitting: list[int], *, span: bool) -> int:
     cpus=st.integers(1, 3),
     span=st.booleans(),
 )
-def test_as_many_trials_are_promised_as_can_be_placed_one_by_one(
+def test_there_are_as_many_slots_as_trials_placed_one_by_one(
     host_sizes: list[tuple[int, int]], workers: int, cpus: int, span: bool
 ) -> None:
     hosts = [gpu_host(gpus, cpus=cores) for cores, gpus in host_sizes]
@@ -212,7 +214,9 @@ def test_a_batch_is_shared_out_as_the_training_does(batch_size: int, workers: in
     assert shares(batch_size, world_size=workers) == [stop - start for start, stop in groups]
 
 
-def test_what_hosts_must_share_is_said_where_there_are_several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_storage_that_hosts_must_share_is_noted_where_there_are_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CH6DIST_DATA", "/mnt/data")
     real, synthetic = parse_trial({}), parse_trial({"data": {"name": "synthetic_cifar100"}})
     elsewhere = parse_trial({"data": {"root": "/mnt/other"}})

@@ -57,7 +57,7 @@ def test_a_new_run_is_headed_by_its_sweep_and_its_trials(tmp_path: Path) -> None
     assert record.status(0) == 0
 
 
-def test_what_was_asked_of_an_earlier_driver_is_forgotten(tmp_path: Path) -> None:
+def test_requests_to_an_earlier_driver_are_removed(tmp_path: Path) -> None:
     found = begun(tmp_path / "a")
     request_stop(tmp_path / "a")
     request_stop(tmp_path / "a", FIRST)

@@ -92,7 +92,7 @@ class Run:
 
 
 @pytest.mark.parametrize("keep", [keep for n in range(3) for keep in itertools.combinations(BOTH, n)])
-def test_of_an_ended_trial_stays_what_keep_names(tmp_path, keep):
+def test_an_ended_trial_keeps_the_files_named_by_keep(tmp_path, keep):
     run = Run(tmp_path)
     retention = run.retention(keep=keep)
     run.checkpoints.write(run.file(run.trials[1], "last"), b"x")  # runs
@@ -107,13 +107,13 @@ def test_of_an_ended_trial_stays_what_keep_names(tmp_path, keep):
 
 
 @pytest.mark.parametrize("status", sorted(ENDED))
-def test_what_a_broken_trial_left_goes_too(tmp_path, status):
+def test_files_of_a_failed_trial_are_removed_too(tmp_path, status):
     run = Run(tmp_path)
     run.end(run.retention(keep=()), run.trials[0], 0.5, status=status, artifacts=False)
     assert run.checkpoints.sizes() == {}
 
 
-def test_the_worst_go_first_and_the_best_configuration_last(tmp_path):
+def test_the_worst_are_removed_first_and_the_best_configuration_last(tmp_path):
     run = Run(tmp_path, seeds=2)
     retention = run.retention(ended_limit_bytes=4 * 2 * SIZE)  # four trials
     accuracies = {trial: (0.3, 0.6, 0.1, 0.5, 0.2, 0.4)[number // 2] for number, trial in enumerate(run.trials)}
@@ -131,7 +131,7 @@ def test_the_worst_go_first_and_the_best_configuration_last(tmp_path):
     assert set(best.trials) == {t for t, accuracy in accuracies.items() if accuracy == 0.6} <= before
 
 
-def test_a_trial_whose_brother_still_runs_is_judged_by_what_has_ended(tmp_path):
+def test_a_configuration_with_a_running_seed_is_ranked_by_its_ended_seeds(tmp_path):
     run = Run(tmp_path, seeds=2, count=3)
     retention = run.retention(ended_limit_bytes=2 * 2 * SIZE)
     for trial, accuracy in [(run.trials[0], 0.9), (run.trials[2], 0.1), (run.trials[4], 0.5)]:
@@ -140,7 +140,7 @@ def test_a_trial_whose_brother_still_runs_is_judged_by_what_has_ended(tmp_path):
     assert run.trials[2] not in run.holders()
 
 
-def test_unfinished_trials_lose_nothing_however_full_it_is(tmp_path):
+def test_unfinished_trials_keep_their_files_however_full_the_disk_is(tmp_path):
     run = Run(tmp_path)
     running = run.trials[5]
     for name in BOTH:
@@ -152,7 +152,7 @@ def test_unfinished_trials_lose_nothing_however_full_it_is(tmp_path):
     run.check()
 
 
-def test_a_diverged_trial_goes_before_every_finished_one(tmp_path):
+def test_a_diverged_trial_is_removed_before_every_finished_one(tmp_path):
     run = Run(tmp_path)
     retention = run.retention(ended_limit_bytes=2 * 2 * SIZE)
     run.end(retention, run.trials[0], 0.9, status="diverged", artifacts=False)
@@ -172,7 +172,7 @@ def test_a_loss_is_ranked_as_a_loss(tmp_path):
     assert run.trials[1] not in run.holders()
 
 
-def test_a_run_that_goes_on_counts_what_it_left_and_finds_what_a_crash_left_behind(tmp_path):
+def test_a_resumed_run_counts_its_files_and_removes_what_a_crash_left_behind(tmp_path):
     run = Run(tmp_path)
     first = run.retention()
     for number in range(3):
@@ -187,7 +187,7 @@ def test_a_run_that_goes_on_counts_what_it_left_and_finds_what_a_crash_left_behi
     run.check()
 
 
-def test_what_an_older_attempt_left_goes_before_anything_that_is_read(tmp_path):
+def test_files_of_an_older_attempt_are_removed_first(tmp_path):
     run = Run(tmp_path)
     run.end(run.retention(), run.trials[0], 0.1)
     run.writer.append([{"kind": "status", "trial": run.trials[0], "attempt": 2, "status": "planned"}])
@@ -197,7 +197,7 @@ def test_what_an_older_attempt_left_goes_before_anything_that_is_read(tmp_path):
     run.check()
 
 
-def test_lines_that_a_store_kept_beside_checkpoints_go_with_the_trial(tmp_path):
+def test_lines_beside_checkpoints_are_removed_with_the_trial(tmp_path):
     run = Run(tmp_path)
     retention = run.retention()
     run.checkpoints.write(f"{run.trials[0]}/lines.jsonl", b"{}")
@@ -207,7 +207,7 @@ def test_lines_that_a_store_kept_beside_checkpoints_go_with_the_trial(tmp_path):
 
 
 @pytest.mark.slow
-def test_ten_thousand_trials_are_listed_once_and_ranked_seldom(tmp_path, monkeypatch):
+def test_ten_thousand_trials_are_listed_once_and_ranked_rarely(tmp_path, monkeypatch):
     run = Run(tmp_path, count=1)
     run.writer.close()
     calls = {"sizes": 0, "rank": 0}
@@ -299,7 +299,7 @@ def test_a_running_trial_takes_no_more_than_is_set_aside_for_it(tmp_path, model,
     assert 2 * last + best <= running_bytes(trial)
 
 
-def test_auto_is_half_of_what_is_free_and_the_same_when_a_run_goes_on(tmp_path, monkeypatch):
+def test_auto_is_half_of_the_free_bytes_and_the_same_when_a_run_resumes(tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1_000_000))
     assert total_bytes("auto", str(tmp_path / "not" / "there")) == 500_000
@@ -310,7 +310,7 @@ def test_auto_is_half_of_what_is_free_and_the_same_when_a_run_goes_on(tmp_path, 
     assert total_bytes(7, "s3://bucket/one/checkpoints") == 7
 
 
-def test_a_trial_that_repeated_epochs_after_a_break_keeps_its_rank():
+def test_a_trial_that_repeated_epochs_after_a_failure_keeps_its_rank():
     """Its rows are counted once: else the best trial would have no score, and go first."""
     kept = Retention.__new__(Retention)
     kept.rows = {}

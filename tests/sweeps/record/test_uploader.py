@@ -58,7 +58,7 @@ def there(storage):
     return open_folder(storage.replace("?", "/one?"))
 
 
-def test_what_the_driver_writes_is_copied_while_it_runs_and_whole_at_its_end(storage, tmp_path):
+def test_lines_of_the_driver_are_uploaded_while_it_runs_and_complete_at_its_end(storage, tmp_path):
     run = tmp_path / "one"
     with begun(run) as writer, lease.hold(run):
         with uploading(run, storage, say=pytest.fail) as uploader:
@@ -72,7 +72,7 @@ def test_what_the_driver_writes_is_copied_while_it_runs_and_whole_at_its_end(sto
     assert there(storage).read("lease.json") is None, "nobody holds it any more"
 
 
-def test_a_half_written_line_is_not_copied(storage, tmp_path):
+def test_a_half_written_line_is_not_uploaded(storage, tmp_path):
     run = tmp_path / "one"
     with begun(run), lease.hold(run):
         with (run / "ledger" / "000001.jsonl").open("a") as file:
@@ -99,7 +99,7 @@ def test_a_request_left_in_the_store_reaches_the_driver(storage, tmp_path):
             wait_for(lambda: there(storage).sizes("requests") == {})
 
 
-def test_a_stop_asked_of_a_copy_reaches_the_machine_that_drives(storage, tmp_path):
+def test_a_stop_requested_in_a_copy_reaches_the_driver(storage, tmp_path):
     run, copy = tmp_path / "one", tmp_path / "laptop" / "one"
     sweep = {**LINE, "spec": {"name": "one", "storage": storage}}
     with begun(run, sweep), lease.hold(run), uploading(run, storage, say=pytest.fail):
@@ -116,7 +116,7 @@ def test_a_stop_asked_of_a_copy_reaches_the_machine_that_drives(storage, tmp_pat
     assert set(there(storage).sizes("requests")) == {"requests/stop"}
 
 
-def test_files_go_only_after_the_ledger_that_says_so_is_there(storage, tmp_path):
+def test_files_are_removed_only_after_the_upload_of_the_ledger_that_says_so(storage, tmp_path):
     run = tmp_path / "one"
     with begun(run) as writer, lease.hold(run), uploading(run, storage, say=pytest.fail) as uploader:
         there(storage).write("checkpoints/a/last.pt", b"x")
@@ -126,7 +126,7 @@ def test_files_go_only_after_the_ledger_that_says_so_is_there(storage, tmp_path)
         assert b"artifact" in there(storage).read("ledger/000001.jsonl")
 
 
-def test_on_paths_files_go_at_once_and_nothing_is_copied(tmp_path):
+def test_on_paths_files_are_removed_at_once_and_nothing_is_uploaded(tmp_path):
     run = tmp_path / "one"
     (run / "checkpoints" / "a").mkdir(parents=True)
     (run / "checkpoints" / "a" / "last.pt").write_text("x")
@@ -139,7 +139,7 @@ def test_on_paths_files_go_at_once_and_nothing_is_copied(tmp_path):
     assert list((run / "checkpoints").iterdir()) == []
 
 
-def test_a_server_that_dies_and_comes_back_costs_nothing_and_is_told_once(tmp_path):
+def test_a_server_that_restarts_costs_nothing_and_is_reported_once(tmp_path):
     run, said = tmp_path / "one", []
     with s3_server() as own, begun(run) as writer, lease.hold(run):
         storage = own.url("sweeps")
@@ -159,7 +159,7 @@ def test_a_server_that_dies_and_comes_back_costs_nothing_and_is_told_once(tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.exhaustive
-def test_a_last_copy_that_cannot_be_made_is_told(tmp_path):
+def test_a_last_upload_that_fails_is_reported(tmp_path):
     run, said = tmp_path / "one", []
     with s3_server() as own, begun(run) as writer, lease.hold(run):
         with uploading(run, own.url("sweeps"), say=said.append) as uploader:
@@ -170,7 +170,7 @@ def test_a_last_copy_that_cannot_be_made_is_told(tmp_path):
 
 
 @pytest.mark.parametrize("where", ["bucket", "keys"])
-def test_a_storage_that_refuses_is_told_in_one_line_before_anything_is_made(tmp_path, where):
+def test_a_storage_that_refuses_is_reported_in_one_line_before_anything_is_made(tmp_path, where):
     with s3_server() as own:
         storage = own.url("sweeps", bucket="no-such-bucket" if where == "bucket" else "ch6dist-test")
         if where == "keys":
@@ -185,7 +185,7 @@ def test_a_storage_that_refuses_is_told_in_one_line_before_anything_is_made(tmp_
         assert "\n" not in str(refused.value)
 
 
-def test_a_name_that_the_store_holds_is_not_taken_again(storage, tmp_path):
+def test_a_name_used_in_the_store_is_not_used_again(storage, tmp_path):
     with begun(tmp_path / "one"), lease.hold(tmp_path / "one"), uploading(tmp_path / "one", storage, say=pytest.fail):
         pass
     taken = runs_in_store(storage)
@@ -212,7 +212,7 @@ with lease.hold(run), uploader.uploading(run, sys.argv[2], say=print):
 """
 
 
-def test_a_second_driver_on_another_machine_is_refused_while_the_first_lives(storage, tmp_path):
+def test_a_second_driver_on_another_machine_is_refused_while_the_first_runs(storage, tmp_path):
     first, second = tmp_path / "head" / "one", tmp_path / "other" / "one"
     with begun(first), lease.hold(first), uploading(first, storage, say=pytest.fail):
         shutil.copytree(first, second, ignore=shutil.ignore_patterns("lease*"))
@@ -223,7 +223,7 @@ def test_a_second_driver_on_another_machine_is_refused_while_the_first_lives(sto
     assert "it began" not in refused.stdout
 
 
-def test_a_driver_whose_run_was_taken_over_says_so_and_copies_no_more(storage, tmp_path):
+def test_a_driver_whose_run_was_taken_over_says_so_and_uploads_no_more(storage, tmp_path):
     run = tmp_path / "one"
     with begun(run) as writer, lease.hold(run), uploading(run, storage, say=pytest.fail) as uploader:
         other = {"host": "elsewhere", "pid": 7, "started": "1", "heartbeat": time.time() + 600, "boot": "x"}
@@ -269,7 +269,7 @@ def drive(run, storage, trial, *, until=None):
                 raise
 
 
-def test_what_a_lost_head_had_not_copied_is_taken_from_beside_the_checkpoints(storage, tmp_path):
+def test_lines_a_lost_head_had_not_uploaded_are_read_from_beside_the_checkpoints(storage, tmp_path):
     trial = small_trial(epochs=6)
     undisturbed = tmp_path / "undisturbed"
     drive(undisturbed, None, trial)
@@ -301,7 +301,7 @@ def test_without_the_lines_beside_the_checkpoints_rows_would_be_lost(storage, tm
     assert [row["epoch"] for row in read(run).rows] == [3, 4], "the hazard is real"
 
 
-def test_a_head_that_comes_back_takes_what_another_machine_added(storage, tmp_path):
+def test_a_restarted_head_reads_what_another_machine_added(storage, tmp_path):
     trial = small_trial(epochs=4)
     head = tmp_path / "head" / "one"
     with pytest.raises(KeyboardInterrupt):
@@ -312,7 +312,7 @@ def test_a_head_that_comes_back_takes_what_another_machine_added(storage, tmp_pa
     assert differences(read(head), read(run)) == []
 
 
-def test_lines_of_ended_trials_and_of_older_attempts_are_not_taken_again(tmp_path):
+def test_lines_of_ended_trials_and_of_older_attempts_are_not_read_again(tmp_path):
     trials = [small_trial(seed=seed) for seed in (0, 1, 2)]
     ended, older, newer = [parse_trial(trial.model_dump()).trial_id for trial in trials]
     folder = open_folder(tmp_path / "checkpoints")

@@ -166,13 +166,13 @@ BAD: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_what_is_right_follows_the_schema(name: str) -> None:
+def test_a_valid_sweep_follows_the_schema(name: str) -> None:
     expand(parse_section(SweepSpec, GOOD[name]))
     VALIDATOR.validate(GOOD[name])
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_is_wrong_breaks_the_schema(name: str) -> None:
+def test_an_invalid_sweep_fails_the_schema(name: str) -> None:
     with pytest.raises(InputError):
         expand(parse_section(SweepSpec, BAD[name]))
     with pytest.raises(jsonschema.ValidationError):

@@ -45,7 +45,7 @@ def test_a_dumped_random_spec_with_nulls_loads_back_equal(tmp_path: Path) -> Non
     assert load_spec(write(tmp_path, dump(spec))) == spec
 
 
-def test_the_optimizer_sweep_has_four_optimizers_seven_rates_and_three_seeds() -> None:
+def test_the_optimizer_sweep_has_four_optimizers_seven_lrs_and_three_seeds() -> None:
     path = next(path for path in CONFIGS if path.stem == "optimizer_lr")
     trials = expand(load_spec(path))
     assert len(trials) == 4 * 7 * 3
@@ -124,7 +124,7 @@ def test_random_points_are_different_in_range_and_a_longer_sweep_begins_with_the
     assert more[:count] == trials
 
 
-def test_log_uniform_rates_fill_each_decade_alike() -> None:
+def test_log_uniform_lrs_fill_each_decade_alike() -> None:
     trials = expand(spec_of(sweep(method="random", trials=3000, seed=1, parameters=DRAWN)))
     decades = Counter(math.floor(math.log10(trial.optimizer["lr"])) for trial in trials)
     assert all(abs(decades[decade] - 1000) < 4 * math.sqrt(3000 * 2 / 9) for decade in (-4, -3, -2))
@@ -272,7 +272,7 @@ def test_wrong_input_is_one_line_with_file_key_value_and_what_is_allowed(name: s
         assert word in message
 
 
-def test_a_relative_cycle_under_a_rate_axis_is_allowed() -> None:
+def test_a_relative_cycle_under_an_lr_axis_is_allowed() -> None:
     content = {**axes(optimizer__lr=[0.1, 0.2]), "trial": {"schedule": "OneCycleLR"}}
     assert len(expand(spec_of(content))) == 2
 
@@ -322,7 +322,7 @@ def test_a_validation_metric_without_validation_images_is_refused(tmp_path: Path
         expand(load_spec(path))
 
 
-def test_rates_inside_an_optimizer_axis_are_refused_beside_max_lr_too(tmp_path: Path) -> None:
+def test_lrs_inside_an_optimizer_axis_are_refused_beside_max_lr_too(tmp_path: Path) -> None:
     path = tmp_path / "sweep.yaml"
     values = "[{name: SGD, lr: 0.1}, {name: SGD, lr: 0.01}]"
     schedule = "{schedule: {name: OneCycleLR, max_lr: 0.1}}"

@@ -128,7 +128,7 @@ def test_best_skips_what_is_not_finished_and_says_so(tmp_path: Path) -> None:
     assert "1 configuration could not win" in best_yaml(best(folder))
 
 
-def test_best_says_why_nobody_can_win(tmp_path: Path) -> None:
+def test_best_says_why_no_configuration_can_win(tmp_path: Path) -> None:
     running, diverged, sweep = config(0.1), config(0.2), config(0.3, type="range_test")
     cases = {
         "running": (write(tmp_path / "a", [running], state(running, "running")), "1 of 1 not finished"),
@@ -184,7 +184,7 @@ def test_failures_are_shown_with_their_reasons(tmp_path: Path) -> None:
     assert "KeyError: 'x' [/red]" in printed(render_status(found))
 
 
-def test_an_ended_trial_has_nothing_to_come(run: Path) -> None:
+def test_an_ended_run_has_no_remaining_epochs(run: Path) -> None:
     found = status(run)
     assert found["progress"] == {"epochs": {"done": 5 * EPOCHS + 2, "total": 5 * EPOCHS + 2}}
     assert found["next"].startswith("all trials have ended")
@@ -198,7 +198,7 @@ def test_range_tests_count_steps_and_have_no_ranking(tmp_path: Path) -> None:
     assert "no training runs" in printed(render_top(top(folder)))
 
 
-def test_a_run_without_trials_can_be_asked(tmp_path: Path) -> None:
+def test_a_run_without_trials_has_a_status(tmp_path: Path) -> None:
     found = status(write(tmp_path, []))
     assert (found["trials"], found["counts"], found["progress"]) == (0, {}, {})
     assert "nothing yet" in printed(render_status(found))
@@ -265,6 +265,6 @@ def test_artifacts_are_shown_by_path_or_value(tmp_path: Path) -> None:
     assert "checkpoints/x/last.pt" in printed(render_show(found))
 
 
-def test_every_answer_is_one_json_document(run: Path) -> None:
+def test_every_result_is_one_json_document(run: Path) -> None:
     for answer in (status(run), top(run), best(run), show(run, config(0.1, 0).trial_id)):
         assert json.loads(json.dumps(answer, allow_nan=False)) == answer
