@@ -84,14 +84,14 @@ def nearest_name(name: str, valid: Iterable[str]) -> str | None:
     Upper and lower case count as equal, so `adamw` is AdamW, not Adam; and a common beginning counts as much as an
     equal name, so `Cosine` is CosineAnnealingLR. Of several the most similar one is returned.
     """
-    scores = {word: _similarity(name.lower(), word.lower()) for word in valid}
-    best = max(scores, key=lambda word: scores[word], default=None)
+    scores = {known: _similarity(name.lower(), known.lower()) for known in valid}
+    best = max(scores, key=lambda known: scores[known], default=None)
     return best if best is not None and scores[best][0] >= CUTOFF else None
 
 
-def _similarity(name: str, word: str) -> tuple[float, float]:
-    ratio = difflib.SequenceMatcher(None, word, name).ratio()
-    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(name, word, strict=False)))
+def _similarity(name: str, known: str) -> tuple[float, float]:
+    ratio = difflib.SequenceMatcher(None, known, name).ratio()
+    common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(name, known, strict=False)))
     return max(ratio, common / len(name) if common >= SHORTEST_PREFIX else 0), ratio
 
 

@@ -1,4 +1,4 @@
-"""Sections of a file as pydantic models: frozen data, checked on the way in, with one error in our own words.
+"""Sections of a file as pydantic models: frozen data, checked when it is parsed; the first error is one InputError.
 
 class Warmup(Frozen):
     epochs: int = Field(5, ge=1, description="epochs of the warm-up")

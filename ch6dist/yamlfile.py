@@ -84,5 +84,5 @@ def with_dotted(content: Mapping[str, Any], key: str, value: Any) -> dict[str, A
 
 def _problem(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
-    place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    return place + (getattr(error, "problem", None) or str(error).splitlines()[0])
+    position = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    return position + (getattr(error, "problem", None) or str(error).splitlines()[0])

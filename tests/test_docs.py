@@ -12,7 +12,8 @@ from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
 from ch6dist.config import DataConfig, RangeTestConfig, TrialConfig
 from sweeps.spec.axes import PRESETS, Axis
-from sweeps.spec.document import COMMAND, NOT_HERE, renew, tables
+from sweeps.spec.document import COMMAND, renew, tables
+from sweeps.spec.schema import NOT_HERE
 from sweeps.spec.sections import CheckpointRules, Metric, Resources
 from sweeps.spec.sweep_file import SweepSpec
 from tests.support.paths import ROOT
@@ -46,7 +47,7 @@ def test_every_file_a_document_names_is_there(path):
 def test_the_tables_of_the_sweep_file_page_are_those_of_the_program():
     page = SWEEP_FILE.read_text()
     assert page == renew(page), f"renew them: {COMMAND}"
-    assert set(re.findall(r"<!-- table: ([\w ]+) -->", page)) == set(tables()), "every table has its place on the page"
+    assert set(re.findall(r"<!-- table: ([\w ]+) -->", page)) == set(tables()), "every table is on the page"
 
 
 def test_the_tables_explain_every_field_entry_parameter_and_preset():

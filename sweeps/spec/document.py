@@ -23,11 +23,11 @@ from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
 from ch6dist.catalog.schedules import WARMUP
 from ch6dist.config import TrialConfig
 from sweeps.spec.axes import PRESETS, Axis
+from sweeps.spec.schema import NOT_HERE
 from sweeps.spec.sweep_file import SweepSpec
 
 COMMAND = "python -m sweeps.spec.document docs/sweep-file.md"
 TABLE = re.compile(r"(<!-- table: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
-NOT_HERE = ("seed", "evaluate_test")  # fields of a trial that a sweep sets itself
 LEFT_OUT = "; left out: "
 
 

@@ -93,13 +93,13 @@ def test_the_lines_of_a_trial_are_in_the_store_before_its_checkpoint(server, tmp
     first = Checkpoints(place)
     first.write_ahead(lambda lines: None)([{**ROW, "train_loss": float("nan")}])
     first.save("a", "last", STATE)
-    second = Checkpoints(place)  # another process goes on: what the first reported stays
+    second = Checkpoints(place)  # another process resumes: what the first reported stays
     second.load("a", "last")
     second.write_ahead(lambda lines: None)([{**ROW, "epoch": 2, "step": 8}])
     second.save("a", "last", STATE)
     lines = decode_lines(open_folder(place).read("a/lines.jsonl"), place="here")
     assert [line["step"] for line in lines] == [4, 8]
-    assert lines[0]["train_loss"] != lines[0]["train_loss"], "NaN is NaN: the ledger decides what becomes of it"
+    assert lines[0]["train_loss"] != lines[0]["train_loss"], "NaN stays NaN: the ledger decides how to store it"
 
 
 def test_a_folder_holds_the_ledger_itself_and_no_lines_beside_a_checkpoint(tmp_path):

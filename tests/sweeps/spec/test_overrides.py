@@ -47,7 +47,7 @@ def test_an_override_can_change_the_values_of_an_axis(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("override", "words"),
+    ("override", "parts"),
     [
         ("epochs", ["'epochs'", "key=value"]),
         ("=3", ["key=value"]),
@@ -60,7 +60,7 @@ def test_an_override_can_change_the_values_of_an_axis(tmp_path: Path) -> None:
         ("optimizer.lr=nan", ["parameters.optimizer.lr.values[0]", "nan"]),
     ],
 )
-def test_a_wrong_override_is_refused_in_one_line(override: str, words: list[str], tmp_path: Path) -> None:
+def test_a_wrong_override_is_refused_in_one_line(override: str, parts: list[str], tmp_path: Path) -> None:
     message = refusal(write(tmp_path, sweep(trial={"epochs": 3})), override)
-    for word in words:
-        assert word in message
+    for part in parts:
+        assert part in message

@@ -28,7 +28,7 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 SHIPPED = ROOT / "sweeps" / "configs" / "sweep.schema.json"
 FIRST_LINE = f"# yaml-language-server: $schema={SHIPPED.name}"
 RENEW = f"renew it: sweeps schema > {SHIPPED.relative_to(ROOT)}"
-RATES = {"optimizer.lr": {"values": [0.1]}}
+AXES = {"optimizer.lr": {"values": [0.1]}}
 STEPS = {"durations": [2, 4], "duration": 2, "float": 0.5, "choice": "inverse_sqrt"}
 
 
@@ -43,7 +43,7 @@ VALIDATOR = validator()
 
 
 def sweep(**changes: Any) -> dict[str, Any]:
-    return {"name": "demo", "parameters": RATES, **changes}
+    return {"name": "demo", "parameters": AXES, **changes}
 
 
 def in_yaml_1_2(content: Any) -> Any:
@@ -146,11 +146,11 @@ BAD: dict[str, dict[str, Any]] = {
     "unknown metric": sweep(metric={"name": "accuracy"}),
     "negative epochs": sweep(trial={"epochs": -1}),
     "no epochs in an axis": sweep(parameters={"epochs": {"values": [0]}}),
-    "negative rate": sweep(parameters={"optimizer.lr": {"values": [-0.1]}}),
-    "text for a rate": sweep(parameters={"optimizer.lr": {"values": ["fast"]}}),
+    "negative learning rate": sweep(parameters={"optimizer.lr": {"values": [-0.1]}}),
+    "text for a learning rate": sweep(parameters={"optimizer.lr": {"values": ["fast"]}}),
     "no value": sweep(parameters={"optimizer.lr": {"values": []}}),
     "no axis": sweep(parameters={}),
-    "no name": {"parameters": RATES},
+    "no name": {"parameters": AXES},
     "no parameters": {"name": "demo"},
     "a path for a name": sweep(name="../evil"),
     "no seed": sweep(seeds=0),

@@ -1,4 +1,4 @@
-"""Sweep files: what they mean, what is refused and in which words."""
+"""Sweep files: what they mean, what is refused, and with which message."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_batch_per_worker_makes_the_trial_that_is_really_trained(tmp_path: Pat
     trials = expand(spec_of(per_worker))
     assert trials == expand(spec_of(axes(data__batch_size=[64, 128])))
     shared_out = expand(spec_of({**content, "resources": {"workers": 2}}))
-    assert shared_out == expand(spec_of(content))  # a global batch: the same trials, whoever trains them
+    assert shared_out == expand(spec_of(content))  # a global batch: the same trials, on any number of workers
 
     spec = load_spec(write(tmp_path, dump(spec_of(per_worker))))
     assert expand(spec) == trials
@@ -200,10 +200,10 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "negative seed": (sweep(seeds=[-1]), ["seeds"]),
     "true seeds": (sweep(seeds=True), ["seeds", "True"]),
     "astronomic seeds": (sweep(seeds=10**15), ["seeds"]),
-    "NaN rate": (axes(optimizer__lr=[0.1, math.nan]), ["parameters.optimizer.lr.values[1]", "nan", "> 0"]),
-    "infinite rate": (axes(optimizer__lr=[math.inf]), ["parameters.optimizer.lr.values[0]", "inf"]),
-    "negative rate": (axes(optimizer__lr=[-0.1]), ["parameters.optimizer.lr.values[0]", "-0.1"]),
-    "text rate": (axes(optimizer__lr=["fast"]), ["parameters.optimizer.lr.values[0]", "'fast'"]),
+    "NaN lr": (axes(optimizer__lr=[0.1, math.nan]), ["parameters.optimizer.lr.values[1]", "nan", "> 0"]),
+    "infinite lr": (axes(optimizer__lr=[math.inf]), ["parameters.optimizer.lr.values[0]", "inf"]),
+    "negative lr": (axes(optimizer__lr=[-0.1]), ["parameters.optimizer.lr.values[0]", "-0.1"]),
+    "text lr": (axes(optimizer__lr=["fast"]), ["parameters.optimizer.lr.values[0]", "'fast'"]),
     "unknown optimizer": (axes(optimizer=["Adamm"]), ["parameters.optimizer.values[0].name", "did you mean 'Adam'"]),
     "bad mapping": (
         axes(optimizer=["Adam", {"name": "SGD", "momentum": -1}]),
@@ -248,7 +248,7 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
         {**axes(optimizer__lr=[0.1] * 1000, epochs=[1] * 1000)},
         ["parameters", "1000000 configurations", str(MAX_TRIALS)],
     ),
-    "ignored rate axis": (
+    "ignored lr axis": (
         {**axes(optimizer__lr=[0.1, 0.2]), "trial": {"schedule": {"name": "OneCycleLR", "max_lr": 0.5}}},
         ["parameters.optimizer.lr", "schedule.max_lr"],
     ),
@@ -266,10 +266,10 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_wrong_input_is_one_line_with_file_key_value_and_what_is_allowed(name: str, tmp_path: Path) -> None:
-    content, words = BAD[name]
+    content, parts = BAD[name]
     message = refusal(write(tmp_path, content))
-    for word in words:
-        assert word in message
+    for part in parts:
+        assert part in message
 
 
 def test_a_relative_cycle_under_an_lr_axis_is_allowed() -> None:
@@ -308,10 +308,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_ten_thousand_trials_expand_in_order() -> None:
-    rates = [1e-3 * (1 + number / 1000) for number in range(1000)]
-    trials = expand(spec_of({**axes(optimizer__lr=rates), "seeds": 10}))
+    lrs = [1e-3 * (1 + number / 1000) for number in range(1000)]
+    trials = expand(spec_of({**axes(optimizer__lr=lrs), "seeds": 10}))
     assert len({trial.trial_id for trial in trials}) == 10_000
-    assert [trial.optimizer["lr"] for trial in trials[::10]] == rates
+    assert [trial.optimizer["lr"] for trial in trials[::10]] == lrs
 
 
 def test_a_validation_metric_without_validation_images_is_refused(tmp_path: Path) -> None:
