@@ -50,7 +50,6 @@ ROW_COLUMNS = (
     Column("test_accuracy", "float64", "fraction, once, at the end of a final training"),
 )
 
-KEY_COLUMNS = ("trial", "attempt", "step")
 VOLATILE_COLUMNS = frozenset(column.name for column in ROW_COLUMNS if column.volatile)
 
 

@@ -1,12 +1,11 @@
 """The tables of docs/sweep-file.md, from the fields and the catalog.
 
-python -m sweeps.spec.document docs/sweep-file.md      # renews what stands between the markers of each table
+python -m docs.tables       # renews what stands between the markers of each table
 """
 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -26,7 +25,8 @@ from sweeps.spec.axes import PRESETS, Axis
 from sweeps.spec.schema import NOT_HERE
 from sweeps.spec.sweep_file import SweepSpec
 
-COMMAND = "python -m sweeps.spec.document docs/sweep-file.md"
+COMMAND = "python -m docs.tables"
+PAGE = Path(__file__).parent / "sweep-file.md"
 TABLE = re.compile(r"(<!-- table: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 LEFT_OUT = "; left out: "
 
@@ -38,9 +38,8 @@ def renew(page: str) -> str:
 
 
 def main() -> None:
-    """Renew the page that the command line names."""
-    path = Path(sys.argv[1])
-    path.write_text(renew(path.read_text()))
+    """Renew the page."""
+    PAGE.write_text(renew(PAGE.read_text()))
 
 
 def tables() -> dict[str, str]:
