@@ -13,16 +13,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ch6dist.runs.ledger import Ledger
-from ch6dist.runs.schema import Line, Status, StatusLine
-from ch6dist.storage.files import first_line, open_folder
-from sweeps.driver.halt import INTERRUPTED, Halt, HaltedError
+from ch6dist.runs.schema import Line, Status
+from sweeps.driver.halt import INTERRUPTED, Halt
 from sweeps.driver.jobs import PackJob
+from sweeps.driver.ledger_writer import LedgerWriter
 from sweeps.driver.pack_queue import PackQueue
 from sweeps.driver.progress import Progress
-from sweeps.driver.retries import DEAD, HOST_LOST, after_failure, failure_line, from_scratch
+from sweeps.driver.retries import DEAD, HOST_LOST, after_failure, failure_line
 from sweeps.driver.trial_table import TrialTable
 from sweeps.record.record import Record
-from sweeps.record.retention import Retention
 from sweeps.record.stop_requests import pending_stops
 
 REQUESTS_SECONDS = 1.0  # between two looks for requests
@@ -48,42 +47,24 @@ class Driver:
         self, record: Record, table: TrialTable, progress: Progress, packs: Sequence[PackJob], rules: Rules
     ) -> None:
         self.record, self.table, self.progress, self.rules = record, table, progress, rules
-        self.checkpoints = open_folder(record.checkpoints)
         self.queue = PackQueue(packs, table)
         self.halt = Halt()
+        self.ledger = LedgerWriter(record, table, self.halt, say=progress.say)
         self.stops: set[str] = set()  # trials that are to stop
         self.failed: dict[int, Line] = {}  # pack number → its report
         self.lacking: set[str] = set()  # hosts that found no data or no storage
         self.launched: tuple[PackJob, ...] = ()
-        self.retention: Retention | None = None
         self.looked_at = self.trained_at = time.monotonic()
 
     def begin(self, ledger: Ledger) -> None:
-        """Remove checkpoints that may not stay, and write the packs of this launch to the ledger.
+        """Apply retention, and write the packs of this launch to the ledger.
 
         Args:
             ledger: of the run as it is now.
         """
-        self.retention = Retention(
-            self.checkpoints,
-            ledger,
-            keep=self.rules.keep,
-            ended_limit_bytes=self.rules.ended_limit_bytes,
-            write=self.write,
-            remove=self.record.uploader.remove,
-        )
-        self.prepare(self.queue.packs)
+        self.ledger.begin(ledger, keep=self.rules.keep, limit_bytes=self.rules.ended_limit_bytes)
+        self.ledger.write_packs(self.queue.packs)
         self.launched = tuple(self.queue.packs)
-
-    def prepare(self, packs: Sequence[PackJob]) -> None:
-        """Write packs to the ledger before they are launched; trials with rows but no checkpoint start from scratch."""
-        entries = [self.table.entries[trial] for pack in packs for trial in pack.trials]
-        try:
-            lines = from_scratch(entries, self.checkpoints)
-        except OSError as error:
-            self.stop_all(f"the checkpoints cannot be reached: {error}", exit_status=1)
-            raise HaltedError(self.halt.reason) from error
-        self.write([*lines, *(pack.line(time.time()) for pack in packs)])
 
     # What Ray Tune calls
 
@@ -91,7 +72,9 @@ class Driver:
         """Return the number of the pack to launch next; None while none waits (a running one may still fail)."""
         while not self.halted and (number := self.queue.next()) is not None:
             pack = self.queue.packs[number]
-            self.write([self.ending(t, Status.STOPPED, "asked to stop") for t in pack.trials if t in self.stops])
+            self.ledger.write(
+                [self.ledger.ending(t, Status.STOPPED, "asked to stop") for t in pack.trials if t in self.stops]
+            )
             self.queue.leave(number, self.stops)
             if self.queue.packs[number].trials:
                 return number
@@ -120,7 +103,7 @@ class Driver:
             if report["broken"] in ("data", "storage"):  # every pack needs them: a retry would not help
                 self.on_missing(report)
             return {}
-        self.write(report["lines"])
+        self.ledger.write(report["lines"])
         opening = all(line.get("status") == Status.RUNNING for line in report["lines"])
         return {} if opening or self.halted else self.refill(number)
 
@@ -146,14 +129,16 @@ class Driver:
         report = report or {"broken": "failed", "reason": "its worker ended without a report"}
         retry = after_failure(rest, report, self.table, max_retries=self.rules.max_retries)
         traceback = {"traceback": report["traceback"]} if "traceback" in report else {}
-        ending = [] if retry.packs else [self.ending(t, retry.status, report["reason"]) | traceback for t in rest]
-        self.write([failure_line(rest, report, self.table, retry), *ending])
+        ending = (
+            [] if retry.packs else [self.ledger.ending(t, retry.status, report["reason"]) | traceback for t in rest]
+        )
+        self.ledger.write([failure_line(rest, report, self.table, retry), *ending])
         if retry.packs:
             more = f" and {len(rest) - 1} more" if len(rest) > 1 else ""
             self.progress.say(f"retrying {rest[0]}{more}: {report['reason']}")
         for part in reversed(retry.packs):
             again = replace(pack, trials=part)
-            self.prepare([again])
+            self.ledger.write_packs([again])
             self.queue.put_back(again)
 
     def tick(self) -> set[str]:
@@ -181,7 +166,7 @@ class Driver:
         admitted = self.queue.refill(number, without=self.stops)
         if not admitted:
             return {}
-        self.write([self.queue.packs[number].line(time.time())])
+        self.ledger.write([self.queue.packs[number].line(time.time())])
         self.record.uploader.soon()
         return {"admit": admitted}
 
@@ -214,30 +199,3 @@ class Driver:
         if not self.halted:
             self.progress.doing = f"stopping: {reason}"
         self.halt.request(reason, exit_status=exit_status)
-
-    def write(self, lines: Sequence[Line]) -> None:
-        """Append to the ledger. Where that fails, halt: the pack that reported must not continue."""
-        try:
-            self.record.append(lines)
-        except OSError as error:
-            self.stop_all(f"the ledger cannot be written: {error}", exit_status=1)
-            raise HaltedError(self.halt.reason) from error
-        self.table.take(lines)
-        try:
-            if self.retention:
-                self.retention.take(lines)
-        except OSError as error:
-            self.progress.say(f"checkpoints that may go stay for now: {first_line(error)}")
-
-    def ending(self, trial: str, status: Status, reason: str) -> StatusLine:
-        """Make the status line that ends a trial from here, not from its worker."""
-        entry = self.table.entries[trial]
-        return {
-            "kind": "status",
-            "trial": trial,
-            "attempt": entry.attempt,
-            "epoch": entry.epoch,
-            "status": status.value,
-            "reason": reason,
-            "time": time.time(),
-        }
