@@ -34,7 +34,7 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", help="Folder to w
 
 @app.command()
 def report(runs: Runs, output: Output = None, root: Root = None) -> None:
-    """Write index.html, leaderboard.csv and .md, figures/ and data/ of one run, or of several pooled."""
+    """Write one HTML page, its figures and their numbers."""
     from analysis.report.page import write_report
     from analysis.study.load import load_study
 

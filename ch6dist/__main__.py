@@ -35,13 +35,13 @@ def train(trial: TrialFile, overrides: Overrides = None, run: RunFolder = None, 
 
 @app.command("range-test")
 def range_test(trial: TrialFile, overrides: Overrides = None, run: RunFolder = None) -> int:
-    """Run the learning-rate range test of a trial and print the suggested learning rates."""
+    """Run a range test and print the suggested learning rates."""
     return _train(_read(trial, [*(overrides or []), "type=range_test"]), run, resume=False)
 
 
 @app.command()
 def preview(trial: TrialFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Print learning rate and momentum of every step (or epoch), without training."""
+    """Print learning rate and momentum, without training."""
     from ch6dist.optim.schedules import preview as rates
 
     config = _read(trial, overrides)
@@ -63,7 +63,7 @@ def data(
     name: Annotated[str, typer.Argument(help="cifar100, fashion_mnist or mnist")] = "cifar100",
     root: Annotated[str | None, typer.Option(help="data root; left out: CH6DIST_DATA, else ./data")] = None,
 ) -> None:
-    """Download a data set, checked against the published md5; does nothing where it is in place."""
+    """Download a data set, checked against its md5."""
     from ch6dist.catalog.dataset_files import data_root
     from ch6dist.data.download import download
 

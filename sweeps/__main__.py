@@ -53,7 +53,7 @@ def plan(
     runs: Runs = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show trials, packs, devices, estimated time, memory and disk; write nothing."""
+    """Show what a sweep takes: trials, packs, time, memory, disk."""
     from sweeps.plan.calibration import read_calibration
     from sweeps.plan.plan import make_plan, plan_json
     from sweeps.plan.render import render_plan
@@ -101,7 +101,7 @@ def resume(
     address: Address = None,
     packs: Packs = "auto",
 ) -> int:
-    """Continue a run where it stopped: from checkpoints, without repeating what is finished."""
+    """Continue a run from its checkpoints."""
     folder, launch = find_run(run, root=runs), _launch(address, packs)
     from sweeps.launch.run import resume as resume_run
 
@@ -130,7 +130,7 @@ def stop(
     trial: Annotated[str | None, typer.Argument(metavar="TRIAL", help="one trial only")] = None,
     runs: Runs = None,
 ) -> None:
-    """Ask the driver of a run to stop it, or to stop one trial at the end of its epoch."""
+    """Stop a run, or one trial at the end of its epoch."""
     from sweeps.record.stop import stop as ask_to_stop
 
     print(f"asked to stop: {ask_to_stop(run, find_run(run, root=runs), trial)}")
@@ -207,7 +207,7 @@ def final(
     runs: Runs = None,
     address: Address = None,
 ) -> int:
-    """Train the chosen configuration over its full budget, and test it once."""
+    """Train the chosen configuration in full, and test it once."""
     launch = _launch(address, "auto")
     from sweeps.launch import final as finals
 
@@ -223,7 +223,7 @@ def final(
 
 @app.command()
 def schema() -> None:
-    """Print the JSON Schema of sweep files, which editors use to complete and check them."""
+    """Print the JSON Schema of sweep files, for editors."""
     from sweeps.spec.schema import schema_text
 
     print(schema_text(), end="")
