@@ -42,7 +42,7 @@ class Run:
 
     @property
     def head(self) -> Line:
-        """The head line of the newest driver: question, command, versions, hardware; empty if there is none yet."""
+        """Return the head line of the newest driver: question, command, versions, hardware; empty if there is none yet."""
         return self.ledger.sweeps[-1] if self.ledger.sweeps else {}
 
 
@@ -59,12 +59,12 @@ class Study:
 
     @cached_property
     def synthetic(self) -> bool:
-        """Whether any trial was trained on synthetic data: then every table and figure says so."""
+        """Return whether any trial was trained on synthetic data: then every table and figure says so."""
         return bool(self.trials["dataset"].map(is_synthetic).any())
 
     @property
     def sign(self) -> int:
-        """+1 if the metric is maximized, -1 if it is minimized."""
+        """Return +1 if the metric is maximized, -1 if it is minimized."""
         return 1 if self.goal == "maximize" else -1
 
     @cached_property

@@ -60,7 +60,7 @@ DEFAULT_METRIC: MetricName = "val_accuracy"
 
 @dataclass(frozen=True)
 class Metric:
-    """What a configuration is judged by: a column of the rows, and which end of it is good."""
+    """What configurations are ranked by: a column of the rows, and which end of it is good."""
 
     name: str = DEFAULT_METRIC
     goal: str = "maximize"
