@@ -74,7 +74,7 @@ def test_sides_run_in_turn_and_know_their_pair():
 
 
 def test_a_command_gives_its_own_numbers_beside_its_seconds():
-    done = common.run([sys.executable, "-c", "print('words'); print('{\"steps\": 7}')"])
+    done = common.run([sys.executable, "-c", "print('text'); print('{\"steps\": 7}')"])
     assert done.pop("seconds") > 0
     assert done == {"steps": 7}
 
@@ -89,7 +89,7 @@ def test_a_page_says_where_its_numbers_come_from(tmp_path, capsys):
     text = common.document("Title", rows, what="what it is", pairs=2)
     common.publish(text, tmp_path / "new" / "page.md")
     assert (tmp_path / "new" / "page.md").read_text() == text
-    for word in (
+    for part in (
         "# Title, 20",
         "cores",
         f"Python {sys.version.split()[0]}",
@@ -97,7 +97,7 @@ def test_a_page_says_where_its_numbers_come_from(tmp_path, capsys):
         "n = 2",
         "| a, s | 1.50 | 1.00 |",
     ):
-        assert word in text
+        assert part in text
     assert text in capsys.readouterr().out
 
 
@@ -159,15 +159,15 @@ def finder(loss_of_step, *, steps=5, lr=1e-3):
 
 
 def test_the_finder_raises_lr_exponentially_and_smooths_as_pytorch_lr_finder():
-    rates, losses = finder([4.0, 2.0, 2.0, 2.0, 2.0])
-    assert rates == pytest.approx([1e-3, 1e-2, 1e-1, 1.0, 10.0])  # five steps over a loader of three batches
+    lrs, losses = finder([4.0, 2.0, 2.0, 2.0, 2.0])
+    assert lrs == pytest.approx([1e-3, 1e-2, 1e-1, 1.0, 10.0])  # five steps over a loader of three batches
     assert losses[:3] == pytest.approx([4.0, 0.05 * 2 + 0.95 * 4.0, 0.05 * 2 + 0.95 * 3.9])
 
 
 def test_the_finder_stops_at_five_times_its_best():
-    rates, losses = finder([1.0, 1.0, 100.0, 1.0, 1.0])
+    lrs, losses = finder([1.0, 1.0, 100.0, 1.0, 1.0])
     assert losses == pytest.approx([1.0, 1.0, 5.95])
-    assert len(rates) == 3
+    assert len(lrs) == 3
 
 
 def test_the_finder_and_our_range_test_try_the_same_lrs_from_the_same_weights():
@@ -175,10 +175,10 @@ def test_the_finder_and_our_range_test_try_the_same_lrs_from_the_same_weights():
     seen = Seen()
     trial = ours(lr_finder.CURVES[0], lr=1.0, type="range_test", range_test=range_tests.RANGE_TEST)
     train([trial], report=seen, device="cpu")
-    rates, losses = lr_finder.curves(SMALL, [0])[0]
-    assert rates == pytest.approx([line["lr"] for line in seen.of_kind("row")])
+    lrs, losses = lr_finder.curves(SMALL, [0])[0]
+    assert lrs == pytest.approx([line["lr"] for line in seen.of_kind("row")])
     assert losses[0] == pytest.approx(seen.of_kind("row")[0]["train_loss"], abs=0.05)  # other crops of other images
-    assert range_tests.count_steps(seen.lines) == len(rates) == lr_finder.STEPS
+    assert range_tests.count_steps(seen.lines) == len(lrs) == lr_finder.STEPS
 
 
 def test_the_curves_are_sixteen_lanes_of_one_family():

@@ -12,7 +12,7 @@ from tests.support.paths import ROOT
 
 PACKAGES = ("ch6dist", "sweeps", "analysis")
 
-# From the bottom up; the order within a row counts. A file that stands beside folders is a room of its own.
+# From the bottom up; the order within a row counts. A file beside folders counts as one.
 FLOORS = [
     "ch6dist.errors ch6dist.seeding",
     "ch6dist.catalog ch6dist.storage ch6dist.host ch6dist.cli",
@@ -33,17 +33,17 @@ FLOORS = [
     "analysis.report",
     "analysis.__main__",
 ]
-ROOMS = " ".join(FLOORS).split()
-PLACE = {room: place for place, room in enumerate(ROOMS)}
+FOLDERS = " ".join(FLOORS).split()
+LEVEL = {folder: level for level, folder in enumerate(FOLDERS)}
 TORCH = {"seeding", "data", "distributed", "models", "optim", "engines", "engines.families", "training"}
-FENCES = {  # library → rooms that may import it
-    "torch": {f"ch6dist.{room}" for room in TORCH},
+FENCES = {  # library → folders that may import it
+    "torch": {f"ch6dist.{folder}" for folder in TORCH},
     "ray": {"sweeps.on_ray"},
-    "pandas": {room for room in ROOMS if room.startswith("analysis.")},
-    "matplotlib": {room for room in ROOMS if room.startswith("analysis.")},
-    "scipy": {room for room in ROOMS if room.startswith("analysis.")},
+    "pandas": {folder for folder in FOLDERS if folder.startswith("analysis.")},
+    "matplotlib": {folder for folder in FOLDERS if folder.startswith("analysis.")},
+    "scipy": {folder for folder in FOLDERS if folder.startswith("analysis.")},
 }
-MEETING = {"errors", "catalog", "storage", "runs", "cli"}  # rooms of ch6dist that analysis uses
+MEETING = {"errors", "catalog", "storage", "runs", "cli"}  # folders of ch6dist that analysis uses
 
 
 def module_files() -> dict[str, Path]:
@@ -58,10 +58,10 @@ def module_files() -> dict[str, Path]:
 FILES = module_files()
 
 
-def room_of(module: str) -> str | None:
-    """The room of a module: its own name, or that of the nearest folder above it that has a place."""
+def folder_of(module: str) -> str | None:
+    """The folder of a module: its own name, or that of the nearest listed folder above it."""
     while module:
-        if module in PLACE:
+        if module in LEVEL:
             return module
         module = module.rpartition(".")[0]
     return None
@@ -95,17 +95,17 @@ IMPORTS = {name: imports(path) for name, path in FILES.items()}
 
 
 def test_every_file_is_in_a_listed_folder_and_every_folder_has_files():
-    assert [name for name in FILES if room_of(name) is None] == [], "a new folder takes its place in FLOORS"
-    assert sorted(set(ROOMS) - {room_of(name) for name in FILES}) == [], "a room without files"
+    assert [name for name in FILES if folder_of(name) is None] == [], "a new folder is listed in FLOORS"
+    assert sorted(set(FOLDERS) - {folder_of(name) for name in FILES}) == [], "a folder without files"
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_imports_point_down_only(name):
-    here = room_of(name)
+    here = folder_of(name)
     for imported, _ in IMPORTS[name]:
-        there = room_of(imported)
+        there = folder_of(imported)
         if there and there != here:
-            assert PLACE[there] < PLACE[here], f"{name} imports {imported}, whose folder stands above its own"
+            assert LEVEL[there] < LEVEL[here], f"{name} imports {imported}, whose folder stands above its own"
 
 
 def test_no_files_import_each_other_in_a_circle():
@@ -121,7 +121,7 @@ def test_heavy_libraries_stay_behind_their_fences(name):
     for imported, _ in IMPORTS[name]:
         library = imported.partition(".")[0]
         if library in FENCES:
-            assert room_of(name) in FENCES[library], f"{name} imports {library}"
+            assert folder_of(name) in FENCES[library], f"{name} imports {library}"
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
@@ -134,7 +134,7 @@ def test_only_command_lines_import_inside_functions(name):
 def test_analysis_meets_sweeps_in_the_foundation_of_ch6dist_and_nowhere_else(name):
     for imported, _ in IMPORTS[name]:
         if imported.startswith(("ch6dist", "sweeps")):
-            assert room_of(imported) in {f"ch6dist.{room}" for room in MEETING}, f"{name} imports {imported}"
+            assert folder_of(imported) in {f"ch6dist.{folder}" for folder in MEETING}, f"{name} imports {imported}"
 
 
 @pytest.mark.parametrize("name", sorted(n for n in FILES if n.startswith("ch6dist.")))

@@ -41,8 +41,8 @@ def trial_with(key: str, value: Any) -> TrialConfig:
         "schedule": {"name": "ReduceLROnPlateau"},
     }
     *sections, name = key.split(".")
-    place = content.setdefault(sections[0], {}) if sections else content
-    place[name] = value
+    section = content.setdefault(sections[0], {}) if sections else content
+    section[name] = value
     return parse_trial(content)
 
 

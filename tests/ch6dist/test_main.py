@@ -98,27 +98,27 @@ WRONG_VALUES = [
 ]
 
 
-@pytest.mark.parametrize(("key", "value", "words"), WRONG_VALUES, ids=[f"{k}={v}" for k, v, _ in WRONG_VALUES])
-def test_a_wrong_value_is_named_with_what_is_allowed(capsys, file, key, value, words):
+@pytest.mark.parametrize(("key", "value", "expected"), WRONG_VALUES, ids=[f"{k}={v}" for k, v, _ in WRONG_VALUES])
+def test_a_wrong_value_is_named_with_what_is_allowed(capsys, file, key, value, expected):
     err = refused(capsys, "train", file, f"{key}={value}")
-    for word in words:
-        assert word in err
+    for part in expected:
+        assert part in err
     assert "allowed: " in err or "is required: " in err
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "words"), WRONG_VALUES[:-1:3], ids=[f"{k}={v}" for k, v, _ in WRONG_VALUES[:-1:3]]
+    ("key", "value", "expected"), WRONG_VALUES[:-1:3], ids=[f"{k}={v}" for k, v, _ in WRONG_VALUES[:-1:3]]
 )
-def test_a_wrong_value_in_the_file_names_the_file(capsys, tmp_path, key, value, words):
+def test_a_wrong_value_in_the_file_names_the_file(capsys, tmp_path, key, value, expected):
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(with_dotted(GOOD, key, yaml.safe_load(value))))
     err = refused(capsys, "train", path)
     assert err.startswith(f"ch6dist: {path}: ")
-    assert all(word in err for word in words)
+    assert all(part in err for part in expected)
 
 
 @pytest.mark.parametrize(
-    ("content", "word"),
+    ("content", "part"),
     [
         (b"", "a mapping"),
         (b"- a\n- b\n", "a mapping"),
@@ -135,12 +135,12 @@ def test_a_wrong_value_in_the_file_names_the_file(capsys, tmp_path, key, value, 
         (b"[" * 5000, "YAML"),
     ],
 )
-def test_a_file_that_is_no_plain_mapping_is_refused(capsys, tmp_path, content, word):
+def test_a_file_that_is_no_plain_mapping_is_refused(capsys, tmp_path, content, part):
     path = tmp_path / "mine.yaml"
     path.write_bytes(content)
     err = refused(capsys, "train", path)
     assert str(path) in err
-    assert word in err
+    assert part in err
 
 
 def test_a_file_that_is_not_there_is_named(capsys, tmp_path):

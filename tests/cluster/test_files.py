@@ -49,7 +49,7 @@ def test_ray_takes_the_file(name: str) -> None:
 @pytest.mark.parametrize("key", START)
 def test_every_start_and_stop_command_carries_the_token_and_is_quiet(name: str, key: str) -> None:
     commands = load(name)[key]
-    assert [word for command in commands for word in ("ray stop", "ray start") if word in command] == [
+    assert [part for command in commands for part in ("ray stop", "ray start") if part in command] == [
         "ray stop",
         "ray start",
     ]

@@ -1,6 +1,6 @@
-"""Three real hosts, one `ray up`: sweeps lose a host, their driver, the head, but no epoch; strangers are refused.
+"""Three hosts, one `ray up`: sweeps lose a host, their driver, the head, but no epoch; a client needs the token.
 
-The tests of this file tell one story, in order: later ones find what earlier ones left. `make test-cluster` runs it.
+The tests of this file run in order: later ones use what earlier ones left. `make test-cluster` runs it.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def resume(cluster: Cluster, run: str) -> str:
 
 
 def untouched(cluster: Cluster, run: str) -> None:
-    """Assert that a run that was disturbed reads like one that was not, and that nothing began anew."""
+    """Assert that a run that was disturbed reads like one that was not, and that nothing began from scratch."""
     ledger = read(cluster.runs / run)
     assert set(statuses(ledger).values()) == {"finished"}
     assert differences(ledger, read(cluster.runs / f"{run}-undisturbed")) == []
@@ -117,7 +117,7 @@ def untouched(cluster: Cluster, run: str) -> None:
     assert set(keys.values()) == {1}
 
 
-# Everybody is there; strangers are not
+# Every host joins; a client without the token is refused
 
 
 def test_ray_up_brings_every_host(cluster: Cluster) -> None:
@@ -128,45 +128,45 @@ def test_a_sweep_over_three_hosts_is_trained_on_all_of_them(cluster: Cluster) ->
     spec = sweep_file(cluster, "ordinary", epochs=20, lrs=[0.3, 0.1, 0.03, 0.01, 0.003, 0.001])
     with driving(cluster, f"sweeps run {spec} --address auto --name probe", "probe") as until:
         until(lambda: all(trains(cluster, name) for name in cluster.names), "every host to train")
-        strangers = {token: doors(cluster, token) for token in ("none", WRONG_TOKEN)}
-    for token, said in strangers.items():
-        assert {name for name, _ in said} == set(cluster.names)
-        for (host, port), answers in said.items():
-            assert "open" not in answers, f"{host}:{port} lets in a stranger with token {token}"
+        without_token = {token: port_answers(cluster, token) for token in ("none", WRONG_TOKEN)}
+    for token, found in without_token.items():
+        assert {name for name, _ in found} == set(cluster.names)
+        for (host, port), answers in found.items():
+            assert "open" not in answers, f"{host}:{port} accepts a client with token {token}"
             assert "refused" in answers or port == SSH or answers <= HARMLESS, f"{host}:{port}: {answers}"
 
 
 def trains(cluster: Cluster, host: str) -> bool:
     """Whether a process of a pack runs on a host: Tune's actor, or one of the other workers of a DDP trial."""
-    return any(words.startswith(("ray::ImplicitFunc", "ray::RankWorker")) for words in cluster.processes(host))
+    return any(command.startswith(("ray::ImplicitFunc", "ray::RankWorker")) for command in cluster.processes(host))
 
 
-def doors(cluster: Cluster, token: str) -> dict[tuple[str, str], set[str]]:
-    """What every listening port of every host says to the laptop."""
-    said = {}
+def port_answers(cluster: Cluster, token: str) -> dict[tuple[str, str], set[str]]:
+    """The answers of every listening port of every host to the laptop."""
+    found = {}
     for name in cluster.names:
         listening = cluster.exec(name, "ss -Hltn").stdout.split("\n")[:-1]
         ports = sorted({line.split()[3].rpartition(":")[2] for line in listening})
         found = cluster.exec(
             LAPTOP, f"python tests/support/knock.py {ADDRESSES[name]} {token} {' '.join(ports)}"
         ).stdout
-        said |= {(name, port): set(answers) for port, answers in json.loads(found).items()}
-    return said
+        found |= {(name, port): set(answers) for port, answers in json.loads(found).items()}
+    return found
 
 
-def test_with_the_token_the_same_doors_open(cluster: Cluster) -> None:
+def test_with_the_token_the_same_ports_accept(cluster: Cluster) -> None:
     token = cluster.exec(LAPTOP, "ray get-auth-token 2> /dev/null").stdout.strip()
-    said = doors(cluster, token)
-    assert "open" in said["head", "6379"]
-    assert sum("open" in answers for answers in said.values()) >= 3 * len(cluster.names)
+    found = port_answers(cluster, token)
+    assert "open" in found["head", "6379"]
+    assert sum("open" in answers for answers in found.values()) >= 3 * len(cluster.names)
 
 
 @pytest.mark.parametrize("token", ["none", WRONG_TOKEN], ids=["none", "wrong"])
 def test_a_client_without_the_token_is_refused(cluster: Cluster, token: str) -> None:
-    stranger = "mkdir -p /tmp/stranger; export HOME=/tmp/stranger RAY_gcs_rpc_server_reconnect_timeout_s=1; "
-    stranger += "" if token == "none" else f"export RAY_AUTH_TOKEN={token}; "
+    setup = "mkdir -p /tmp/stranger; export HOME=/tmp/stranger RAY_gcs_rpc_server_reconnect_timeout_s=1; "
+    setup += "" if token == "none" else f"export RAY_AUTH_TOKEN={token}; "
     logs = [cluster.rig / f"client-{number}.log" for number in range(len(CLIENTS))]
-    tried = [cluster.start("head", stranger + command, log=log) for command, log in zip(CLIENTS, logs, strict=True)]
+    tried = [cluster.start("head", setup + command, log=log) for command, log in zip(CLIENTS, logs, strict=True)]
     for command, process, log in zip(CLIENTS, tried, logs, strict=True):
         assert process.wait(timeout=60) != 0, command
         assert "token" in log.read_text().lower(), f"{command}\n{log.read_text()}"
@@ -187,13 +187,13 @@ def test_a_host_that_is_cut_off_loses_no_epoch(cluster: Cluster) -> None:
         until(lambda: rows(cluster, "ordinary") > 30, "a quarter of the epochs")
         cluster.cut("worker-1")
         before = {row["trial"]: row["epoch"] for row in raw_lines(cluster.runs / "ordinary", "row")}
-        until(lambda: len(stuck(cluster, before)) == 0, "the lost trials to go on elsewhere")
+        until(lambda: len(stuck(cluster, before)) == 0, "the lost trials to resume elsewhere")
         status = cluster.exec("head", "sweeps status ordinary").stdout
         cluster.mend("worker-1")
         kill_driver(cluster, "ordinary")
-    told = " ".join(status.split())  # the terminal breaks lines
-    assert "worker-1: " in told, "status says where something broke"
-    assert "its host was lost; retried" in told, "and what it was"
+    text = " ".join(status.split())  # the terminal wraps lines
+    assert "worker-1: " in text, "status says where something failed"
+    assert "its host was lost; retried" in text, "and what it was"
 
 
 def stuck(cluster: Cluster, before: dict[str, int]) -> set[str]:
@@ -230,7 +230,7 @@ def test_a_ddp_trial_survives_a_host_that_reboots_and_the_loss_of_its_driver(clu
         away = next(name for name in cluster.names[1:] if trains(cluster, name))
         cluster.kill(away)
         had = rows(cluster, "spanning")
-        until(lambda: rows(cluster, "spanning") > had + 2, "the trial to go on elsewhere")
+        until(lambda: rows(cluster, "spanning") > had + 2, "the trial to resume elsewhere")
         cluster.boot(away)
         kill_driver(cluster, "spanning")
     resume(cluster, "spanning")
@@ -268,7 +268,7 @@ def through_the_tunnel(cluster: Cluster, block: str) -> None:
     tunnel = cluster.start(LAPTOP, f"exec {block.strip()}", log=cluster.rig / "tunnel.log")
     try:
         wait_for(
-            lambda: '"open"' in (said := cluster.exec(LAPTOP, ask).stdout) and '"refused"' in said, what="a tunnel"
+            lambda: '"open"' in (found := cluster.exec(LAPTOP, ask).stdout) and '"refused"' in found, what="a tunnel"
         )
     finally:
         cluster.exec(LAPTOP, "kill -INT $(pgrep -f '[r]ay dashboard')")

@@ -43,8 +43,8 @@ def traces() -> dict[str, list[str]]:
     """What a machine that was left as it was found shows as before: links, namespaces with names, mounts."""
     commands = {"links": "ip -o link", "namespaces": "ip netns list"}
     shown = {
-        what: subprocess.run(words.split(), capture_output=True, text=True, check=True).stdout.splitlines()
-        for what, words in commands.items()
+        what: subprocess.run(command.split(), capture_output=True, text=True, check=True).stdout.splitlines()
+        for what, command in commands.items()
     }
     return {**shown, "mounts": Path("/proc/self/mountinfo").read_text().splitlines()}
 

@@ -58,7 +58,7 @@ TINY = {
 
 
 def sweep_file(folder: Path, **changes: Any) -> Path:
-    """A small sweep of four trials over made-up images; what OF_TRIAL names goes into its trial."""
+    """A small sweep of four trials over synthetic images; what OF_TRIAL names goes into its trial."""
     trial = {**TINY["trial"], **{key: changes.pop(key) for key in OF_TRIAL if key in changes}}
     content = {**TINY, "trial": trial, **changes}
     path = folder / f"{content['name']}.yaml"
@@ -77,7 +77,7 @@ def command(*arguments: object) -> list[str]:
 
 
 def sweeps(*arguments: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    """A whole command; its exit status, stdout and stderr."""
+    """Run a command to its end; its exit status, stdout and stderr."""
     options = {"capture_output": True, "text": True, "timeout": SECONDS, "check": False, "env": environment(**env)}
     return subprocess.run(command(*arguments), cwd=cwd, **options)
 
@@ -100,7 +100,7 @@ class Driving:
         return (self.folder / "stdout").read_text() + (self.folder / "stderr").read_text()
 
     def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
-        """The whole group, as Ctrl-C does."""
+        """Signal the process group, as Ctrl-C does."""
         os.killpg(self.pid, number)
 
 
@@ -141,23 +141,23 @@ def offspring(pid: int) -> list[int]:
 
 def workers(pid: int) -> list[int]:
     """Processes below `pid` in which packs are trained."""
-    return [child for child in offspring(pid) if "run_pack" in words_of(child) or "ImplicitFunc" in words_of(child)]
+    return [child for child in offspring(pid) if "run_pack" in cmdline(child) or "ImplicitFunc" in cmdline(child)]
 
 
 def trainers(pid: int) -> list[int]:
     """Processes below `pid` that train, or are about to: those of packs, and the others that train with them."""
-    return [child for child in offspring(pid) if any(word in words_of(child) for word in TRAINS)]
+    return [child for child in offspring(pid) if any(title in cmdline(child) for title in TRAINS)]
 
 
-def words_of(pid: int) -> str:
+def cmdline(pid: int) -> str:
     with suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
     return ""
 
 
 def alive(pids: Sequence[int]) -> list[str]:
-    """Those that still run, in words."""
-    return [words for pid in pids if (words := words_of(pid))]
+    """The command lines of those that still run."""
+    return [line for pid in pids if (line := cmdline(pid))]
 
 
 def wait_for(condition: Callable[[], Any]) -> None:
@@ -182,7 +182,7 @@ def without_ray(spec: Path, run: Path, *, epochs: int | None = None, whole: Sequ
     """The run folder of a sweep whose trials were trained one by one in this process.
 
     With `epochs` every trial is left off after so many, with a checkpoint of each epoch, as by a driver that died;
-    but trials whose ids begin with a word of `whole` are trained to their ends.
+    but trials whose ids begin with an item of `whole` are trained to their ends.
     """
     torch.set_num_threads(1)
     sweep = load_spec(spec)

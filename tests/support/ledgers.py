@@ -22,10 +22,10 @@ START = 1_760_000_000.0  # unix seconds of the first line
 SWEEP: Line = {
     "kind": "sweep",
     "name": "twelve",
-    "question": "Which optimizer and rate are best?",
+    "question": "Which optimizer and learning rate are best?",
     "spec": {
         "name": "twelve",
-        "question": "Which optimizer and rate are best?",
+        "question": "Which optimizer and learning rate are best?",
         "method": "grid",
         "metric": {"name": "val_accuracy", "goal": "maximize"},
         "seeds": 3,
@@ -105,7 +105,7 @@ def write_ledger(folder: Path, trials: Iterable[HandTrial], **sweep: Any) -> Pat
 
 
 def twelve(folder: Path, **sweep: Any) -> Path:
-    """The 12-run fixture: 2 optimizers × 2 rates × 3 seeds over 6 epochs (the score: the last 2), answers known.
+    """The 12-run fixture: 2 optimizers × 2 learning rates × 3 seeds over 6 epochs (score: the last 2), by hand.
 
     SGD 0.1     last epochs 0.48 0.50 | 0.50 0.52 | 0.52 0.54    scores 0.49 0.51 0.53    mean 0.51, std 0.02
     SGD 0.01    last epochs 0.38 0.40 | 0.40 0.42 | 0.42 0.44    scores 0.39 0.41 0.43    mean 0.41, std 0.02
@@ -162,7 +162,7 @@ def _lines(item: HandTrial, begun: float) -> list[Line]:
     lines.append({"kind": "status", **ids, "status": "running", "reason": "", "epoch": 0, "step": 0, "time": begun})
     last = len(item.rows) - 1
     lines += [
-        {"kind": "row", **ids, **row, **(item.extra if place == last else {})} for place, row in enumerate(item.rows)
+        {"kind": "row", **ids, **row, **(item.extra if index == last else {})} for index, row in enumerate(item.rows)
     ]
     if item.artifact is not None:
         lines.append({"kind": "artifact", **ids, "name": "range_test", "value": dict(item.artifact)})

@@ -1,4 +1,4 @@
-"""Hosts out of Linux namespaces: each with its own processes, address, hostname, /tmp, home and sshd.
+"""Hosts made of Linux namespaces: each with its own processes, address, hostname, /tmp, home and sshd.
 
     net = Lan(["head", "worker-1"], folder)
     with plugged(net):
@@ -64,16 +64,16 @@ wait  # bash, as the first process, buries orphans
 
 
 def why_not() -> str | None:
-    """Why no hosts can be made here, in a word for a test to skip with; None where they can."""
+    """Why no hosts can be made here, as the reason with which a test is skipped; None where they can."""
     missing = [name for name in NEEDED if not _program(name)]
     if os.geteuid() != 0:
-        return "hosts out of namespaces need root"
+        return "hosts made of namespaces need root"
     if missing:
-        return f"hosts out of namespaces need {', '.join(missing)} (Debian: {PACKAGES})"
+        return f"hosts made of namespaces need {', '.join(missing)} (Debian: {PACKAGES})"
     if not (Path(sys.prefix) / "bin" / "sweeps").exists():
         return f"hosts run the installed commands, and {sys.prefix} has none: make install"
     if subprocess.run(["unshare", "--net", "--mount", "--pid", "--fork", "true"], check=False).returncode:
-        return "this machine lets nobody make namespaces"
+        return "this machine allows no namespaces"
     return None
 
 
@@ -99,7 +99,7 @@ class Host:
         self.first = int(Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text())
 
     def enter(self, command: str) -> list[str]:
-        """The words that run a shell command on this host, with what its .bashrc exports."""
+        """The arguments that run a shell command on this host, with what its .bashrc exports."""
         there = ["nsenter", "--target", str(self.first), "--net", "--mount", "--uts", "--ipc", "--pid"]
         clean = ["env", "-i", f"HOME={HOME}", "USER=root", "LANG=C.UTF-8", f"PATH={os.defpath}:/usr/sbin:/sbin"]
         return [*there, *clean, "bash", "-c", f"cd /srv/ch6dist; [ ! -e ~/.bashrc ] || . ~/.bashrc; {command}"]
@@ -174,11 +174,15 @@ class Lan:
         """The commands that run on a host besides its first process, its sshd and this question."""
         lines = self.exec(name, "ps -eo pid=,ppid=,args=").stdout.splitlines()
         found = [line.split(None, 2) for line in lines]
-        asking = {pid for pid, _, words in found if words.startswith(("bash -c cd /srv", "ps -eo"))}
-        return [words for pid, _, words in found if pid != "1" and pid not in asking and "sshd" not in words.split()[0]]
+        asking = {pid for pid, _, command in found if command.startswith(("bash -c cd /srv", "ps -eo"))}
+        return [
+            command
+            for pid, _, command in found
+            if pid != "1" and pid not in asking and "sshd" not in command.split()[0]
+        ]
 
-    def _switch(self, *words: str, check: bool = True) -> None:
-        _run(["nsenter", "--target", str(self.hosts[LAPTOP].process.pid), "--net", "ip", *words], check=check)
+    def _switch(self, *arguments: str, check: bool = True) -> None:
+        _run(["nsenter", "--target", str(self.hosts[LAPTOP].process.pid), "--net", "ip", *arguments], check=check)
 
 
 @contextmanager
@@ -205,7 +209,7 @@ def _furnish(rig: Path, names: list[str]) -> None:
     (rig / "passwd").write_text("".join(":".join(line) + "\n" for line in lines))
     names_of = "".join(f"{ADDRESSES[name]} {name}\n" for name in names)
     (rig / "hosts").write_text(f"127.0.0.1 localhost\n{names_of}")
-    (rig / "resolv.conf").write_text("")  # nobody to ask: 127.0.0.1, which refuses at once
+    (rig / "resolv.conf").write_text("")  # no name server but 127.0.0.1, which refuses at once
     settings = {
         "HostKey": rig / "host_key",
         "AuthorizedKeysFile": rig / "home" / LAPTOP / ".ssh" / "id_ed25519.pub",

@@ -32,8 +32,8 @@ def started(world_size: int, folder: Path, target: Callable[..., Any], *argument
     """The processes, joined after the block; what `target` returns lands in `folder`/rank.pickle."""
     folder.mkdir(exist_ok=True)
     port = PROCESSES.Queue()
-    places = [(rank, world_size, port, folder, target, arguments) for rank in range(world_size)]
-    processes = [PROCESSES.Process(target=_rank, args=place) for place in places]
+    calls = [(rank, world_size, port, folder, target, arguments) for rank in range(world_size)]
+    processes = [PROCESSES.Process(target=_rank, args=call) for call in calls]
     for process in processes:
         process.start()
     yield processes

@@ -76,7 +76,7 @@ class Server:
                 folder.write(name, content)
 
     def demand_keys(self) -> None:
-        """From now on requests are authenticated, and keys that nobody has made are refused."""
+        """From now on requests are authenticated, and unknown keys are refused."""
         url = f"http://127.0.0.1:{self.port}/moto-api/reset-auth"
         request = urllib.request.Request(url, data=b"0", headers={"Content-Type": "text/plain"}, method="POST")
         with urllib.request.urlopen(request) as answer:

@@ -1,4 +1,4 @@
-"""A worker that trains nothing: a made-up row per trial and epoch, by the protocol of the real one, without torch.
+"""A worker that trains nothing: a constant row per trial and epoch, by the protocol of the real one, without torch.
 
     Launch(worker="tests.support.stub_worker:train_pack")
 
@@ -46,7 +46,7 @@ def status(config: dict[str, Any], epoch: int) -> str:
 
 
 def row(trial: str, epoch: int, lanes: int, job: Job) -> dict[str, Any]:
-    """A row that says nothing."""
+    """Return a row of constants."""
     losses = dict.fromkeys(("train_loss", "val_loss"), 4.6) | dict.fromkeys(("train_accuracy", "val_accuracy"), 0.01)
     speeds = {"seconds": 0.01, "eval_seconds": 0.001, "images_per_second": 1e4, "peak_memory_bytes": 10**9}
     return line("row", trial, job, epoch=epoch, step=epoch, lr=0.1, momentum=None, lanes=lanes, **losses, **speeds)

@@ -2,7 +2,7 @@
 
 seen = Seen()
 train([small_trial(optimizer="Adam")], report=seen, device="cpu")
-seen.rows()         # what two equal trainings have in common: no times, no attempts
+seen.rows()         # what two equal training runs have in common: no times, no attempts
 """
 
 from __future__ import annotations

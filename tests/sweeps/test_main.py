@@ -1,4 +1,4 @@
-"""The command line of sweeps: what is refused, in which words, and what a command may cost before it answers."""
+"""The command line of sweeps: what is refused, with which message, and what a command imports before it answers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ from ch6dist.config import parse_trial
 from ch6dist.runs import lease
 from ch6dist.runs.writer import Writer
 from sweeps.__main__ import app
+from tests.support.bad_sweeps import BAD, DAMAGED
 from tests.support.commands import TINY, command, environment, sweep_file, sweeps
+from tests.support.sweep_files import sweep, write
 
 pytestmark = pytest.mark.usefixtures("in_tmp_path")
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    """runs/tiny with one finished and one failed trial of the same rate."""
+    """runs/tiny with one finished and one failed trial of the same learning rate."""
     folder = tmp_path / "runs" / "tiny"
     trials = [parse_trial({**TINY["trial"], "optimizer": {"name": "SGD", "lr": 0.1}, "seed": seed}) for seed in (0, 1)]
     lines: list[dict[str, Any]] = [{"kind": "sweep", "name": "tiny", "spec": {"name": "tiny"}}]
@@ -64,50 +66,23 @@ def everything() -> dict[str, int]:
 
 # What is wrong in a sweep file
 
-WRONG: dict[str, tuple[dict[str, Any], str]] = {
-    "unknown key": ({"parametres": {}}, "parameters"),
-    "unknown optimizer": ({"parameters": {"optimizer": {"values": ["Adm"]}}}, "'Adam'"),
-    "no parameter of it": ({"parameters": {"optimizer": {"values": [{"name": "Adam", "momentum": 0.9}]}}}, "Adam"),
-    "negative rate": ({"parameters": {"optimizer.lr": {"values": [-0.1]}}}, "-0.1"),
-    "rate in words": ({"parameters": {"optimizer.lr": {"values": ["fast"]}}}, "'fast'"),
-    "NaN rate": ({"parameters": {"optimizer.lr": {"values": [0.1, float("nan")]}}}, "nan"),
-    "infinite rate": ({"parameters": {"optimizer.lr": {"values": [float("inf")]}}}, "inf"),
-    "empty grid": ({"parameters": {"optimizer.lr": {"values": []}}}, "optimizer.lr"),
-    "no axes": ({"parameters": {}}, "at least one axis"),
-    "no seeds": ({"seeds": 0}, "seeds"),
-    "val_size": ({"trial": {"data": {"name": "synthetic_cifar100", "val_size": 60_000}}}, "val_size"),
-    "fixed max_lr": ({"schedule": {"name": "OneCycleLR", "max_lr": 0.1}}, "max_lr"),
-    "a path for a name": ({"name": "tiny/../../x"}, "name"),
-    "GPUs": ({"resources": {"gpus": 64}}, "resources.gpus"),
-    "workers": ({"resources": {"workers": 64}}, "resources.workers"),
+WRONG: dict[str, tuple[dict[str, Any], list[str]]] = BAD | {
+    "more GPUs than there are": (sweep(resources={"gpus": 64}), ["resources.gpus"]),
+    "more workers than fit": (sweep(resources={"workers": 64}), ["resources.workers"]),
 }
 
 
 @pytest.mark.parametrize("command", ["plan", "run"])
 @pytest.mark.parametrize("case", WRONG)
 def test_a_wrong_sweep_file_is_one_line(case: str, command: str, tmp_path: Path) -> None:
-    changes, word = WRONG[case]
-    spec = sweep_file(tmp_path, **{k: v for k, v in changes.items() if k != "name"})
-    if "name" in changes:
-        spec.write_text(spec.read_text().replace("name: tiny", f"name: {changes['name']}"))
-    assert word in refused(command, spec)
+    content, expected = WRONG[case]
+    line = refused(command, write(tmp_path, content))
+    assert all(part in line for part in expected)
 
 
-TEXTS = {
-    "a list": "- name: tiny\n",
-    "nothing": "",
-    "a tag": "name: !!python/object/apply:os.system ['touch evil']\n",
-    "a tag of its own": "name: !thing x\n",
-    "a torn list": "name: tiny\nparameters: {optimizer.lr: {values: [0.1, 0.2}\n",
-    "a key twice": "name: tiny\nname: other\n",
-    "a bomb": "a: &a [x, x]\nb: &b [*a, *a]\nname: *b\n",
-    "no text": "\x00\x01",
-}
-
-
-@pytest.mark.parametrize("case", TEXTS)
+@pytest.mark.parametrize("case", DAMAGED)
 def test_a_file_that_is_no_sweep_is_one_line(case: str) -> None:
-    Path("sweep.yaml").write_text(TEXTS[case])
+    Path("sweep.yaml").write_text(DAMAGED[case][0])
     assert "sweep.yaml" in refused("run", "sweep.yaml")
 
 
@@ -153,7 +128,7 @@ def test_a_given_name_must_be_free_and_plain(tmp_path: Path, run: Path) -> None:
 
 def test_an_impossible_runs_folder_is_one_line(tmp_path: Path) -> None:
     spec = sweep_file(tmp_path)
-    for runs, status in (("tiny.yaml/runs", 1), ("/proc/none/runs", 2)):  # the second has no room for a checkpoint
+    for runs, status in (("tiny.yaml/runs", 1), ("/proc/none/runs", 2)):  # the second has no free byte for a checkpoint
         assert runs.removesuffix("/runs") in refused("run", spec, "--runs", runs, status=status)
 
 
@@ -265,7 +240,7 @@ def test_a_plan_writes_nothing(tmp_path: Path) -> None:
 
 
 def test_best_writes_a_trial_file_that_can_be_read_back(run: Path) -> None:
-    refused("best", run)  # a seed has failed: nobody can win
+    refused("best", run)  # a seed has failed: no configuration can win
     trial = parse_trial({**TINY["trial"], "optimizer": {"name": "Adam"}, "epochs": 2})
     names = {"trial": trial.trial_id, "configuration": trial.configuration_id, "name": trial.name}
     row = {"kind": "row", "trial": trial.trial_id, "attempt": 1, "step": 8, "epoch": 2, "val_accuracy": 0.5}

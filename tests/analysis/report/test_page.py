@@ -69,7 +69,7 @@ def made(tmp_path_factory):
 def test_header_says_question_command_commit_versions_hardware_dates(made):
     text = page_of(made).text
     for fact in (
-        "Which optimizer and rate are best?",
+        "Which optimizer and learning rate are best?",
         "sweeps run twelve.yaml",
         "0123456789ab",
         "torch 2.11.0",

@@ -43,7 +43,7 @@ def random_images(count: int, *, channels: int = 3, side: int = 32) -> torch.Ten
 
 
 def by_hand(image: torch.Tensor, offset: torch.Tensor | None, flip: bool) -> torch.Tensor:
-    """One image, with torchvision: pad, cut out, mirror."""
+    """One image, with torchvision: pad, crop, flip."""
     height, width = image.shape[1:]
     if offset is not None:
         image = reference.crop(reference.pad(image, [PAD] * 4), int(offset[0]), int(offset[1]), height, width)
@@ -60,10 +60,10 @@ def test_a_batch_is_torchvisions_image_by_image(augment, channels, height, width
     plan = epoch_plan(seed=0, epoch=0, count=100, augment=augment, device="cpu")
     batch = plan.batch(data, 20, 97, torch.float32)
     assert torch.equal(batch.labels, plan.order[20:97])
-    for place, image in zip(range(20, 97), batch.images, strict=True):
-        offset = None if plan.offsets is None else plan.offsets[place]
-        flip = plan.flips is not None and bool(plan.flips[place])
-        expected = by_hand(images[plan.order[place]], offset, flip).float() / 255
+    for position, image in zip(range(20, 97), batch.images, strict=True):
+        offset = None if plan.offsets is None else plan.offsets[position]
+        flip = plan.flips is not None and bool(plan.flips[position])
+        expected = by_hand(images[plan.order[position]], offset, flip).float() / 255
         torch.testing.assert_close(image, reference.normalize(expected, mean.tolist(), std.tolist()))
 
 
@@ -121,8 +121,8 @@ def test_order_crops_and_flips_are_the_same_whatever_else_is_drawn():
 
 def test_crops_are_uniform_and_half_of_the_images_are_flipped():
     plan = epoch_plan(seed=0, epoch=0, count=50_000, augment="crop_flip", device="cpu")
-    places = plan.offsets[:, 0] * (2 * PAD + 1) + plan.offsets[:, 1]
-    assert stats.chisquare(torch.bincount(places, minlength=(2 * PAD + 1) ** 2).numpy()).pvalue > 1e-4
+    positions = plan.offsets[:, 0] * (2 * PAD + 1) + plan.offsets[:, 1]
+    assert stats.chisquare(torch.bincount(positions, minlength=(2 * PAD + 1) ** 2).numpy()).pvalue > 1e-4
     assert stats.binomtest(int(plan.flips.sum()), 50_000, 0.5).pvalue > 1e-4
 
 
@@ -175,7 +175,7 @@ def test_the_validation_split_depends_on_its_seed_and_size_alone():
 
 
 def test_training_and_validation_share_no_image():
-    """Of the whole set: what is not in one is in the other, each image once."""
+    """Training and validation together are the whole set, each image once."""
     data = split(val_size=1000)
     train, val = ({image.tobytes() for image in images.numpy()} for images in (data.train_images, data.val_images))
     everything = synthetic_images(DATASETS["synthetic_mnist"], "train", torch.arange(60_000))

@@ -40,11 +40,11 @@ def images(rows, dtype, offset=100.0):
 
 
 def step(layer, x):
-    """Output and gradients of one training step with a loss that tells positions apart, and the buffers after it."""
+    """Output and gradients of one training step with a loss that differs by position, and the buffers after it."""
     x = x.clone().requires_grad_()
     y = layer(x)
-    places = torch.arange(1, y.shape[1:].numel() + 1).reshape(y.shape[1:])
-    (y.double() ** 2 * places).sum().backward()
+    positions = torch.arange(1, y.shape[1:].numel() + 1).reshape(y.shape[1:])
+    (y.double() ** 2 * positions).sum().backward()
     found = {"y": y.detach(), "x.grad": x.grad, "weight.grad": layer.weight.grad, "bias.grad": layer.bias.grad}
     return {**found, **{name: buffer.clone() for name, buffer in layer.named_buffers()}}
 
@@ -62,7 +62,7 @@ def steps(group, folder):
     with pytest.raises(ValueError, match="more than 1 value per channel"):
         layer(torch.zeros(high - low, CHANNELS, 1, 1))
     layer.eval()
-    if group.rank == 0:  # alone: in evaluation nobody is asked
+    if group.rank == 0:  # alone: evaluation needs no other rank
         assert torch.equal(layer(torch.ones(2, CHANNELS, 4, 4)), batch_norm_like(layer)(torch.ones(2, CHANNELS, 4, 4)))
     return found
 

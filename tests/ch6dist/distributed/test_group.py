@@ -26,26 +26,26 @@ torch.set_num_threads(1)
 # 33 = 16 + 17 rows; the last batch of an epoch has one row (0 + 1) or three
 UNEVEN = [{"train_size": 133, "batch_size": 33, "val_size": 51}, {"train_size": 135, "batch_size": 33, "val_size": 51}]
 MODELS = ["lenet5", {"name": "cnn2", "dropout": 0.4}]
-RATES = {"optimizer": {"name": "SGD", "lr": 0.05, "momentum": 0.9}, "schedule": "OneCycleLR"}
+MOMENTUM = {"optimizer": {"name": "SGD", "lr": 0.05, "momentum": 0.9}, "schedule": "OneCycleLR"}
 TOLERANCE = 1e-9
 
 
 def trials():
     """Ten epochs of five steps."""
-    small = {"epochs": 10, "precision": "fp64", **RATES}
+    small = {"epochs": 10, "precision": "fp64", **MOMENTUM}
     return [small_trial(model=model, data=data, **small) for model in MODELS for data in UNEVEN]
 
 
 def rank_main(rank, world_size, port, folder, trials, stop):
     """What one rank of a group does: train `trials` in turn; what it saw lands in `folder`/rank.pickle."""
-    place = {
+    variables = {
         "RANK": rank,
         "LOCAL_RANK": rank,
         "WORLD_SIZE": world_size,
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": port,
     }
-    os.environ |= {key: str(value) for key, value in place.items()}
+    os.environ |= {key: str(value) for key, value in variables.items()}
     torch.set_num_threads(1)
     results = []
     with from_environment() as group:
@@ -151,7 +151,7 @@ def test_shares_cover_a_batch_once_in_order_and_evenly(world_size, start, stop):
 
 @pytest.mark.slow
 def test_torchrun_trains_as_one_process_does(tmp_path):
-    content = {"data": DATA, "model": "lenet5", "epochs": 3, "precision": "fp64", "evaluate_test": True, **RATES}
+    content = {"data": DATA, "model": "lenet5", "epochs": 3, "precision": "fp64", "evaluate_test": True, **MOMENTUM}
     file = tmp_path / "trial.yaml"
     file.write_text(yaml.safe_dump(content))
     python, train_it = [sys.executable, "-m"], ["ch6dist", "train", str(file), "--run"]

@@ -1,4 +1,4 @@
-"""A group of processes that somebody else started: how they meet, what they leave behind, and what a lost one does."""
+"""A process group over given processes: how ranks connect, what they leave behind, and what a lost one does."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ torch.set_num_threads(1)
 
 
 class StubbornError(Exception):
-    """One whose pickle cannot be read: it is made anew with the arguments of another constructor."""
+    """An error whose pickle cannot be read: unpickling passes the arguments of another constructor."""
 
-    def __init__(self, place: str, number: int) -> None:
-        super().__init__(f"{place} {number}")
+    def __init__(self, host: str, number: int) -> None:
+        super().__init__(f"{host} {number}")
 
 
 def greet(group, folder):
@@ -98,8 +98,8 @@ def test_the_store_listens_at_its_own_address_only():
         socket.create_connection(("127.0.0.2", store.port), timeout=5)
 
 
-def enter(store, **place):
-    with process_group(store, **place):
+def enter(store, **settings):
+    with process_group(store, **settings):
         pass
 
 
@@ -119,7 +119,7 @@ def test_ranks_that_do_not_come_are_named(monkeypatch):
 
 
 def sum_for_ever(group, folder, raising):
-    """Sums until that fails; its last words. Rank 1 stops with an error where `raising` is set."""
+    """Sum until that fails; return the message. Rank 1 stops with an error where `raising` is set."""
     try:
         while True:
             group.sum(torch.ones(1000))

@@ -1,4 +1,4 @@
-"""One to four processes over gloo against none: one global batch, one training, whoever shares it."""
+"""One to four processes over gloo against none: one global batch, one training run, however many share it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.trials import Seen, saved_weights, small_trial
 torch.set_num_threads(1)
 # Batches of 7, 7, 7, 7 and 1 rows: uneven over 2, 3 and 4 ranks, and the last leaves all ranks but one without any.
 UNEVEN = {"train_size": 29, "batch_size": 7, "val_size": 13}
-# Training amplifies rounding, the more the higher the rate: at these, what was measured stays below 3e-13.
+# Training amplifies rounding, the more the higher the learning rate: with these, what was measured stays below 3e-13.
 TRAINED = {
     "lenet5": {"model": "lenet5", "optimizer": {"name": "SGD", "lr": 0.05, "momentum": 0.9}},
     "dropout": {"model": {"name": "cnn2", "dropout": 0.4}, "optimizer": {"name": "SGD", "lr": 0.05, "momentum": 0.9}},
@@ -85,7 +85,7 @@ def test_every_model_survives_an_empty_share(tmp_path, precision, tolerance):
     trials = [small_trial(model=name, **how) for name in MODELS]
     ranks = in_ranks(3, tmp_path / "ranks", trained, trials)
     for (together, _), (alone, _) in zip(ranks[0], trained(SOLO, tmp_path, trials), strict=True):
-        # In bf16 a shared batch rounds otherwise; an accuracy would then tell of ties.
+        # In bf16 a shared batch rounds otherwise; an accuracy would then differ by ties.
         rows, expected = (
             [{key: row[key] for key in ("trial", "epoch", "step", "train_loss", "val_loss")} for row in seen.rows()]
             for seen in (together, alone)
@@ -103,7 +103,9 @@ def test_a_checkpoint_travels_between_world_sizes(tmp_path, name):
         ranks = in_ranks(world_size, folder, trained, [trial], epoch if epoch < 4 else None)
         rows += ranks[0][0][0].rows()
     assert_close(rows, alone.rows())
-    assert [path.name for path in folder.glob("checkpoints-*")] == ["checkpoints-0"]  # nobody else had anything to read
+    assert [path.name for path in folder.glob("checkpoints-*")] == [
+        "checkpoints-0"
+    ]  # no other rank had anything to read
 
 
 def refused(group, folder, trial):

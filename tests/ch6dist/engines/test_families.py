@@ -22,7 +22,7 @@ SHAPES = [torch.Size(s) for s in [(8, 5), (8,), (2, 4, 8), (8,), (3, 8), (3,)]]
 LENGTH = sum(shape.numel() for shape in SHAPES)
 STEPS, EPOCH = 100, 20
 
-# Packs of lanes as unlike as their family allows. Rates keep 100 steps finite.
+# Packs of lanes as unlike as their family allows. The learning rates keep 100 steps finite.
 PACKS: dict[str, list[dict[str, Any]]] = {
     "SGD": [
         {"name": "SGD", "lr": 0.1},

@@ -32,22 +32,22 @@ from tests.support.trials import Seen, real, same_weights, saved_weights, small_
 
 torch.set_num_threads(1)
 FUSED = [name for name, entry in OPTIMIZERS.items() if entry.family]
-RATES = {"SGD": 0.01, "Adadelta": 0.5, "ASGD": 0.01, "Rprop": 1e-4, "RMSprop": 1e-4, "Adagrad": 3e-3}
+LRS = {"SGD": 0.01, "Adadelta": 0.5, "ASGD": 0.01, "Rprop": 1e-4, "RMSprop": 1e-4, "Adagrad": 3e-3}
 EXHAUSTIVE = [pytest.mark.slow, pytest.mark.exhaustive]
 SIDES = {"lenet5": 16, "conv3bn": 8, "cnn2": 10, "resnet18": 8}  # the smallest images that a model takes
 DROPPED = {"lenet5": {"name": "lenet5", "dropout": 0.3}, "cnn2": "cnn2"}
 
 
 @pytest.fixture(autouse=True)
-def _forms_of_this_machine_do_not_matter(monkeypatch):
+def _without_the_autotune_cache_of_this_machine(monkeypatch):
     """What timing decides is decided here: other bits on another day would make a test's claim a matter of luck."""
     force(monkeypatch, "grouped")
 
 
-def force(monkeypatch, form, stack=256):
-    def pick(self, key, forms, *, device):
-        self.choices[key] = form
-        return form
+def force(monkeypatch, variant, stack=256):
+    def pick(self, key, variants, *, device):
+        self.choices[key] = variant
+        return variant
 
     monkeypatch.setattr(AutotuneCache, "pick", pick)
     monkeypatch.setattr(FusedEngine, "stack_size", lambda self, lanes, epoch, columns: min(stack, len(lanes)))
@@ -119,7 +119,7 @@ def assert_lanes_equal_their_solo_runs(trials, folder, monkeypatch, *, bound=1e-
 def pack_of(optimizer, model, tiny, *, schedules=tuple(SCHEDULES), epochs=8, **changes):
     """A lane per schedule, in turn of two seeds, some with label smoothing: 13 steps an epoch, the last of 4 images."""
     data = {"name": tiny(model), "batch_size": 8, "augment": "crop_flip", **changes.pop("data", {})}
-    content = {"name": optimizer, "lr": RATES.get(optimizer, 1e-3)}
+    content = {"name": optimizer, "lr": LRS.get(optimizer, 1e-3)}
     content |= {"momentum": 0.9} if optimizer in ("SGD", "RMSprop") else {}
     return [
         small_trial(
@@ -157,10 +157,10 @@ def test_a_lane_equals_its_solo_run_for_every_optimizer(optimizer, tiny, tmp_pat
     assert_lanes_equal_their_solo_runs(pack_of(optimizer, "cnn2", tiny, schedules=few, epochs=3), tmp_path, monkeypatch)
 
 
-@pytest.mark.parametrize("form", CONVOLUTIONS)
+@pytest.mark.parametrize("variant", CONVOLUTIONS)
 @pytest.mark.parametrize("model", ["lenet5", "conv3bn", pytest.param("resnet18", marks=EXHAUSTIVE)])
-def test_a_lane_equals_its_solo_run_with_every_kernel_variant(model, form, tiny, tmp_path, monkeypatch):
-    force(monkeypatch, form)
+def test_a_lane_equals_its_solo_run_with_every_kernel_variant(model, variant, tiny, tmp_path, monkeypatch):
+    force(monkeypatch, variant)
     data = {"train_size": 12, "val_size": 10}
     trials = pack_of("Adam", model, tiny, schedules=("none",) * 2, epochs=1, data=data)
     trials.append(trials[0].model_copy(update={"optimizer": {**trials[0].optimizer, "lr": 2e-3}}))
@@ -245,7 +245,7 @@ def test_other_precisions_stay_near_the_solo_run(precision, tiny, tmp_path):
         assert row["train_loss"] == pytest.approx(alone["train_loss"], rel=1e-4 if precision == "fp32" else 0.02)
 
 
-# Company
+# Batch groups
 
 
 def test_a_lane_that_is_not_finite_leaves_the_others_bit_for_bit(tiny, tmp_path):
@@ -284,10 +284,10 @@ def test_frozen_weights_stay_where_they_were(tiny, monkeypatch):
     steps.step(8)
     before = steps.stack.weights.clone()
     steps.stack.weights[1, 0] = math.nan
-    poisoned = steps.stack.weights[1].clone()
+    not_finite = steps.stack.weights[1].clone()
     for _ in range(3):
         steps.step(8)
-    assert torch.equal(steps.stack.weights[1][1:], poisoned[1:])
+    assert torch.equal(steps.stack.weights[1][1:], not_finite[1:])
     assert not torch.equal(steps.stack.weights[0], before[0])
     assert steps.alive.tolist() == [True, False]
     assert torch.isfinite(steps.sums[:1]).all()
@@ -328,7 +328,7 @@ def test_a_resume_in_the_same_batch_group_is_bit_exact(optimizer, tiny, tmp_path
 
 @pytest.mark.parametrize("optimizer", FUSED)
 def test_a_checkpoint_goes_from_engine_to_engine(optimizer, tiny, tmp_path):
-    """Each epoch in another engine, alone or in company: it ends where the solo run ends, state and all."""
+    """Each epoch in another engine, alone or in a pack: it ends where the solo run ends, state and all."""
     trials = pack_of(optimizer, "conv3bn", tiny, schedules=("StepLR", "OneCycleLR"), epochs=4, data={"train_size": 40})
     for epoch, engine in enumerate(("fused", "eager", "fused", "eager"), start=1):
         store = run(trials, tmp_path / "mixed", engine=engine, stop={trial.trial_id: epoch for trial in trials})[2]
@@ -347,7 +347,7 @@ def test_a_checkpoint_goes_from_engine_to_engine(optimizer, tiny, tmp_path):
 
 
 def test_a_checkpoint_is_written_whenever_the_batch_group_changes(tiny, tmp_path):
-    """Otherwise what is trained again after a crash would be trained in other company: other bits."""
+    """Otherwise what is trained again after a crash would be trained in another batch group: other bits."""
     trials = pack_of("SGD", "cnn2", tiny, schedules=("none", "StepLR", "OneCycleLR"), epochs=3)
     store, epochs = Checkpoints(tmp_path), []
     seen = Seen(stop={trials[1].trial_id: 2})
@@ -366,9 +366,9 @@ def test_a_checkpoint_keeps_the_kernel_variants_and_a_resume_uses_them(tiny, tmp
     trials = pack_of("SGD", "lenet5", tiny, schedules=("none", "StepLR"), epochs=2, seed=0)
     force(monkeypatch, "loop")
     store = run(trials, tmp_path, stop={trial.trial_id: 1 for trial in trials})[2]
-    forms = store.load(trials[0].trial_id, "last")["made_with"]["forms"]
-    assert set(forms.values()) == {"loop"}
-    assert len(forms) == 2, "one for each convolution"
+    variants = store.load(trials[0].trial_id, "last")["made_with"]["forms"]
+    assert set(variants.values()) == {"loop"}
+    assert len(variants) == 2, "one for each convolution"
 
     def measured(*_args, **_how):
         raise AssertionError("a shape was measured again")

@@ -1,4 +1,4 @@
-"""Lane forms: each layer over K lanes is the layer of each lane, and the fastest form is the one that was fastest."""
+"""Lane layers: each layer over K lanes is the layer of each lane, and the kernel variant that ran fastest is picked."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def side_by_side(maps):
 
 
 def assert_equal_per_lane(module, maps, lane_sees, *, group_of=None, training=True):
-    """Outputs, gradients and buffers of the lane form against each lane's own module."""
+    """Outputs, gradients and buffers of the lane layer against each lane's own module."""
     modules = lanes_of(module)
     rows = rows_of(modules, group_of=group_of, training=training)
     out = lane_layer(module)(side_by_side(maps), rows)
@@ -95,7 +95,7 @@ LAYERS = {
     ),
     "residual": ResidualBlock(3, 3, stride=1),
     "residual, projected": nn.Sequential(nn.Conv2d(3, 4, 1), ResidualBlock(4, 6, stride=2), nn.AdaptiveAvgPool2d(1)),
-    # without a lane form of their own
+    # without a lane layer of their own
     "grouped conv": nn.Conv2d(3, 6, 3, groups=3),
     "dilated conv": nn.Conv2d(3, 4, 3, dilation=2),
     "conv with replicated edges": nn.Conv2d(3, 4, 3, padding=1, padding_mode="replicate"),
@@ -123,7 +123,7 @@ def test_lanes_may_share_images_unevenly(name):
 def test_every_model_of_the_catalog_has_lane_layers(model, monkeypatch):
     """With dropout by each lane's own seed and step, where a model has any."""
     monkeypatch.setattr(
-        AutotuneCache, "pick", lambda self, key, forms, *, device: self.choices.setdefault(key, "grouped")
+        AutotuneCache, "pick", lambda self, key, variants, *, device: self.choices.setdefault(key, "grouped")
     )
     sizes = {"channels": 3, "height": 16, "width": 16, "classes": 10}
     parameters = {"dropout": 0.4} if "dropout" in MODELS[model].resolve({}) else {}
@@ -161,14 +161,15 @@ def test_all_kernel_variants_of_a_convolution_agree(
     weight = torch.randn(lanes, maps, channels, kernel, kernel, generator=source, dtype=torch.float64)
     shift = torch.randn(lanes, maps, generator=source, dtype=torch.float64) if bias else None
     found = {
-        name: form(x, weight, shift, width=width, stride=stride, padding=padding) for name, form in CONVOLUTIONS.items()
+        name: variant(x, weight, shift, width=width, stride=stride, padding=padding)
+        for name, variant in CONVOLUTIONS.items()
     }
     for out in found.values():
         assert out.shape == found["grouped"].shape
         assert torch.allclose(out, found["grouped"], rtol=1e-11, atol=1e-11)
 
 
-# The book of forms
+# The autotune cache
 
 
 def times(monkeypatch, seconds):

@@ -132,7 +132,7 @@ def test_images_below_the_smallest_side_are_refused_and_at_it_work(name):
 
 
 @pytest.mark.parametrize(
-    ("config", "key", "words"),
+    ("config", "key", "expected"),
     [
         ({"name": "lenet"}, "model.name", "did you mean 'lenet5'"),
         ({}, "model.name", "one of lenet5"),
@@ -142,11 +142,11 @@ def test_images_below_the_smallest_side_are_refused_and_at_it_work(name):
         ({"name": "convnet", "dropout": 0.5}, "dropout", "convnet takes nothing"),
     ],
 )
-def test_bad_input_is_one_line_that_says_what_is_allowed(config, key, words):
+def test_bad_input_is_one_line_that_says_what_is_allowed(config, key, expected):
     with pytest.raises(InputError) as caught:
         build_model(config, **CIFAR, seed=0)
     assert caught.value.key == key
-    assert words in str(caught.value)
+    assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

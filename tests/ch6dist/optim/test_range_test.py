@@ -1,4 +1,4 @@
-"""The curve of a range test: golden numbers, fastai's four rules, noise, divergence, short and broken curves."""
+"""The curve of a range test: golden numbers, fastai's four rules, noise, divergence, short and invalid curves."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SUGGESTIONS = ("steepest", "valley", "slide", "minimum", "interval")
 TEMPERATURES = [5, 11, 15, 6, 5, 3, 3, 0, 0, 3, 4, 2, 1, -1, -2, 2, 2, -2, -1, -1, 3, 4, -1, 2, 6, 4, 9, 11, 9, -2]
 
 
-def rates(count: int, *, start: float = 1e-6, end: float = 1.0) -> list[float]:
+def lr_grid(count: int, *, start: float = 1e-6, end: float = 1.0) -> list[float]:
     return [start * (end / start) ** (i / (count - 1)) for i in range(count)]
 
 
 def curve(count: int, start: float, end: float, depth: float, wiggle: float) -> tuple[list[float], list[float]]:
-    """A fall by `depth` around a rate of 0.01, a rise towards 1, and a wiggle that is no random number."""
-    lrs = rates(count, start=start, end=end)
+    """A fall by `depth` around a learning rate of 0.01, a rise towards 1, and a wiggle that is no random number."""
+    lrs = lr_grid(count, start=start, end=end)
     losses = [
         4.6
         - depth / (1 + math.exp(-2 * (math.log10(lr) + 2)))
@@ -76,7 +76,7 @@ def test_suggestions_are_fastais(shape, beta, expected):
 
 def test_a_straight_fall_is_read_off_by_hand():
     """100 points, loss 4 → 1 between points 30 and 70, flat elsewhere: every answer can be counted out."""
-    lrs = rates(100)
+    lrs = lr_grid(100)
     losses = [4 - 3 * min(1.0, max(0.0, (i - 30) / 40)) for i in range(100)]
     found = suggest(lrs, losses, beta=0.0, factor=4.0)
     assert found["minimum"] == pytest.approx(lrs[70] / 10)
@@ -90,7 +90,7 @@ def test_a_straight_fall_is_read_off_by_hand():
 
 
 def test_a_curve_that_only_falls_suggests_lrs_inside_the_range():
-    lrs = rates(100)
+    lrs = lr_grid(100)
     found = suggest(lrs, [4.6 - 0.03 * i for i in range(100)], beta=0.9, factor=4.0)
     assert found["minimum"] == pytest.approx(lrs[94] / 10)  # the last five are not looked at
     assert lrs[10] <= found["interval"][0] <= found["interval"][1]
@@ -98,8 +98,8 @@ def test_a_curve_that_only_falls_suggests_lrs_inside_the_range():
 
 
 def test_interval_is_null_where_the_fall_starts_above_the_minimum_rule():
-    """A fall within less than a decade: the rate at its onset is above a tenth of the rate at its end."""
-    lrs = rates(100)
+    """A fall within less than a decade: the learning rate at its onset is above a tenth of that at its end."""
+    lrs = lr_grid(100)
     losses = [4.6 if i < 60 else 1.0 for i in range(100)]
     found = suggest(lrs, losses, beta=0.0, factor=4.0)
     assert found["interval"] is None
@@ -114,14 +114,14 @@ def test_flat_noise_gives_no_signal(count):
     for seed in range(200):
         source = random.Random(seed)
         losses = [source.uniform(4.59, 4.62) for _ in range(count)]
-        found = suggest(rates(count), losses, beta=0.9, factor=4.0)
+        found = suggest(lr_grid(count), losses, beta=0.9, factor=4.0)
         signals += not found["no_signal"]
         assert found["no_signal"] == all(found[k] is None for k in SUGGESTIONS)
     assert signals <= 4  # of 200
 
 
 def test_a_constant_loss_gives_no_signal():
-    found = suggest(rates(100), [math.log(100)] * 100, beta=0.9, factor=4.0)
+    found = suggest(lr_grid(100), [math.log(100)] * 100, beta=0.9, factor=4.0)
     assert found["no_signal"]
     assert found["diverged_at"] is None
 
@@ -134,7 +134,7 @@ def test_divergence_is_the_first_smoothed_loss_above_the_multiple():
 
 def test_a_diverged_curve_ends_where_it_diverged():
     """The loss falls to 1, then jumps to 21: the average is 0.9·1 + 2.1 = 3, then 0.9·3 + 2.1 = 4.8 > 4·1."""
-    lrs = rates(120)
+    lrs = lr_grid(120)
     losses = [max(1.0, 4 - 0.1 * i) for i in range(110)] + [21.0] * 10
     found = suggest(lrs, losses, beta=0.9, factor=4.0)
     assert found["diverged_at"] == 112
@@ -156,7 +156,7 @@ def test_a_loss_that_is_not_finite_ends_the_curve_before_it(bad):
 
 
 def test_nan_from_the_first_step_leaves_an_empty_curve():
-    found = suggest(rates(10), [math.nan] * 10, beta=0.9, factor=4.0)
+    found = suggest(lr_grid(10), [math.nan] * 10, beta=0.9, factor=4.0)
     assert found == {
         **dict.fromkeys(SUGGESTIONS),
         "lr": [],
@@ -176,7 +176,7 @@ def test_a_curve_too_short_says_so(count):
 
 
 def test_a_short_curve_with_a_fall_has_every_suggestion_but_slide():
-    found = suggest(rates(20), [4.0] * 5 + [4.0 - 0.2 * i for i in range(15)], beta=0.0, factor=4.0)
+    found = suggest(lr_grid(20), [4.0] * 5 + [4.0 - 0.2 * i for i in range(15)], beta=0.0, factor=4.0)
     assert not found["no_signal"]
     assert found["slide"] is None
     assert None not in (found["steepest"], found["valley"], found["minimum"])
@@ -188,7 +188,7 @@ def test_a_short_curve_with_a_fall_has_every_suggestion_but_slide():
     factor=st.floats(1.5, 10),
 )
 def test_whatever_the_curve_the_answer_has_its_shape(losses, beta, factor):
-    lrs = rates(80)[: len(losses)]
+    lrs = lr_grid(80)[: len(losses)]
     found = suggest(lrs, losses, beta=beta, factor=factor)
     assert set(found) == KEYS
     assert found["lr"] == lrs[: len(found["lr"])]

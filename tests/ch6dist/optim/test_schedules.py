@@ -1,4 +1,4 @@
-"""Schedules give the rates the literature and torch's own runs give, resume exactly, and refuse what cannot be."""
+"""Schedules give the learning lr_curve of the literature and of torch, resume exactly, and refuse invalid settings."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def trial_of(schedule: Any, *, optimizer: Any = "SGD", epochs: int = EPOCHS, **r
     return parse_trial({"schedule": schedule, "optimizer": optimizer, "epochs": epochs, **rest})
 
 
-def rates(schedule: Any, *, lr: float, epochs: int, steps: int = 1, **optimizer: Any) -> list[float]:
+def lr_curve(schedule: Any, *, lr: float, epochs: int, steps: int = 1, **optimizer: Any) -> list[float]:
     trial = trial_of(schedule, optimizer={"name": "SGD", "lr": lr, **optimizer}, epochs=epochs)
-    return [rate for rate, _ in preview(trial, steps_per_epoch=steps)]
+    return [lr for lr, _ in preview(trial, steps_per_epoch=steps)]
 
 
 class Training:
-    """Two parameters under a trial's optimizer and schedule; `log` holds rate, momentum and loss of every step."""
+    """Two parameters under a trial's optimizer and schedule; `log` holds lr, momentum and loss of every step."""
 
     def __init__(self, trial: TrialConfig) -> None:
         self.weights = torch.nn.Parameter(torch.tensor([1.0, -2.0], dtype=torch.float64))
@@ -130,7 +130,7 @@ def test_resolved_schedule_resolves_to_itself(sample: Any) -> None:
 
 @pytest.mark.parametrize("more", [COSINE, {"name": "PolynomialLR"}, {"name": "LambdaLR", "recipe": "linear_to_zero"}])
 def test_longer_training_stretches_what_follows_the_trial(more: dict[str, Any]) -> None:
-    short, long = (rates({**more, "interval": "batch"}, lr=0.1, epochs=epochs, steps=5) for epochs in (4, 12))
+    short, long = (lr_curve({**more, "interval": "batch"}, lr=0.1, epochs=epochs, steps=5) for epochs in (4, 12))
     assert long[::3] == pytest.approx(short)
 
 
@@ -138,49 +138,49 @@ def test_longer_training_stretches_what_follows_the_trial(more: dict[str, Any]) 
 
 
 def test_step_lr() -> None:
-    step30 = rates({"name": "StepLR", "step_size": 30}, lr=0.1, epochs=100, steps=2)[::2]
+    step30 = lr_curve({"name": "StepLR", "step_size": 30}, lr=0.1, epochs=100, steps=2)[::2]
     assert step30 == pytest.approx([0.1] * 30 + [0.01] * 30 + [0.001] * 30 + [1e-4] * 10)
-    step15 = rates({"name": "StepLR", "step_size": 15}, lr=0.1, epochs=50)
+    step15 = lr_curve({"name": "StepLR", "step_size": 15}, lr=0.1, epochs=50)
     assert [i for i in range(1, 50) if step15[i] != step15[i - 1]] == [15, 30, 45]
-    mnist = rates({"name": "StepLR", "step_size": 5, "gamma": 0.5}, lr=0.001, epochs=20)
+    mnist = lr_curve({"name": "StepLR", "step_size": 5, "gamma": 0.5}, lr=0.001, epochs=20)
     assert mnist[::5] == pytest.approx([0.001, 0.0005, 0.00025, 0.000125])
 
 
 def test_multi_step_lr() -> None:
-    found = rates({"name": "MultiStepLR", "milestones": [30, 80]}, lr=0.1, epochs=100)
+    found = lr_curve({"name": "MultiStepLR", "milestones": [30, 80]}, lr=0.1, epochs=100)
     assert found == pytest.approx([0.1] * 30 + [0.01] * 50 + [0.001] * 20)
 
 
 def test_exponential_and_cosine() -> None:
-    exponential = rates({"name": "ExponentialLR", "gamma": 0.95}, lr=0.1, epochs=100)
+    exponential = lr_curve({"name": "ExponentialLR", "gamma": 0.95}, lr=0.1, epochs=100)
     assert [exponential[i] for i in (1, 10, 99)] == pytest.approx([0.095, 0.0598737, 6.23214e-4], rel=1e-6)
-    cosine = rates(COSINE, lr=0.1, epochs=100)
+    cosine = lr_curve(COSINE, lr=0.1, epochs=100)
     assert [cosine[i] for i in (50, 99)] == pytest.approx([0.05, 2.4672e-5], rel=1e-5)
 
 
 def test_plateau_falls_when_bad_epochs_exceed_patience() -> None:
-    found = rates({"name": "ReduceLROnPlateau", "patience": 4}, lr=0.01, epochs=13)
+    found = lr_curve({"name": "ReduceLROnPlateau", "patience": 4}, lr=0.01, epochs=13)
     assert found == pytest.approx([0.01] * 6 + [0.001] * 5 + [1e-4] * 2)
 
 
 def test_cyclic_modes() -> None:
     cyclic = {"name": "CyclicLR", "base_lr": 1e-4, "max_lr": 1e-3, "step_size_up": 2}
-    triangular = rates(cyclic, lr=1, epochs=1, steps=8)
+    triangular = lr_curve(cyclic, lr=1, epochs=1, steps=8)
     assert triangular == pytest.approx([1e-4, 5.5e-4, 1e-3, 5.5e-4] * 2)
-    halved = rates({**cyclic, "mode": "triangular2"}, lr=1, epochs=1, steps=12)
+    halved = lr_curve({**cyclic, "mode": "triangular2"}, lr=1, epochs=1, steps=12)
     assert [halved[i] for i in (2, 6, 10)] == pytest.approx([1e-3, 5.5e-4, 3.25e-4])
-    shrunk = rates({**cyclic, "mode": "exp_range", "gamma": math.sqrt(0.5)}, lr=1, epochs=1, steps=7)
+    shrunk = lr_curve({**cyclic, "mode": "exp_range", "gamma": math.sqrt(0.5)}, lr=1, epochs=1, steps=7)
     assert shrunk == pytest.approx([1e-4, 4.18198e-4, 5.5e-4, 2.59099e-4, 1e-4, 1.7955e-4, 2.125e-4], rel=1e-5)
 
 
 def test_cyclic_triangular2_peaks() -> None:
     cyclic = {"name": "CyclicLR", "base_lr": 0.001, "max_lr": 0.01, "step_size_up": 500, "mode": "triangular2"}
-    found = rates(cyclic, lr=1, epochs=8, steps=352)
+    found = lr_curve(cyclic, lr=1, epochs=8, steps=352)
     assert found[:2501:500] == pytest.approx([0.001, 0.01, 0.001, 0.0055, 0.001, 0.00325])
 
 
 def test_warmup_then_cosine() -> None:
-    found = rates({**COSINE, "warmup": {"epochs": 5}}, lr=0.01, epochs=50)
+    found = lr_curve({**COSINE, "warmup": {"epochs": 5}}, lr=0.01, epochs=50)
     assert found[:6] == pytest.approx([0.001, 0.0028, 0.0046, 0.0064, 0.0082, 0.01])
     assert found[6:8] == pytest.approx([0.00998782, 0.00995134], rel=1e-6)
     assert found[49] == pytest.approx(1.218e-5, rel=1e-3)
@@ -194,19 +194,19 @@ def test_one_cycle_with_its_momentum() -> None:
         pytest.approx((0.01, 0.85)),
         pytest.approx((4e-8, 0.95)),
     ]
-    three = rates({"name": "OneCycleLR", "max_lr": 0.01, "three_phase": True}, lr=1, epochs=1, steps=100)
+    three = lr_curve({"name": "OneCycleLR", "max_lr": 0.01, "three_phase": True}, lr=1, epochs=1, steps=100)
     assert (three.index(max(three)), three[58], three[99]) == (29, pytest.approx(4e-4), pytest.approx(4e-8))
 
 
 def test_warm_restarts_count_fractions_of_an_epoch_from_zero() -> None:
-    found = rates({"name": "CosineAnnealingWarmRestarts", "T_0": 4}, lr=0.1, epochs=8, steps=10)
+    found = lr_curve({"name": "CosineAnnealingWarmRestarts", "T_0": 4}, lr=0.1, epochs=8, steps=10)
     expected = [0.05 * (1 + math.cos(math.pi * (step / 10 % 4) / 4)) for step in range(80)]
     assert found == pytest.approx(expected)
     assert found[40] == 0.1
 
 
 def test_warmup_before_plateau_counts_metrics_from_its_end() -> None:
-    found = rates({**PLATEAU, "patience": 1, "warmup": {"epochs": 2}}, lr=0.1, epochs=7)
+    found = lr_curve({**PLATEAU, "patience": 1, "warmup": {"epochs": 2}}, lr=0.1, epochs=7)
     assert found == pytest.approx([0.01, 0.055, 0.1, 0.1, 0.1, 0.01, 0.01])
 
 
@@ -216,5 +216,5 @@ def test_range_test_sets_lr_whatever_the_schedule(mode: str, numpy_space: Any) -
     adam = {"name": "Adam", "lr": 0.5}
     trial = trial_of("OneCycleLR", optimizer=adam, type="range_test", range_test=test, epochs=1)
     found = preview(trial, steps_per_epoch=7)
-    assert [rate for rate, _ in found] == pytest.approx(numpy_space(1e-6, 1, 100), rel=1e-12)
+    assert [lr for lr, _ in found] == pytest.approx(numpy_space(1e-6, 1, 100), rel=1e-12)
     assert (found[0][0], found[-1][0], {momentum for _, momentum in found}) == (1e-6, 1.0, {0.9})

@@ -17,15 +17,15 @@ torch.set_num_threads(1)
 COSINE = {"name": "CosineAnnealingLR"}
 
 
-def rates(schedule: Any, *, lr: float, epochs: int, steps: int = 1) -> list[float]:
+def lr_curve(schedule: Any, *, lr: float, epochs: int, steps: int = 1) -> list[float]:
     trial = parse_trial({"schedule": schedule, "optimizer": {"name": "SGD", "lr": lr}, "epochs": epochs})
-    return [rate for rate, _ in preview(trial, steps_per_epoch=steps)]
+    return [lr for lr, _ in preview(trial, steps_per_epoch=steps)]
 
 
 def test_cosine_stays_at_its_end_and_one_cycle_too() -> None:
-    cosine = rates({**COSINE, "T_max": 100}, lr=0.1, epochs=131)
+    cosine = lr_curve({**COSINE, "T_max": 100}, lr=0.1, epochs=131)
     assert cosine[100:] == pytest.approx([0.0] * 31, abs=1e-12)  # torch alone: 0.0206 in epoch 130
-    cycle = rates({"name": "OneCycleLR", "total_steps": 50}, lr=0.01, epochs=2, steps=50)
+    cycle = lr_curve({"name": "OneCycleLR", "total_steps": 50}, lr=0.01, epochs=2, steps=50)
     assert cycle[49:] == pytest.approx([4e-8] * 51)  # torch alone: 9e-8, then ValueError
 
 
@@ -33,24 +33,24 @@ def test_a_preset_gives_the_same_lrs_to_both_its_classes() -> None:
     for recipe, more in (("step_power", {"step_size": 2}), ("inverse_sqrt", {}), ("linear_to_zero", {})):
         for around in ({}, {"warmup": {"epochs": 3}}):
             both = [{"name": name, "recipe": recipe, **more, **around} for name in ("LambdaLR", "MultiplicativeLR")]
-            assert rates(both[0], lr=0.1, epochs=9) == pytest.approx(rates(both[1], lr=0.1, epochs=9))
-    book = rates({"name": "LambdaLR", "recipe": "step_power", "step_size": 2}, lr=0.01, epochs=5)
+            assert lr_curve(both[0], lr=0.1, epochs=9) == pytest.approx(lr_curve(both[1], lr=0.1, epochs=9))
+    book = lr_curve({"name": "LambdaLR", "recipe": "step_power", "step_size": 2}, lr=0.01, epochs=5)
     assert book == pytest.approx([0.01, 0.01, 0.001, 0.001, 0.0001])
-    assert rates({"name": "LambdaLR", "recipe": "linear_to_zero"}, lr=1, epochs=4) == [1, 0.75, 0.5, 0.25]
-    assert rates({"name": "LambdaLR", "recipe": "inverse_sqrt"}, lr=1, epochs=4)[3] == pytest.approx(0.5)
+    assert lr_curve({"name": "LambdaLR", "recipe": "linear_to_zero"}, lr=1, epochs=4) == [1, 0.75, 0.5, 0.25]
+    assert lr_curve({"name": "LambdaLR", "recipe": "inverse_sqrt"}, lr=1, epochs=4)[3] == pytest.approx(0.5)
 
 
 def test_derived_lengths_follow_epochs_and_steps() -> None:
     per_epoch, per_batch = ({"name": "PolynomialLR", "interval": interval} for interval in ("epoch", "batch"))
-    assert rates(per_epoch, lr=1, epochs=4, steps=5)[::5] == pytest.approx([1, 0.75, 0.5, 0.25])
-    assert rates(per_batch, lr=1, epochs=4, steps=5) == pytest.approx(np.linspace(1, 0, 21)[:20])
+    assert lr_curve(per_epoch, lr=1, epochs=4, steps=5)[::5] == pytest.approx([1, 0.75, 0.5, 0.25])
+    assert lr_curve(per_batch, lr=1, epochs=4, steps=5) == pytest.approx(np.linspace(1, 0, 21)[:20])
     quarter = {"name": "StepLR", "step_size": 0.25, "interval": "batch"}
-    assert rates(quarter, lr=1, epochs=4, steps=5) == pytest.approx(np.repeat([1, 0.1, 0.01, 0.001], 5))
+    assert lr_curve(quarter, lr=1, epochs=4, steps=5) == pytest.approx(np.repeat([1, 0.1, 0.01, 0.001], 5))
 
 
 def test_max_lr_is_the_optimizers_lr_and_base_lr_a_tenth() -> None:
-    assert max(rates("OneCycleLR", lr=0.3, epochs=1, steps=100)) == pytest.approx(0.3)
-    cyclic = rates({"name": "CyclicLR", "step_size_up": {"epochs": 1}}, lr=0.3, epochs=2, steps=10)
+    assert max(lr_curve("OneCycleLR", lr=0.3, epochs=1, steps=100)) == pytest.approx(0.3)
+    cyclic = lr_curve({"name": "CyclicLR", "step_size_up": {"epochs": 1}}, lr=0.3, epochs=2, steps=10)
     assert (cyclic[0], cyclic[10]) == (pytest.approx(0.03), pytest.approx(0.3))
 
 
@@ -72,7 +72,7 @@ def test_notes_say_what_is_overridden() -> None:
 
 def test_what_torch_would_stumble_over_in_mid_training_is_refused_at_once() -> None:
     with pytest.raises(InputError, match="pct_start"):  # 0 / 0
-        rates({"name": "OneCycleLR", "pct_start": 0.25}, lr=0.1, epochs=1, steps=4)
+        lr_curve({"name": "OneCycleLR", "pct_start": 0.25}, lr=0.1, epochs=1, steps=4)
     halving = {"name": "CyclicLR", "mode": "triangular2", "step_size_up": 1}
     with pytest.raises(InputError, match="step_size_up"):  # 2 ** 1024
-        rates(halving, lr=0.1, epochs=7, steps=352)
+        lr_curve(halving, lr=0.1, epochs=7, steps=352)

@@ -75,7 +75,7 @@ def test_numbers_that_are_not_finite_become_null_wherever_they_stand(tmp_path, v
     assert found.artifacts["a", "range_test"]["value"] == {"lr": [0.1, None]}
     text = (tmp_path / LEDGER / "000001.jsonl").read_text()
     for line in text.splitlines():
-        json.loads(line, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+        json.loads(line, parse_constant=lambda constant: pytest.fail(f"{constant} is no JSON"))
 
 
 def test_the_last_line_of_a_key_counts_and_rows_are_sorted(tmp_path):
@@ -167,7 +167,7 @@ def test_differences_do_not_look_at_the_attempt(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("lines", "word"),
+    ("lines", "expected"),
     [
         ([named(), row(1), state("finished")], "only in the first: ('a', 2)"),
         ([named(), row(1), row(2), row(3), state("finished")], "only in the second: ('a', 3)"),
@@ -176,11 +176,11 @@ def test_differences_do_not_look_at_the_attempt(tmp_path):
         ([named(), row(1, test_loss=0.5), row(2), state("finished")], "test_loss: None and 0.5"),
     ],
 )
-def test_differences_name_what_differs(tmp_path, lines, word):
+def test_differences_name_what_differs(tmp_path, lines, expected):
     a = write(tmp_path / "a", named(), row(1), row(2), state("finished"))
     found = differences(a, write(tmp_path / "b", *lines))
     assert len(found) == 1
-    assert word in found[0]
+    assert expected in found[0]
 
 
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.booleans() | st.none()

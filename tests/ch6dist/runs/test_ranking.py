@@ -158,10 +158,10 @@ def test_range_tests_are_not_ranked(tmp_path):
 def test_a_rerun_counts_with_its_newest_attempt_only(tmp_path):
     item = trial(lr=0.1, curve=[0.9] * 3)
     folder = write_ledger(tmp_path, [item])
-    place = {"trial": item.config.trial_id, "attempt": 2}
+    ids = {"trial": item.config.trial_id, "attempt": 2}
     with Writer(folder) as writer:
-        writer.append([{"kind": "status", **place, "status": "running"}])
+        writer.append([{"kind": "status", **ids, "status": "running"}])
         assert not rank(read(folder))[0].eligible
-        writer.append([{"kind": "row", **place, "epoch": e, "step": e, "val_accuracy": 0.2} for e in (1, 2, 3)])
-        writer.append([{"kind": "status", **place, "status": "finished"}])
+        writer.append([{"kind": "row", **ids, "epoch": e, "step": e, "val_accuracy": 0.2} for e in (1, 2, 3)])
+        writer.append([{"kind": "status", **ids, "status": "finished"}])
     assert rank(read(folder))[0].score == pytest.approx(0.2)

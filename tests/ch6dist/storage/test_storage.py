@@ -27,12 +27,12 @@ ROW = {"kind": "row", "trial": "a", "attempt": 1, "epoch": 1, "step": 4}
 
 
 @pytest.fixture(params=["path", "s3"])
-def place(request, tmp_path, server):
+def storage(request, tmp_path, server):
     return str(tmp_path / "store") if request.param == "path" else server.url(f"store/{tmp_path.name}")
 
 
-def test_what_is_written_is_read_listed_and_removed(place):
-    folder = open_folder(place)
+def test_what_is_written_is_read_listed_and_removed(storage):
+    folder = open_folder(storage)
     assert (folder.read("a/x"), folder.size("a/x"), folder.sizes(), folder.names()) == (None, None, {}, set())
     folder.write("a/x", b"one")
     folder.write("a/b/y", memoryview(b"twelve bytes"))
@@ -46,17 +46,17 @@ def test_what_is_written_is_read_listed_and_removed(place):
     assert folder.sizes() == {"a/b/y": 12}
 
 
-def test_more_than_a_part_of_an_upload_arrives_whole(place):
+def test_more_than_a_part_of_an_upload_arrives_whole(storage):
     content = bytes(range(256)) * 60_000  # 15 MB: an object store takes it in parts
-    open_folder(place).write("large", content)
-    assert open_folder(place).read("large") == content
+    open_folder(storage).write("large", content)
+    assert open_folder(storage).read("large") == content
 
 
-def test_a_file_that_another_replaces_and_removes_is_read_whole_or_not_at_all(place):
-    contents, folder, done = [b"a", b"b" * 3000, b"c" * 50], open_folder(place), threading.Event()
+def test_a_file_that_another_replaces_and_removes_is_read_whole_or_not_at_all(storage):
+    contents, folder, done = [b"a", b"b" * 3000, b"c" * 50], open_folder(storage), threading.Event()
 
     def disturb():
-        other = open_folder(place)
+        other = open_folder(storage)
         for turn in range(60):
             other.write("x", contents[turn % 3])
             if turn % 4 == 3:
@@ -73,31 +73,31 @@ def test_a_file_that_another_replaces_and_removes_is_read_whole_or_not_at_all(pl
     assert seen <= {*contents, None}
 
 
-def test_a_checkpoint_is_saved_loaded_and_discarded_anywhere(place):
-    store = Checkpoints(place, {"b": 2})
+def test_a_checkpoint_is_saved_loaded_and_discarded_anywhere(storage):
+    store = Checkpoints(storage, {"b": 2})
     for trial in "ab":
         assert store.load(trial, "last") is None
         assert store.size(trial, "last") is None
         store.save(trial, "last", {**STATE, "trial": trial})
         assert torch.equal(store.load(trial, "last")["lane"]["model"]["w"], STATE["lane"]["model"]["w"])
-    assert set(open_folder(place).sizes()) == {"a/last.pt", "b/attempt-2/last.pt"}
-    assert store.size("a", "last") == open_folder(place).size("a/last.pt")
-    assert has_checkpoint(open_folder(place), "b", attempt=2)
-    assert not has_checkpoint(open_folder(place), "b")
+    assert set(open_folder(storage).sizes()) == {"a/last.pt", "b/attempt-2/last.pt"}
+    assert store.size("a", "last") == open_folder(storage).size("a/last.pt")
+    assert has_checkpoint(open_folder(storage), "b", attempt=2)
+    assert not has_checkpoint(open_folder(storage), "b")
     store.discard("b")
-    assert set(open_folder(place).sizes()) == {"a/last.pt"}
+    assert set(open_folder(storage).sizes()) == {"a/last.pt"}
 
 
 def test_the_lines_of_a_trial_are_in_the_store_before_its_checkpoint(server, tmp_path):
-    place = server.url(f"lines/{tmp_path.name}")
-    first = Checkpoints(place)
+    storage = server.url(f"lines/{tmp_path.name}")
+    first = Checkpoints(storage)
     first.write_ahead(lambda lines: None)([{**ROW, "train_loss": float("nan")}])
     first.save("a", "last", STATE)
-    second = Checkpoints(place)  # another process resumes: what the first reported stays
+    second = Checkpoints(storage)  # another process resumes: what the first reported stays
     second.load("a", "last")
     second.write_ahead(lambda lines: None)([{**ROW, "epoch": 2, "step": 8}])
     second.save("a", "last", STATE)
-    lines = decode_lines(open_folder(place).read("a/lines.jsonl"), place="here")
+    lines = decode_lines(open_folder(storage).read("a/lines.jsonl"), place="here")
     assert [line["step"] for line in lines] == [4, 8]
     assert lines[0]["train_loss"] != lines[0]["train_loss"], "NaN stays NaN: the ledger decides how to store it"
 

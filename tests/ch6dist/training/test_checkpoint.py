@@ -23,7 +23,7 @@ NEW = {"trial": "a", "epoch": 2, "lane": {"model": {"w": torch.arange(100_000.0)
 
 
 def save_on_a_small_disk(folder, limit, action):
-    """Exit status 3 when the full disk was told as an OSError."""
+    """Exit status 3 when the full disk raised an OSError."""
     signal.signal(signal.SIGXFSZ, action)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:

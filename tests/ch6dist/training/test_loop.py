@@ -1,4 +1,4 @@
-"""The loop: lanes and resumes bit for bit, numbers evaluated by hand, and what becomes of trials that go wrong."""
+"""The loop: lanes and resumes bit for bit, numbers evaluated by hand, and how trials end that diverge or fail."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def solo(trial, folder=None, **how):
 
 
 def assert_resume_is_exact(trial, folder):
-    """Stopped after every epoch and gone on with each time, it ends where the uninterrupted training ends."""
+    """Stopped and resumed after every epoch, it ends where the uninterrupted training ends."""
     whole, status, store = solo(trial, folder / "whole")
     pieces, piecewise = [], Status.RUNNING
     for epoch in range(1, trial.epochs + 1):
@@ -237,7 +237,7 @@ def test_no_trials_are_refused():
 
 
 def by_hand(trial, split, *, epochs):
-    """The training written out in a dozen lines of plain torch: losses and right answers of every step."""
+    """The training written out in a dozen lines of plain torch: losses and correct predictions of every step."""
     model = build_model(trial.model, **MNIST, seed=trial.seed).double()
     optimizer, size, found = build_optimizer(model.parameters(), trial.optimizer), trial.data.batch_size, []
     for epoch in range(epochs):
@@ -293,7 +293,7 @@ def test_validation_and_test_are_what_the_saved_weights_give_by_hand(tmp_path, m
 
 
 def test_losses_in_bf16_are_summed_in_more_than_eight_bits():
-    """A tiny rate moves nothing: every epoch's loss is that of the initial weights, whatever its batches are."""
+    """With a tiny learning rate every epoch's loss is that of the initial weights, whatever its batches are."""
     data = {"train_size": 100, "augment": "none"}
     fixed = {"model": NO_DROPOUT, "optimizer": {"name": "SGD", "lr": 1e-9}, "epochs": 1, "precision": "bf16"}
     trials = [small_trial(**fixed, data={**data, "batch_size": size}) for size in (100, 32, 1)]
@@ -310,15 +310,15 @@ def test_the_lr_of_a_row_is_the_one_used_in_its_step(name):
 
 
 def test_the_lr_is_the_length_of_a_step_of_sgd(tmp_path):
-    """Trainings of two steps that share the first: their last steps are as long as the rates in their rows."""
+    """Training runs of two steps that share the first: their last steps are as long as the `lr` of their rows."""
     fixed = {"model": NO_DROPOUT, "data": {"train_size": 32}, "epochs": 2, "precision": "fp64"}
-    rates, ends = [], []
+    lrs, ends = [], []
     for gamma in (1.0, 0.5, 1e-12):
         trial = small_trial(**fixed, schedule={"name": "StepLR", "step_size": 1, "gamma": gamma})
         seen, _, store = solo(trial, tmp_path / str(gamma))
-        rates.append(seen.rows()[-1]["lr"])
+        lrs.append(seen.rows()[-1]["lr"])
         ends.append(saved_weights(store, trial)["fc2.weight"])
-    assert rates == pytest.approx([0.05, 0.025, 0.05e-12])
+    assert lrs == pytest.approx([0.05, 0.025, 0.05e-12])
     full, half = ends[0] - ends[2], ends[1] - ends[2]
     assert full.norm() > 1e-3
     assert torch.allclose(half, full / 2, rtol=1e-9, atol=1e-14)
@@ -374,8 +374,8 @@ def test_the_best_weights_are_those_of_the_first_epoch_with_the_best_accuracy(tm
     assert best["val_accuracy"] == max(accuracies)
     assert best["epoch"] == accuracies.index(max(accuracies)) + 1
     artifacts = {line["name"]: (line["path"], line["epoch"]) for line in seen.of_kind("artifact")}
-    place = f"checkpoints/{trial.trial_id}"
-    assert artifacts == {"last": (f"{place}/last.pt", 6), "best": (f"{place}/best.pt", best["epoch"])}
+    folder = f"checkpoints/{trial.trial_id}"
+    assert artifacts == {"last": (f"{folder}/last.pt", 6), "best": (f"{folder}/best.pt", best["epoch"])}
 
 
 @pytest.mark.parametrize("model", ["simple_nn", "conv3bn", {"name": "lenet5", "dropout": 0.5}])

@@ -70,7 +70,7 @@ def command(file, run, kill_at, how):
 
 
 def undisturbed(file):
-    """The run folder of a training nobody kills, and how often it touches a file."""
+    """The run folder of a training run that is not killed, and how often it touches a file."""
     run = file.parent / "whole"
     assert in_process(command, file, run, NEVER, "kill") == 0
     return run, int((file.parent / "touches").read_text())

@@ -1,4 +1,4 @@
-"""Refill: lanes that end are given to trials that wait, each trial trains in one pack, and the ledger knows which."""
+"""Refill: waiting trials take the lanes of ended ones, each trial trains in one pack, and the ledger has which."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Fixture:
         """A worker begins a pack; the trials it trains."""
         while pack not in self.driver.queue.under_way:
             if self.driver.next_pack() is None:
-                return []  # nobody is left in it: it is never launched
+                return []  # no trial is left in it: it is never launched
         known = self.driver.launched[pack].trials if pack < self.driver.queue.planned else ()
         self.alive[pack] = list(self.driver.on_report(pack, {"begin": True}).get("trials", known))
         self.driver.on_report(pack, {"lines": [self.status(t, Status.RUNNING) for t in self.alive[pack]]})
@@ -187,7 +187,7 @@ def test_a_failed_pack_is_retried_with_the_trials_that_joined_it(tmp_path: Path)
     assert test.driver.queue.packs[2:0:-1] == [PackJob(names(1, 2, 4), "fused"), PackJob(names(3), "fused")]
     assert test.begin(2) == ["t1", "t2", "t4"]
     assert test.begin(1) == ["t3"]
-    assert not test.driver.over, "they may break again"
+    assert not test.driver.over, "the packs may fail again"
 
 
 def test_the_ledger_has_the_new_pack_before_the_worker_has(tmp_path: Path) -> None:
@@ -204,27 +204,27 @@ def test_the_ledger_has_the_new_pack_before_the_worker_has(tmp_path: Path) -> No
         PackJob(names(3), "fused"),
     ]
     assert recorded_engines(ledger) == dict.fromkeys(names(0, 1, 2, 3, 4), "fused")
-    again = recorded_packs(ledger, set(ledger.trials))  # everything is trained anew: nobody is forgotten
+    again = recorded_packs(ledger, set(ledger.trials))  # everything is trained from scratch: no trial is missing
     assert sorted(trial for pack in again for trial in pack.trials) == list(names(0, 1, 2, 3, 4))
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_whatever_fails_every_trial_trains_once_in_one_pack(seed: int, tmp_path: Path) -> None:
-    """Forty trials in packs of five on three places; lanes diverge, workers die and what broke comes back."""
+    """Forty trials in packs of five on three slots; lanes diverge, workers die and failed packs are retried."""
     rng = random.Random(seed)
     jobs = [PackJob(names(*range(low, low + 5)), "fused") for low in range(0, 40, 5)]
-    test, finished, places = Fixture(tmp_path, jobs), Counter[str](), []
+    test, finished, slots = Fixture(tmp_path, jobs), Counter[str](), []
     test.driver.max_retries = 100
     while not test.driver.over:
-        while len(places) < 3 and (number := test.driver.next_pack()) is not None:
-            places.append(number)
+        while len(slots) < 3 and (number := test.driver.next_pack()) is not None:
+            slots.append(number)
             test.begin(number)
-        busy = [t for pack in places for t in test.alive[pack]]
+        busy = [t for pack in slots for t in test.alive[pack]]
         assert len(busy) == len(set(busy))
-        pack = rng.choice(places)
+        pack = rng.choice(slots)
         if rng.random() < 0.1:
             test.driver.on_dead_worker(pack)
-            places.remove(pack)
+            slots.remove(pack)
             continue
         diverged = tuple(t for t in test.alive[pack] if rng.random() < 0.1)
         before = set(test.alive[pack])
@@ -233,15 +233,15 @@ def test_whatever_fails_every_trial_trains_once_in_one_pack(seed: int, tmp_path:
         assert len(test.alive[pack]) <= test.driver.queue.lanes.get(pack, 0)
         if not test.alive[pack]:
             test.driver.on_end(pack)
-            places.remove(pack)
+            slots.remove(pack)
     assert finished == Counter(names(*range(40)))
     assert {entry.status for entry in test.table.entries.values()} == {Status.FINISHED, Status.DIVERGED}
 
 
-# The mailbox and who fills it
+# The mailbox and the callback that fills it
 
 
-class Told:
+class FakeDriver:
     """A driver that answers each report with orders, and a Tune trial."""
 
     halted = False
@@ -263,14 +263,14 @@ class Told:
 def test_orders_are_sent_before_the_pack_continues_and_a_repeated_report_counts_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    told = Told()
-    callback, posted = LedgerCallback(told, mailbox="here"), []
-    monkeypatch.setattr(callback, "post", lambda *content: posted.append(content))
+    driver = FakeDriver()
+    callback, sent = LedgerCallback(driver, mailbox="here"), []
+    monkeypatch.setattr(callback, "post", lambda *content: sent.append(content))
     for number in (1, 1, 2, 2):
-        callback.on_trial_result(0, [], told, {"number": number, "lines": []})
-    callback.on_trial_result(0, [], told, {"done": True})
-    assert len(told.reports) == 2
-    assert posted == [("order", 3, {"admit": ["a"]})]
+        callback.on_trial_result(0, [], driver, {"number": number, "lines": []})
+    callback.on_trial_result(0, [], driver, {"done": True})
+    assert len(driver.reports) == 2
+    assert sent == [("order", 3, {"admit": ["a"]})]
 
 
 def test_orders_of_a_pack_are_read_once_and_a_stop_by_every_pack() -> None:

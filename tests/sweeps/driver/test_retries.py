@@ -1,4 +1,4 @@
-"""What follows when a pack breaks: the poisonous trial is given up, the others and the unlucky are not."""
+"""Retries after a failed pack: the faulty trial is given up, the trials beside it are not."""
 
 from __future__ import annotations
 
@@ -31,7 +31,9 @@ def test_only_the_faulty_trial_is_given_up_after_a_split(table: TrialTable) -> N
         after_failure("abcd", CRASH, table, max_retries=2)
     for _ in range(2):
         assert after_failure("b", CRASH, table, max_retries=2).packs == (("b",),)
-    assert after_failure("c", CRASH, table, max_retries=2).packs == (("c",),), "one crash of its own is no poison"
+    assert after_failure("c", CRASH, table, max_retries=2).packs == (("c",),), (
+        "one crash of its own does not make it faulty"
+    )
     given_up = after_failure("b", CRASH, table, max_retries=2)
     assert (given_up.packs, given_up.status) == ((), Status.FAILED)
 
@@ -54,14 +56,14 @@ def test_a_pack_out_of_memory_is_halved_down_to_one_and_then_given_up(table: Tri
 
 
 @pytest.mark.parametrize(
-    ("rest", "report", "times", "words"),
+    ("rest", "report", "times", "expected"),
     [("ab", CRASH, 1, "retried"), ("ab", CRASH, 2, "split into 2 packs"), ("a", MEMORY, 1, "given up")],
 )
 def test_the_ledger_says_what_failed_where_and_what_followed(
-    rest: str, report: dict[str, Any], times: int, words: str, table: TrialTable
+    rest: str, report: dict[str, Any], times: int, expected: str, table: TrialTable
 ) -> None:
     table.entries["a"].host, table.entries["a"].epoch = "worker-1", 2
     for _ in range(times):
         follow = after_failure(rest, report, table, max_retries=2)
     line = failure_line(rest, report, table, follow)
-    assert (line["what"], line["host"], line["epochs"][0], line["trials"]) == (words, "worker-1", 2, list(rest))
+    assert (line["what"], line["host"], line["epochs"][0], line["trials"]) == (expected, "worker-1", 2, list(rest))

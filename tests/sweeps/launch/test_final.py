@@ -41,11 +41,11 @@ pytestmark = pytest.mark.usefixtures("in_tmp_path")
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished sweep of two rates; the larger one is better."""
-    place = tmp_path_factory.mktemp("final")
-    spec = sweep_file(place, parameters={"optimizer.lr": {"values": [0.05, 1e-6]}}, epochs=3)
-    without_ray(spec, place / "runs" / "tiny")
-    return place / "runs" / "tiny"
+    """A finished sweep of two learning rates; the larger one is better."""
+    folder = tmp_path_factory.mktemp("final")
+    spec = sweep_file(folder, parameters={"optimizer.lr": {"values": [0.05, 1e-6]}}, epochs=3)
+    without_ray(spec, folder / "runs" / "tiny")
+    return folder / "runs" / "tiny"
 
 
 def trial_file(folder: Path, **changes: Any) -> str:
@@ -54,7 +54,7 @@ def trial_file(folder: Path, **changes: Any) -> str:
     return str(path)
 
 
-def said(console_use: Any, what: Any) -> str:
+def printed(console_use: Any, what: Any) -> str:
     console = Console(file=io.StringIO(), soft_wrap=True)
     console_use(what, console)
     return console.file.getvalue()  # type: ignore[attr-defined]
@@ -99,7 +99,7 @@ def test_all_data_leave_no_validation_split_and_the_plateau_watches_the_training
     data = plan.trials[0].data
     assert (data.train_size, data.val_size) == (320, 0)
     assert plan.trials[0].schedule["monitor"] == "train_loss"
-    assert "training metric" in said(say_plan, plan)
+    assert "training metric" in printed(say_plan, plan)
 
 
 @pytest.mark.parametrize("epochs", [2, 20])
@@ -114,7 +114,7 @@ def test_a_schedule_over_the_whole_training_is_stretched(
     schedule: str, last: Callable[[int], float], epochs: int, tmp_path: Path
 ) -> None:
     plan = plan_final(trial_file(tmp_path, optimizer={"name": "SGD", "lr": 1e-3}, schedule=schedule), epochs=epochs)
-    assert float(said(say_plan, plan).rpartition("last step: ")[2]) == pytest.approx(last(epochs), rel=1e-3)
+    assert float(printed(say_plan, plan).rpartition("last step: ")[2]) == pytest.approx(last(epochs), rel=1e-3)
     assert plan.notes == ()
 
 
@@ -129,17 +129,17 @@ KEPT = {
         [{"name": "LinearLR", "epochs": 1, "total_iters": 1}, "CosineAnnealingLR"],
         "schedulers.0.total_iters stays 1",
     ),
-    "a recipe": ({"name": "LambdaLR", "recipe": "step_power", "step_size": 2}, "step_size stays 2"),
+    "a lambda preset": ({"name": "LambdaLR", "recipe": "step_power", "step_size": 2}, "step_size stays 2"),
     "a cycle": ({"name": "CyclicLR", "step_size_up": 4}, "step_size_up stays 4"),
 }
 
 
 @pytest.mark.parametrize("case", KEPT)
 def test_whole_counts_are_kept_and_reported(case: str, tmp_path: Path) -> None:
-    schedule, words = KEPT[case]
+    schedule, expected = KEPT[case]
     file = trial_file(tmp_path, schedule=schedule)
     plan = plan_final(file, epochs=20)
-    assert words in said(say_plan, plan)
+    assert expected in printed(say_plan, plan)
     assert plan.trials[0].schedule == plan.chosen.schedule
     assert plan_final(file).notes == ()
 
@@ -150,7 +150,7 @@ def test_a_fraction_follows_and_is_not_reported(tmp_path: Path) -> None:
 
 def test_the_lrs_are_those_of_the_schedule(tmp_path: Path) -> None:
     file = trial_file(tmp_path, optimizer={"name": "SGD", "lr": 0.8}, schedule={"name": "StepLR", "step_size": 4})
-    assert "1: 0.8, 2: 0.8, 4: 0.8, 6: 0.08, 8: 0.08, last step: 0.08" in said(say_plan, plan_final(file, epochs=8))
+    assert "1: 0.8, 2: 0.8, 4: 0.8, 6: 0.08, 8: 0.08, last step: 0.08" in printed(say_plan, plan_final(file, epochs=8))
 
 
 def test_a_range_test_has_nothing_to_train_on(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_two_processes_are_ended_and_resumed_seed_by_seed(run: Path) -> None:
     assert found.returncode == 0, found.stdout + found.stderr
     assert set(statuses(read(folder)).values()) == {"finished"}
     assert result(folder)["seeds"] == 2
-    assert "std over 2 seeds" in said(say_result, result(folder))
+    assert "std over 2 seeds" in printed(say_result, result(folder))
 
 
 def begun(folder: Path, name: str, *, at: float) -> Path:
@@ -229,7 +229,7 @@ def test_the_newest_final_of_a_run_is_resumed(run: Path, tmp_path: Path) -> None
     with pytest.raises(InputError, match="tiny-final"):
         newest_final(str(run), runs=tmp_path)
     old = begun(tmp_path, "tiny-final", at=10.0)
-    begun(tmp_path, "tiny-final-best", at=90.0)  # somebody named it so
+    begun(tmp_path, "tiny-final-best", at=90.0)  # a name a user chose
     newest = begun(tmp_path, "tiny-final-2", at=30.0)
     begun(tmp_path, "tiny-final-10", at=20.0)
     assert newest_final(str(run), runs=tmp_path) == newest

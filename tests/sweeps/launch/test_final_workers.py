@@ -31,7 +31,7 @@ EPOCHS = 40
 
 
 def finished_sweep(folder: Path, **settings: Any) -> Path:
-    """The run folder of a sweep of one configuration that has ended; its final trainings take `settings` over."""
+    """The run folder of a sweep of one configuration that has ended; its final training uses its `settings`."""
     spec = sweep_file(folder, parameters={"optimizer.lr": {"values": [0.003]}}, epochs=1)
     run = folder / "runs" / "tiny"
     without_ray(spec, run)
@@ -48,11 +48,11 @@ def final(source: Path, address: str, *more: object) -> list[object]:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, address: str) -> Path:
     """A final training of two seeds over two workers to which nothing happened."""
-    place = tmp_path_factory.mktemp("undisturbed")
-    found = sweeps(*final(finished_sweep(place), address), cwd=place)
+    folder = tmp_path_factory.mktemp("undisturbed")
+    found = sweeps(*final(finished_sweep(folder), address), cwd=folder)
     assert found.returncode == 0, found.stdout + found.stderr
     assert found.stderr == ""
-    return place / "runs" / "tiny-final"
+    return folder / "runs" / "tiny-final"
 
 
 def test_each_seed_is_tested_once_and_nothing_stays_behind(address: str, undisturbed: Path) -> None:

@@ -44,7 +44,7 @@ LAST_MOMENT = 0.9  # of a run's rows; so every kill comes before its end
 PAUSE_SECONDS = 0.5  # at most, between a row and a kill: epochs, checkpoints and starts are all hit
 EPOCHS = 24
 SMALL = TINY["trial"]["data"] | {"train_size": 128, "val_size": 32}
-OFTEN = {"checkpoints": {"seconds": 0}, "max_retries": 1000}  # a trial that is hit each time is still not poisonous
+OFTEN = {"checkpoints": {"seconds": 0}, "max_retries": 1000}  # a trial that is hit each time is still not faulty
 FIFTY = {
     "parameters": {
         "optimizer": {"values": [{"name": "SGD", "momentum": 0.9}, {"name": "Adam"}]},
@@ -61,7 +61,7 @@ def test_kills_of_workers_and_drivers_cost_nothing(tmp_path: Path) -> None:
     spec, run = sweep_file(tmp_path, epochs=EPOCHS, data=SMALL, **FIFTY, **OFTEN), tmp_path / "runs" / "tiny"
     drivers = survive(spec, run, ALONE, trials=50, rng=Random(1))
     nothing_happened_to(run, without_ray(spec, tmp_path / "alone"), trials=50)
-    status_tells(run, kills=ALONE.count(WORKER), drivers=drivers)
+    check_status(run, kills=ALONE.count(WORKER), drivers=drivers)
 
 
 @pytest.mark.slow
@@ -72,7 +72,7 @@ def test_kills_of_workers_that_train_together_cost_nothing(tmp_path: Path) -> No
     drivers = survive(spec, run, TOGETHER, trials=6, rng=Random(2))
     assert sweeps("run", spec, "--name", "undisturbed", cwd=tmp_path).returncode == 0
     nothing_happened_to(run, read(tmp_path / "runs" / "undisturbed"), trials=6)
-    status_tells(run, kills=TOGETHER.count(WORKER), drivers=drivers)
+    check_status(run, kills=TOGETHER.count(WORKER), drivers=drivers)
 
 
 def test_a_needless_repetition_would_be_seen() -> None:
@@ -111,7 +111,7 @@ def survive(spec: Path, run: Path, kills: Sequence[str], *, trials: int, rng: Ra
             driver.wait()
         command = ("resume", run)
     assert plan == []
-    wait_for(lambda: not [words for words in alive(sorted(below)) if "Agent" not in words])
+    wait_for(lambda: not [line for line in alive(sorted(below)) if "Agent" not in line])
     return drivers
 
 
@@ -147,7 +147,7 @@ def nothing_happened_to(run: Path, undisturbed: Ledger, *, trials: int) -> None:
 
 
 def repeated(lines: Sequence[dict[str, Any]]) -> list[str]:
-    """What a ledger's lines tell of trainings that were not needed; with a checkpoint of each epoch one may be.
+    """Epochs of a ledger that were trained again without need; with a checkpoint of each epoch one may be.
 
     A kill between an epoch's row and its checkpoint costs that epoch.
     """
@@ -166,18 +166,18 @@ def repeated(lines: Sequence[dict[str, Any]]) -> list[str]:
     return found
 
 
-def status_tells(run: Path, *, kills: int, drivers: int) -> None:
-    """`sweeps status` counts what broke and how often a driver began again.
+def check_status(run: Path, *, kills: int, drivers: int) -> None:
+    """`sweeps status` counts failures and how often the run was resumed.
 
-    A pack whose two workers are killed breaks once, and nobody notes what breaks just before its driver is killed.
+    A pack whose two workers are killed fails once, and a failure just before its driver is killed is not recorded.
     """
     events = raw_lines(run, "event")
     assert kills // 2 <= len(events) <= kills
     assert {(event["broken"], event["reason"]) for event in events} == {("failed", "its worker process died")}
-    told = json.loads(sweeps("status", run, "--json", cwd=ROOT).stdout)
-    assert (told["retries"], told["drivers"], told["failures"]) == ({"failed": len(events)}, drivers, [])
-    words = sweeps("status", run, cwd=ROOT).stdout
+    found = json.loads(sweeps("status", run, "--json", cwd=ROOT).stdout)
+    assert (found["retries"], found["drivers"], found["failures"]) == ({"failed": len(events)}, drivers, [])
+    text = sweeps("status", run, cwd=ROOT).stdout
     assert f"{format_count(len(events), 'worker failure')}, resumed {format_count(drivers - 1, 'time')}" in " ".join(
-        words.split()
+        text.split()
     )
-    assert "its worker process died; retried" in " ".join(words.split())
+    assert "its worker process died; retried" in " ".join(text.split())

@@ -50,10 +50,10 @@ def test_a_kept_engine_is_reported_only_where_another_would_be_chosen(tmp_path: 
     given = trials(3)
     found = ledger(tmp_path, given)
     packs = [PackJob(ids(given[:2]), "fused"), PackJob(ids(given[2:]), "eager")]
-    told = kept_engine_notes(found, packs, slots=find_slots(Resources(), TWO_CORES), wanted="auto")
-    assert told == ["2 trials keep the fused engine that began them (here it would be eager)"]
-    told = kept_engine_notes(found, packs, slots=find_slots(Resources(), SMALL_GPU), wanted="auto")
-    assert told == ["1 trials keep the eager engine that began them (here it would be fused)"]
+    notes = kept_engine_notes(found, packs, slots=find_slots(Resources(), TWO_CORES), wanted="auto")
+    assert notes == ["2 trials keep the fused engine that began them (here it would be eager)"]
+    notes = kept_engine_notes(found, packs, slots=find_slots(Resources(), SMALL_GPU), wanted="auto")
+    assert notes == ["1 trials keep the eager engine that began them (here it would be fused)"]
     assert kept_engine_notes(found, packs[:1], slots=find_slots(Resources(), TWO_CORES), wanted="fused") == []
 
 
@@ -78,23 +78,23 @@ def test_speeds_are_remembered_by_engine(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     table = TrialTable({trial.trial_id: trial.model_dump() for trial in trials(2)})
     for entry, engine in zip(table.entries.values(), ("eager", "fused"), strict=True):
-        place = {"trial": entry.trial, "attempt": 1}
-        running = {**place, "kind": "status", "status": "running", "engine": engine}
+        fields = {"trial": entry.trial, "attempt": 1}
+        running = {**fields, "kind": "status", "status": "running", "engine": engine}
         speed = 1e4 if engine == "eager" else 1e6
-        table.take([running, {**place, "kind": "row", "epoch": 1, "images_per_second": speed}])
+        table.take([running, {**fields, "kind": "row", "epoch": 1, "images_per_second": speed}])
     remember_speeds(table, "GPU")
     assert read_calibration() == {"GPU/lenet5": 1e4, "GPU/lenet5/fused": 1e6}
 
 
 def test_the_table_of_a_resumed_run_has_what_its_ledger_has(tmp_path: Path) -> None:
-    (first, second), place = trials(2), {"attempt": 1, "kind": "status"}
+    (first, second), fields = trials(2), {"attempt": 1, "kind": "status"}
     with Writer(tmp_path) as writer:
         writer.append(map(trial_line, (first, second)))
         for trial, status in ((first, "running"), (first, "failed"), (second, "running")):
-            line = {**place, "trial": trial.trial_id, "status": status, "reason": f"why {status}", "engine": "fused"}
+            line = {**fields, "trial": trial.trial_id, "status": status, "reason": f"why {status}", "engine": "fused"}
             writer.append([line])
         row = {"kind": "row", "trial": second.trial_id, "attempt": 1, "step": 8, "epoch": 2}
-        again = {**place, "trial": first.trial_id, "attempt": 2, "status": "planned"}
+        again = {**fields, "trial": first.trial_id, "attempt": 2, "status": "planned"}
         writer.append([row, again])
     table = TrialTable.from_ledger(read(tmp_path))
     found = [(entry.status, entry.attempt, entry.epoch, entry.engine) for entry in table.entries.values()]

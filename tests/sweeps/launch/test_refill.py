@@ -1,4 +1,4 @@
-"""Refill on Ray: a lane that diverges is taken over at once, and whoever is killed then, nothing is lost or doubled."""
+"""Refill on Ray: a lane that diverges is refilled at once; whatever is killed then, no row is lost or doubled."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from ch6dist.runs.ledger import differences, read
 from tests.support.commands import driving, environment, raw_lines, statuses, sweep_file, sweeps, without_ray, workers
 
 pytestmark = pytest.mark.slow
-RATES = [0.01, 0.001, 1000.0, 0.003, 0.002]  # in packs of 3: the last three begin, of them the first diverges at once
+LRS = [0.01, 0.001, 1000.0, 0.003, 0.002]  # in packs of 3: the last three begin, of them the first diverges at once
 
 
 @pytest.fixture(autouse=True)
 def one_core() -> Iterator[None]:
-    """A place for one pack at a time, whatever this machine has."""
+    """A slot for one pack at a time, whatever this machine has."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(before)})
     yield
@@ -31,20 +31,20 @@ def one_core() -> Iterator[None]:
 
 def refilled(folder: Path, *, epochs: int, **changes: Any) -> tuple[Path, Path]:
     """The sweep and its run folder."""
-    spec = sweep_file(folder, epochs=epochs, parameters={"optimizer.lr": {"values": RATES}}, **changes)
+    spec = sweep_file(folder, epochs=epochs, parameters={"optimizer.lr": {"values": LRS}}, **changes)
     return spec, folder / "runs" / "tiny"
 
 
 def packs(run: Path) -> list[list[str]]:
-    """Every line of a pack, trials by their rates."""
-    rates = {line["trial"]: line["config"]["optimizer"]["lr"] for line in raw_lines(run, "trial")}
-    return [[rates[trial] for trial in line["trials"]] for line in raw_lines(run, "pack")]
+    """Every line of a pack, trials by their learning lrs."""
+    lrs = {line["trial"]: line["config"]["optimizer"]["lr"] for line in raw_lines(run, "trial")}
+    return [[lrs[trial] for trial in line["trials"]] for line in raw_lines(run, "pack")]
 
 
 def admitted(run: Path) -> bool:
     """Whether a trial that took over a lane has rows."""
-    rates = {line["trial"]: line["config"]["optimizer"]["lr"] for line in raw_lines(run, "trial")}
-    return 0.001 in {rates[row["trial"]] for row in raw_lines(run, "row")}
+    lrs = {line["trial"]: line["config"]["optimizer"]["lr"] for line in raw_lines(run, "trial")}
+    return 0.001 in {lrs[row["trial"]] for row in raw_lines(run, "row")}
 
 
 def test_a_waiting_trial_takes_the_lane_of_one_that_diverged(tmp_path: Path) -> None:

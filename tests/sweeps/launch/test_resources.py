@@ -63,7 +63,7 @@ def test_a_final_training_continues_with_fewer_workers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "expected"),
     [
         ("epochs=9", "epochs: 9 is not allowed; allowed: resources.KEY=VALUE"),
         ("resources.worker=2", "did you mean 'workers'"),
@@ -73,13 +73,13 @@ def test_a_final_training_continues_with_fewer_workers(tmp_path: Path) -> None:
         ("workers", "key=value"),
     ],
 )
-def test_what_cannot_be_changed_is_refused_and_nothing_is_written(change: str, words: str, tmp_path: Path) -> None:
+def test_what_cannot_be_changed_is_refused_and_nothing_is_written(change: str, expected: str, tmp_path: Path) -> None:
     run = tmp_path / "runs" / "tiny"
     without_ray(sweep_file(tmp_path, **ONE), run, epochs=1)
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     refused = sweeps("resume", run, change, cwd=tmp_path)
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1), refused.stderr
-    assert words in refused.stderr
+    assert expected in refused.stderr
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 

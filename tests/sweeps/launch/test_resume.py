@@ -28,11 +28,11 @@ from tests.support.commands import (
 )
 
 EPOCHS = 40
-LONG = 100_000  # epochs that nobody waits for
+LONG = 100_000  # epochs; never reached
 
 
 def gone(pids: list[int], run: Path, *, spared: str = "nothing") -> bool:
-    return current(run) is None and not [words for words in alive(pids) if spared not in words]
+    return current(run) is None and not [line for line in alive(pids) if spared not in line]
 
 
 def begun(run: Path, driver: Driving) -> list[int]:
@@ -63,7 +63,7 @@ def test_killed_driver_and_killed_worker_leave_no_trace_in_the_ledger(tmp_path: 
         assert driver.wait() == 0, driver.output()
         assert "retrying" in driver.output()
         assert "worker process died" in driver.output()
-        assert max(map(len, driver.output().splitlines())) < 200  # Ray's own words are ten times as long
+        assert max(map(len, driver.output().splitlines())) < 200  # Ray's own message is ten times as long
     assert differences(read(run), without_ray(spec, tmp_path / "alone")) == []
 
 
@@ -75,7 +75,7 @@ def test_ctrl_c_ends_it_and_a_stopped_trial_stays_stopped(tmp_path: Path) -> Non
         assert sweeps("stop", run, "sgd", cwd=tmp_path).returncode == 0
         driver.until(lambda: ended(run) == 1)
         assert sorted(statuses(read(run)).values()) == ["running", "stopped"]
-        begun(run, driver)  # the other goes on
+        begun(run, driver)  # the other continues
         driver.interrupt()
         assert driver.wait() == 130
         assert f"sweeps resume {run.relative_to(tmp_path)}" in driver.output()
@@ -117,8 +117,8 @@ def test_sigterm_is_a_ctrl_c_and_may_come_while_ray_starts(tmp_path: Path) -> No
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_a_worker_killed_after_a_checkpoint_resumes_from_it(tmp_path: Path) -> None:
-    run, rates, often = tmp_path / "runs" / "tiny", {"optimizer.lr": {"values": [0.001]}}, {"seconds": 0.1}
-    spec = sweep_file(tmp_path, epochs=150, parameters=rates, checkpoints=often)
+    run, axis, often = tmp_path / "runs" / "tiny", {"optimizer.lr": {"values": [0.001]}}, {"seconds": 0.1}
+    spec = sweep_file(tmp_path, epochs=150, parameters=axis, checkpoints=often)
     with driving("run", spec, cwd=tmp_path) as driver:
         driver.until(lambda: row_count(run) > 40)
         os.kill(workers(driver.pid)[0], signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""`sweeps run` on Ray Tune: the whole way, held against the same trials trained without Ray."""
+"""`sweeps run` on Ray Tune: from file to ledger, compared with the same trials trained without Ray."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from sweeps.spec.expand import expand
 from sweeps.spec.sweep_file import load_spec
 from tests.support.commands import raw_lines, statuses, sweep_file, sweeps, without_ray
 
-RATES = {"parameters": {"optimizer.lr": {"values": [0.01, 0.001, 1000.0]}}, "seeds": 2}  # the last one diverges
+LRS = {"parameters": {"optimizer.lr": {"values": [0.01, 0.001, 1000.0]}}, "seeds": 2}  # the last one diverges
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("run")
 
 
 @pytest.fixture(scope="module")
-def spec(place: Path) -> Path:
-    return sweep_file(place, **RATES)
+def spec(folder: Path) -> Path:
+    return sweep_file(folder, **LRS)
 
 
 @pytest.fixture(scope="module")
-def alone(place: Path, spec: Path) -> Ledger:
+def alone(folder: Path, spec: Path) -> Ledger:
     """The sweep's trials, one by one and without Ray."""
-    return without_ray(spec, place / "alone")
+    return without_ray(spec, folder / "alone")
 
 
 @pytest.fixture(scope="module")
-def done(place: Path, spec: Path) -> subprocess.CompletedProcess[str]:
+def done(folder: Path, spec: Path) -> subprocess.CompletedProcess[str]:
     """`sweeps run`, in packs as the program makes them."""
-    return sweeps("run", spec, cwd=place, XDG_CACHE_HOME=str(place / "cache"))
+    return sweeps("run", spec, cwd=folder, XDG_CACHE_HOME=str(folder / "cache"))
 
 
 @pytest.fixture
-def run(place: Path, done: subprocess.CompletedProcess[str]) -> Path:
+def run(folder: Path, done: subprocess.CompletedProcess[str]) -> Path:
     assert done.returncode == 0, done.stdout + done.stderr
-    return place / "runs" / "tiny"
+    return folder / "runs" / "tiny"
 
 
 def test_diverged_trials_are_results_and_the_run_ends_with_0(run: Path, done: subprocess.CompletedProcess[str]) -> None:
@@ -53,7 +53,7 @@ def test_diverged_trials_are_results_and_the_run_ends_with_0(run: Path, done: su
 
 def test_without_a_terminal_there_are_a_few_plain_lines(run: Path, done: subprocess.CompletedProcess[str]) -> None:
     assert done.stderr == ""
-    assert not [letter for letter in done.stdout if ord(letter) < 32 and letter != "\n"]
+    assert not [c for c in done.stdout if ord(c) < 32 and c != "\n"]
     assert len(done.stdout.splitlines()) < 8  # a line a minute
 
 
@@ -67,8 +67,8 @@ def test_every_trial_is_there_and_ended_once(run: Path, spec: Path) -> None:
     assert sorted(trial for line in raw_lines(run, "pack") for trial in line["trials"]) == sorted(trials)
 
 
-def test_a_run_calibrates_the_next_plan(place: Path, run: Path, spec: Path) -> None:
-    plan = sweeps("plan", spec, "--json", cwd=place, XDG_CACHE_HOME=str(place / "cache"))
+def test_a_run_calibrates_the_next_plan(folder: Path, run: Path, spec: Path) -> None:
+    plan = sweeps("plan", spec, "--json", cwd=folder, XDG_CACHE_HOME=str(folder / "cache"))
     estimate = json.loads(plan.stdout)["estimate"]
     measured = sorted(row["images_per_second"] for row in read(run).rows)
     assert estimate["calibrated"]
@@ -91,28 +91,28 @@ def test_the_folder_says_what_it_is_and_its_lease_is_free(run: Path, spec: Path)
 
 @pytest.mark.slow
 @pytest.mark.exhaustive
-def test_a_second_run_of_the_name_gets_a_number_of_its_own(run: Path, place: Path, spec: Path) -> None:
-    found = sweeps("run", spec, "optimizer.lr=0.01", "seeds=1", "epochs=1", cwd=place)
+def test_a_second_run_of_the_name_gets_a_number_of_its_own(run: Path, folder: Path, spec: Path) -> None:
+    found = sweeps("run", spec, "optimizer.lr=0.01", "seeds=1", "epochs=1", cwd=folder)
     assert found.returncode == 0, found.stderr
     assert "tiny-2" in found.stdout
-    assert len(read(place / "runs" / "tiny-2").trials) == 1
+    assert len(read(folder / "runs" / "tiny-2").trials) == 1
 
 
 @pytest.mark.slow
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("packs", ["off", "3"])
-def test_packs_change_nothing(packs: str, place: Path, spec: Path, alone: Ledger) -> None:
-    found = sweeps("run", spec, "--packs", packs, "--name", f"packs-{packs}", cwd=place)
+def test_packs_change_nothing(packs: str, folder: Path, spec: Path, alone: Ledger) -> None:
+    found = sweeps("run", spec, "--packs", packs, "--name", f"packs-{packs}", cwd=folder)
     assert found.returncode == 0, found.stderr
-    run = place / "runs" / f"packs-{packs}"
+    run = folder / "runs" / f"packs-{packs}"
     assert max(len(line["trials"]) for line in raw_lines(run, "pack")) == (1 if packs == "off" else 3)
     assert differences(read(run), alone) == []
 
 
 @pytest.mark.slow
-def test_range_tests_are_a_sweep_like_any_other(place: Path) -> None:
+def test_range_tests_are_a_sweep_like_any_other(folder: Path) -> None:
     spec = sweep_file(
-        place,
+        folder,
         name="ranges",
         trial={
             "type": "range_test",
@@ -121,9 +121,9 @@ def test_range_tests_are_a_sweep_like_any_other(place: Path) -> None:
         },
         parameters={"optimizer": {"values": ["SGD", "Adam"]}},
     )
-    found = sweeps("run", spec, cwd=place)
+    found = sweeps("run", spec, cwd=folder)
     assert found.returncode == 0, found.stderr
-    assert differences(read(place / "runs" / "ranges"), without_ray(spec, place / "alone-ranges")) == []
-    ledger = read(place / "runs" / "ranges")
+    assert differences(read(folder / "runs" / "ranges"), without_ray(spec, folder / "alone-ranges")) == []
+    ledger = read(folder / "runs" / "ranges")
     assert {name for _, name in ledger.artifacts} >= {"range_test"}
     assert {len(rows) for rows in ledger.rows_by_trial().values()} == {12}

@@ -34,8 +34,8 @@ def test_a_lost_head_is_replaced_and_the_sweep_ends_like_an_undisturbed_one(stor
         driver.wait()
     lost = row_count(run)
     shutil.rmtree(tmp_path / "runs")  # its disk is lost with it
-    told = sweeps("status", url, cwd=tmp_path)
-    assert "interrupted" in told.stdout
+    status = sweeps("status", url, cwd=tmp_path)
+    assert "interrupted" in status.stdout
     assert 30 < row_count(run) <= lost
     shutil.rmtree(tmp_path / "runs")
     done = sweeps("resume", url, cwd=tmp_path)

@@ -1,4 +1,4 @@
-"""What a cluster is made of: asked of real raylets on this machine; hosts to come are read from its configuration."""
+"""The hosts of a cluster: read from real raylets on this machine; hosts not up yet from the configuration."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CONFIG: dict[str, Any] = {
 def address() -> Iterator[str]:
     """A head without cores, two raylets with GPUs that only Ray believes in, one with a core."""
     monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # raylets hand it to their workers
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # workers inherit it from raylets
     made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False, **STORE})
     try:
         made.add_node(num_cpus=2, num_gpus=2, resources={"accelerator_type:T4": 1}, **STORE)

@@ -1,4 +1,4 @@
-"""How workers break: damaged checkpoints, a full disk, data that vanish. The reason is told and little is lost."""
+"""How workers fail: damaged checkpoints, a full disk, missing data. The reason is reported and little is lost."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.commands import driving, raw_lines, statuses, sweep_file, swe
 
 
 @pytest.fixture
-def left_off(tmp_path: Path) -> tuple[Path, Path, Ledger]:
+def interrupted(tmp_path: Path) -> tuple[Path, Path, Ledger]:
     """A sweep whose driver died: one trial finished, three left off with checkpoints; and its undisturbed ledger."""
     spec, run = sweep_file(tmp_path, epochs=6), tmp_path / "runs" / "tiny"
     without_ray(spec, run, epochs=3, whole=["adam-lr0.01-"])
@@ -24,17 +24,17 @@ def left_off(tmp_path: Path) -> tuple[Path, Path, Ledger]:
 
 
 def test_resume_continues_from_checkpoints_and_a_damaged_one_fails_only_its_trial(
-    tmp_path: Path, left_off: tuple[Path, Path, Ledger]
+    tmp_path: Path, interrupted: tuple[Path, Path, Ledger]
 ) -> None:
-    _, run, alone = left_off
+    _, run, alone = interrupted
     damaged = next(trial for trial in alone.trials if trial.startswith("sgd-momentum0.9-lr0.001"))
     (run / "checkpoints" / damaged / "last.pt").write_bytes(b"no checkpoint")
     found = sweeps("resume", run, cwd=tmp_path)
     assert found.returncode == 1, found.stdout + found.stderr
     assert Counter(statuses(read(run)).values()) == {"finished": 3, "failed": 1}
-    told = [line for line in found.stdout.splitlines() if line.startswith(f"failed: {damaged}")]
-    assert len(told) == 1
-    assert "a readable checkpoint" in told[0]
+    reported = [line for line in found.stdout.splitlines() if line.startswith(f"failed: {damaged}")]
+    assert len(reported) == 1
+    assert "a readable checkpoint" in reported[0]
     assert read(run).statuses[damaged]["traceback"]
     steps = Counter((row["trial"], row["step"]) for row in raw_lines(run, "row") if row["trial"] != damaged)
     assert set(steps.values()) == {1}  # nothing was trained twice
@@ -49,9 +49,9 @@ def test_resume_continues_from_checkpoints_and_a_damaged_one_fails_only_its_tria
 
 @pytest.mark.slow
 def test_checkpoints_that_cannot_be_written_end_the_sweep_with_the_reason(
-    tmp_path: Path, left_off: tuple[Path, Path, Ledger]
+    tmp_path: Path, interrupted: tuple[Path, Path, Ledger]
 ) -> None:
-    _, run, alone = left_off
+    _, run, alone = interrupted
     kept = shutil.move(run / "checkpoints", tmp_path / "kept")
     (run / "checkpoints").write_text("in the way")
     found = sweeps("resume", run, cwd=tmp_path)

@@ -16,12 +16,12 @@ from sweeps.on_ray import private
 from tests.support.paths import ROOT
 
 RAY = Path(ray.__file__).parent
-PLACES = ("tune", "_private", "autoscaler")  # folders of Ray that read the names
+FOLDERS = ("tune", "_private", "autoscaler")  # folders of Ray that read the names
 
 
 def readers(name: str) -> list[Path]:
     """The files of Ray in which a name stands."""
-    return [path for place in PLACES for path in (RAY / place).rglob("*.py") if name in path.read_text("utf-8")]
+    return [path for folder in FOLDERS for path in (RAY / folder).rglob("*.py") if name in path.read_text("utf-8")]
 
 
 def test_an_address_is_made_canonical() -> None:

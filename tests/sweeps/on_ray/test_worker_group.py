@@ -19,6 +19,7 @@ from tests.support.commands import (
     TINY,
     Driving,
     alive,
+    cmdline,
     driving,
     offspring,
     raw_lines,
@@ -29,16 +30,15 @@ from tests.support.commands import (
     trainers,
     wait_for,
     without_ray,
-    words_of,
     workers,
 )
 from tests.support.ray_cluster import left_in
 
 EPOCHS = 20
-LONG = 100_000  # epochs that nobody waits for
+LONG = 100_000  # epochs; never reached
 TWO = {"resources": {"workers": 2}}
 DATA = TINY["trial"]["data"]
-BUSY = re.compile("ray::(?!IDLE|.*Agent)")  # titles of Ray's processes that do something for somebody
+BUSY = re.compile("ray::(?!IDLE|.*Agent)")  # titles of Ray's processes that are busy
 LISTENS = "0A"  # a state in the kernel's table of sockets
 MEASURED = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "momentum", "step", "epoch")
 
@@ -88,17 +88,17 @@ def test_a_batch_per_worker_trains_the_product(tmp_path: Path, address: str) -> 
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", ["diverged", "stopped"])
 def test_ten_trials_ended_early_in_a_row_leave_nothing_behind(tmp_path: Path, address: str, ending: str) -> None:
-    rates = [(1e6 if ending == "diverged" else 1e-3) * (1 + k / 100) for k in range(10)]
-    spec = sweep_file(tmp_path, epochs=LONG, parameters={"optimizer.lr": {"values": rates}}, **TWO)
+    lrs = [(1e6 if ending == "diverged" else 1e-3) * (1 + k / 100) for k in range(10)]
+    spec = sweep_file(tmp_path, epochs=LONG, parameters={"optimizer.lr": {"values": lrs}}, **TWO)
     run, ports = tmp_path / "runs" / "tiny", listening(offspring(os.getpid()))
     with driving("run", spec, "--address", address, cwd=tmp_path) as driver:
         if ending == "stopped":
-            burdens = [stopped(run, driver) for _ in rates]
+            burdens = [stopped(run, driver) for _ in lrs]
             assert max(burdens) == burdens[0]  # the workers stay for the next trial; what each opened does not
         assert driver.wait() == 0, driver.output()
     assert list(statuses(read(run)).values()) == [ending] * 10
     assert raw_lines(run, "event") == []
-    wait_for(lambda: not [pid for pid in offspring(os.getpid()) if BUSY.search(words_of(pid))])
+    wait_for(lambda: not [pid for pid in offspring(os.getpid()) if BUSY.search(cmdline(pid))])
     wait_for(lambda: listening(offspring(os.getpid())) <= ports)
     assert left_in(address) == []
 
@@ -109,8 +109,8 @@ def test_a_killed_rank_costs_what_came_after_the_checkpoint_and_one_line(tmp_pat
     spec, run = sweep_file(tmp_path, epochs=EPOCHS, precision="fp64", **one, **TWO), tmp_path / "runs" / "tiny"
     with driving("run", spec, "--address", address, cwd=tmp_path) as driver:
         driver.until(lambda: row_count(run) > 3)
-        [member] = set(trainers(os.getpid())) - set(workers(os.getpid()))
-        os.kill(member, signal.SIGKILL)
+        [rank] = set(trainers(os.getpid())) - set(workers(os.getpid()))
+        os.kill(rank, signal.SIGKILL)
         written = row_count(run)
         assert driver.wait() == 0, driver.output()
     [event] = raw_lines(run, "event")
@@ -147,7 +147,7 @@ def test_ctrl_c_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
         wait_for(lambda: not alive(started))
     assert not listening(started)
     assert current(run) is None
-    assert "running" in statuses(read(run)).values()  # nobody gave it up
+    assert "running" in statuses(read(run)).values()  # it was not given up
 
 
 def stopped(run: Path, driver: Driving) -> int:

@@ -101,8 +101,8 @@ def test_trials_of_several_workers_are_packs_of_one_in_the_eager_engine(wanted: 
     assert sizes(made) == [1] * 8
     reason = "asked for" if wanted == "eager" else "several processes train one trial"
     assert {(pack.engine, pack.not_fused) for pack in made} == {("eager", reason)}
-    said = ["packs of 8 asked for, but several processes train one trial: using packs of one"]
-    assert pack_notes(made) == (said if packs == 8 else [])
+    notes = ["packs of 8 asked for, but several processes train one trial: using packs of one"]
+    assert pack_notes(made) == (notes if packs == 8 else [])
 
 
 def test_packs_are_laid_out_for_all_hosts_together() -> None:

@@ -164,7 +164,7 @@ def test_memory_and_device_are_those_of_the_smallest_slot_that_counts() -> None:
 
 
 def greedy(workers: int, fitting: list[int], *, span: bool) -> int:
-    """Trials placed one after another, each on the host with most workers left (or anywhere), while they fit."""
+    """Return how many trials fit, placed one by one on the host with the most free workers (or on any)."""
     left, placed = list(fitting), 0
     while True:
         if span and sum(left) >= workers:

@@ -1,4 +1,4 @@
-"""The copy of a run in an object store: complete, one driver's at a time, enough to go on from when a head is lost."""
+"""The copy of a run in an object store: complete, of one driver at a time, enough to resume when a head is lost."""
 
 from __future__ import annotations
 
@@ -246,12 +246,12 @@ def lose(storage):
 
 
 def drive(run, storage, trial, *, until=None):
-    """What a driver does with one trial: it writes, and lets the worker go on. `until`: the epoch that loses it."""
-    place = checkpoints_root(run, storage=storage)
+    """Drive one trial: append its lines, then let the worker continue. `until`: the epoch in which the head is lost."""
+    store_url = checkpoints_root(run, storage=storage)
     ledger = read(run) if (run / "ledger").is_dir() else None
     with begun(run, sweep_line(sweep_of_one("one", [trial])), trial_line(trial)) as writer, lease.hold(run):
         if ledger is not None:
-            writer.append(lost_lines(open_folder(place), ledger))
+            writer.append(lost_lines(open_folder(store_url), ledger))
         with uploading(run, storage, say=pytest.fail) as uploader:
 
             def report(lines):
@@ -261,7 +261,7 @@ def drive(run, storage, trial, *, until=None):
                 return Orders()
 
             uploader.lost = "nothing is copied from here on" if until else ""
-            store = Checkpoints(place)
+            store = Checkpoints(store_url)
             try:
                 train([trial], report=store.write_ahead(report), checkpoints=store, checkpoint_seconds=0.0, threads=1)
             except KeyboardInterrupt:
@@ -287,7 +287,7 @@ def test_lines_a_lost_head_had_not_uploaded_are_read_from_beside_the_checkpoints
     drive(run, storage, trial)
     assert differences(read(run), read(undisturbed)) == []
     began = [line["epoch"] for line in read(run).history[trial.trial_id] if line["status"] == "running"]
-    assert began[-1] == 4, "it went on, not from the start"
+    assert began[-1] == 4, "it resumed, not from the start"
     assert read(fetch_run(storage.replace("?", "/one?"), tmp_path / "laptop")).rows == read(run).rows
 
 

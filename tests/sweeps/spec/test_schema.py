@@ -14,11 +14,11 @@ from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.parameters import REQUIRED, as_number
 from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
-from ch6dist.errors import InputError
 from ch6dist.sections import parse_section
 from sweeps.spec.expand import expand
 from sweeps.spec.schema import DRAFT, schema_text, sweep_schema
 from sweeps.spec.sweep_file import SweepSpec
+from tests.support.bad_sweeps import BAD
 from tests.support.paths import ROOT
 from tests.support.sweep_files import CONFIGS
 
@@ -130,38 +130,16 @@ GOOD: dict[str, dict[str, Any]] = {
         }
     ),
 }
-BAD: dict[str, dict[str, Any]] = {
-    "misspelt key": sweep(parametres={}),
-    "misspelt trial key": sweep(trial={"epoch": 3}),
-    "misspelt axis": sweep(parameters={"optimizer.lrr": {"values": [0.1]}}),
-    "misspelt axis field": sweep(parameters={"epochs": {"value": [1]}}),
-    "misspelt parameter": sweep(trial={"optimizer": {"name": "SGD", "momentun": 0.9}}),
-    "misspelt resource": sweep(resources={"gpu": 1}),
-    "unknown optimizer": sweep(trial={"optimizer": "Adamm"}),
-    "unknown optimizer in an axis": sweep(parameters={"optimizer": {"values": [{"name": "Adamm"}]}}),
-    "unknown model": sweep(trial={"model": {"name": "lenet"}}),
-    "unknown schedule": sweep(trial={"schedule": "Cosine"}),
-    "unknown data set": sweep(trial={"data": {"name": "cifar10"}}),
-    "unknown preset": sweep(parameters={"optimizer.lr": {"values": "factor30"}}),
-    "unknown metric": sweep(metric={"name": "accuracy"}),
-    "negative epochs": sweep(trial={"epochs": -1}),
-    "no epochs in an axis": sweep(parameters={"epochs": {"values": [0]}}),
-    "negative learning rate": sweep(parameters={"optimizer.lr": {"values": [-0.1]}}),
-    "text for a learning rate": sweep(parameters={"optimizer.lr": {"values": ["fast"]}}),
-    "no value": sweep(parameters={"optimizer.lr": {"values": []}}),
-    "no axis": sweep(parameters={}),
-    "no name": {"parameters": AXES},
-    "no parameters": {"name": "demo"},
-    "a path for a name": sweep(name="../evil"),
-    "no seed": sweep(seeds=0),
-    "seeds twice": sweep(seeds=[1, 1]),
-    "trial seed": sweep(trial={"seed": 1}),
-    "test set": sweep(trial={"evaluate_test": True}),
-    "random without a seed": sweep(method="random", trials=3),
-    "half a size": sweep(checkpoints={"total": "1,5 TB"}),
-    "negative GPUs": sweep(resources={"gpus": -1}),
-    "a warm-up beside a cycle": sweep(trial={"schedule": {"name": "OneCycleLR", "warmup": {"epochs": 2}}}),
-    "a plateau in a list": sweep(trial={"schedule": [{"name": "LinearLR", "epochs": 2}, "ReduceLROnPlateau"]}),
+BEYOND_THE_SCHEMA = {  # what only the program can see
+    "NaN lr",
+    "infinite lr",
+    "bad together",
+    "the default and itself",
+    "too many trials",
+    "ignored lr axis",
+    "ignored lrs inside an axis",
+    "lost base",
+    "lost value",
 }
 
 
@@ -173,10 +151,7 @@ def test_a_valid_sweep_follows_the_schema(name: str) -> None:
 
 @pytest.mark.parametrize("name", BAD)
 def test_an_invalid_sweep_fails_the_schema(name: str) -> None:
-    with pytest.raises(InputError):
-        expand(parse_section(SweepSpec, BAD[name]))
-    with pytest.raises(jsonschema.ValidationError):
-        VALIDATOR.validate(BAD[name])
+    assert VALIDATOR.is_valid(BAD[name][0]) == (name in BEYOND_THE_SCHEMA)
 
 
 def test_names_are_shown_with_their_descriptions() -> None:

@@ -19,7 +19,7 @@ from ch6dist.runs.writer import Writer
 from sweeps.status.queries import best, best_yaml, show, status, top
 from sweeps.status.views import render_show, render_status, render_top
 
-SPEC = {"name": "rates", "question": "Which rate?", "metric": {"name": "val_accuracy", "goal": "maximize"}}
+SPEC = {"name": "lrs", "question": "Which learning rate?", "metric": {"name": "val_accuracy", "goal": "maximize"}}
 EPOCHS = 6  # scores are means over the last 2
 
 
@@ -32,9 +32,9 @@ def trial_line(trial: TrialConfig) -> dict[str, Any]:
     return {"kind": "trial", **names, "config": trial.model_dump(), "seed": trial.seed}
 
 
-def state(trial: TrialConfig, word: str, reason: str = "", attempt: int = 1) -> dict[str, Any]:
-    place = {"trial": trial.trial_id, "attempt": attempt, "epoch": 0, "time": 1.7e9}
-    return {"kind": "status", **place, "status": word, "reason": reason}
+def state(trial: TrialConfig, value: str, reason: str = "", attempt: int = 1) -> dict[str, Any]:
+    ids = {"trial": trial.trial_id, "attempt": attempt, "epoch": 0, "time": 1.7e9}
+    return {"kind": "status", **ids, "status": value, "reason": reason}
 
 
 def rows(trial: TrialConfig, *accuracies: float | None) -> list[dict[str, Any]]:
@@ -69,7 +69,7 @@ def run(tmp_path: Path) -> Path:
     high, diverged, good, better, low, lower = trials
     lines = [*trained(high, 0.40), *rows(diverged, 0.01, None), state(diverged, "diverged", "loss nan at step 20")]
     lines += [*trained(good, 0.30), *trained(better, 0.34), *trained(low, 0.10), *trained(lower, 0.12)]
-    return write(tmp_path / "rates", trials, *lines)
+    return write(tmp_path / "lrs", trials, *lines)
 
 
 # top

@@ -1,0 +1,160 @@
+"""Sweep files that are refused, and parts of the messages: for the tests of specs, of the schema and of commands."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from sweeps.spec.sweep_file import MAX_TRIALS
+from tests.support.sweep_files import axes, sweep
+
+DRAWN = {"optimizer.lr": {"distribution": "log_uniform", "min": "1e-4", "max": 0.1}}
+BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "unknown sweep key": (sweep(parametres={}), ["parametres", "did you mean 'parameters'"]),
+    "unknown trial key": (sweep(trial={"epoch": 3}), ["trial.epoch", "did you mean 'epochs'"]),
+    "unknown axis": (axes(optimiser__lr=[1]), ["parameters.optimiser", "did you mean 'optimizer'"]),
+    "unknown inner axis": (axes(data__bath_size=[1]), ["parameters.data.bath_size", "did you mean 'batch_size'"]),
+    "unknown axis field": (sweep(parameters={"epochs": {"value": [1]}}), ["parameters.epochs.value", "'values'"]),
+    "unknown metric": (sweep(metric={"name": "accuracy"}), ["metric.name", "'accuracy'", "val_accuracy"]),
+    "unknown resource": (sweep(resources={"gpu": 1}), ["resources.gpu", "did you mean 'gpus'"]),
+    "no name": ({"parameters": sweep()["parameters"]}, ["name is required"]),
+    "no parameters": ({"name": "demo"}, ["parameters is required"]),
+    "an empty axis": (sweep(parameters={"epochs": {}}), ["parameters.epochs.values is required"]),
+    "half a distribution": (
+        sweep(parameters={"epochs": {"distribution": "uniform", "min": 1}}),
+        ["parameters.epochs.max is required"],
+    ),
+    "an optimizer without a name": (sweep(trial={"optimizer": {"lr": 1}}), ["trial.optimizer.name is required", "SGD"]),
+    "a value without a name": (axes(optimizer=[{"lr": 1}]), ["parameters.optimizer.values[0].name is required"]),
+    "a schedule without a name": (axes(schedule=[{"gamma": 1}]), ["parameters.schedule.values[0].name is required"]),
+    "a schedule without its length": (sweep(trial={"schedule": "StepLR"}), ["trial.schedule.step_size is required"]),
+    "a warm-up without its length": (
+        sweep(trial={"schedule": {"name": "CosineAnnealingLR", "warmup": {}}}),
+        ["trial.schedule.warmup.epochs is required"],
+    ),
+    "a list for a mapping": (sweep(resources=[1]), ["resources: [1]", "a mapping"]),
+    "unknown preset": (axes(optimizer__lr="factor30"), ["values", "did you mean 'factor3'"]),
+    "no axis": (sweep(parameters={}), ["parameters", "at least one axis"]),
+    "no value": (axes(epochs=[]), ["parameters.epochs.values", "[]"]),
+    "one value, no list": (axes(epochs=5), ["parameters.epochs.values", "5", "a list"]),
+    "no seed": (sweep(seeds=0), ["seeds", "0 is not allowed"]),
+    "seeds twice": (sweep(seeds=[1, 1]), ["seeds", "different"]),
+    "negative seed": (sweep(seeds=[-1]), ["seeds"]),
+    "true seeds": (sweep(seeds=True), ["seeds", "True"]),
+    "astronomic seeds": (sweep(seeds=10**15), ["seeds"]),
+    "NaN lr": (axes(optimizer__lr=[0.1, math.nan]), ["parameters.optimizer.lr.values[1]", "nan", "> 0"]),
+    "infinite lr": (axes(optimizer__lr=[math.inf]), ["parameters.optimizer.lr.values[0]", "inf"]),
+    "negative lr": (axes(optimizer__lr=[-0.1]), ["parameters.optimizer.lr.values[0]", "-0.1"]),
+    "text lr": (axes(optimizer__lr=["fast"]), ["parameters.optimizer.lr.values[0]", "'fast'"]),
+    "unknown optimizer": (axes(optimizer=["Adamm"]), ["parameters.optimizer.values[0].name", "did you mean 'Adam'"]),
+    "bad mapping": (
+        axes(optimizer=["Adam", {"name": "SGD", "momentum": -1}]),
+        ["parameters.optimizer.values[1].momentum: -1"],
+    ),
+    "bad together": (
+        {**axes(optimizer__momentum=[0.9, 0.0]), "trial": {"optimizer": {"name": "SGD", "nesterov": True}}},
+        ["parameters.optimizer.momentum.values[1]", "nesterov"],
+    ),
+    "bad base": (sweep(trial={"epochs": 0}), ["trial.epochs: 0"]),
+    "the same twice": (axes(optimizer__lr=[0.001, "1e-3"]), ["0.001", "'1e-3'", "once"]),
+    "the default and itself": (axes(optimizer=["SGD", {"name": "SGD", "momentum": 0}]), ["once"]),
+    "trial seed": (sweep(trial={"seed": 3}), ["trial.seed", "`seeds`"]),
+    "seed axis": (axes(seed=[0, 1]), ["parameters.seed", "`seeds`"]),
+    "test set": (sweep(trial={"evaluate_test": True}), ["trial.evaluate_test", "test set"]),
+    "test set axis": (axes(evaluate_test=[True]), ["parameters.evaluate_test"]),
+    "path for a name": (sweep(name="../evil"), ["name", "'../evil'"]),
+    "number for a name": (sweep(name=7), ["name", "7"]),
+    "optuna": (sweep(method="optuna"), ["method", "not there yet"]),
+    "unknown method": (sweep(method="bayes"), ["method", "'bayes'", "grid"]),
+    "random without trials": (sweep(method="random", seed=1), ["trials is required", "method random needs it"]),
+    "random without seed": (sweep(method="random", trials=1), ["seed is required", "method random needs it"]),
+    "grid with trials": (sweep(trials=3), ["trials", "only method random"]),
+    "grid with seed": (sweep(seed=3), ["seed", "`seeds`"]),
+    "grid of a distribution": (sweep(parameters=DRAWN), ["parameters.optimizer.lr.distribution", "values"]),
+    "values and min": (sweep(parameters={"epochs": {"values": [1], "min": 1}}), ["parameters.epochs.min"]),
+    "negative GPUs": (sweep(resources={"gpus": -1}), ["resources.gpus", "-1"]),
+    "one and a half GPUs": (sweep(resources={"gpus": 1.5}), ["resources.gpus", "1.5"]),
+    "NaN GPUs": (sweep(resources={"gpus": math.nan}), ["resources.gpus", "nan"]),
+    "half a GPU per worker": (sweep(resources={"gpus": 0.5, "workers": 2}), ["resources.gpus: 0.5", "auto, 0 or 1"]),
+    "two GPUs per worker": (sweep(resources={"gpus": 2, "workers": 2}), ["resources.gpus: 2.0", "each of 2 workers"]),
+    "no worker": (sweep(resources={"workers": 0}), ["resources.workers", "0"]),
+    "an unknown batch": (sweep(resources={"batch": "local"}), ["resources.batch", "local", "per_worker"]),
+    "fewer images than workers": (
+        sweep(resources={"workers": 4}, trial={"data": {"batch_size": 3}}),
+        ["trial.data.batch_size: 3", "at least 4, an image for each worker"],
+    ),
+    "an unknown engine": (sweep(resources={"engine": "warp"}), ["resources.engine", "warp", "fused"]),
+    "no core": (sweep(resources={"cpus": 0}), ["resources.cpus", "0"]),
+    "negative retries": (sweep(max_retries=-1), ["max_retries", "-1"]),
+    "too many trials": (
+        {**axes(optimizer__lr=[0.1] * 1000, epochs=[1] * 1000)},
+        ["parameters", "1000000 configurations", str(MAX_TRIALS)],
+    ),
+    "ignored lr axis": (
+        {**axes(optimizer__lr=[0.1, 0.2]), "trial": {"schedule": {"name": "OneCycleLR", "max_lr": 0.5}}},
+        ["parameters.optimizer.lr", "schedule.max_lr"],
+    ),
+    "lost base": (
+        {**axes(optimizer=["Adam"]), "trial": {"optimizer": {"name": "SGD", "momentum": 0.9}}},
+        ["trial.optimizer", "the axis optimizer"],
+    ),
+    "lost value": (
+        axes(optimizer=[{"name": "Adam", "lr": 0.5}], optimizer__lr=[0.1, 0.2]),
+        ["parameters.optimizer.values", "the axis optimizer.lr"],
+    ),
+    "inside a number": (axes(epochs__warm=[1]), ["trial.epochs", "epochs.warm=1"]),
+    "unknown parameter": (
+        sweep(trial={"optimizer": {"name": "SGD", "momentun": 0.9}}),
+        ["trial.optimizer.momentun", "did you mean 'momentum'"],
+    ),
+    "unknown parameter axis": (axes(optimizer__lrr=[0.1]), ["parameters.optimizer.lrr.values[0]", "did you mean 'lr'"]),
+    "a parameter of another": (
+        axes(optimizer=[{"name": "Adam", "momentum": 0.9}]),
+        ["[0].momentum", "Adam takes"],
+    ),
+    "unknown base optimizer": (sweep(trial={"optimizer": "Adamm"}), ["trial.optimizer.name", "did you mean 'Adam'"]),
+    "unknown model": (sweep(trial={"model": {"name": "lenet"}}), ["trial.model.name", "did you mean 'lenet5'"]),
+    "unknown schedule": (sweep(trial={"schedule": "Cosine"}), ["trial.schedule.name", "'CosineAnnealingLR'"]),
+    "unknown data set": (sweep(trial={"data": {"name": "cifar10"}}), ["trial.data.name", "did you mean 'cifar100'"]),
+    "negative epochs": (sweep(trial={"epochs": -1}), ["trial.epochs: -1"]),
+    "no epochs in an axis": (axes(epochs=[0]), ["parameters.epochs.values[0]: 0"]),
+    "a warm-up beside a cycle": (
+        sweep(trial={"schedule": {"name": "OneCycleLR", "warmup": {"epochs": 2}}}),
+        ["trial.schedule.warmup", "nothing beside OneCycleLR"],
+    ),
+    "a plateau in a list": (
+        sweep(trial={"schedule": [{"name": "LinearLR", "epochs": 2}, "ReduceLROnPlateau"]}),
+        ["trial.schedule.1.name: 'ReduceLROnPlateau'"],
+    ),
+    "unknown checkpoint": (sweep(checkpoints={"keep": ["worst"]}), ["checkpoints.keep.0", "one of last, best"]),
+    "one checkpoint, no list": (sweep(checkpoints={"keep": "last"}), ["checkpoints.keep: 'last'", "a list"]),
+    "negative seconds": (sweep(checkpoints={"seconds": -1}), ["checkpoints.seconds: -1"]),
+    "unknown checkpoint key": (sweep(checkpoints={"sekonds": 1}), ["checkpoints.sekonds", "did you mean 'seconds'"]),
+    "a validation metric without validation images": (
+        sweep(trial={"data": {"train_size": 50_000, "val_size": 0}}),
+        ["metric.name: 'val_accuracy' is not allowed"],
+    ),
+    "more validation images than there are": (
+        sweep(trial={"data": {"name": "synthetic_cifar100", "val_size": 60_000}}),
+        ["trial.data.val_size: 60000"],
+    ),
+    "ignored lrs inside an axis": (
+        {
+            **axes(optimizer=[{"name": "SGD", "lr": 0.1}, {"name": "SGD", "lr": 0.01}]),
+            "trial": {"schedule": {"name": "OneCycleLR", "max_lr": 0.1}},
+        },
+        ["parameters.optimizer", "one learning rate for all beside"],
+    ),
+}
+DAMAGED = {  # text of a file → part of the message
+    "a tag": ("name: !!python/object/apply:os.system ['touch evil']", "line 1"),
+    "a tag of its own": ("name: !thing x\n", "line 1"),
+    "a torn list": ("name: demo\nparameters: {a: [1, 2}", "line 2"),
+    "a key twice": ("name: demo\nname: other\n", "'name' a second time"),
+    "a tab": ("name: demo\n\tparameters: 3\n", "line 2"),
+    "a list": ("- name\n", "a mapping"),
+    "nothing": ("", "a mapping"),
+    "nested without end": ("[" * 5000, "plain YAML"),
+    "references": ("a: &a [x, x]\nb: &b [*a, *a]\nname: *b\n", "sweep takes"),
+    "control characters": ("\x00\x01", "plain YAML"),
+}
