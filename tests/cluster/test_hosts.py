@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from ch6dist.catalog.dataset_files import DataFilesError, check_files
 from ch6dist.runs.ledger import differences, read
-from tests.support.commands import ended, raw_lines, row_count, statuses
+from tests.support.commands import sweep_file
 from tests.support.hosts import UP_SECONDS, Cluster, hosts
 from tests.support.namespaces import ADDRESSES, LAPTOP, ROOT, wait_for, why_not
+from tests.support.runs import ended, raw_lines, row_count, statuses
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 PAGE = ROOT / "docs" / "cluster.md"
@@ -57,22 +57,13 @@ def cluster() -> Iterator[Cluster]:
         yield found
 
 
-def sweep_file(cluster: Cluster, name: str, *, epochs: int, lrs: list[float], **more: Any) -> str:
-    """Write a sweep of a few thousand images where every host finds it; its path there."""
+def sweep_on(cluster: Cluster, name: str, *, lrs: list[float], **more: Any) -> str:
+    """Write a sweep of a few thousand images into the folder that the hosts share; return its path there."""
     images = {"train_size": 2000, "val_size": 500, "batch_size": 100, "augment": "crop_flip"}
-    content = {
-        "name": name,
-        "trial": {
-            "data": {"name": "cifar100" if cluster.data else "synthetic_cifar100", **images},
-            "model": "lenet5",
-            "epochs": epochs,
-        },
-        "parameters": {"optimizer.lr": {"values": lrs}},
-        "checkpoints": {"seconds": 1},
-        **more,
-    }
-    (cluster.runs / f"{name}.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
-    return f"/srv/runs/{name}.yaml"
+    data = {"name": "cifar100" if cluster.data else "synthetic_cifar100", **images}
+    axis = {"optimizer.lr": {"values": lrs}}
+    path = sweep_file(cluster.runs, name=name, data=data, parameters=axis, checkpoints={"seconds": 1}, **more)
+    return f"/srv/runs/{path.name}"
 
 
 @contextmanager
@@ -125,7 +116,7 @@ def test_ray_up_brings_every_host(cluster: Cluster) -> None:
 
 
 def test_a_sweep_over_three_hosts_is_trained_on_all_of_them(cluster: Cluster) -> None:
-    spec = sweep_file(cluster, "ordinary", epochs=20, lrs=[0.3, 0.1, 0.03, 0.01, 0.003, 0.001])
+    spec = sweep_on(cluster, "ordinary", epochs=20, lrs=[0.3, 0.1, 0.03, 0.01, 0.003, 0.001])
     with driving(cluster, f"sweeps run {spec} --address auto --name probe", "probe") as until:
         until(lambda: all(trains(cluster, name) for name in cluster.names), "every host to train")
         without_token = {token: port_answers(cluster, token) for token in ("none", WRONG_TOKEN)}
@@ -223,7 +214,7 @@ def test_a_head_that_was_lost_comes_back(cluster: Cluster) -> None:
 
 def test_a_ddp_trial_survives_a_host_that_reboots_and_the_loss_of_its_driver(cluster: Cluster) -> None:
     over_two = {"workers": 2, "span_hosts": True}
-    spec = sweep_file(cluster, "spanning", epochs=15, lrs=[0.1, 0.01], resources=over_two)
+    spec = sweep_on(cluster, "spanning", epochs=15, lrs=[0.1, 0.01], resources=over_two)
     cluster.exec("head", f"sweeps run {spec} --address auto --name spanning-undisturbed", timeout=SWEEP_SECONDS)
     with driving(cluster, f"sweeps run {spec} --address auto", "spanning") as until:
         until(lambda: rows(cluster, "spanning") > 4, "the first epochs")

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commands import alive, offspring
 from tests.support.namespaces import ADDRESSES, LAPTOP, ROOT, Lan, plugged, wait_for, why_not
+from tests.support.processes import alive, offspring
 
 pytestmark = pytest.mark.cluster
 KEEPER = """

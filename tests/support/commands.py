@@ -1,40 +1,28 @@
-"""Sweeps as a person runs them: commands in processes of their own, and the same trials trained without Ray to compare.
+"""Sweeps as a user runs them: commands in processes of their own.
 
 with driving("run", sweep_file(tmp_path), cwd=tmp_path) as driver:
-    wait_for(lambda: rows(tmp_path / "runs/tiny") > 10)
+    driver.until(lambda: row_count(tmp_path / "runs/tiny") > 10)
     os.kill(driver.pid, signal.SIGKILL)
 """
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
-from ch6dist.config import TrialConfig
-from ch6dist.packs import Orders
-from ch6dist.runs.ledger import Ledger, read
-from ch6dist.runs.provenance import sweep_line, trial_line
-from ch6dist.runs.schema import ENDED, Line, Status
-from ch6dist.runs.writer import Writer
-from ch6dist.training.checkpoint import Checkpoints
-from ch6dist.training.loop import train
-from sweeps.spec.expand import expand
-from sweeps.spec.sweep_file import dump, load_spec
+from tests.support.namespaces import wait_for
 from tests.support.paths import ROOT
+from tests.support.processes import offspring
 
-TRAINS = ("run_pack", "ImplicitFunc", "ray::RankWorker")  # in the titles of Ray's processes
 OF_TRIAL = ("data", "divergence_factor", "epochs", "precision", "schedule")
 SECONDS = 240  # after which a command that should have ended is taken for hung
 TINY = {
@@ -82,6 +70,20 @@ def sweeps(*arguments: object, cwd: Path, **env: str) -> subprocess.CompletedPro
     return subprocess.run(command(*arguments), cwd=cwd, **options)
 
 
+def succeed(*arguments: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a command that must end with status 0."""
+    done = sweeps(*arguments, cwd=cwd, **env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def refused(*arguments: object, cwd: Path) -> str:
+    """Run a command that must be refused; return its message, which is one line."""
+    done = sweeps(*arguments, cwd=cwd)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+    return done.stderr
+
+
 class Driving:
     """A command that runs, in a process group of its own as on a terminal."""
 
@@ -124,97 +126,3 @@ def driving(*arguments: object, cwd: Path) -> Iterator[Driving]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         process.wait()
-
-
-def offspring(pid: int) -> list[int]:
-    """Every process below `pid`."""
-    parents: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with suppress(OSError):
-            fields = stat.read_text().rpartition(")")[2].split()
-            parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    found = list(parents.get(pid, []))
-    for child in found:
-        found += parents.get(child, [])
-    return found
-
-
-def workers(pid: int) -> list[int]:
-    """Processes below `pid` in which packs are trained."""
-    return [child for child in offspring(pid) if "run_pack" in cmdline(child) or "ImplicitFunc" in cmdline(child)]
-
-
-def trainers(pid: int) -> list[int]:
-    """Processes below `pid` that train, or are about to: those of packs, and the others that train with them."""
-    return [child for child in offspring(pid) if any(title in cmdline(child) for title in TRAINS)]
-
-
-def cmdline(pid: int) -> str:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    return ""
-
-
-def alive(pids: Sequence[int]) -> list[str]:
-    """The command lines of those that still run."""
-    return [line for pid in pids if (line := cmdline(pid))]
-
-
-def wait_for(condition: Callable[[], Any]) -> None:
-    """Return when `condition` holds; AssertionError when it never does."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "this never came true"
-        time.sleep(0.1)
-
-
-def raw_lines(run: Path, kind: str | None = None) -> list[dict[str, Any]]:
-    """Every whole line of a ledger's files, as written."""
-    texts = [line for path in sorted((run / "ledger").glob("*.jsonl")) for line in path.read_text().split("\n")[:-1]]
-    return [line for line in map(json.loads, texts) if kind in (None, line["kind"])]
-
-
-def statuses(ledger: Ledger) -> dict[str, str]:
-    return {trial: str(ledger.status(trial)) for trial in ledger.trials}
-
-
-def without_ray(spec: Path, run: Path, *, epochs: int | None = None, whole: Sequence[str] = ()) -> Ledger:
-    """The run folder of a sweep whose trials were trained one by one in this process.
-
-    With `epochs` every trial is left off after so many, with a checkpoint of each epoch, as by a driver that died;
-    but trials whose ids begin with an item of `whole` are trained to their ends.
-    """
-    torch.set_num_threads(1)
-    sweep = load_spec(spec)
-    trials = expand(sweep)
-    with Writer(run) as writer:
-        (run / "sweep.yaml").write_text(yaml.safe_dump(dump(sweep), sort_keys=False))
-        writer.append([sweep_line(dump(sweep)), *map(trial_line, trials)])
-        for trial in trials:
-            writer.append([{"kind": "pack", "trials": [trial.trial_id], "engine": "eager", "time": 0.0}])
-            limit = None if trial.trial_id.startswith(tuple(whole)) else epochs
-            _train_alone(trial, writer, Checkpoints(run / "checkpoints"), limit)
-    return read(run)
-
-
-def _train_alone(trial: TrialConfig, writer: Writer, store: Checkpoints, limit: int | None) -> None:
-    def report(lines: Sequence[Line]) -> Orders:
-        if limit and any(line["kind"] == "row" and line["epoch"] > limit for line in lines):
-            raise KeyboardInterrupt
-        writer.append(lines)
-        return Orders()
-
-    with suppress(KeyboardInterrupt):
-        train([trial], report=report, checkpoints=store, checkpoint_seconds=0.0, threads=1)
-
-
-def ended(run: Path) -> int:
-    """How many trials of a run have ended; 0 while there is no ledger yet."""
-    with suppress(ValueError):
-        ledger = read(run)
-        return sum(Status(status) in ENDED for status in statuses(ledger).values())
-    return 0
-
-
-def row_count(run: Path) -> int:
-    return len(raw_lines(run, "row")) if (run / "ledger").is_dir() else 0

@@ -221,7 +221,9 @@ def _furnish(rig: Path, names: list[str]) -> None:
     (rig / "sshd_config").write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
 
 
-def wait_for(condition: Callable[[], object], *, what: str, seconds: float = SECONDS, pause: float = 0.1) -> None:
+def wait_for(
+    condition: Callable[[], object], *, what: str = "a condition", seconds: float = 2 * SECONDS, pause: float = 0.1
+) -> None:
     """Return when `condition` holds; AssertionError naming `what` when it does not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():

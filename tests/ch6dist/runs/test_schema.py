@@ -15,7 +15,8 @@ from ch6dist.runs.ledger import Ledger, add_lines, observe, read, read_heads, re
 from ch6dist.runs.schema import FORMAT, LINES, ROW_COLUMNS, Metric, RowLine, Status
 from ch6dist.runs.writer import Writer
 from ch6dist.training.checkpoint import Checkpoints
-from tests.support.commands import raw_lines, sweep_file, sweeps
+from tests.support.commands import sweep_file, sweeps
+from tests.support.runs import raw_lines
 
 STRICT = {kind: TypeAdapter(with_config(ConfigDict(extra="forbid", strict=True))(line)) for kind, line in LINES.items()}
 

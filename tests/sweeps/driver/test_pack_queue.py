@@ -132,24 +132,20 @@ def test_a_pack_that_ends_takes_no_trial_of_a_waiting_pack(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("engine", "other"),
+    ("engine", "waiting", "other"),
     [
-        ("eager", {"seed": 1}),
-        ("eager", {"epochs": 4}),
-        ("fused", {"optimizer": {"name": "Adam"}}),
-        ("fused", {"data": {"batch_size": 64}}),
-        ("fused", {"model": "conv3bn"}),
+        ("eager", "eager", {"seed": 1}),
+        ("eager", "eager", {"epochs": 4}),
+        ("fused", "fused", {"optimizer": {"name": "Adam"}}),
+        ("fused", "fused", {"data": {"batch_size": 64}}),
+        ("fused", "fused", {"model": "conv3bn"}),
+        ("fused", "eager", {}),
     ],
 )
-def test_only_trials_that_may_share_the_pack_join_it(engine: Any, other: dict[str, Any], tmp_path: Path) -> None:
-    test = Fixture(tmp_path, [PackJob(names(0, 1), engine), PackJob(names(2, 3), engine)], t2=other, t3=other)
-    test.begin(0)
-    assert test.epoch(0, diverged=names(0)) == []
-    assert test.epoch(0) == []
-
-
-def test_packs_of_two_engines_exchange_no_trials(tmp_path: Path) -> None:
-    test = Fixture(tmp_path, [PackJob(names(0, 1), "fused"), PackJob(names(2, 3), "eager")])
+def test_only_trials_that_may_share_the_pack_join_it(
+    engine: Any, waiting: Any, other: dict[str, Any], tmp_path: Path
+) -> None:
+    test = Fixture(tmp_path, [PackJob(names(0, 1), engine), PackJob(names(2, 3), waiting)], t2=other, t3=other)
     test.begin(0)
     assert test.epoch(0, diverged=names(0)) == []
     assert test.epoch(0) == []

@@ -21,20 +21,10 @@ from ch6dist.runs.ledger import read
 from ch6dist.runs.writer import Writer
 from ch6dist.training.loop import train
 from sweeps.launch.final import newest_final, plan_final, result, say_plan, say_result
-from tests.support.commands import (
-    TINY,
-    alive,
-    driving,
-    ended,
-    offspring,
-    raw_lines,
-    row_count,
-    statuses,
-    sweep_file,
-    sweeps,
-    wait_for,
-    without_ray,
-)
+from tests.support.commands import TINY, driving, succeed, sweep_file
+from tests.support.namespaces import wait_for
+from tests.support.processes import alive, offspring
+from tests.support.runs import ended, raw_lines, row_count, statuses, without_ray
 
 pytestmark = pytest.mark.usefixtures("in_tmp_path")
 
@@ -169,8 +159,7 @@ def test_a_trial_file_is_the_choice_itself(tmp_path: Path) -> None:
 
 
 def test_final_on_all_data_over_seeds(run: Path) -> None:
-    found = sweeps("final", run, "--seeds", 2, "--all-data", "--epochs", 4, "--runs", "finals", cwd=Path.cwd())
-    assert found.returncode == 0, found.stdout + found.stderr
+    found = succeed("final", run, "--seeds", 2, "--all-data", "--epochs", 4, "--runs", "finals", cwd=Path.cwd())
     assert "4 epochs, 2 seed(s), 320 images, 0 held out" in found.stdout
     folder = Path("finals/tiny-final")
     rows = [row for row in raw_lines(folder, "row") if row.get("test_accuracy") is not None]
@@ -185,9 +174,8 @@ def test_final_on_all_data_over_seeds(run: Path) -> None:
 
 def test_best_to_final_over_two_processes(run: Path) -> None:
     here = Path.cwd()
-    assert sweeps("best", run, "-o", "choice.yaml", cwd=here).returncode == 0
-    found = sweeps("final", "choice.yaml", "--workers", 2, cwd=here)
-    assert found.returncode == 0, found.stdout + found.stderr
+    succeed("best", run, "-o", "choice.yaml", cwd=here)
+    succeed("final", "choice.yaml", "--workers", 2, cwd=here)
     trials = plan_final("choice.yaml").trials
     measured = result(Path("runs/choice-final"))["test_accuracy"]
     assert measured.keys() == {trials[0].trial_id}
@@ -210,8 +198,7 @@ def test_two_processes_are_ended_and_resumed_seed_by_seed(run: Path) -> None:
         driver.until(lambda: ended(folder) == 1)
         driver.interrupt(signal.SIGTERM)
         assert driver.wait() == 130, driver.output()
-    found = sweeps("final", run, "--resume", "--runs", "runs", cwd=here)
-    assert found.returncode == 0, found.stdout + found.stderr
+    succeed("final", run, "--resume", "--runs", "runs", cwd=here)
     assert set(statuses(read(folder)).values()) == {"finished"}
     assert result(folder)["seeds"] == 2
     assert "std over 2 seeds" in printed(say_result, result(folder))
@@ -254,5 +241,5 @@ def test_a_final_training_is_resumed_on_ray(run: Path) -> None:
     with driving("final", run, "--resume", "--runs", "runs", cwd=here) as driver:
         before = row_count(folder)
         driver.until(lambda: row_count(folder) > before)
-        assert sweeps("stop", folder, cwd=here).returncode == 0
+        succeed("stop", folder, cwd=here)
         assert driver.wait() == 130, driver.output()

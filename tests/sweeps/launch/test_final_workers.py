@@ -13,18 +13,11 @@ from ch6dist.runs.ledger import differences, read
 from ch6dist.runs.provenance import sweep_line
 from ch6dist.runs.writer import Writer
 from sweeps.launch.final import result
-from tests.support.commands import (
-    driving,
-    offspring,
-    row_count,
-    statuses,
-    sweep_file,
-    sweeps,
-    trainers,
-    wait_for,
-    without_ray,
-)
+from tests.support.commands import driving, succeed, sweep_file, sweeps
+from tests.support.namespaces import wait_for
+from tests.support.processes import offspring, trainers
 from tests.support.ray_cluster import left_in
+from tests.support.runs import row_count, statuses, without_ray
 
 pytestmark = pytest.mark.slow
 EPOCHS = 40
@@ -49,8 +42,7 @@ def final(source: Path, address: str, *more: object) -> list[object]:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, address: str) -> Path:
     """A final training of two seeds over two workers to which nothing happened."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    found = sweeps(*final(finished_sweep(folder), address), cwd=folder)
-    assert found.returncode == 0, found.stdout + found.stderr
+    found = succeed(*final(finished_sweep(folder), address), cwd=folder)
     assert found.stderr == ""
     return folder / "runs" / "tiny-final"
 
@@ -80,8 +72,7 @@ def test_killed_workers_and_drivers_leave_no_trace_in_the_ledger(
         driver.until(lambda: row_count(run) > before + 8)
         os.kill(driver.pid, signal.SIGKILL)
     wait_for(lambda: not trainers(os.getpid()))
-    found = sweeps("final", "tiny", "--resume", *there, cwd=tmp_path)
-    assert found.returncode == 0, found.stdout + found.stderr
+    succeed("final", "tiny", "--resume", *there, cwd=tmp_path)
     assert differences(read(run), read(undisturbed)) == []
     assert left_in(address) == []
 

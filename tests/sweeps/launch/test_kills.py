@@ -19,21 +19,11 @@ import pytest
 
 from ch6dist.runs.ledger import Ledger, differences, read
 from sweeps.units import format_count
-from tests.support.commands import (
-    ROOT,
-    TINY,
-    Driving,
-    alive,
-    driving,
-    offspring,
-    raw_lines,
-    statuses,
-    sweep_file,
-    sweeps,
-    trainers,
-    wait_for,
-    without_ray,
-)
+from tests.support.commands import TINY, Driving, driving, succeed, sweep_file, sweeps
+from tests.support.namespaces import wait_for
+from tests.support.paths import ROOT
+from tests.support.processes import alive, offspring, trainers
+from tests.support.runs import raw_lines, statuses, without_ray
 
 DRIVER, WORKER = "driver", "worker"
 KILLS = int(os.environ.get("CH6DIST_TEST_KILLS", "60"))  # a hundred take some eight minutes of two busy cores
@@ -70,7 +60,7 @@ def test_kills_of_workers_and_drivers_cost_nothing(tmp_path: Path) -> None:
 def test_kills_of_workers_that_train_together_cost_nothing(tmp_path: Path) -> None:
     spec, run = sweep_file(tmp_path, epochs=EPOCHS, data=SMALL, **SIX, **OFTEN), tmp_path / "runs" / "tiny"
     drivers = survive(spec, run, TOGETHER, trials=6, rng=Random(2))
-    assert sweeps("run", spec, "--name", "undisturbed", cwd=tmp_path).returncode == 0
+    succeed("run", spec, "--name", "undisturbed", cwd=tmp_path)
     nothing_happened_to(run, read(tmp_path / "runs" / "undisturbed"), trials=6)
     check_status(run, kills=TOGETHER.count(WORKER), drivers=drivers)
 

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from ch6dist.runs.ledger import differences, read
-from tests.support.commands import driving, environment, raw_lines, statuses, sweep_file, sweeps, without_ray, workers
+from tests.support.commands import driving, environment, succeed, sweep_file
+from tests.support.processes import workers
+from tests.support.runs import raw_lines, statuses, without_ray
 
 pytestmark = pytest.mark.slow
 LRS = [0.01, 0.001, 1000.0, 0.003, 0.002]  # in packs of 3: the last three begin, of them the first diverges at once
@@ -49,8 +51,7 @@ def admitted(run: Path) -> bool:
 
 def test_a_waiting_trial_takes_the_lane_of_one_that_diverged(tmp_path: Path) -> None:
     spec, run = refilled(tmp_path, epochs=4)
-    found = sweeps("run", spec, "--packs", "3", cwd=tmp_path)
-    assert found.returncode == 0, found.stdout + found.stderr
+    succeed("run", spec, "--packs", "3", cwd=tmp_path)
     assert packs(run) == [[1000.0, 0.003, 0.002], [0.01, 0.001], [0.003, 0.002, 0.001], [0.003, 0.002, 0.001, 0.01]]
     beside = [row["lanes"] for row in raw_lines(run, "row") if row["trial"].startswith("sgd-lr0.003")]
     assert beside == [3, 3, 3, 3]
@@ -80,8 +81,7 @@ def test_a_driver_killed_after_an_admission_resumes_with_the_new_pack(tmp_path: 
         os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
     before = len(packs(run))
-    found = sweeps("resume", run, cwd=tmp_path)
-    assert found.returncode == 0, found.stdout + found.stderr
+    succeed("resume", run, cwd=tmp_path)
     assert packs(run)[before] == [0.003, 0.002, 0.001]
     assert differences(read(run), without_ray(spec, tmp_path / "alone")) == []
 
@@ -89,8 +89,7 @@ def test_a_driver_killed_after_an_admission_resumes_with_the_new_pack(tmp_path: 
 @pytest.mark.exhaustive
 def test_fused_lanes_are_refilled_too_and_each_is_its_solo_run_up_to_rounding(tmp_path: Path) -> None:
     spec, run = refilled(tmp_path, epochs=4, resources={"engine": "fused"})
-    found = sweeps("run", spec, "trial.precision=fp64", "--packs", "3", cwd=tmp_path)
-    assert found.returncode == 0, found.stdout + found.stderr
+    succeed("run", spec, "trial.precision=fp64", "--packs", "3", cwd=tmp_path)
     assert {line["engine"] for line in raw_lines(run, "pack")} == {"fused"}
     assert packs(run)[2] == [0.003, 0.002, 0.001]
     alone = without_ray(run / "sweep.yaml", tmp_path / "alone").rows

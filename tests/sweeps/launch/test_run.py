@@ -12,7 +12,8 @@ from ch6dist.runs.lease import current
 from ch6dist.runs.ledger import Ledger, differences, read
 from sweeps.spec.expand import expand
 from sweeps.spec.sweep_file import load_spec
-from tests.support.commands import raw_lines, statuses, sweep_file, sweeps, without_ray
+from tests.support.commands import succeed, sweep_file, sweeps
+from tests.support.runs import raw_lines, statuses, without_ray
 
 LRS = {"parameters": {"optimizer.lr": {"values": [0.01, 0.001, 1000.0]}}, "seeds": 2}  # the last one diverges
 
@@ -92,8 +93,7 @@ def test_the_folder_says_what_it_is_and_its_lease_is_free(run: Path, spec: Path)
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_a_second_run_of_the_name_gets_a_number_of_its_own(run: Path, folder: Path, spec: Path) -> None:
-    found = sweeps("run", spec, "optimizer.lr=0.01", "seeds=1", "epochs=1", cwd=folder)
-    assert found.returncode == 0, found.stderr
+    found = succeed("run", spec, "optimizer.lr=0.01", "seeds=1", "epochs=1", cwd=folder)
     assert "tiny-2" in found.stdout
     assert len(read(folder / "runs" / "tiny-2").trials) == 1
 
@@ -102,8 +102,7 @@ def test_a_second_run_of_the_name_gets_a_number_of_its_own(run: Path, folder: Pa
 @pytest.mark.exhaustive
 @pytest.mark.parametrize("packs", ["off", "3"])
 def test_packs_change_nothing(packs: str, folder: Path, spec: Path, alone: Ledger) -> None:
-    found = sweeps("run", spec, "--packs", packs, "--name", f"packs-{packs}", cwd=folder)
-    assert found.returncode == 0, found.stderr
+    succeed("run", spec, "--packs", packs, "--name", f"packs-{packs}", cwd=folder)
     run = folder / "runs" / f"packs-{packs}"
     assert max(len(line["trials"]) for line in raw_lines(run, "pack")) == (1 if packs == "off" else 3)
     assert differences(read(run), alone) == []
@@ -121,8 +120,7 @@ def test_range_tests_are_a_sweep_like_any_other(folder: Path) -> None:
         },
         parameters={"optimizer": {"values": ["SGD", "Adam"]}},
     )
-    found = sweeps("run", spec, cwd=folder)
-    assert found.returncode == 0, found.stderr
+    succeed("run", spec, cwd=folder)
     assert differences(read(folder / "runs" / "ranges"), without_ray(spec, folder / "alone-ranges")) == []
     ledger = read(folder / "runs" / "ranges")
     assert {name for _, name in ledger.artifacts} >= {"range_test"}

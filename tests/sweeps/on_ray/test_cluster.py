@@ -21,7 +21,8 @@ from sweeps.on_ray.private import BOOTSTRAP_FILE, HEAD_RESOURCE, NODE_TYPE_LABEL
 from sweeps.plan.hosts import total
 from sweeps.plan.slots import find_slots
 from sweeps.spec.sweep_file import Resources
-from tests.support.commands import ROOT, sweep_file
+from tests.support.commands import sweep_file
+from tests.support.paths import ROOT
 from tests.sweeps.test_main import ask
 
 STORE = {"object_store_memory": 80 * 2**20}

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from ch6dist.runs.ledger import Ledger, differences, read
-from tests.support.commands import driving, raw_lines, statuses, sweep_file, sweeps, without_ray
+from tests.support.commands import driving, succeed, sweep_file, sweeps
+from tests.support.runs import raw_lines, statuses, without_ray
 
 
 @pytest.fixture
@@ -39,8 +40,7 @@ def test_resume_continues_from_checkpoints_and_a_damaged_one_fails_only_its_tria
     steps = Counter((row["trial"], row["step"]) for row in raw_lines(run, "row") if row["trial"] != damaged)
     assert set(steps.values()) == {1}  # nothing was trained twice
 
-    found = sweeps("rerun", run, "--failed", cwd=tmp_path)
-    assert found.returncode == 0, found.stdout + found.stderr
+    succeed("rerun", run, "--failed", cwd=tmp_path)
     assert {trial: read(run).attempt(trial) for trial in alone.trials} == {
         trial: 2 if trial == damaged else 1 for trial in alone.trials
     }
@@ -61,8 +61,7 @@ def test_checkpoints_that_cannot_be_written_end_the_sweep_with_the_reason(
     assert "Traceback" not in found.stdout + found.stderr
     (run / "checkpoints").unlink()
     shutil.move(kept, run / "checkpoints")
-    found = sweeps("resume", run, cwd=tmp_path)
-    assert found.returncode == 0, found.stdout + found.stderr
+    succeed("resume", run, cwd=tmp_path)
     assert differences(read(run), alone) == []
 
 
@@ -98,8 +97,7 @@ def test_a_full_disk_ends_the_sweep_with_the_reason_and_resume_completes_it(
         assert "Traceback" not in driver.output()
     assert len(read(run).trials) == 4
     ballast.unlink()
-    found = sweeps("resume", run, cwd=tmp_path)
-    assert found.returncode == 0, found.stdout + found.stderr
+    succeed("resume", run, cwd=tmp_path)
     assert differences(read(run), without_ray(spec, tmp_path / "alone")) == []
 
 
@@ -120,5 +118,5 @@ def test_data_that_vanish_halt_the_sweep_until_they_are_back(tmp_path: Path) -> 
         assert "cifar-100-python/train" in driver.output()
         assert "sweeps resume" in driver.output()
     hidden.rename(file)
-    assert sweeps("resume", run, cwd=tmp_path).returncode == 0
+    succeed("resume", run, cwd=tmp_path)
     assert set(statuses(read(run)).values()) == {"finished"}

@@ -15,12 +15,14 @@ from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
 from ch6dist.host.hardware import Devices
-from ch6dist.packs import engine_for, shared
+from ch6dist.packs import check_shared, engine_for, shared
 from sweeps.plan.balance import makespan
 from sweeps.plan.costs import CORE_MFLOPS, work
 from sweeps.plan.packs import MAX_LANES, make_packs, pack_notes
 from sweeps.spec.sweep_file import Resources
 from tests.support.plans import H200, TWO_CORES, one_gpu, sizes, trials
+
+TINY = trials(300, data={"name": "mnist", "train_size": 1000, "val_size": 100})
 
 
 def test_28_configurations_of_3_seeds_on_2_cores_are_6_packs_of_14() -> None:
@@ -29,24 +31,20 @@ def test_28_configurations_of_3_seeds_on_2_cores_are_6_packs_of_14() -> None:
     assert all(len({trial.seed for trial in pack.trials}) == 1 for pack in packs)
 
 
-def test_16_trials_of_one_seed_on_2_cores_are_2_packs_of_8() -> None:
-    assert sizes(make_packs(trials(16), devices=TWO_CORES)) == [8, 8]
-
-
-def test_as_many_groups_as_cores_are_not_split() -> None:
-    assert sizes(make_packs(trials(10, seeds=2), devices=TWO_CORES)) == [10, 10]
-
-
-def test_trials_for_too_few_packs_are_split_so_that_the_cores_end_together() -> None:
-    assert sizes(make_packs(trials(65), devices=TWO_CORES)) == [17, 16, 16, 16]
-
-
-def test_one_core_has_the_fewest_packs() -> None:
-    assert sizes(make_packs(trials(20), devices=Devices(cpus=1, memory_bytes=10**10))) == [20]
-
-
-def test_many_cores_get_a_trial_each() -> None:
-    assert sizes(make_packs(trials(7), devices=Devices(cpus=64, memory_bytes=10**12))) == [1] * 7
+@pytest.mark.parametrize(
+    ("given", "cpus", "expected"),
+    [
+        pytest.param(trials(16), 2, [8, 8], id="16-of-one-seed-on-2-cores"),
+        pytest.param(trials(10, seeds=2), 2, [10, 10], id="as-many-groups-as-cores-are-not-split"),
+        pytest.param(trials(65), 2, [17, 16, 16, 16], id="a-split-lets-the-cores-end-together"),
+        pytest.param(trials(20), 1, [20], id="one-core-has-the-fewest-packs"),
+        pytest.param(trials(7), 64, [1] * 7, id="many-cores-get-a-trial-each"),
+        pytest.param(TINY, 1, [150, 150], id="tiny-trials-make-large-packs"),
+        pytest.param([], 2, [], id="no-trials-are-no-packs"),
+    ],
+)
+def test_packs_fill_the_cores(given: list[TrialConfig], cpus: int, expected: list[int]) -> None:
+    assert sizes(make_packs(given, devices=Devices(cpus=cpus, memory_bytes=10**12))) == expected
 
 
 def test_packs_off_trains_each_trial_alone_and_a_number_is_the_largest_pack() -> None:
@@ -135,11 +133,6 @@ def test_a_core_ends_an_epoch_of_a_pack_within_two_minutes(model: str) -> None:
         assert len(pack.trials) == 1 or seconds <= 120
 
 
-def test_tiny_trials_make_large_packs_on_a_core() -> None:
-    tiny = trials(300, data={"name": "mnist", "train_size": 1000, "val_size": 100})
-    assert sizes(make_packs(tiny, devices=Devices(cpus=1, memory_bytes=10**12))) == [150, 150]
-
-
 def test_many_packs_of_one_are_laid_out_at_once() -> None:
     many = [parse_trial({"optimizer": {"name": "Adafactor", "lr": 1e-6 * (n + 1)}, "epochs": 1}) for n in range(3000)]
     assert sizes(make_packs([*many, *trials(3)], devices=H200)).count(1) == 3000
@@ -170,10 +163,6 @@ def test_longer_packs_begin_first() -> None:
     names = [pack.trials[0].model["name"] for pack in packs]
     assert names == sorted(names, key=["resnet18", "lenet5"].index)
     assert "model resnet18" in packs[0].why
-
-
-def test_no_trials_are_no_packs() -> None:
-    assert make_packs([], devices=TWO_CORES) == []
 
 
 ANY_TRIAL = st.fixed_dictionaries(
@@ -226,11 +215,10 @@ def test_cores_end_within_one_trial_of_the_best_possible(count: int, seeds: int,
 
 
 def test_a_pack_shares_what_the_training_loop_demands() -> None:
-    orders = pytest.importorskip("ch6dist.packs")
     mixed = (
         trials(6, seeds=2) + trials(3, epochs=2) + trials(1, seeds=3, type="range_test") + trials(2, precision="fp64")
     )
     mixed += with_optimizers(*OPTIMIZERS, seeds=2)
     for devices in (TWO_CORES, H200):
         for pack in make_packs(list({trial.trial_id: trial for trial in mixed}.values()), devices=devices):
-            orders.check_shared(pack.trials, engine=pack.engine)
+            check_shared(pack.trials, engine=pack.engine)

@@ -19,7 +19,9 @@ from sweeps.launch.execute import Launch
 from sweeps.launch.run import resume
 from sweeps.record.record import opened
 from sweeps.record.stop_requests import pending_stops, request_stop
-from tests.support.commands import ROOT, sweep_file, without_ray
+from tests.support.commands import sweep_file
+from tests.support.paths import ROOT
+from tests.support.runs import without_ray
 
 SPEC: dict[str, Any] = {"name": "a", "question": "why?", "resources": {"workers": 1}}
 TRIALS = [parse_trial({"seed": seed, "epochs": 2}) for seed in (0, 1)]

@@ -30,7 +30,8 @@ from ch6dist.training.loop import train
 from sweeps.record import stop_requests
 from sweeps.record import uploader as uploader_module
 from sweeps.record.uploader import NoUploader, request_stop_in_store, runs_in_store, uploading
-from tests.support.commands import sweeps, wait_for
+from tests.support.commands import succeed, sweeps
+from tests.support.namespaces import wait_for
 from tests.support.s3_server import s3_server
 from tests.support.trials import small_trial
 
@@ -104,7 +105,7 @@ def test_a_stop_requested_in_a_copy_reaches_the_driver(storage, tmp_path):
     sweep = {**LINE, "spec": {"name": "one", "storage": storage}}
     with begun(run, sweep), lease.hold(run), uploading(run, storage, say=pytest.fail):
         shutil.copytree(run, copy)
-        assert sweeps("stop", copy, cwd=tmp_path).returncode == 0
+        succeed("stop", copy, cwd=tmp_path)
         wait_for(
             lambda: stop_requests.pending_stops(run) == (True, set())
         )  # the driver is on this machine, the copy too
