@@ -15,7 +15,7 @@ import yaml
 from rich.console import Console
 
 from ch6dist.config import TrialConfig
-from ch6dist.errors import InputError
+from ch6dist.errors import InputError, UsageError
 from ch6dist.packs import Orders
 from ch6dist.runs.ledger import read
 from ch6dist.runs.writer import Writer
@@ -144,7 +144,7 @@ def test_the_lrs_are_those_of_the_schedule(tmp_path: Path) -> None:
 
 
 def test_a_range_test_has_nothing_to_train_on(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="range test"):
+    with pytest.raises(UsageError, match="range test"):
         plan_final(trial_file(tmp_path, type="range_test"))
 
 
