@@ -42,7 +42,7 @@ class Run:
 
     @property
     def head(self) -> Line:
-        """Return the head line of the newest driver: question, command, versions, hardware; empty if there is none yet."""
+        """Return the head line of the newest driver; empty if there is none yet."""
         return self.ledger.sweeps[-1] if self.ledger.sweeps else {}
 
 
