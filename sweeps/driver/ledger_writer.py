@@ -15,7 +15,7 @@ from ch6dist.runs.schema import Line, Status, StatusLine
 from ch6dist.storage.files import first_line, open_folder
 from sweeps.driver.halt import Halt, HaltedError
 from sweeps.driver.jobs import PackJob
-from sweeps.driver.retries import from_scratch
+from sweeps.driver.retries import from_scratch, status_line
 from sweeps.driver.trial_table import TrialTable
 from sweeps.record.record import Record
 from sweeps.record.retention import Retention
@@ -72,15 +72,7 @@ class LedgerWriter:
     def ending(self, trial: str, status: Status, reason: str) -> StatusLine:
         """Make the status line that ends a trial from here, not from its worker."""
         entry = self.table.entries[trial]
-        return {
-            "kind": "status",
-            "trial": trial,
-            "attempt": entry.attempt,
-            "epoch": entry.epoch,
-            "status": status.value,
-            "reason": reason,
-            "time": time.time(),
-        }
+        return status_line(trial, status, reason, attempt=entry.attempt, epoch=entry.epoch)
 
     def _halted(self, reason: str) -> HaltedError:
         self.halt.request(reason, exit_status=1)

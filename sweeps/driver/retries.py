@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from ch6dist.runs.folders import has_checkpoint
 from ch6dist.runs.schema import EventLine, Line, Status, StatusLine
@@ -49,46 +50,33 @@ def after_failure(rest: Sequence[str], report: Line, table: TrialTable, *, max_r
 
 def failure_line(rest: Sequence[str], report: Line, table: TrialTable, retry: Retry) -> EventLine:
     """Make the ledger's line of a failure: which trials, where, why, and what follows."""
-    entries = [table.entries[trial] for trial in rest]
-    count = len(retry.packs)
-    return {
-        "kind": "event",
-        "trials": list(rest),
-        "epochs": [entry.epoch for entry in entries],
-        "host": entries[0].host,
-        "broken": report["broken"],
-        "reason": report["reason"],
-        "what": "given up" if not count else "retried" if count == 1 else f"split into {count} packs",
-        "time": time.time(),
-    }
+    entries, count = [table.entries[trial] for trial in rest], len(retry.packs)
+    what = "given up" if not count else "retried" if count == 1 else f"split into {count} packs"
+    return _event(report["reason"], broken=report["broken"], what=what, entries=entries)
 
 
 def halt_line(reason: str) -> EventLine:
     """Make the ledger's line of a driver that was halted."""
+    return _event(reason, broken="halted", what="the driver ended")
+
+
+def _event(reason: str, *, broken: str, what: str, entries: Sequence[TrialState] = ()) -> EventLine:
     return {
         "kind": "event",
-        "trials": [],
-        "epochs": [],
-        "host": "",
-        "broken": "halted",
+        "trials": [entry.trial for entry in entries],
+        "epochs": [entry.epoch for entry in entries],
+        "host": entries[0].host if entries else "",
+        "broken": broken,
         "reason": reason,
-        "what": "the driver ended",
+        "what": what,
         "time": time.time(),
     }
 
 
-def planned_line(trial: str, *, attempt: int, reason: str) -> StatusLine:
-    """Make the line that opens a new attempt of a trial, which trains it from scratch."""
-    place: StatusLine = {
-        "kind": "status",
-        "trial": trial,
-        "attempt": attempt,
-        "status": Status.PLANNED.value,
-        "reason": reason,
-        "epoch": 0,
-        "time": time.time(),
-    }
-    return place
+def status_line(trial: str, status: Status, reason: str, *, attempt: int, epoch: int = 0) -> StatusLine:
+    """Make the line of a status that the driver decides; a planned trial starts from scratch."""
+    place = {"trial": trial, "attempt": attempt, "epoch": epoch}
+    return cast(StatusLine, {"kind": "status", **place, "status": status.value, "reason": reason, "time": time.time()})
 
 
 def from_scratch(entries: Iterable[TrialState], checkpoints: Folder) -> list[Line]:
@@ -97,7 +85,7 @@ def from_scratch(entries: Iterable[TrialState], checkpoints: Folder) -> list[Lin
     Raises OSError where the checkpoints cannot be reached.
     """
     return [
-        planned_line(entry.trial, attempt=entry.attempt + 1, reason="no checkpoint: from scratch")
+        status_line(entry.trial, Status.PLANNED, "no checkpoint: from scratch", attempt=entry.attempt + 1)
         for entry in entries
         if entry.last and not has_checkpoint(checkpoints, entry.trial, attempt=entry.attempt)
     ]

@@ -19,9 +19,9 @@ from ch6dist.runs.fetch import refresh
 from ch6dist.runs.folders import checkpoints_root, home_of, new_run, runs_root
 from ch6dist.runs.ledger import Ledger, find_trial, read, read_spec
 from ch6dist.runs.provenance import trial_line
-from ch6dist.runs.schema import BROKEN, ENDED
+from ch6dist.runs.schema import BROKEN, ENDED, Status
 from sweeps.driver.jobs import PackJob
-from sweeps.driver.retries import planned_line
+from sweeps.driver.retries import status_line
 from sweeps.driver.trial_table import TrialTable
 from sweeps.launch.execute import Launch, Settings, Task, execute
 from sweeps.launch.packing import kept_engine_notes, pack_new, pack_resumed
@@ -113,7 +113,7 @@ def _continue(run: Path, ledger: Ledger, how: Launch, *, again: Sequence[str] = 
     for note in kept_engine_notes(ledger, packs, slots=slots, wanted=settings.resources.engine):
         how.console.print(note)
     left = _room_left(todo, packs, settings, hosts, checkpoints_root(run, storage=settings.storage))
-    lines = [planned_line(trial, attempt=ledger.attempt(trial) + 1, reason="rerun") for trial in again]
+    lines = [status_line(trial, Status.PLANNED, "rerun", attempt=ledger.attempt(trial) + 1) for trial in again]
     with opened(run, spec, say=how.console.print, ledger=ledger, lines=lines, address=how.address) as record:
         status = execute(Task(TrialTable.from_ledger(ledger), packs, settings, hosts, left), ledger, record, how)
     return record.status(status)

@@ -23,6 +23,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ch6dist.errors import UsageError
 from ch6dist.host.hardware import Devices, Gpu, visible_devices
+from ch6dist.storage.files import first_line
 from ch6dist.yamlfile import read_mapping
 from sweeps.on_ray import private
 from sweeps.on_ray.session import ray_session
@@ -52,10 +53,10 @@ def cluster_hosts(address: str) -> list[Devices]:
             here = ray.get_runtime_context().get_node_id()
     except AuthenticationError as error:
         hint = "use the token of the cluster: ~/.ray/auth_token, or RAY_AUTH_TOKEN_PATH"
-        raise UsageError(f"the Ray at {address} refuses this token: {_first_line(error)}", hint) from None
+        raise UsageError(f"the Ray at {address} refuses this token: {first_line(error)}", hint) from None
     except (OSError, ValueError, RuntimeError, RayError) as error:
         hint = "`ray status` on a host of the cluster says whether it is running"
-        raise UsageError(f"no Ray answers at --address {address}: {_first_line(error)}", hint) from None
+        raise UsageError(f"no Ray answers at --address {address}: {first_line(error)}", hint) from None
     leads = any(node["NodeID"] == here and private.HEAD_RESOURCE in node["Resources"] for node in nodes)
     file = Path.home() / private.BOOTSTRAP_FILE
     return hosts + (coming_hosts(read_mapping(file), nodes) if leads and file.is_file() else [])
@@ -158,7 +159,3 @@ def _is_of(node: Mapping[str, Any], name: str, resources: Mapping[str, Any]) -> 
     if label:
         return bool(label == name)
     return all(node["Resources"].get(key, 0) == resources.get(key, 0) for key in ("CPU", "GPU"))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

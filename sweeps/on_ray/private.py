@@ -5,9 +5,10 @@ Tried with Ray 2.60.0. `tests/sweeps/on_ray/test_private.py` tells at once when 
 
 from __future__ import annotations
 
+import ray._private.services
 import ray._private.worker
-from ray._private.services import canonicalize_bootstrap_address_or_die as canonical_address  # `auto` → host:port
 
+canonical_address = ray._private.services.canonicalize_bootstrap_address_or_die  # `auto` → host:port
 HEAD_RESOURCE = "node:__internal_head__"  # a resource that only the head node has: ray.nodes() says it no other way
 NODE_TYPE_LABEL = "ray.io/node-group"  # a node's label: which of the cluster file's node types it is of
 BOOTSTRAP_FILE = "ray_bootstrap_config.yaml"  # in the home of the head's user: the cluster file as `ray up` left it
@@ -25,14 +26,3 @@ MAX_PENDING = "TUNE_MAX_PENDING_TRIALS_PG"  # packs that request resources at on
 def silence_worker_logs() -> None:
     """Keep "(raylet) A worker died …" off stdout: no public switch does."""
     ray._private.worker._worker_logs_enabled = False
-
-
-__all__ = [
-    "BOOTSTRAP_FILE",
-    "ENVIRONMENT",
-    "HEAD_RESOURCE",
-    "MAX_PENDING",
-    "NODE_TYPE_LABEL",
-    "canonical_address",
-    "silence_worker_logs",
-]
