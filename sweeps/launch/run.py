@@ -54,12 +54,12 @@ def start(
     packs = pack_new(trials, hosts, settings.resources, how)
     check_data(trials)
     home = runs_root(home_of(runs, settings.storage))
-    left = _room_left(trials, packs, settings, hosts, checkpoints_root(home, storage=settings.storage))
+    limit = _limit_for_ended(trials, packs, settings, hosts, checkpoints_root(home, storage=settings.storage))
     taken = runs_in_store(settings.storage)
     run = new_run(name or spec["name"], root=home, explicit=name is not None, taken=taken)
     ledger, lines = Ledger(), [trial_line(trial) for trial in trials]
     with opened(run, spec, say=how.console.print, ledger=ledger, lines=lines, address=how.address) as record:
-        status = execute(Task(TrialTable.from_ledger(ledger), packs, settings, hosts, left), ledger, record, how)
+        status = execute(Task(TrialTable.from_ledger(ledger), packs, settings, hosts, limit), ledger, record, how)
     return run, record.status(status)
 
 
@@ -112,10 +112,10 @@ def _continue(run: Path, ledger: Ledger, how: Launch, *, again: Sequence[str] = 
     packs = pack_resumed(todo, ledger, hosts, settings.resources, how, before=before)
     for note in kept_engine_notes(ledger, packs, slots=slots, wanted=settings.resources.engine):
         how.console.print(note)
-    left = _room_left(todo, packs, settings, hosts, checkpoints_root(run, storage=settings.storage))
+    limit = _limit_for_ended(todo, packs, settings, hosts, checkpoints_root(run, storage=settings.storage))
     lines = [status_line(trial, Status.PLANNED, "rerun", attempt=ledger.attempt(trial) + 1) for trial in again]
     with opened(run, spec, say=how.console.print, ledger=ledger, lines=lines, address=how.address) as record:
-        status = execute(Task(TrialTable.from_ledger(ledger), packs, settings, hosts, left), ledger, record, how)
+        status = execute(Task(TrialTable.from_ledger(ledger), packs, settings, hosts, limit), ledger, record, how)
     return record.status(status)
 
 
@@ -136,7 +136,7 @@ def _check_batches(trials: Sequence[TrialConfig], *, workers: int) -> None:
         raise InputError("resources.workers", workers, f"at most {smallest}, an image of a batch for each worker")
 
 
-def _room_left(
+def _limit_for_ended(
     trials: Sequence[TrialConfig], packs: Sequence[PackJob], settings: Settings, hosts: Sequence[Devices], path: str
 ) -> int | None:
     """Return the bytes that checkpoints of ended trials may take beside those of running ones; None: no limit.
