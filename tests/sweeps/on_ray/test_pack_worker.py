@@ -35,7 +35,7 @@ def test_resume_continues_from_checkpoints_and_a_damaged_one_fails_only_its_tria
     assert Counter(statuses(read(run)).values()) == {"finished": 3, "failed": 1}
     reported = [line for line in found.stdout.splitlines() if line.startswith(f"failed: {damaged}")]
     assert len(reported) == 1
-    assert "a readable checkpoint" in reported[0]
+    assert "is no readable checkpoint" in reported[0]
     assert read(run).statuses[damaged]["traceback"]
     steps = Counter((row["trial"], row["step"]) for row in raw_lines(run, "row") if row["trial"] != damaged)
     assert set(steps.values()) == {1}  # nothing was trained twice
