@@ -85,10 +85,10 @@ def test_a_damaged_ledger_is_named_with_its_line(tmp_path):
 def test_the_base_installation_reports_without_torch_and_ray(tmp_path):
     run = twelve(tmp_path / "run")
     source = tmp_path / "source"
-    ignored = shutil.ignore_patterns(".*", "build", "*.egg-info", "__pycache__", "runs", "data")
-    shutil.copytree(ROOT, source, ignore=ignored)
-    (source / "README.md").touch()
-    (source / "LICENSE").touch()
+    for package in ("ch6dist", "sweeps", "analysis"):
+        shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / file, source)
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([python, "-m", "pip", "install", "--quiet", source], check=True)
