@@ -1,6 +1,6 @@
 """Slots: how many packs run at once on one host or on several, and what each gets.
 
-slots = find_slots(spec.resources, [visible_devices()])     # InputError if nothing can ever be placed
+slots = find_slots(spec.resources, [visible_devices()])     # InputError if no pack fits
 slots = find_slots(spec.resources, cluster_hosts("auto"))
 """
 
@@ -72,7 +72,7 @@ def workers_on_host(host: Devices, *, cpus: int, gpus: float) -> int:
 
 
 def _no_slots_error(resources: Resources, hosts: Sequence[Devices], gpus: float, fitting: Sequence[int]) -> InputError:
-    """Return why nothing can be placed, in one line: what a worker lacks, or how many workers there could be."""
+    """Return why no pack fits, in one line: what a worker lacks, or how many workers there could be."""
     if any(fitting):
         return InputError("resources.workers", resources.workers, _fewer_workers(resources, hosts, gpus, fitting))
     where = "available here" if len(hosts) == 1 else f"of the largest of {len(hosts)} hosts"

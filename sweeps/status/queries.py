@@ -45,7 +45,7 @@ def status(run: Path | str) -> dict[str, Any]:
         "retries": dict(Counter(line["broken"] for line in ledger.events)),
         "events": [_without_kind(line) for line in ledger.events[-SHOWN_EVENTS:]],
         "failures": [_failure(ledger, trial) for trial, state in states.items() if state in BROKEN],
-        "next": _next(folder, counts, alive=driver is not None, sweep=ledger.sweeps[-1] if ledger.sweeps else {}),
+        "next": _next(folder, ledger, counts, alive=driver is not None),
     }
 
 
@@ -180,20 +180,26 @@ def _age_seconds(folder: Path) -> float:
     return max(0.0, time.time() - newest)
 
 
-def _next(folder: Path, counts: Counter[Status], *, alive: bool, sweep: Line) -> str:
+def _next(folder: Path, ledger: Ledger, counts: Counter[Status], *, alive: bool) -> str:
     """Return what the user may do now, in one sentence."""
+    is_final = "chosen_from" in ledger.spec
     waiting = sum(counts[state] for state in (Status.PLANNED, Status.RUNNING, Status.INTERRUPTED))
     broken = sum(counts[state] for state in BROKEN)
     if alive:
         return f"running: `sweeps stop {folder}` stops it, `sweeps top {folder}` ranks the trials so far"
     if waiting:
-        is_final = "chosen_from" in sweep.get("spec", {})
-        there = f" --address {sweep['address']}" if sweep.get("address") else ""
+        address = ledger.sweeps[-1].get("address") if ledger.sweeps else None
+        there = f" --address {address}" if address else ""
         command = (f"sweeps final {folder} --resume" if is_final else f"sweeps resume {folder}") + there
         return f"the driver is not running: `{command}` trains the remaining {format_count(waiting, 'trial')}"
     if broken:
         return f"`sweeps show {folder} TRIAL` shows a failure in detail, `sweeps rerun {folder} TRIAL` trains it again"
-    return f"all trials have ended: `sweeps top {folder}` ranks them, `analysis report {folder}` plots them"
+    ended, report = "all trials have ended", f"`analysis report {folder}`"
+    if is_final:
+        return f"{ended}: {report} shows their test accuracy"
+    if any(line["config"]["type"] == "train" for line in ledger.trials.values()):
+        return f"{ended}: `sweeps top {folder}` ranks them, {report} plots them"
+    return f"{ended}: {report} plots them"
 
 
 def _rule(ledger: Ledger) -> str:

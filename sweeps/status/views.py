@@ -20,8 +20,9 @@ from ch6dist.catalog.datasets import SYNTHETIC
 from sweeps.units import format_count, format_seconds
 
 COLOURS = {"finished": "green", "running": "cyan", "failed": "red", "out_of_memory": "red", "diverged": "yellow"}
-ROW_COLUMNS = ("epoch", "step", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
-PER_CENT = ("train_accuracy", "val_accuracy")
+METRICS = tuple(f"{split}_{metric}" for split in ("train", "val", "test") for metric in ("loss", "accuracy"))
+ROW_COLUMNS = ("epoch", "step", "lr", *METRICS, "seconds")  # those without a value are not shown
+PER_CENT = ("train_accuracy", "val_accuracy", "test_accuracy")
 SHOWN_EVENTS = 5
 NAMES = ("configuration", "trial", "first trial")  # columns that a reader copies from, so their lines are never broken
 
@@ -101,11 +102,12 @@ def render_show(data: Mapping[str, Any]) -> RenderableType:
         [item.get("attempt"), _format_time(item.get("time")), item["status"], item.get("epoch"), item.get("reason")]
         for item in data["history"]
     ]
-    rows = [[_format_number(name, row.get(name)) for name in ROW_COLUMNS] for row in data["rows"]]
-    artifacts = [[name, _shortened(value)] for name, value in data["artifacts"].items()]
+    columns = [name for name in ROW_COLUMNS if any(row.get(name) is not None for row in data["rows"])]
+    rows = [[_format_number(name, row.get(name)) for name in columns] for row in data["rows"]]
+    artifacts = [[name, _format_artifact(value)] for name, value in data["artifacts"].items()]
     tables = [
         _table("Statuses", ("attempt", "time", "status", "epoch", "reason"), history),
-        _table("Last rows", ROW_COLUMNS, rows),
+        _table("Last rows", columns, rows),
         _table("Artifacts", ("name", "path or value"), artifacts),
     ]
     facts = [("trial", Text(data["trial"])), ("status", Text(data["status"]))]
@@ -153,6 +155,10 @@ def _bracketed(text: str) -> str:
     return f"[{text}]" if text else ""
 
 
-def _shortened(value: Any, limit: int = 200) -> str:
-    text = str(value)
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def _format_artifact(value: Any) -> str:
+    """Return the path of an artifact, or its values by name: numbers in short, of long lists only the length."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_format_artifact(inner)}" for name, inner in value.items())
+    if isinstance(value, list):
+        return format_count(len(value), "value") if len(value) > 2 else " to ".join(map(_format_artifact, value))
+    return _format_number("", value) or "none"

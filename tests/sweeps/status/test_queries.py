@@ -196,6 +196,19 @@ def test_range_tests_count_steps_and_have_no_ranking(tmp_path: Path) -> None:
     folder = write(tmp_path, [trial], state(trial, "running"), *rows(trial, None, None))
     assert status(folder)["progress"] == {"steps": {"done": 20, "total": 50}}
     assert "no training runs" in printed(render_top(top(folder)))
+    ended = write(tmp_path / "ended", [trial], state(trial, "finished"))
+    assert "sweeps top" not in status(ended)["next"]
+
+
+def test_a_final_run_shows_its_test_accuracy_and_no_empty_columns(tmp_path: Path) -> None:
+    trial, spec = config(0.1), {**SPEC, "chosen_from": "best of lrs"}
+    row = {**rows(trial, None)[0], "test_accuracy": 0.4321}
+    folder = write(tmp_path, [trial], state(trial, "running"), row, state(trial, "finished"), spec=spec)
+    assert "`analysis report" in status(folder)["next"]
+    assert "sweeps top" not in status(folder)["next"]
+    text = printed(render_show(show(folder, trial.trial_id)))
+    assert "43.21 %" in text
+    assert "val accuracy" not in text
 
 
 def test_a_run_without_trials_has_a_status(tmp_path: Path) -> None:
@@ -263,6 +276,9 @@ def test_artifacts_are_shown_by_path_or_value(tmp_path: Path) -> None:
     found = show(write(tmp_path, [trial], *lines), trial.trial_id)
     assert found["artifacts"] == {"last": "checkpoints/x/last.pt", "range_test": {"a": 1}}
     assert "checkpoints/x/last.pt" in printed(render_show(found))
+    curve = {"lr": [1e-6] * 100, "steepest": 0.24770763, "interval": [1e-5, 1e-3], "diverged_at": None}
+    text = printed(render_show({**found, "artifacts": {"range_test": curve}}))
+    assert "lr: 100 values, steepest: 0.2477, interval: 1e-05 to 0.001, diverged_at: none" in text
 
 
 def test_every_result_is_one_json_document(run: Path) -> None:
