@@ -50,7 +50,7 @@ def engine_for(optimizer: str, *, kind: str, wanted: str = "auto", workers: int 
     if workers > 1:
         return "eager", "several processes train one trial"
     if wanted == "auto" and kind == "cpu":
-        return "eager", "on a CPU its rows are the same with packs on and off"
+        return "eager", "on a CPU, whose results do not depend on packs"
     if OPTIMIZERS[optimizer].family is None:
         return "eager", f"{optimizer} is not element-wise"
     return "fused", ""
