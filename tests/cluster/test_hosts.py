@@ -134,14 +134,13 @@ def trains(cluster: Cluster, host: str) -> bool:
 
 def port_answers(cluster: Cluster, token: str) -> dict[tuple[str, str], set[str]]:
     """The answers of every listening port of every host to the laptop."""
-    found = {}
+    found: dict[tuple[str, str], set[str]] = {}
     for name in cluster.names:
         listening = cluster.exec(name, "ss -Hltn").stdout.split("\n")[:-1]
         ports = sorted({line.split()[3].rpartition(":")[2] for line in listening})
-        found = cluster.exec(
-            LAPTOP, f"python tests/support/knock.py {ADDRESSES[name]} {token} {' '.join(ports)}"
-        ).stdout
-        found |= {(name, port): set(answers) for port, answers in json.loads(found).items()}
+        knock = f"python tests/support/knock.py {ADDRESSES[name]} {token} {' '.join(ports)}"
+        answers = json.loads(cluster.exec(LAPTOP, knock).stdout)
+        found |= {(name, port): set(given) for port, given in answers.items()}
     return found
 
 
