@@ -14,6 +14,7 @@ import yaml
 from ch6dist.config import TrialConfig
 from ch6dist.packs import Orders
 from ch6dist.runs.ledger import Ledger, read
+from ch6dist.runs.names import CHECKPOINTS, checkpoint_name
 from ch6dist.runs.provenance import sweep_line, trial_line
 from ch6dist.runs.schema import ENDED, Line, Status
 from ch6dist.runs.writer import Writer
@@ -73,3 +74,13 @@ def ended(run: Path) -> int:
 
 def row_count(run: Path) -> int:
     return len(raw_lines(run, "row")) if (run / "ledger").is_dir() else 0
+
+
+def needless_attempts(run: Path) -> list[str]:
+    """The trials that were trained from scratch again although an earlier attempt had a checkpoint."""
+    found, ledger = [], read(run)
+    for trial in ledger.trials:
+        numbers = range(1, ledger.attempt(trial))
+        checkpoints = [run / CHECKPOINTS / checkpoint_name(trial, "last", attempt=number) for number in numbers]
+        found += [trial] if any(path.exists() for path in checkpoints) else []
+    return found

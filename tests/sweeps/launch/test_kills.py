@@ -23,7 +23,7 @@ from tests.support.commands import TINY, Driving, driving, succeed, sweep_file, 
 from tests.support.namespaces import wait_for
 from tests.support.paths import ROOT
 from tests.support.processes import alive, offspring, trainers
-from tests.support.runs import raw_lines, statuses, without_ray
+from tests.support.runs import needless_attempts, raw_lines, statuses, without_ray
 
 DRIVER, WORKER = "driver", "worker"
 KILLS = int(os.environ.get("CH6DIST_TEST_KILLS", "60"))  # a hundred take some eight minutes of two busy cores
@@ -131,9 +131,7 @@ def nothing_happened_to(run: Path, undisturbed: Ledger, *, trials: int) -> None:
     assert len(epochs) == trials
     assert differences(ledger, undisturbed) == []
     assert repeated(raw_lines(run)) == []
-    for trial in ledger.trials:  # a further attempt is for what was hit before its first checkpoint
-        homes = [run / "checkpoints" / trial / f"attempt-{number}" for number in range(2, ledger.attempt(trial) + 1)]
-        assert not [home for home in [run / "checkpoints" / trial, *homes][:-1] if (home / "last.pt").exists()]
+    assert needless_attempts(run) == []  # a further attempt is for what was hit before its first checkpoint
 
 
 def repeated(lines: Sequence[dict[str, Any]]) -> list[str]:
