@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-
-class Driver(Protocol):
-    """What Ray Tune needs of the driver."""
-
-    def next_pack(self) -> int | None:
-        """Return the number of the pack to launch next; None while none waits."""
-
-    @property
-    def over(self) -> bool:
-        """Return whether no pack will ever wait again."""
-
-    def on_report(self, pack: int, report: dict[str, Any]) -> dict[str, Any]:
-        """Handle a report of a pack before the pack may continue; return the orders that it finds then."""
-
-    def on_end(self, pack: int) -> None:
-        """Handle the end of a pack's function."""
-
-    def on_dead_worker(self, pack: int, *, hosts: Collection[str]) -> None:
-        """Handle the death of a pack's process; `hosts`: names of those that are alive."""
-
-    def tick(self) -> set[str]:
-        """Look around, about ten times a second; return every trial that is to stop."""
-
-    @property
-    def halted(self) -> bool:
-        """Return whether nothing more is to be trained."""
+if TYPE_CHECKING:  # workers import this file too, and need no driver
+    from sweeps.driver.driver import Driver
 
 
 class LedgerCallback(tune.Callback):

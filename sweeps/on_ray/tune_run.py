@@ -6,7 +6,7 @@ import functools
 import os
 import pkgutil
 import tempfile
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import ray
 from ray import tune
@@ -15,9 +15,12 @@ from ray.tune.search import Searcher
 
 from sweeps.driver.jobs import Job
 from sweeps.on_ray import private
-from sweeps.on_ray.callback import Driver, HaltStopper, LedgerCallback, SilentReporter
+from sweeps.on_ray.callback import HaltStopper, LedgerCallback, SilentReporter
 from sweeps.on_ray.worker_group import worker_group
 from sweeps.plan.slots import Slots
+
+if TYPE_CHECKING:  # workers import this file too, and need no driver
+    from sweeps.driver.driver import Driver
 
 LEAST_PENDING = 4
 
