@@ -47,10 +47,10 @@ def format_mean_std(mean: float | None, std: float | None, metric: str) -> str:
 
 
 def format_interval(low: float | None, high: float | None, metric: str) -> str:
-    """Return an interval of a metric: `70.2–72.3 %`; a dash if it is missing."""
+    """Return an interval of a metric: `70.2 to 72.3 %`; a dash if it is missing."""
     if not is_finite(low) or not is_finite(high):
         return DASH
-    return f"{100 * low:.1f}–{100 * high:.1f} %" if is_fraction(metric) else f"{low:.4g} to {high:.4g}"
+    return f"{100 * low:.1f} to {100 * high:.1f} %" if is_fraction(metric) else f"{low:.4g} to {high:.4g}"
 
 
 def format_difference(difference: float | None, metric: str) -> str:

@@ -78,10 +78,16 @@ def _tick_label(row: pd.Series) -> str:
 
 def _caption(data: pd.DataFrame) -> str:
     n = data.groupby("label").size()
+    leader = data[data["label"] == data["label"].iloc[0]]
+    compared = len(leader) > 1 and pd.notna(leader["rank"].iloc[0]) and not leader["diverged"].any()
+    shaded = (
+        "the best and those not distinguishable from it (Welch, Holm)"
+        if compared
+        else "the best, which cannot be compared with the others: that takes two finished seeds or more"
+    )
     return (
         f"The best {len(n)} configurations. Dots: seeds (n = {format_count_range(n)}); tick: their mean; bar: 95 % "
-        "Student t interval of the mean, cut at the frame. Shaded: the best and those not "
-        "distinguishable from it (Welch, Holm)."
+        f"Student t interval of the mean, cut at the frame. Shaded: {shaded}."
     )
 
 
@@ -93,5 +99,5 @@ PLOT = Plot(
     draw=draw_leaderboard,
     size=lambda data: (9.5, 1.9 + 0.3 * data["label"].nunique()),
     caption=_caption,
-    empty="No training run has finished yet, so nothing can be ranked.",
+    empty="Nothing to rank: no training run has finished, other than final training runs.",
 )

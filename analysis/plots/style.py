@@ -135,7 +135,7 @@ def lr_axis(ax: Axes, lrs: Sequence[float]) -> None:
     ax.xaxis.set_major_formatter(lr_formatter())
     ax.xaxis.set_minor_formatter(NullFormatter())
     if tried:
-        pad = max(tried[-1] / tried[0], 10) ** 0.1
+        pad = max(tried[-1] / tried[0], 10) ** 0.15  # leaves space for an arrow beside the lowest and the highest
         ax.set_xlim(tried[0] / pad, tried[-1] * pad)
 
 
@@ -147,7 +147,7 @@ def lr_formatter() -> FuncFormatter:
 def plain_log_ticks(axis: Axis) -> None:
     """Write plain numbers on a logarithmic axis that may span less than a decade."""
     axis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
     axis.set_minor_formatter(NullFormatter())
 
 

@@ -124,9 +124,13 @@ def _label(row: pd.Series, *, several: bool) -> str:
 
 def _caption(data: pd.DataFrame) -> str:
     n = format_count_range(data.groupby("order")["trial"].nunique())
-    return (
+    selection = (
         "The best configuration of each optimizer, then of each schedule, then the next of the leaderboard; grey: the "
-        f"worst that finished. Thin: one seed (n = {n}); thick: their mean over the epochs that all have completed. "
+        "worst that finished. "
+    )
+    return (
+        (selection if "contrast" in set(data["role"]) else "")  # without a contrast: too few are ranked to choose
+        + f"Thin: one seed (n = {n}); thick: their mean over the epochs that all have completed. "
         "Losses are on a logarithmic axis; training values are measured while the weights change, so they lag behind "
         "validation."
     )

@@ -40,7 +40,7 @@ class Fact:
 
 def health(study: Study, board: pd.DataFrame) -> list[Fact]:
     """Return the lines of the health box, in reading order."""
-    facts = [_trials(study), *_budget(study), _divergence(study), *_failed(study), *_stopped(study)]
+    facts = [_trials(study), *_budget(study), *_divergence(study), *_failed(study), *_stopped(study)]
     if len(board):
         facts += [_seeds(board), *_edges(board), *_effort(board), *_learning(board)]
     return [*facts, *_cost(study), *_noise_floor(study, board)]
@@ -64,10 +64,11 @@ def _budget(study: Study) -> list[Fact]:
     return [Fact("Epochs", f"{done} of {planned} planned ({done / planned:.0%})")] if planned else []
 
 
-def _divergence(study: Study) -> Fact:
+def _divergence(study: Study) -> list[Fact]:
     train = study.trials[study.trials["type"] == "train"]
     diverged = int((train["status"] == Status.DIVERGED).sum())
-    return Fact("Diverged", f"{diverged} of {len(train)} training runs (a result: they rank last)")
+    text = f"{diverged} of {len(train)} training runs (a result: they rank last)"
+    return [Fact("Diverged", text)] if len(train) else []
 
 
 def _failed(study: Study) -> list[Fact]:

@@ -128,7 +128,7 @@ def _chosen_on(study: Study, final: pd.DataFrame) -> str:
         return ""
     if not final["val_size"].any():
         return (
-            "The final trainings used all training images, so they have no validation split: the configuration was "
+            "The final training runs used all training images, so they have no validation split: the configuration was "
             "chosen before, by the validation accuracy of a sweep, and the test set was read once, at the end."
         )
     return "Chosen by validation, not by the test set, which was read once, at the end."

@@ -1,4 +1,4 @@
-"""The leaderboard and the final trainings as Markdown, CSV, JSON, and cells for HTML.
+"""The leaderboard and the final training runs as Markdown, CSV, JSON, and cells for HTML.
 
 Files for machines (CSV, JSON) hold fractions and seconds; tables for people hold per cent and mean ± std.
 """
@@ -62,7 +62,7 @@ def leaderboard_table(study: Study, board: pd.DataFrame) -> Table:
 
 
 def finals_table(finals: pd.DataFrame, study: Study) -> Table:
-    """Return the final trainings for people: test accuracy over seeds, and of each seed."""
+    """Return the final training runs for people: test accuracy over seeds, and of each seed."""
     columns: dict[str, Callable[[pd.Series], str]] = {
         "run": lambda row: row["run"],
         "configuration": text.configuration_label,
@@ -101,7 +101,7 @@ def leaderboard_markdown(study: Study, board: pd.DataFrame, finals: pd.DataFrame
     if len(board):
         parts += [leaderboard_table(study, board).markdown(), legend(study, board)]
     if len(finals):
-        parts += ["Final trainings (the test set, read once):", finals_table(finals, study).markdown()]
+        parts += ["Final training runs (the test set, read once):", finals_table(finals, study).markdown()]
     return "\n\n".join(parts or ["No training runs yet."]) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""Final trainings as numbers: the test accuracy of each configuration over its seeds."""
+"""Final training runs as numbers: the test accuracy of each configuration over its seeds."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ def load_study(folders: Sequence[Path]) -> Study:
 
 
 def without_finals(study: Study) -> Ledger:
-    """Return the pooled ledger without final trainings, which are reported apart and not ranked."""
+    """Return the pooled ledger without final training runs, which are reported apart and not ranked."""
     final = set(study.trials.loc[study.trials["final"], "trial"])
     kept = {trial: line for trial, line in study.ledger.trials.items() if trial not in final}
     return Ledger(trials=kept, rows=study.ledger.rows, statuses=study.ledger.statuses)

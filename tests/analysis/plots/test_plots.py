@@ -102,6 +102,21 @@ def test_a_single_epoch_is_drawn_as_points_and_without_fractions_of_an_epoch(tmp
         assert [tick for tick in ax.get_xticks() if low <= tick <= high] == [1]
 
 
+@pytest.mark.parametrize(("seeds", "shaded"), [(1, "cannot be compared"), (3, "not distinguishable")])
+def test_the_leaderboard_says_whether_the_best_was_compared(tmp_path, seeds, shaded):
+    trials = [trial(lr=lr, seed=seed, curve=[0.1, 0.2 + seed / 100]) for lr in (0.1, 0.2) for seed in range(seeds)]
+    study, board = written(tmp_path, trials)
+    plot = PLOTS["leaderboard"]
+    assert shaded in plot.caption(plot.data(study, board))
+
+
+@pytest.mark.parametrize(("tried", "explained"), [(1, False), (6, True)])
+def test_the_curves_explain_their_choice_if_there_was_one(tmp_path, tried, explained):
+    study, board = written(tmp_path, [trial(lr=lr / 10, curve=[0.1]) for lr in range(1, tried + 1)])
+    plot = PLOTS["training_curves"]
+    assert ("grey: the worst" in plot.caption(plot.data(study, board))) == explained
+
+
 def test_twelve_optimizers_look_twelve_ways(tmp_path):
     study, _ = written(tmp_path, twelve_optimizers())
     assert len(set(style.palette(study.trials["optimizer"]).values())) == 12
@@ -172,6 +187,10 @@ def test_health_of_the_twelve_trials(tmp_path):
     assert facts["Seeds per configuration"].value == "3"
     assert "SGD · lr 0.1" in facts["Best learning rate at the edge"].value
     assert facts["Noise floor"].value.startswith("0.71 points")  # sqrt(0.51 × 0.49 / 5000)
+
+
+def test_health_of_range_tests_alone_counts_no_training_runs(tmp_path):
+    assert "Diverged" not in facts_of(tmp_path, SWEEPS["range test alone"]())
 
 
 @pytest.mark.parametrize(
