@@ -1,7 +1,7 @@
-"""What a schedule overrides or derives, a line each, for the log: nothing that a person asked for is dropped silently.
+"""What a schedule overrides or derives, a line each, for the log: no setting is dropped silently.
 
 schedule_notes(trial, steps_per_epoch=352)
-# ('OneCycleLR sets the rate: 0.0004 → 0.01 → 4e-08; optimizer.lr 0.1 is ignored', 'momentum cycles 0.85–0.95 …')
+# ('OneCycleLR sets the learning rate: 0.0004 → 0.01 → 4e-08; optimizer.lr 0.1 is ignored', 'momentum cycles …')
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ def schedule_notes(trial: TrialConfig, *, steps_per_epoch: int) -> tuple[str, ..
     """Return the notes of a trial's schedule and optimizer; empty when everything is as it was given."""
     if trial.type == "range_test":
         test = trial.range_test
-        rates = f"{test.start_lr:g} → {test.end_lr:g}"
-        notes = [f"the range test sets the rate: {rates} in {test.steps} steps; optimizer.lr and schedule are ignored"]
+        lrs = f"{test.start_lr:g} → {test.end_lr:g} in {test.steps} steps"
+        notes = [f"the range test sets the learning rate: {lrs}; optimizer.lr and schedule are ignored"]
     elif SCHEDULES[trial.schedule["name"]].sets_lr:
         notes = list(_cycle(trial))
     else:
@@ -36,11 +36,11 @@ def _cycle(trial: TrialConfig) -> Iterator[str]:
     top = config["max_lr"]
     if config["name"] == "OneCycleLR":
         start = top / config["div_factor"]
-        rates = f"{start:g} → {top:g} → {start / config['final_div_factor']:g}"
+        lrs = f"{start:g} → {top:g} → {start / config['final_div_factor']:g}"
     else:
-        rates = f"{config['base_lr']:g} – {top:g}"
+        lrs = f"{config['base_lr']:g} – {top:g}"
     fate = f"optimizer.lr {lr:g} is ignored" if "max_lr" in trial.schedule else "max_lr is optimizer.lr"
-    yield f"{config['name']} sets the rate: {rates}; {fate}"
+    yield f"{config['name']} sets the learning rate: {lrs}; {fate}"
     if config["cycle_momentum"]:
         name = "beta1" if "betas" in trial.optimizer else "momentum"
         given = trial.optimizer["betas"][0] if name == "beta1" else trial.optimizer["momentum"]
