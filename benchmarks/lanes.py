@@ -174,9 +174,11 @@ def main() -> None:
         if 1 in by_lanes:
             over = sorted(by_lanes[largest])[args.pairs // 2] / sorted(by_lanes[1])[args.pairs // 2]
             rows.append(f"| {name}: K = {largest} ÷ K = 1 (medians) | {over:.2f} | | |")
-    forms = "\n".join(["Forms chosen at the largest K:", "", *(f"- {key}: {form}" for key, form in chosen.items())])
+    variants = "\n".join(
+        ["Kernel variants chosen at the largest K:", "", *(f"- {key}: {name}" for key, name in chosen.items())]
+    )
     what = f"{args.model}, {args.images} images of 3×32×32 an epoch, batch {args.batch_size}, fp32, on {device}."
-    publish(document(f"Lanes of {args.model}", rows, what=what, pairs=args.pairs, more=forms), args.output)
+    publish(document(f"Lanes of {args.model}", rows, what=what, pairs=args.pairs, more=variants), args.output)
     if args.picture:
         name = torch.cuda.get_device_name() if device.type == "cuda" else "one CPU thread"
         draw(found, args, name, args.picture)

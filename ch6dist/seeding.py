@@ -1,4 +1,4 @@
-"""Where randomness comes from, and the switches that make a training repeat itself bit for bit.
+"""Where randomness comes from, and the switches that make a training run repeat itself bit for bit.
 
 Nothing draws from torch's global generators: every draw is a function of (seed, epoch) or (seed, step, layer), so a
 checkpoint holds no generator state and a resume, another pack or another world size sees the same numbers.

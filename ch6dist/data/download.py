@@ -2,7 +2,7 @@
 
     download("cifar100", root="data")
 
-What is there and whole stays as it is.
+Undamaged files that are there already are kept.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def download(name: str, *, root: str | None = None) -> Path:
     folder, entry = data_root(root), DATASETS[name]
     for file in (*entry.train_files, *entry.test_files):
         if not check_integrity(folder / file.path, file.md5):
-            (folder / file.path).unlink(missing_ok=True)  # torchvision keeps whatever lies in an MNIST file's place
+            (folder / file.path).unlink(missing_ok=True)  # torchvision keeps any file with an MNIST file's name
     _SOURCES[name](root=folder, download=True)
     check_files(name, root=root, test=True)
     return folder

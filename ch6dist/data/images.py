@@ -65,7 +65,7 @@ class EpochPlan:
     flips: Tensor | None  # [N] bool: mirrored left to right, after the crop
 
     def batch(self, data: TrainData, start: int, stop: int, dtype: torch.dtype) -> Batch:
-        """Return the images from place `start` to before `stop` in the epoch's order, augmented and normalised."""
+        """Return the images from position `start` to before `stop` in the epoch's order, augmented and normalised."""
         return self.at(data, slice(start, stop), dtype)
 
     def at(self, data: TrainData, positions: slice | Tensor, dtype: torch.dtype) -> Batch:
@@ -86,10 +86,10 @@ class EpochPlan:
 
 
 def epoch_plan(*, seed: int, epoch: int, count: int, augment: Augment, device: Device) -> EpochPlan:
-    """Order, crops and flips of an epoch over `count` images.
+    """Draw order, crops and flips of an epoch over `count` images.
 
-    Drawn on the CPU from (seed, epoch) alone, so equal in every process, pack and world size and after a resume; the
-    order is the same whatever `augment` is.
+    They depend on (seed, epoch) alone and are drawn on the CPU, so they are equal in every process, pack and world size
+    and after a resume. The order is the same whatever `augment` is.
     """
     source = generator(seed, "epoch", epoch)
     order = torch.randperm(count, generator=source)
@@ -206,10 +206,10 @@ def _read_idx(images: Path, labels: Path) -> tuple[Tensor, Tensor, None]:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Reads lists, dicts and numpy arrays, and runs nothing else that a pickle may name."""
+    """An unpickler of lists, dicts and numpy arrays; it refuses everything else that a pickle may name."""
 
     def find_class(self, module: str, name: str) -> Any:
         allowed = {"_reconstruct": np.empty(0).__reduce__()[0], "ndarray": np.ndarray, "dtype": np.dtype}
         if module.split(".")[0] != "numpy" or name not in allowed:
-            raise pickle.UnpicklingError(f"{module}.{name} is no part of a data set")
+            raise pickle.UnpicklingError(f"{module}.{name} is not allowed in the pickle of a data set")
         return allowed[name]

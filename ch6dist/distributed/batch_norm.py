@@ -2,8 +2,8 @@
 
     over_all_ranks(model)       # every nn.BatchNorm2d of `model`, from now on; parameters, buffers and names stay
 
-On GPUs it is torch's SyncBatchNorm; that has no form for CPUs, where this is one. Ranks weigh by the rows they really
-have, which may be none.
+On GPUs it is torch's SyncBatchNorm, which does not run on CPUs; there it is GlobalBatchNorm2d. Each rank is weighted by
+its number of rows, which may be zero.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ AXES = (0, 2, 3)  # all but the channels
 
 
 def over_all_ranks(model: nn.Module) -> nn.Module:
-    """Let each BatchNorm2d of `model` normalise over the batch of all ranks.
+    """Make each BatchNorm2d of `model` normalise over the batch of all ranks; return `model`.
 
-    Return it. To be called on every rank, or none.
+    Call it on every rank or on none.
     """
     for module in model.modules():
         if type(module) is nn.BatchNorm2d:
@@ -33,7 +33,7 @@ def over_all_ranks(model: nn.Module) -> nn.Module:
 
 
 class SyncBatchNorm2d(nn.SyncBatchNorm):
-    """torch's, that also survives an empty share under autocast."""
+    """torch's SyncBatchNorm, which here also accepts an empty share under autocast."""
 
     process_group = None  # the default group
 
@@ -90,7 +90,7 @@ def global_moments(x: Tensor) -> tuple[int, Tensor, Tensor]:
     own = torch.zeros(2 * channels + 1, dtype=torch.float64, device=x.device)
     if x.numel():
         values = x.to(torch.promote_types(x.dtype, torch.float32))
-        near = values.mean(AXES)  # rounded: what it is off by is the mean of what remains
+        near = values.mean(AXES)  # rounded: its error is the mean of the remainder
         rest = values - _channels(near)
         off = rest.mean(AXES).double()
         moments = [near.double() + off, rest.square_().mean(AXES).double() - off**2]
@@ -120,7 +120,7 @@ class _Normalise(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Compute the gradients: x's from two sums over all ranks, those of weight and bias as this rank's share.
 
-        The latter are what every other parameter's gradient is: DistributedDataParallel brings the ranks together.
+        The latter are what every other parameter's gradient is: DistributedDataParallel averages them over the ranks.
         """
         x, weight, mean, scale = ctx.saved_tensors
         slope, centred = gradient.to(mean.dtype), x.to(mean.dtype) - _channels(mean)

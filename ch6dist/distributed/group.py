@@ -33,9 +33,9 @@ from ch6dist.distributed.batch_norm import over_all_ranks
 from ch6dist.host.interfaces import interface_of
 from ch6dist.packs import share
 
-MEETING = timedelta(minutes=5)  # within which all ranks have to be there
-# Of a collective: rank 0 may wait long for its driver. A rank that is gone is noticed by who started the ranks.
-PATIENCE = timedelta(days=1)
+CONNECT_TIMEOUT = timedelta(minutes=5)  # within which all ranks must connect
+# Long, because rank 0 may wait for its driver inside a collective. Whoever started the ranks notices when one dies.
+COLLECTIVE_TIMEOUT = timedelta(days=1)
 
 Result = TypeVar("Result")
 
@@ -56,11 +56,11 @@ class Group:
         return model
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Sum over ranks, the same on each; in place."""
+        """Sum `tensor` over the ranks, in place, and return it: equal on each."""
         return tensor
 
     def from_rank_zero(self, value: Any) -> Any:
-        """Rank 0's picklable value, on every rank."""
+        """Return rank 0's picklable value, on every rank."""
         return value
 
     def on_rank_zero(self, action: Callable[[], Result]) -> Result:
@@ -86,19 +86,19 @@ class TorchGroup(Group):
     def wrap(self, model: nn.Module) -> nn.Module:
         """Return DistributedDataParallel around `model`: its backward averages gradients over the ranks.
 
-        Buffers need no sending: batch normalisation over all ranks computes the same ones on each.
+        Buffers are not broadcast: batch normalisation over all ranks computes the same ones on each.
         """
         parallel = DistributedDataParallel(over_all_ranks(model))
-        parallel.broadcast_buffers = False  # the argument is called differently from torch to torch, the attribute not
+        parallel.broadcast_buffers = False  # torch renamed the argument, not the attribute
         return parallel
 
     def sum(self, tensor: torch.Tensor) -> torch.Tensor:
-        """All-reduce, in place."""
+        """All-reduce `tensor`, in place, and return it."""
         torch.distributed.all_reduce(tensor)
         return tensor
 
     def from_rank_zero(self, value: Any) -> Any:
-        """Broadcast, by pickle."""
+        """Broadcast `value`, by pickle, and return rank 0's."""
         box = [value]
         torch.distributed.broadcast_object_list(box, src=0)
         return box[0]
@@ -127,17 +127,21 @@ def from_environment() -> Iterator[Group]:
 
 
 def rendezvous(host: str, world_size: int) -> TCPStore:
-    """Make the store at which the ranks of one group meet, at rank 0's own address `host`.
+    """Create the store at which the ranks of one group meet, on rank 0's own address `host`; return it without waiting.
 
-    The system chooses `store.port`.
-
-    It listens at that address only, as long as the store lives, and waits for nobody.
+    The system chooses `store.port`. The store listens on that address only, as long as the object lives.
     """
     listening = socket.create_server((host, 0))
     port = listening.getsockname()[1]
     descriptor = listening.detach()  # the store closes it
     return TCPStore(
-        host, port, world_size, is_master=True, wait_for_workers=False, timeout=MEETING, master_listen_fd=descriptor
+        host,
+        port,
+        world_size,
+        is_master=True,
+        wait_for_workers=False,
+        timeout=CONNECT_TIMEOUT,
+        master_listen_fd=descriptor,
     )
 
 
@@ -146,7 +150,7 @@ def connect(host: str, port: int, world_size: int) -> TCPStore:
 
     Raises torch.distributed.DistNetworkError where nothing answers.
     """
-    return TCPStore(host, port, world_size, is_master=False, wait_for_workers=False, timeout=MEETING)
+    return TCPStore(host, port, world_size, is_master=False, wait_for_workers=False, timeout=CONNECT_TIMEOUT)
 
 
 @contextlib.contextmanager
@@ -156,15 +160,15 @@ def process_group(
     """Form the group of the ranks that meet at `store`; it ends with the block, also after an error.
 
     Args:
-        store: of `rendezvous` on rank 0, of `reach` elsewhere.
+        store: from `rendezvous` on rank 0, from `connect` elsewhere.
         rank: this process's, from 0.
-        world_size: how many there are.
-        address: this host's, as the others reach it: their traffic takes the interface that holds it, unless
+        world_size: number of ranks.
+        address: this host's, as the others connect to it: their traffic takes the interface that holds it, unless
             GLOO_SOCKET_IFNAME or NCCL_SOCKET_IFNAME names another already.
         device: this process's GPU, for nccl; anything else is gloo.
 
     Raises InputError for an address that is not this host's, torch.distributed.DistStoreError naming the ranks that
-    are not there within MEETING.
+    have not connected within CONNECT_TIMEOUT.
     """
     on_gpu = device is not None and device.type == "cuda"
     if on_gpu:
@@ -185,20 +189,20 @@ def process_group(
 
 
 def _meet(store: TCPStore, *, rank: int, world_size: int) -> None:
-    """Wait until every rank is there: torch's own wait would last as long as a collective may."""
+    """Wait until every rank has connected: torch's own wait would last as long as a collective may."""
     store.set(f"here/{rank}", "")
     try:
-        store.wait([f"here/{peer}" for peer in range(world_size)], MEETING)
+        store.wait([f"here/{peer}" for peer in range(world_size)], CONNECT_TIMEOUT)
     except DistStoreError as error:
         missing = [peer for peer in range(world_size) if not store.check([f"here/{peer}"])]
-        raise DistStoreError(f"ranks {missing} of {world_size} did not come within {MEETING}") from error
+        raise DistStoreError(f"ranks {missing} of {world_size} did not connect within {CONNECT_TIMEOUT}") from error
 
 
 @contextlib.contextmanager
 def _joined(**how: Any) -> Iterator[TorchGroup]:
     # torch imports it at the first DistributedDataParallel; it keeps the default group of that moment, ports and all
     importlib.import_module("torch._dynamo")
-    torch.distributed.init_process_group(timeout=PATIENCE, **how)
+    torch.distributed.init_process_group(timeout=COLLECTIVE_TIMEOUT, **how)
     try:
         yield TorchGroup(torch.distributed.get_rank(), torch.distributed.get_world_size())
     finally:

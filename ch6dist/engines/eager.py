@@ -57,7 +57,7 @@ class EagerLane:
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.trial.precision == "bf16"):
             logits = self.module(images).to(images.dtype)  # eight bits are too few for a sum of losses
         loss = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=self.trial.label_smoothing)
-        # The group averages gradients over ranks; the factor makes that the mean over the global batch's rows,
+        # The group averages gradients over ranks; the factor turns that into the mean over the global batch's rows,
         # also when the ranks' shares differ by one.
         (loss * (world_size / position.rows)).backward()
         self.lr_momentum = self._lr_momentum()
@@ -84,7 +84,7 @@ class EagerLane:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on exactly where `state_dict` was taken."""
+        """Resume exactly where `state_dict` was taken."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
@@ -119,11 +119,11 @@ class EagerEngine:
 
     def train_epoch(self, lanes: Sequence[EagerLane], epoch: EpochBatches) -> Trained:
         """Train batch by batch, the lanes one after another."""
-        sums, rates, world_size = [], [], self.group.world_size
+        sums, lr_momentum, world_size = [], [], self.group.world_size
         for position, batch in epoch.batches(self.group):
             sums.append(torch.stack([lane.train_batch(*batch, position, world_size) for lane in lanes]))
-            rates.append([lane.lr_momentum for lane in lanes])
-        return Trained(torch.stack(sums), rates)
+            lr_momentum.append([lane.lr_momentum for lane in lanes])
+        return Trained(torch.stack(sums), lr_momentum)
 
     def numerics_state(self) -> dict[str, Any]:
         """Return nothing: it computes as torch does."""

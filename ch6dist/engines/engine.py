@@ -1,9 +1,9 @@
-"""What the loop asks of an engine. It knows none of them by name but to choose one.
+"""What the loop needs of an engine; choice.py makes one by its name.
 
-engine.open(trial)                      a lane at its start
-engine.batch_group(trial, epoch, steps)     lanes with equal keys are trained together
-engine.train_epoch(lanes, epoch)         every lane one epoch further
-engine.evaluate(lanes, batches)         sums over a data set
+engine.open(trial)                         a lane at its start
+engine.batch_group(trial, epoch, steps)    lanes with equal keys are trained together
+engine.train_epoch(lanes, epoch)           every lane one epoch further
+engine.evaluate(lanes, batches)            sums over a data set
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from ch6dist.engines.epoch_batches import EpochBatches
 from ch6dist.runs.schema import EngineName
 
 LrMomentum = tuple[float, float | None]  # learning rate and momentum, None where the optimizer has none
-DTYPES = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}  # of parameters; bf16 is autocast
+DTYPES = {"fp32": torch.float32, "bf16": torch.float32, "fp64": torch.float64}  # types of parameters; bf16 is autocast
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What an epoch left of K lanes, this rank's share."""
+    """The results of an epoch of K lanes, this rank's share."""
 
     sums: torch.Tensor  # [steps, K, 2]: sum of losses and count of correct predictions; still on the device
     lr_momentum: list[list[LrMomentum]]  # [steps][K], as used
@@ -35,7 +35,7 @@ class EngineLane(Protocol):
     """One trial in an engine."""
 
     step: int  # optimizer steps done
-    notes: tuple[str, ...]  # what a person should know of how it trains
+    notes: tuple[str, ...]  # lines for the log: what its schedule overrides or derives
 
     def end_epoch(self, metrics: Mapping[str, float]) -> None:
         """Step the schedule; `metrics` holds what a plateau may monitor, equal on every rank."""
@@ -44,17 +44,17 @@ class EngineLane(Protocol):
         """Return a copy of the model's tensors by name."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything a resume needs, equal in form whatever the engine: model, optimizer, schedule, step."""
+        """Return everything a resume needs, in one layout for all engines: model, optimizer, schedule, step."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was taken, in whichever engine."""
+        """Resume where `state_dict` was taken, in whichever engine."""
 
 
 class Engine(Protocol):
     """Opens lanes, trains and evaluates them; it is handed the lanes that it opened."""
 
     name: EngineName
-    group_dependent: bool  # whether a lane's last bits depend on how many lanes train beside it
+    group_dependent: bool  # True if results depend, in the last bits, on the lanes trained together
 
     def open(self, trial: TrialConfig) -> EngineLane:
         """Return a lane at its first step; InputError where its schedule fits no training of that length."""
@@ -63,8 +63,8 @@ class Engine(Protocol):
         """Return the grouping key: lanes with equal keys are trained in one `train_epoch` call.
 
         Args:
-            epoch: completed.
-            steps: of the epoch to come.
+            epoch: epochs completed.
+            steps: steps of the next epoch.
         """
 
     def train_epoch(self, lanes: Sequence[Any], epoch: EpochBatches) -> Trained:
@@ -77,4 +77,4 @@ class Engine(Protocol):
         """Return what checkpoints keep of how it computes, such as the kernel variants; plain data."""
 
     def restore_numerics(self, state: Mapping[str, Any]) -> None:
-        """Compute as a checkpoint's `facts` say, where nothing else has been decided."""
+        """Compute as a checkpoint's `numerics_state` says, except for what this engine has decided already."""

@@ -20,7 +20,7 @@ from ch6dist.distributed.group import Group
 
 @dataclass(frozen=True)
 class BatchPosition:
-    """Where a batch stands in its epoch: what schedules, dropout and gradient weights depend on."""
+    """The position of a batch in its epoch, on which schedules, dropout and gradient weights depend."""
 
     epoch: int  # epochs completed before it
     batch: int  # its number in the epoch, from 0
@@ -33,9 +33,9 @@ class EpochBatches:
     """An epoch, or the part of one that a range test takes."""
 
     data: TrainData
-    plans: tuple[EpochPlan, ...]  # of the different (seed, epoch)
-    plan_of: tuple[int, ...]  # for each lane, in order: its plan
-    epochs: tuple[int, ...]  # for each lane: epochs completed before this one
+    plans: tuple[EpochPlan, ...]  # one for each different (seed, epoch)
+    plan_of: tuple[int, ...]  # each lane's plan, in the order of lanes
+    epochs: tuple[int, ...]  # epochs that each lane has completed before this one
     size: int  # images of an epoch
     batch_size: int
     steps: int  # batches to train on; the epoch's last batch may be smaller

@@ -40,7 +40,7 @@ class FusedLane:
         self.schedule = build_schedule(trial, self.optimizer, steps_per_epoch=steps_per_epoch)
         self.optimizer.step()  # without a gradient nothing moves, and torch knows that optimizers step first
         self.notes = self.schedule.notes
-        self.steps: StackSteps | None = None  # of its stack, kept by the stack's first lane
+        self.steps: StackSteps | None = None  # its stack's, kept by the stack's first lane
 
     def lr_momentum(self, *, epoch: int, steps: int) -> list[LrMomentum]:
         """Return learning rate and momentum of each of the next `steps`, and advance the schedule by them."""
@@ -51,7 +51,7 @@ class FusedLane:
         return used
 
     def end_epoch(self, metrics: Mapping[str, float]) -> None:
-        """Step the schedule; the next epoch's rates follow."""
+        """Step the schedule, which sets the next epoch's learning rates."""
         self.schedule.after_epoch(metrics)
 
     def weights(self) -> dict[str, Tensor]:
@@ -75,7 +75,7 @@ class FusedLane:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on exactly where `state_dict` was taken, here or by the eager engine. For a lane alone in its stack."""
+        """Resume exactly where either engine's `state_dict` was taken. Only for a lane alone in its stack."""
         stack, layout = self.stack, self.stack.layout
         model, weights = state["model"], self.stack.weights
         weights.copy_(torch.cat([model[name].flatten() for name in layout.shapes])[None])
@@ -128,7 +128,7 @@ class FusedEngine:
         return {"forms": dict(self.autotune.choices), "forms_for": self.autotune.context}
 
     def restore_numerics(self, state: Mapping[str, Any]) -> None:
-        """Use the forms that a checkpoint was made with; those of another device say nothing about this one."""
+        """Use a checkpoint's kernel variants if it was made on the same device, precision and batch size."""
         if state.get("forms_for") == self.autotune.context:
             self.autotune.choices = dict(state["forms"]) | self.autotune.choices
 
@@ -138,7 +138,7 @@ class FusedEngine:
         size = self.stack_size(lanes, epoch, columns)
         parts = [slice(low, low + size) for low in range(0, len(lanes), size)]
         sums = [self.train_stack(lanes[part], epoch.part(part), columns[part]) for part in parts]
-        return Trained(torch.cat(sums, dim=1), [list(rates) for rates in zip(*columns, strict=True)])
+        return Trained(torch.cat(sums, dim=1), [list(step) for step in zip(*columns, strict=True)])
 
     def train_stack(
         self, lanes: Sequence[FusedLane], epoch: EpochBatches, columns: Sequence[Sequence[LrMomentum]]
@@ -212,11 +212,11 @@ class FusedEngine:
         sums = {key: torch.zeros(s.lanes, 2, dtype=torch.float64, device=self.device) for key, s in stacks.items()}
         trial = lanes[0].trial
         for images, labels in batches:
-            for part, right in zip(
+            for part, targets in zip(
                 images.split(trial.data.batch_size), labels.split(trial.data.batch_size), strict=True
             ):
                 for key, stack in stacks.items():
-                    sums[key] += self.sums_of(stack, part, right, precision=trial.precision)
+                    sums[key] += self.sums_of(stack, part, targets, precision=trial.precision)
         return torch.stack([sums[id(lane.stack)][lane.index] for lane in lanes])
 
     def sums_of(self, stack: Stack, images: Tensor, labels: Tensor, *, precision: str) -> Tensor:

@@ -4,7 +4,7 @@
     variant = cache.pick("conv 6>16 …", {"grouped": run, "loop": run_too}, device=device)
     cache.choices                           # goes into checkpoints: a resume uses the same variants, for the same bits
 
-Grouped convolutions are not fast everywhere (pytorch#73764, #70954): so nothing is assumed.
+Grouped convolutions are not fast everywhere (pytorch#73764, #70954), so every variant is timed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 
 WARM_UPS = 2  # the first runs choose algorithms and allocate
 REPEATS = 5
-ENOUGH_SECONDS = 1.0  # of measuring; then the times so far count
+ENOUGH_SECONDS = 1.0  # to measure for, at most; then the times so far count
 
 
 _measured: dict[tuple[str, str], str] = {}  # (context, key) → choice: a process measures once, whatever packs it trains
@@ -47,7 +47,7 @@ class AutotuneCache:
         return self.choices.get(key, "")
 
     def keep(self, key: str, choice: str) -> str:
-        """Remember what a measurement said."""
+        """Remember and return the choice that a measurement gave."""
         self.choices[key] = _measured[self.context, key] = choice
         return choice
 

@@ -1,4 +1,4 @@
-"""One training step of a stack of lanes, from the images to the metric sums, on the device without a word to the host.
+"""One training step of a stack of lanes, from the images to the metric sums, without a synchronisation with the host.
 
     steps = StackSteps(stack, net, epoch, seeds=[0, 0, 1], smoothing=[0.0, 0.1, 0.0], precision="fp32", …)
     steps.load(epoch, coefficients, done=torch.tensor([1408, 1408, 0]))
@@ -6,7 +6,7 @@
 
 A step reads row `t` of its tables: the epoch's order, crops and flips, and the coefficients that its schedules and its
 optimizer give each lane. So all steps of an epoch are the same program, and a CUDA graph can replay it.
-A lane whose loss is not finite is frozen where it is: the others do not notice.
+A lane whose loss is not finite is frozen; the others are not affected.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class StackSteps:
             layer: torch.tensor([dropout_key(seed, layer=layer) for seed in seeds], device=device)
             for layer in range(DROPOUT_LAYERS)
         }
-        self.names: list[str] = []  # of the coefficients
+        self.names: list[str] = []  # the coefficients', in the table's order
         self.table = torch.empty(0)  # [max_steps, coefficients, K]
         self.t = torch.zeros(1, dtype=torch.int64, device=device)
         self.done = torch.zeros(stack.lanes, dtype=torch.int64, device=device)  # optimizer steps of each lane
@@ -65,7 +65,12 @@ class StackSteps:
         self.run = Replay(self.step, written=written, device=device)
 
     def load(self, epoch: EpochBatches, coefficients: dict[str, Tensor], *, done: Tensor) -> None:
-        """Fill the tables for an epoch. On the host: `coefficients` [steps, K] float64 each, `done` [K] steps before"""
+        """Fill the tables for an epoch.
+
+        Args:
+            coefficients: by name, float64 [steps, K] on the host.
+            done: [K] optimizer steps before the epoch, on the host.
+        """
         if not self.names:
             self.names = list(coefficients)
             shape = (len(self.sums), len(self.names), self.stack.lanes)
@@ -85,7 +90,7 @@ class StackSteps:
         return self.sums[: epoch.steps].clone()
 
     def seconds(self) -> float:
-        """Time of one step on the loaded epoch's first batch; all is put back as it was."""
+        """Return the time of one step on the loaded epoch's first batch; restore every tensor that it writes."""
         before = [tensor.clone() for tensor in self.run.written]
 
         def first_step() -> None:
@@ -108,9 +113,9 @@ class StackSteps:
             each = torch.full_like(losses, 1 / rows)
             gradients = torch.autograd.grad(losses, list(self.leaves.values()), each)
         with torch.no_grad():
-            right = (logits.argmax(2) == labels).sum(1).to(self.dtype)
+            correct = (logits.argmax(2) == labels).sum(1).to(self.dtype)
             shown = torch.where(self.alive, losses, math.nan)
-            self.sums.index_copy_(0, self.t, torch.stack([shown, right], dim=1)[None])
+            self.sums.index_copy_(0, self.t, torch.stack([shown, correct], dim=1)[None])
             self.alive.logical_and_(losses.isfinite())
             self.update(torch.cat([gradient.flatten(1) for gradient in gradients], dim=1))
             self.done.add_(1)

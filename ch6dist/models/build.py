@@ -24,7 +24,7 @@ from ch6dist.seeding import mix
 
 
 class Shape(NamedTuple):
-    """What a model takes and gives: images [B, channels, height, width], logits [B, classes]."""
+    """A model's input and output: images [B, channels, height, width], logits [B, classes]."""
 
     channels: int
     height: int
@@ -131,7 +131,7 @@ def _conv3bn(shape: Shape) -> nn.Module:
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions and a way around them: relu(bn(conv(relu(bn(conv(x))))) + shortcut(x))."""
+    """Two 3×3 convolutions with a shortcut: relu(bn(conv(relu(bn(conv(x))))) + shortcut(x))."""
 
     def __init__(self, channels: int, maps: int, *, stride: int) -> None:
         super().__init__()

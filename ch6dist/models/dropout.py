@@ -19,12 +19,12 @@ _MULTIPLIERS = (0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64)
 
 
 def set_dropout_position(model: nn.Module, *, seed: int, step: int | Tensor, first_row: int) -> None:
-    """Tell every Dropout of `model` where the training is: the next masks follow from these three alone.
+    """Set the training position of every Dropout of `model`: its next mask depends on these three values alone.
 
     Args:
-        seed: of the trial.
-        step: of the optimizer; an int64 tensor of shape [] on the model's device is copied without a host sync.
-        first_row: place of this process's first image in the global batch.
+        seed: the trial's.
+        step: optimizer steps done; an int64 tensor of shape [] on the model's device is copied without a host sync.
+        first_row: index of this process's first image in the global batch.
     """
     for module in model.modules():
         if isinstance(module, Dropout):
@@ -65,9 +65,9 @@ def dropout_mask(shape: Sequence[int], *, p: float, key: int | Tensor, step: Ten
     """Return which activations stay: a bool tensor of `shape` = [B, …], true with probability 1−p (a multiple of 2⁻³²).
 
     Args:
-        key: of `dropout_key`; as an int64 tensor [K, 1, …, 1] (K lanes, a 1 for each of B, …) it gives [K, B, …].
+        key: from `dropout_key`; as an int64 tensor [K, 1, …, 1] (K lanes, a 1 for each of B, …) it gives [K, B, …].
         step: int64 tensor of shape [], on the device where the mask is wanted.
-        first_row: place of row 0 in the global batch.
+        first_row: index of row 0 in the global batch.
     """
     row = math.prod(shape[1:])
     counter = torch.arange(first_row * row, (first_row + shape[0]) * row, device=step.device).view(*shape)

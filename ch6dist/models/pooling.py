@@ -41,25 +41,25 @@ class _MaxPool2(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-        """Keep what tells where each largest value stood."""
+        """Save what `backward` needs to find each window's largest value."""
         ctx.save_for_backward(inputs[0], output)
 
     @staticmethod
-    @torch.no_grad()  # what it writes in place is not differentiated again
+    @torch.no_grad()  # its in-place writes are not differentiated again
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         """Return each window's gradient at its first largest value, zero elsewhere: [B, C, H, W]."""
         x, largest = ctx.saved_tensors
         out = torch.zeros_like(x) if x.shape[-1] % 2 or x.shape[-2] % 2 else torch.empty_like(x)
-        open_windows = torch.ones_like(largest, dtype=torch.bool)  # whose gradient has not found its place
-        for corner, place in zip(_corners(x), _corners(out), strict=True):
+        open_windows = torch.ones_like(largest, dtype=torch.bool)  # windows whose gradient is not assigned yet
+        for corner, target in zip(_corners(x), _corners(out), strict=True):
             hit = (corner == largest) & open_windows
-            place.copy_(gradient * hit)
+            target.copy_(gradient * hit)
             open_windows = open_windows & ~hit
         return out
 
 
 def _corners(x: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return the windows' values by place, row by row: four views [B, C, H // 2, W // 2]."""
+    """Return the windows' values by corner, row by row: four views [B, C, H // 2, W // 2]."""
     height, width = x.shape[-2] // 2 * 2, x.shape[-1] // 2 * 2
     rows = x[..., :height, :width]
     return rows[..., ::2, ::2], rows[..., ::2, 1::2], rows[..., 1::2, ::2], rows[..., 1::2, 1::2]

@@ -1,4 +1,4 @@
-"""What the curve of a learning-rate range test (Smith 2015, arXiv:1506.01186) says: pure functions of rates and losses.
+"""Learning rates suggested by the curve of a range test (Smith 2015, arXiv:1506.01186): pure functions of its points.
 
     found = suggest(lrs, losses, beta=0.9, factor=4.0)
     found["valley"], found["interval"], found["no_signal"], found["diverged_at"]
@@ -18,26 +18,26 @@ from typing import Any
 
 import numpy as np
 
-SKIP_END = 5  # points at the end that no rule looks at: the loss may be blowing up
+SKIP_END = 5  # points at the end that no rule uses: the loss may be diverging
 SLIDE_WIDTH = 15  # points between the two slopes that `slide` compares
 SLIDE_THRESHOLD = 0.005  # loss per step
-SIGNAL = 3.0  # a fall of fewer standard deviations of the noise says nothing
+SIGNAL = 3.0  # standard deviations of the noise; a smaller fall is no signal
 ONSET = 0.05  # share of the fall after which the loss counts as falling
 
 
 def suggest(lrs: Sequence[float], losses: Sequence[float], *, beta: float, factor: float) -> dict[str, Any]:
-    """Return the suggested learning rates and what else the curve says.
+    """Return the suggested learning rates, and whether the curve has a signal and where it diverged.
 
     Args:
-        lrs: rate of each step, rising.
+        lrs: learning rate of each step, rising.
         losses: loss of each step, as many.
-        beta: of the moving average, 0 ≤ beta < 1.
-        factor: diverged is a smoothed loss above this multiple of the smallest before it.
+        beta: decay of the moving average, 0 ≤ beta < 1.
+        factor: a smoothed loss above this multiple of the smallest before it has diverged.
 
     Returns:
         `lr`, `smoothed`: the curve up to the divergence, finite values only.
-        `steepest`, `valley`, `slide`, `minimum`: rates; None without a signal, `slide` also on a short curve.
-        `interval`: [rate at which the loss has made a twentieth of its fall, `minimum`], None if they cross.
+        `steepest`, `valley`, `slide`, `minimum`: learning rates; None without a signal, `slide` also on a short curve.
+        `interval`: [learning rate at which the loss has made a twentieth of its fall, `minimum`], None if they cross.
         `no_signal`: the loss fell by no more than three standard deviations of its first tenth.
         `diverged_at`: step, counted from 1, or None.
     """
@@ -49,7 +49,7 @@ def suggest(lrs: Sequence[float], losses: Sequence[float], *, beta: float, facto
     return {
         "lr": list(lrs),
         "smoothed": smoothed,
-        **_rates(lrs, losses, smoothed),
+        **_suggestions(lrs, losses, smoothed),
         "diverged_at": None if diverged is None else diverged + 1,
     }
 
@@ -66,7 +66,7 @@ def smooth(losses: Sequence[float], *, beta: float) -> list[float]:
 def diverged_at(smoothed: Sequence[float], *, factor: float) -> int | None:
     """Return the first index whose smoothed loss is not finite, or above `factor` times the smallest before it.
 
-    Else None.
+    None if there is none.
     """
     best = math.inf
     for index, loss in enumerate(smoothed):
@@ -76,11 +76,11 @@ def diverged_at(smoothed: Sequence[float], *, factor: float) -> int | None:
     return None
 
 
-def _rates(lrs: Sequence[float], losses: Sequence[float], smoothed: Sequence[float]) -> dict[str, Any]:
+def _suggestions(lrs: Sequence[float], losses: Sequence[float], smoothed: Sequence[float]) -> dict[str, Any]:
     """Return the suggestions, interval and `no_signal` of a finite curve."""
     found: dict[str, Any] = dict.fromkeys(("steepest", "valley", "slide", "minimum", "interval"))
     window = slice(len(lrs) // 10, max(len(lrs) - SKIP_END, 0))
-    rates, curve = lrs[window], smoothed[window]
+    lrs, curve = lrs[window], smoothed[window]
     if len(curve) < 2:
         return {**found, "no_signal": True}
     start = losses[: max(len(losses) // 10, SKIP_END)]  # five points at least: fewer say nothing about the noise
@@ -88,12 +88,12 @@ def _rates(lrs: Sequence[float], losses: Sequence[float], smoothed: Sequence[flo
     rounding = 1e-9 * abs(level)  # what the moving average of a constant may lose
     if level - lowest <= SIGNAL * statistics.stdev(start) + rounding:
         return {**found, "no_signal": True}
-    onset = next(lr for lr, loss in zip(rates, curve, strict=True) if loss <= level - ONSET * (level - lowest))
-    minimum = rates[curve.index(lowest)] / 10
+    onset = next(lr for lr, loss in zip(lrs, curve, strict=True) if loss <= level - ONSET * (level - lowest))
+    minimum = lrs[curve.index(lowest)] / 10
     return {
-        "steepest": _steepest(rates, curve),
-        "valley": _valley(rates, curve),
-        "slide": _slide(rates, curve),
+        "steepest": _steepest(lrs, curve),
+        "valley": _valley(lrs, curve),
+        "slide": _slide(lrs, curve),
         "minimum": minimum,
         "interval": [onset, minimum] if onset <= minimum else None,
         "no_signal": False,
@@ -114,17 +114,17 @@ def _valley(lrs: Sequence[float], losses: Sequence[float]) -> float:
     length, end = 0, 0
     tails: list[float] = []  # tails[k]: the largest loss that ends a falling subsequence of k + 1, negated to be sorted
     for index, loss in enumerate(losses):
-        place = bisect_left(tails, -loss)
-        tails[place : place + 1] = [-loss]
-        if place + 1 > length:
-            length, end = place + 1, index
+        position = bisect_left(tails, -loss)
+        tails[position : position + 1] = [-loss]
+        if position + 1 > length:
+            length, end = position + 1, index
     return lrs[max(end - length + length // 3 + length // 6, 0)]
 
 
 def _slide(lrs: Sequence[float], losses: Sequence[float]) -> float | None:
-    """Slide two slopes, SLIDE_WIDTH apart, down from the end until they are alike.
+    """Return the learning rate of the left of two slopes, SLIDE_WIDTH apart, moved left until they are alike.
 
-    Return the learning rate of the left one.
+    None for a curve of no more than SLIDE_WIDTH points.
     """
     right = len(losses) - 1
     left = right - SLIDE_WIDTH

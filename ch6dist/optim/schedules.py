@@ -1,4 +1,4 @@
-"""The schedule of a trial at work: steps torch's schedulers when they want to be stepped, and says what they override.
+"""The schedule of a trial: steps torch's schedulers after each batch or epoch, and notes what they override.
 
     schedule = build_schedule(trial, optimizer, steps_per_epoch=352)
     for epoch in range(trial.epochs):
@@ -28,7 +28,7 @@ from ch6dist.optim.torch_schedulers import Span, arguments, build_scheduler, bui
 
 
 class Schedule:
-    """A torch scheduler and when it steps. `notes` say in a line each what it overrides or derives."""
+    """A torch scheduler and when it steps. `notes`: what it overrides or derives, a line each."""
 
     def __init__(self, scheduler: LRScheduler, *, interval: str) -> None:
         self.interval, self._scheduler = interval, scheduler
@@ -49,7 +49,7 @@ class Schedule:
         return {"scheduler": self._scheduler.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from `state_dict`; the optimizer's own state is loaded beside it."""
+        """Resume from `state_dict`; the optimizer's own state is loaded beside it."""
         self._scheduler.load_state_dict(dict(state["scheduler"]))  # a copy: torch takes entries out of what it is given
 
 
@@ -144,17 +144,17 @@ def _plateau(config: Mapping[str, Any], optimizer: Optimizer, span: Span) -> _Pl
 
 
 def _range_test(test: RangeTestConfig, optimizer: Optimizer) -> LRScheduler:
-    """Step i of n at start · (end / start) ^ (i / (n − 1)), or linearly; the last one at the end rate exactly."""
+    """Return the scheduler of a range test: lr = start · (end / start) ^ (i / (n − 1)) in step i of n, or linear."""
     for group in optimizer.param_groups:
-        group["lr"] = group["initial_lr"] = 1.0  # LambdaLR multiplies: with 1 the factor is the rate
-    return LambdaLR(optimizer, _range_rate(test))
+        group["lr"] = group["initial_lr"] = 1.0  # LambdaLR multiplies: with 1 the factor is the learning rate
+    return LambdaLR(optimizer, _range_lr(test))
 
 
-def _range_rate(test: RangeTestConfig) -> Callable[[int], float]:
-    def rate(step: int) -> float:
+def _range_lr(test: RangeTestConfig) -> Callable[[int], float]:
+    def lr(step: int) -> float:
         share = min(1.0, step / (test.steps - 1))
         if test.mode == "linear":
             return test.start_lr + (test.end_lr - test.start_lr) * share
         return float(test.start_lr * (test.end_lr / test.start_lr) ** share)
 
-    return rate
+    return lr

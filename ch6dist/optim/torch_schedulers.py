@@ -1,9 +1,9 @@
-"""From a resolved schedule to torch's schedulers: lengths in steps, what is derived, warm-up, sequences, recipes.
+"""From a resolved schedule to torch's schedulers: lengths in steps, derived values, warm-up, sequences, lambda presets.
 
     span = Span(epochs=30, steps_per_epoch=352, length=30)
     scheduler = build_scheduler({"name": "CosineAnnealingLR", "eta_min": 0.0, "interval": "epoch"}, optimizer, span)
 
-torch's CosineAnnealingLR and OneCycleLR raise the rate again when they are stepped past their end; ours stay there.
+torch's CosineAnnealingLR and OneCycleLR raise the learning rate again when stepped past their end; ours stay there.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ OURS = ("interval", "monitor", "recipe")  # parameters that torch does not have
 
 @dataclass(frozen=True)
 class Span:
-    """The part of a training in which a schedule works, for turning lengths into steps."""
+    """The part of a training run in which a schedule works, for turning lengths into steps."""
 
-    epochs: int  # of the whole training
+    epochs: int  # of the whole training run
     steps_per_epoch: int
     length: int  # epochs of this part
 
@@ -52,7 +52,7 @@ class Span:
 
 
 class HeldCosine(CosineAnnealingLR):
-    """Stays at eta_min after T_max."""
+    """CosineAnnealingLR that stays at eta_min after T_max."""
 
     def step(self, epoch: int | None = None) -> None:
         """Step as torch does, but only up to T_max: beyond it torch's learning rate would rise again."""
@@ -61,7 +61,7 @@ class HeldCosine(CosineAnnealingLR):
 
 
 class HeldOneCycle(OneCycleLR):
-    """Stays at its last rate, that of step total_steps − 1."""
+    """OneCycleLR that stays at its last learning rate, that of step total_steps − 1."""
 
     def step(self, epoch: int | None = None) -> None:
         """Step as torch does, but only up to the last useful step: one more raises the learning rate, two an error."""
@@ -70,13 +70,13 @@ class HeldOneCycle(OneCycleLR):
 
 
 class RestartingMultiplicative(MultiplicativeLR):
-    """Begin at its first learning rate when a sequence comes to it; torch's continues from the one it finds."""
+    """MultiplicativeLR that starts at its own first learning rate within a sequence; torch's takes the current one."""
 
     def _get_closed_form_lr(self) -> list[Any]:
-        rates = list(self.base_lrs)
+        lrs = list(self.base_lrs)
         for t in range(1, self.last_epoch + 1):
-            rates = [rate * factor(t) for rate, factor in zip(rates, self.lr_lambdas, strict=True)]
-        return rates
+            lrs = [lr * factor(t) for lr, factor in zip(lrs, self.lr_lambdas, strict=True)]
+        return lrs
 
 
 _CLASSES: dict[str, type[LRScheduler]] = {"CosineAnnealingLR": HeldCosine, "OneCycleLR": HeldOneCycle}
@@ -147,7 +147,7 @@ def _single(config: Config, optimizer: Optimizer, span: Span) -> LRScheduler:
 
 
 def _check_steps(name: str, given: dict[str, Any], *, steps: int) -> None:
-    """Refuse what only the number of steps shows and torch answers with an arithmetic error in mid-training."""
+    """Raise InputError for lengths that make torch fail with an arithmetic error in the middle of a training run."""
     if name == "OneCycleLR" and given["pct_start"] * given["total_steps"] == 1:  # 0 / 0
         raise InputError(
             "schedule.pct_start", given["pct_start"], f"not just the first of {given['total_steps']} steps"
@@ -171,7 +171,7 @@ def _sequence(config: Config, optimizer: Optimizer, span: Span) -> SequentialLR:
     return SequentialLR(optimizer, children, milestones=[end * per_epoch for end in ends])
 
 
-# Factors on the first rate after t steps. Functions, not callable objects: torch keeps those out of a state.
+# Factors of the first learning rate after t steps. Functions, because torch would save callable objects in a state.
 def step_power(*, step_size: int, gamma: float) -> Factor:
     """Return gamma ^ ⌊t / step_size⌋"""
     return lambda t: gamma ** (t // step_size)

@@ -16,8 +16,8 @@ from ch6dist.engines.epoch_batches import epoch_batches
 from ch6dist.runs.schema import EngineName
 from ch6dist.seeding import numerics
 
-STEPS = 4  # of an epoch
-SECONDS = 2.0  # of timing, at least
+STEPS = 4  # per epoch
+SECONDS = 2.0  # to time for, at least
 
 
 def images_per_second(trial: TrialConfig, *, engine: EngineName = "eager", lanes: int = 1) -> float:
@@ -32,7 +32,7 @@ def images_per_second(trial: TrialConfig, *, engine: EngineName = "eager", lanes
         members = [made.open(plain) for _ in range(lanes)]
         epochs, started = 0, time.perf_counter()
         while epochs < 2 or time.perf_counter() - started < SECONDS:
-            if epochs == 1:  # the first one chooses forms, captures graphs and allocates
+            if epochs == 1:  # the first one chooses kernel variants, captures graphs and allocates
                 started = time.perf_counter()
             epoch = epoch_batches(
                 data,

@@ -1,4 +1,4 @@
-"""Checkpoints: one file per trial and attempt, replaced in one step, loaded as data (never as code).
+"""Checkpoints: one file per trial and attempt, replaced atomically, loaded as data (never as code).
 
     store = Checkpoints(run / "checkpoints")  # or s3://bucket/prefix/NAME/checkpoints
     store.save(trial_id, "last", state)
@@ -27,7 +27,7 @@ from ch6dist.runs.schema import ENDED, FORMAT, Line, check_format
 from ch6dist.runs.write_ahead import decode_lines, encode_lines
 from ch6dist.storage.files import Folder, is_remote, open_folder
 
-PATIENCE_SECONDS = 120.0  # for an object store that does not answer; then the pack gives up
+PATIENCE_SECONDS = 120.0  # retries of an object store that does not answer; then the pack fails
 RETRY_SECONDS = 2.0
 Answer = TypeVar("Answer")
 
@@ -51,32 +51,30 @@ class Checkpoints:
 
     def size(self, trial: str, name: str) -> int | None:
         """Return the bytes of a checkpoint; None when there is none."""
-        return self._patiently(lambda: self.folder.size(self._name(trial, name)))
+        return self._retried(lambda: self.folder.size(self._name(trial, name)))
 
     def save(self, trial: str, name: str, state: Mapping[str, Any]) -> None:
         """Replace a checkpoint: whoever reads sees the old one or the new one, whole."""
-        content = io.BytesIO()
-        torch.save(
-            {"format": FORMAT, **state}, content
-        )  # in memory: on a full disk it would hide the OSError behind one of its own
+        content = io.BytesIO()  # torch.save to a file on a full disk would hide the OSError behind an error of its own
+        torch.save({"format": FORMAT, **state}, content)
         if name == "last" and self.reported.get(trial):
             self._write(self._name(trial, LINES), encode_lines(self.reported[trial]))
         self._write(self._name(trial, name), content.getbuffer())
 
     def load(self, trial: str, name: str, *, device: torch.device | str = "cpu") -> dict[str, Any] | None:
         """Return the state, tensors on `device`; None when there is none. UsageError for a file that cannot be read."""
-        content = self._patiently(lambda: self.folder.read(self._name(trial, name)))
+        content = self._retried(lambda: self.folder.read(self._name(trial, name)))
         if content is None:
             return None
-        place = f"{self.folder}/{self._name(trial, name)}"
+        where = f"{self.folder}/{self._name(trial, name)}"
         try:
             state = dict(torch.load(io.BytesIO(content), map_location=device, weights_only=True))
         except Exception as error:  # torch raises many kinds for a damaged file
             hint = "`sweeps rerun` trains the trial from scratch"
-            raise UsageError(f"{place} is no readable checkpoint ({type(error).__name__})", hint) from error
-        check_format(state.get("format", 0), place)
+            raise UsageError(f"{where} is no readable checkpoint ({type(error).__name__})", hint) from error
+        check_format(state.get("format", 0), where)
         if state.get("trial", trial) != trial:
-            raise UsageError(f"{place} is a checkpoint of {state['trial']}, not of {trial}")
+            raise UsageError(f"{where} is a checkpoint of {state['trial']}, not of {trial}")
         if name == "last" and self.remote:
             self._keep_reported(trial)
         return state
@@ -84,14 +82,14 @@ class Checkpoints:
     def discard(self, trial: str) -> None:
         """Remove what this attempt of a trial left (a range test leaves no weights behind)."""
         for name in ("last", "best", LINES):
-            self._patiently(lambda name=name: self.folder.remove(self._name(trial, name)))  # type: ignore[misc]
+            self._retried(lambda name=name: self.folder.remove(self._name(trial, name)))  # type: ignore[misc]
 
     def write_ahead(self, report: Callable[[Sequence[Line]], Answer]) -> Callable[[Sequence[Line]], Answer]:
-        """Return `report`, whose lines an object store keeps beside `last`; a shared folder holds the ledger itself."""
+        """Return `report`, wrapped to keep its lines for the object store; unchanged beside a ledger on disk."""
         if not self.remote:
             return report
 
-        def noted(lines: Sequence[Line]) -> Answer:
+        def keeping(lines: Sequence[Line]) -> Answer:
             """Return `report(lines)`; keep the lines for their trial's next `last`, until it has ended."""
             answer = report(lines)
             for line in lines:
@@ -101,21 +99,21 @@ class Checkpoints:
                     self.reported.setdefault(line["trial"], []).append(line)
             return answer
 
-        return noted
+        return keeping
 
     def _keep_reported(self, trial: str) -> None:
         """Keep what the trial reported before its `last`: the driver may never have uploaded that."""
-        content = self._patiently(lambda: self.folder.read(self._name(trial, LINES)))
+        content = self._retried(lambda: self.folder.read(self._name(trial, LINES)))
         self.reported[trial] = decode_lines(content or b"", place=f"{self.folder}/{self._name(trial, LINES)}")
 
     def _name(self, trial: str, name: str) -> str:
         return checkpoint_name(trial, name, attempt=self.attempts.get(trial, 1))
 
     def _write(self, name: str, content: bytes | memoryview) -> None:
-        self._patiently(lambda: self.folder.write(name, content))
+        self._retried(lambda: self.folder.write(name, content))
 
-    def _patiently(self, ask: Callable[[], Answer]) -> Answer:
-        """Ask an object store again while it does not answer; OSError when it never does. A disk answers at once."""
+    def _retried(self, ask: Callable[[], Answer]) -> Answer:
+        """Return `ask()`; on an object store, retry after an OSError for PATIENCE_SECONDS, then raise it."""
         deadline = time.monotonic() + (PATIENCE_SECONDS if self.remote else 0.0)
         while True:
             try:

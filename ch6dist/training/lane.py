@@ -1,4 +1,4 @@
-"""A lane as the loop sees it: how far a trial is, what its best weights are, and what becomes of it."""
+"""A lane as the loop sees it: a trial's progress, its best weights and its status."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Lane:
     engine: EngineLane
     attempt: int = 1
     epoch: int = 0  # completed
-    start_loss: float | None = None  # of the first step: divergence is measured against it
+    start_loss: float | None = None  # the first step's, against which divergence is measured
     curve: list[tuple[float, float]] = field(default_factory=list)  # range test: lr and loss of each step
     best: dict[str, Any] | None = None  # {trial, epoch, val_accuracy, model}
     best_unsaved: bool = False
@@ -86,7 +86,7 @@ class Lane:
 
     @property
     def closing(self) -> bool:
-        """Return whether the lane is at the end of a final training, and sound: then the test set is evaluated."""
+        """Return whether to evaluate the test set: at the end of a final training that has not diverged."""
         at_end = self.trial.evaluate_test and self.epoch == self.trial.epochs
         return at_end and self.status == Status.RUNNING
 
@@ -115,7 +115,7 @@ class Lane:
         return None
 
     def check_validation(self, loss: float) -> None:
-        """End the lane as diverged if the last step of the epoch broke it, which no later training step shows."""
+        """End the lane as diverged if the validation loss is not finite: no training loss shows the last step."""
         if not math.isfinite(loss):
             self.end(Status.DIVERGED, f"validation loss not finite after step {self.step}", step=self.step)
 
@@ -149,10 +149,10 @@ class Lane:
         store.save(self.trial_id, "last", state)
 
     def restore(self, store: Checkpoints | None, group: Group) -> dict[str, Any] | None:
-        """Go on from `last` if there is one; returns what it was made with.
+        """Resume from `last` if there is one; return what it was made with, else None.
 
-        Rank 0 alone reads: another host may see an older file in the folder they share, or none. What it sends lies on
-        the CPU, for its GPU is not the others'; the engine takes it to its own device.
+        Rank 0 alone reads: another host may see an older file in the folder they share, or none. It sends
+        tensors on the CPU, since each rank has its own GPU; the engine moves them to its device.
         """
         names = ("last", "best")
         state, best = group.on_rank_zero(lambda: [store.load(self.trial_id, name) if store else None for name in names])

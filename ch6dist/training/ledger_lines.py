@@ -5,12 +5,13 @@ from __future__ import annotations
 import resource
 import socket
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 
 from ch6dist.distributed.group import Group
+from ch6dist.engines.engine import LrMomentum
 from ch6dist.optim.range_test import suggest
 from ch6dist.packs import shares
 from ch6dist.runs.schema import Line, Status
@@ -36,7 +37,7 @@ def epoch_row(lane: Lane, record: EpochRecord, device: torch.device) -> Line:
     metrics = record.metrics()
     if record.test:
         metrics |= {"test_loss": record.test[0], "test_accuracy": record.test[1]}
-    row = _row(lane, record, device, step=lane.step, rate=record.lr_momentum[-1], metrics=metrics)
+    row = _row(lane, record, device, step=lane.step, lr_momentum=record.lr_momentum[-1], metrics=metrics)
     return {**row, "seconds": record.seconds, "eval_seconds": record.eval_seconds}
 
 
@@ -47,7 +48,7 @@ def range_rows(lane: Lane, record: EpochRecord, device: torch.device) -> list[Li
     rows: list[Line] = []
     for index, step in enumerate(range(first, last + 1)):
         metrics = {"train_loss": record.losses[index], "train_accuracy": record.accuracies[index]}
-        row = _row(lane, record, device, step=step, rate=record.lr_momentum[index], metrics=metrics)
+        row = _row(lane, record, device, step=step, lr_momentum=record.lr_momentum[index], metrics=metrics)
         rows.append({**row, "seconds": record.seconds / len(record.losses)})
     return rows
 
@@ -62,10 +63,10 @@ def closing_lines(lane: Lane, checkpoints: Checkpoints | None) -> list[Line]:
             size = checkpoints.size(lane.trial_id, name)
             if size is not None:
                 epoch = lane.best["epoch"] if name == "best" and lane.best else lane.epoch
-                place = {"path": checkpoints.name(lane.trial_id, name), "bytes": size}
-                lines.append(lane.line("artifact", name=name, **place, epoch=epoch))
-    facts = {"reason": lane.reason, "epoch": lane.epoch, "step": lane.bad_step or lane.step, "time": time.time()}
-    return [*lines, lane.line("status", status=lane.status, **facts)]
+                file = {"path": checkpoints.name(lane.trial_id, name), "bytes": size}
+                lines.append(lane.line("artifact", name=name, **file, epoch=epoch))
+    end = {"reason": lane.reason, "epoch": lane.epoch, "step": lane.bad_step or lane.step, "time": time.time()}
+    return [*lines, lane.line("status", status=lane.status, **end)]
 
 
 def range_result(lane: Lane) -> dict[str, Any]:
@@ -88,15 +89,15 @@ def _row(
     device: torch.device,
     *,
     step: int,
-    rate: Sequence[float | None],
+    lr_momentum: LrMomentum,
     metrics: Mapping[str, float],
 ) -> Line:
     return lane.line(
         "row",
         epoch=lane.epoch,
         step=step,
-        lr=rate[0],
-        momentum=rate[1],
+        lr=lr_momentum[0],
+        momentum=lr_momentum[1],
         **metrics,
         lanes=record.lanes,
         images_per_second=sum(record.counts) / record.seconds,

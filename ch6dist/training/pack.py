@@ -1,4 +1,4 @@
-"""What the lanes of a pack share while they train: data, device, engine, and the way to the driver."""
+"""What the lanes of a pack share while they train: data, device, engine, report and checkpoints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ch6dist.training.lane import Lane
 class Pack:
     """The trials of a pack are those of its lanes; this is everything else."""
 
-    first: TrialConfig  # speaks for all in what trials of a pack share
+    first: TrialConfig  # its shared fields are those of every trial of the pack
     engine: Engine
     data: TrainData
     device: torch.device
@@ -42,7 +42,7 @@ class Pack:
     def open(self, trial: TrialConfig) -> Lane:
         """Open a lane for `trial`, at its last checkpoint if there is one.
 
-        It has ended if that is of its last epoch.
+        A checkpoint of the last epoch makes the lane a finished one.
         """
         lane = Lane(trial, self.engine.open(trial), attempt=self.attempts.get(trial.trial_id, 1))
         made_with = lane.restore(self.checkpoints, self.group)
@@ -55,7 +55,7 @@ class Pack:
     def send(self, lines: Sequence[Line]) -> Orders:
         """Report lines on rank 0 and return the orders on every rank.
 
-        Trials that they admit join at the epoch's end.
+        Trials that they admit join at the end of the epoch.
         """
         orders = self.group.on_rank_zero(lambda: self.report(lines))
         self.joining += orders.admit

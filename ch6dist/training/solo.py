@@ -38,7 +38,7 @@ def run_trial(trial: TrialConfig, *, run: Path, resume: bool = False, console: C
         resume: continue a run that is there, from the trial's checkpoint if there is one.
     """
     check_files(trial.data.name, root=trial.data.root, test=trial.evaluate_test)
-    preview(trial, steps_per_epoch=trial.data.steps_per_epoch)  # refuses before it writes
+    preview(trial, steps_per_epoch=trial.data.steps_per_epoch)  # raises before anything is written
     there = any((run / LEDGER).glob("*.jsonl"))
     if there and not resume:
         raise UsageError(f"{run} holds a run already", "name another one with --run, or continue it with --resume")

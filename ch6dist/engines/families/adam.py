@@ -1,8 +1,8 @@
 """The Adams: Adam with AdamW, NAdam, RAdam and Adamax.
 
-Bias corrections are numbers per lane and go into rate and eps, as Kingma & Ba (2015) propose at the end of their
-section 2:  lr · (m / (1 − β1^t)) / (sqrt(v / (1 − β2^t)) + eps) = rate · m / (sqrt(v) + eps')  with
-correction = sqrt(1 − β2^t),  rate = lr · correction / (1 − β1^t)  and  eps' = eps · correction.
+Bias corrections are numbers per lane and go into step_size and eps, as Kingma & Ba (2015) propose at the end of their
+section 2:  lr · (m / (1 − β1^t)) / (sqrt(v / (1 − β2^t)) + eps) = step_size · m / (sqrt(v) + eps')  with
+correction = sqrt(1 − β2^t),  step_size = lr · correction / (1 − β1^t)  and  eps' = eps · correction.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _adam_state(config: Config) -> dict[str, float]:
 def _adam_scalars(epoch: Epoch) -> dict[str, Tensor]:
     first, second = _corrections(epoch)
     found = decay_scalars(epoch) | average_scalars(epoch)
-    found |= {"rate": epoch.lr * second / first, "eps": epoch.option("eps") * second}
+    found |= {"step_size": epoch.lr * second / first, "eps": epoch.option("eps") * second}
     amsgrad = epoch.option("amsgrad")
     return found | ({"amsgrad": amsgrad} if amsgrad.any() else {})
 
@@ -43,14 +43,14 @@ def _adam(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mappin
     if "max_exp_avg_sq" in state:
         largest = state["max_exp_avg_sq"].mul_(c["amsgrad"])  # times 0, the maximum is the average itself
         square = torch.maximum(largest, square, out=largest)
-    return torch.addcmul(weights, average / square.sqrt().add_(c["eps"]), c["rate"], value=-1)
+    return torch.addcmul(weights, average / square.sqrt().add_(c["eps"]), c["step_size"], value=-1)
 
 
 ADAM = Family(name="Adam", state_tensors=_adam_state, scalars=_adam_scalars, update=_adam)
 
 
 def _nadam_scalars(epoch: Epoch) -> dict[str, Tensor]:
-    """Return `rate` along the average and `direct` along the gradient (Dozat 2016).
+    """Return `step_size` along the average and `direct` along the gradient (Dozat 2016).
 
     mu_t = β1 · (1 − 0.96^(t · momentum_decay) / 2); torch keeps the product of all mu_t as float32.
     """
@@ -62,7 +62,7 @@ def _nadam_scalars(epoch: Epoch) -> dict[str, Tensor]:
         | average_scalars(epoch)
         | {
             "direct": epoch.lr * (1 - mu) / (1 - product) * second,
-            "rate": epoch.lr * next_mu / (1 - product * next_mu) * second,
+            "step_size": epoch.lr * next_mu / (1 - product * next_mu) * second,
             "eps": epoch.option("eps") * second,
         }
     )
@@ -83,7 +83,7 @@ def _products(factors: Tensor, start: Tensor) -> Tensor:
 def _nadam(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapping[str, Tensor]) -> Tensor:
     weights, gradient = decayed(weights, gradient, c)
     average, square = averages(state, gradient, c)
-    step = torch.mul(gradient, c["direct"]).addcmul_(average, c["rate"])
+    step = torch.mul(gradient, c["direct"]).addcmul_(average, c["step_size"])
     return torch.addcdiv(weights, step, square.sqrt().add_(c["eps"]), value=-1)
 
 
@@ -103,7 +103,7 @@ def _radam_scalars(epoch: Epoch) -> dict[str, Tensor]:
         decay_scalars(epoch)
         | average_scalars(epoch)
         | {
-            "rate": epoch.lr / first * torch.where(known, rectified * second, 1.0),
+            "step_size": epoch.lr / first * torch.where(known, rectified * second, 1.0),
             "root": known.double(),
             "eps": torch.where(known, epoch.option("eps"), 1.0),
         }
@@ -113,7 +113,7 @@ def _radam_scalars(epoch: Epoch) -> dict[str, Tensor]:
 def _radam(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapping[str, Tensor]) -> Tensor:
     weights, gradient = decayed(weights, gradient, c)
     average, square = averages(state, gradient, c)
-    return torch.addcmul(weights, average / square.sqrt().mul_(c["root"]).add_(c["eps"]), c["rate"], value=-1)
+    return torch.addcmul(weights, average / square.sqrt().mul_(c["root"]).add_(c["eps"]), c["step_size"], value=-1)
 
 
 RADAM = Family(name="RAdam", state_tensors=_averages_state, scalars=_radam_scalars, update=_radam)
@@ -124,9 +124,9 @@ def _adamax_state(config: Config) -> dict[str, float]:
 
 
 def _adamax_scalars(epoch: Epoch) -> dict[str, Tensor]:
-    rate = epoch.lr / _corrections(epoch)[0]
+    step_size = epoch.lr / _corrections(epoch)[0]
     keep, share = epoch.option("betas", index=1), 1 - epoch.momentum
-    return decay_scalars(epoch) | {"share1": share, "keep": keep, "eps": epoch.option("eps"), "rate": rate}
+    return decay_scalars(epoch) | {"share1": share, "keep": keep, "eps": epoch.option("eps"), "step_size": step_size}
 
 
 def _adamax(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapping[str, Tensor]) -> Tensor:
@@ -135,7 +135,7 @@ def _adamax(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapp
     average = state["exp_avg"].lerp_(gradient, c["share1"])
     norm = state["exp_inf"].mul_(c["keep"])
     torch.maximum(norm, gradient.abs().add_(c["eps"]), out=norm)
-    return torch.addcmul(weights, average / norm, c["rate"], value=-1)
+    return torch.addcmul(weights, average / norm, c["step_size"], value=-1)
 
 
 ADAMAX = Family(name="Adamax", state_tensors=_adamax_state, scalars=_adamax_scalars, update=_adamax)

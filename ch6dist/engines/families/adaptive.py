@@ -46,14 +46,14 @@ def _adagrad_state(config: Config) -> dict[str, float]:
 
 
 def _adagrad_scalars(epoch: Epoch) -> dict[str, Tensor]:
-    rate = epoch.lr / (1 + (epoch.step - 1) * epoch.option("lr_decay"))
-    return decay_scalars(epoch) | {"rate": rate, "eps": epoch.option("eps")}
+    step_size = epoch.lr / (1 + (epoch.step - 1) * epoch.option("lr_decay"))
+    return decay_scalars(epoch) | {"step_size": step_size, "eps": epoch.option("eps")}
 
 
 def _adagrad(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapping[str, Tensor]) -> Tensor:
     weights, gradient = decayed(weights, gradient, c)
     total = state["sum"].addcmul_(gradient, gradient)
-    return torch.addcmul(weights, gradient / total.sqrt().add_(c["eps"]), c["rate"], value=-1)
+    return torch.addcmul(weights, gradient / total.sqrt().add_(c["eps"]), c["step_size"], value=-1)
 
 
 ADAGRAD = Family(name="Adagrad", state_tensors=_adagrad_state, scalars=_adagrad_scalars, update=_adagrad)
@@ -65,7 +65,7 @@ def _adadelta_state(config: Config) -> dict[str, float]:
 
 def _adadelta_scalars(epoch: Epoch) -> dict[str, Tensor]:
     share = 1 - epoch.option("rho")
-    return decay_scalars(epoch) | {"share": share, "eps": epoch.option("eps"), "rate": epoch.lr}
+    return decay_scalars(epoch) | {"share": share, "eps": epoch.option("eps"), "step_size": epoch.lr}
 
 
 def _adadelta(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapping[str, Tensor]) -> Tensor:
@@ -74,7 +74,7 @@ def _adadelta(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Ma
     square = state["square_avg"].lerp_(gradient.square(), c["share"])
     delta = (state["acc_delta"] + c["eps"]).div_(square + c["eps"]).sqrt_().mul_(gradient)
     state["acc_delta"].lerp_(delta.square(), c["share"])
-    return torch.addcmul(weights, delta, c["rate"], value=-1)
+    return torch.addcmul(weights, delta, c["step_size"], value=-1)
 
 
 ADADELTA = Family(name="Adadelta", state_tensors=_adadelta_state, scalars=_adadelta_scalars, update=_adadelta)

@@ -3,8 +3,8 @@
     family = family_of("AdamW")                                                   # registry.py
     state = family.first_state(configs, num_parameters=69_656, dtype=weights.dtype, device=weights.device)
     scalar_state = family.first_scalar_state(len(configs))
-    table = family.coefficients(configs, lr=lr, momentum=m, steps=n, scalar_state=scalar_state)  # of an epoch
-    c = {name: values[t, :, None].to(weights) for name, values in table.items()}                  # of its step t
+    table = family.coefficients(configs, lr=lr, momentum=m, steps=n, scalar_state=scalar_state)  # for an epoch
+    c = {name: values[t, :, None].to(weights) for name, values in table.items()}                  # for its step t
     weights = family.update(weights, gradient, state, c)
 
 K lanes of N parameters are rows of matrices [K, N]. What is one number per lane is computed for a whole epoch at once
@@ -63,7 +63,7 @@ class Family:
     def first_state(
         self, configs: Sequence[Config], *, num_parameters: int, dtype: torch.dtype, device: torch.device | str
     ) -> dict[str, Tensor]:
-        """Name → [K, N]: what any lane of the pack keeps, at its first value; 0 for lanes that do not keep it."""
+        """Return name → [K, N]: what any lane of the pack keeps, at its first value; 0 for lanes without it."""
         firsts = [self.state_tensors(config) for config in configs]
         names = dict.fromkeys(name for first in firsts for name in first)
         return {
@@ -86,9 +86,7 @@ class Family:
         steps: Tensor,
         scalar_state: dict[str, Tensor],
     ) -> dict[str, Tensor]:
-        """Return all that `update` needs of T ≥ 1 steps, name → [T, K] float64.
-
-        Advance `scalar_state` in place by them.
+        """Return what `update` needs in T ≥ 1 steps, name → [T, K] float64; advance `scalar_state`, in place.
 
         Which names there are depends on `configs` alone, so a captured update fits every epoch of its lanes.
         """
@@ -132,7 +130,7 @@ class Family:
     ) -> tuple[dict[str, Tensor], dict[str, float]]:
         """Return the inverse of `to_torch`: this lane's rows [N] and scalar state.
 
-        The first ones where torch holds nothing yet.
+        Where torch holds nothing yet, they have their first values.
         """
         begun, length = state.get(0, {}), sum(shape.numel() for shape in shapes)
         row = {

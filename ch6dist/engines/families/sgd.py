@@ -69,5 +69,5 @@ ASGD = Family(
     state_tensors=_asgd_state,
     scalars=_asgd_scalars,
     update=_asgd,
-    scalar_state={"eta": 0.0, "mu": 1.0},  # the first step sets eta to its rate
+    scalar_state={"eta": 0.0, "mu": 1.0},  # the first step sets eta to its learning rate
 )

@@ -110,10 +110,10 @@ def test_an_address_of_another_host_is_refused_before_anybody_waits():
 
 
 def test_ranks_that_do_not_come_are_named(monkeypatch):
-    monkeypatch.setattr(distributed, "MEETING", timedelta(seconds=1))
+    monkeypatch.setattr(distributed, "CONNECT_TIMEOUT", timedelta(seconds=1))
     store = rendezvous(HOST, 3)
     store.set("here/1", "")
-    with pytest.raises(torch.distributed.DistStoreError, match=r"ranks \[2\] of 3 did not come"):
+    with pytest.raises(torch.distributed.DistStoreError, match=r"ranks \[2\] of 3 did not connect"):
         enter(store, rank=0, world_size=3, address=HOST)
     assert not torch.distributed.is_initialized()
 

@@ -1,4 +1,4 @@
-"""Lengths, derived values, recipes and the ends of schedules; and what a run says about them."""
+"""Lengths, derived values, lambda presets and the ends of schedules; and what a run says about them."""
 
 from __future__ import annotations
 
