@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from ch6dist.runs.ledger import differences, read
 from tests.support.commands import sweep_file
 from tests.support.hosts import UP_SECONDS, Cluster, hosts
 from tests.support.namespaces import ADDRESSES, LAPTOP, ROOT, wait_for, why_not
-from tests.support.runs import ended, needless_attempts, raw_lines, row_count, statuses
+from tests.support.processes import offspring
+from tests.support.runs import ended, needless_attempts, newest_epochs, places, statuses, with_checkpoint
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(420)]
 PAGE = ROOT / "docs" / "cluster.md"
@@ -66,32 +68,34 @@ def sweep_on(cluster: Cluster, name: str, *, lrs: list[float], **more: Any) -> s
     return f"/srv/runs/{path.name}"
 
 
+class Driver:
+    """A sweep that the head drives, to be lost."""
+
+    def __init__(self, cluster: Cluster, command: str) -> None:
+        self.log = cluster.rig / "driver.log"
+        self.process = cluster.start("head", command, log=self.log)
+
+    def until(self, condition: Callable[[], object], what: str) -> None:
+        """Wait for what must come while the sweep runs."""
+        wait_for(lambda: condition() or self.process.poll() is not None, what=what, seconds=LOST_SECONDS, pause=0.2)
+        assert self.process.poll() is None, f"the driver had ended before {what}:\n{self.log.read_text()}"
+
+    def kill(self) -> None:
+        """SIGKILL, also to what it started; nothing where it has ended."""
+        for pid in offspring(self.process.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(timeout=LOST_SECONDS)
+
+
 @contextmanager
-def driving(cluster: Cluster, command: str, run: str) -> Iterator[Callable[[Callable[[], object], str], None]]:
-    """A sweep that the head drives, to be lost within the block. Yields a wait for what must come while it runs."""
-    log = cluster.rig / "driver.log"
-    process = cluster.start("head", command, log=log)
-
-    def until(condition: Callable[[], object], what: str) -> None:
-        wait_for(lambda: condition() or process.poll() is not None, what=what, seconds=LOST_SECONDS, pause=0.2)
-        assert process.poll() is None, f"the driver had ended before {what}:\n{log.read_text()}"
-
+def driving(cluster: Cluster, command: str) -> Iterator[Driver]:
+    """A sweep that runs when the block begins, and is killed at its end."""
+    driver = Driver(cluster, command)
     try:
-        yield until
+        yield driver
     finally:
-        if process.poll() is None:
-            kill_driver(cluster, run)
-        process.wait()
-
-
-def kill_driver(cluster: Cluster, run: str) -> None:
-    """SIGKILL to the process that holds the run's lease."""
-    lease = json.loads((cluster.runs / run / "lease.json").read_text())
-    cluster.exec(lease["host"], f"kill -9 {lease['pid']}")
-
-
-def rows(cluster: Cluster, run: str) -> int:
-    return row_count(cluster.runs / run)
+        driver.kill()
 
 
 def resume(cluster: Cluster, run: str) -> str:
@@ -117,8 +121,8 @@ def test_ray_up_brings_every_host(cluster: Cluster) -> None:
 
 def test_a_sweep_over_three_hosts_is_trained_on_all_of_them(cluster: Cluster) -> None:
     spec = sweep_on(cluster, "ordinary", epochs=20, lrs=[0.3, 0.1, 0.03, 0.01, 0.003, 0.001])
-    with driving(cluster, f"sweeps run {spec} --address auto --name probe", "probe") as until:
-        until(lambda: all(trains(cluster, name) for name in cluster.names), "every host to train")
+    with driving(cluster, f"sweeps run {spec} --address auto --name probe") as driver:
+        driver.until(lambda: all(trains(cluster, name) for name in cluster.names), "every host to train")
         without_token = {token: port_answers(cluster, token) for token in ("none", WRONG_TOKEN)}
     for token, found in without_token.items():
         assert {name for name, _ in found} == set(cluster.names)
@@ -173,31 +177,37 @@ def test_the_dashboard_answers_to_the_head_alone(cluster: Cluster) -> None:
 def test_a_host_that_is_cut_off_loses_no_epoch(cluster: Cluster) -> None:
     spec = "/srv/runs/ordinary.yaml"
     cluster.exec("head", f"sweeps run {spec} --address auto --name ordinary-undisturbed", timeout=SWEEP_SECONDS)
-    with driving(cluster, f"sweeps run {spec} --address auto", "ordinary") as until:
-        until(lambda: rows(cluster, "ordinary") > 30, "a quarter of the epochs")
+    run = cluster.runs / "ordinary"
+    with driving(cluster, f"sweeps run {spec} --address auto") as driver:
+        driver.until(lambda: trained_on(run, "worker-1"), "epochs of the host")
         cluster.cut("worker-1")
-        before = {row["trial"]: row["epoch"] for row in raw_lines(cluster.runs / "ordinary", "row")}
-        until(lambda: len(stuck(cluster, before)) == 0, "the lost trials to resume elsewhere")
+        lost, before = trained_on(run, "worker-1"), newest_epochs(run)
+        driver.until(lambda: further(run, lost, before), "the lost trials to resume elsewhere")
         status = cluster.exec("head", "sweeps status ordinary").stdout
         cluster.mend("worker-1")
-        kill_driver(cluster, "ordinary")
     text = " ".join(status.split())  # the terminal wraps lines
     assert "worker-1: " in text, "status says where something failed"
     assert "its host was lost; retried" in text, "and what it was"
 
 
-def stuck(cluster: Cluster, before: dict[str, int]) -> set[str]:
-    """The trials that are not further than `before` says."""
-    newest = {row["trial"]: row["epoch"] for row in raw_lines(cluster.runs / "ordinary", "row")}
-    return {trial for trial, epoch in before.items() if newest[trial] <= epoch}
+def trained_on(run: Path, host: str) -> set[str]:
+    """The trials that a host trains, and has trained an epoch of."""
+    epochs = newest_epochs(run)
+    return {trial for trial, place in places(run).items() if place == host and trial in epochs}
+
+
+def further(run: Path, trials: set[str], before: dict[str, int]) -> bool:
+    """Whether each of these trials has more epochs than before."""
+    epochs = newest_epochs(run)
+    return all(epochs[trial] > before[trial] for trial in trials)
 
 
 def test_a_killed_driver_is_resumed(cluster: Cluster) -> None:
-    status = cluster.exec("head", "sweeps status ordinary").stdout
-    assert "interrupted" in status
-    with driving(cluster, "sweeps resume ordinary --address auto", "ordinary") as until:
-        had = rows(cluster, "ordinary")
-        until(lambda: rows(cluster, "ordinary") > had + 2, "epochs of the resumed run")
+    run = cluster.runs / "ordinary"
+    assert "interrupted" in cluster.exec("head", "sweeps status ordinary").stdout
+    before = newest_epochs(run)
+    with driving(cluster, "sweeps resume ordinary --address auto") as driver:
+        driver.until(lambda: newest_epochs(run) != before, "epochs of the resumed run")
         cluster.kill("head")
 
 
@@ -215,14 +225,14 @@ def test_a_ddp_trial_survives_a_host_that_reboots_and_the_loss_of_its_driver(clu
     over_two = {"workers": 2, "span_hosts": True}
     spec = sweep_on(cluster, "spanning", epochs=15, lrs=[0.1, 0.01], resources=over_two)
     cluster.exec("head", f"sweeps run {spec} --address auto --name spanning-undisturbed", timeout=SWEEP_SECONDS)
-    with driving(cluster, f"sweeps run {spec} --address auto", "spanning") as until:
-        until(lambda: rows(cluster, "spanning") > 4, "the first epochs")
+    run = cluster.runs / "spanning"
+    with driving(cluster, f"sweeps run {spec} --address auto") as driver:
+        driver.until(lambda: any(with_checkpoint(run, trial) for trial in places(run)), "a checkpoint to go on from")
         away = next(name for name in cluster.names[1:] if trains(cluster, name))
         cluster.kill(away)
-        had = rows(cluster, "spanning")
-        until(lambda: rows(cluster, "spanning") > had + 2, "the trial to resume elsewhere")
+        lost, before = set(places(run)) & set(newest_epochs(run)), newest_epochs(run)
+        driver.until(lambda: further(run, lost, before), "the trial to resume elsewhere")
         cluster.boot(away)
-        kill_driver(cluster, "spanning")
     resume(cluster, "spanning")
     untouched(cluster, "spanning")
 

@@ -59,8 +59,8 @@ def leaving_no_trace(pids: list[int]) -> Iterator[None]:
     before = traces()
     yield
     assert pids, "nothing was there to begin with"
-    wait_for(lambda: not alive(pids), what="every process to end", seconds=10)
-    wait_for(lambda: traces() == before, what="links and mounts to be as before", seconds=10)
+    wait_for(lambda: not alive(pids), what="every process to end")
+    wait_for(lambda: traces() == before, what="links and mounts to be as before")
 
 
 def test_hosts_have_their_own_name_home_tmp_address_and_processes(folder: Path) -> None:
@@ -85,7 +85,7 @@ def test_a_cable_pulled_a_cable_put_back_and_a_host_rebooted(folder: Path) -> No
         assert lan.exec(LAPTOP, ssh("worker-1", "hostname")).stdout.strip() == "worker-1"
         running = lan.start("worker-1", "sleep 600", log=folder / "sleep.log")
         lan.kill("worker-1")
-        assert running.wait(timeout=10) != 0
+        assert running.wait(timeout=60) != 0
         lan.boot("worker-1")
         assert lan.exec("worker-1", "ls /tmp/gone ~/kept", check=False).stdout.split() == ["/run/home/kept"]
         assert lan.exec(LAPTOP, ssh("worker-1", "hostname")).stdout.strip() == "worker-1"
@@ -124,9 +124,9 @@ def test_nothing_is_left_when_their_owner_is_ended(how: signal.Signals, folder: 
         assert owner.stdout.readline() == "booted\n"
         pids += offspring(owner.pid)
         os.kill(owner.pid, how)
-        owner.wait(timeout=30)
+        owner.wait(timeout=60)
         owner.stdout.close()
 
 
 def ssh(host: str, command: str) -> str:
-    return f"ssh -o ConnectTimeout=3 -o StrictHostKeyChecking=no root@{ADDRESSES[host]} {command}"
+    return f"ssh -o ConnectTimeout=5 -o StrictHostKeyChecking=no root@{ADDRESSES[host]} {command}"

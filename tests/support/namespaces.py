@@ -33,6 +33,9 @@ NEEDED = ("ip", "ss", "ps", "sshd", "ssh-keygen", "rsync", "unshare", "nsenter",
 PACKAGES = "iproute2 openssh-server openssh-client procps rsync util-linux"
 SECONDS = 120  # after which a command that should have ended is taken for hung
 ADDRESSES = {LAPTOP: "192.0.2.1", "head": "192.0.2.10", **{f"worker-{n}": f"192.0.2.{10 + n}" for n in range(1, 9)}}
+# A machine keeps its network card when it reboots: with another address of the card, the others, who remember the old
+# one, send into the void for a while. The laptop's bridge would take over the lowest one of the cards plugged in.
+CARDS = {name: f"02:00:00:00:00:{int(address.rpartition('.')[2]):02x}" for name, address in ADDRESSES.items()}
 
 # What a host does first: own mounts, own names, then sshd (the laptop: nothing) until it is killed.
 FIRST = r"""
@@ -141,20 +144,22 @@ class Lan:
             return subprocess.Popen(self.hosts[host].enter(command), **whole)
 
     def boot(self, name: str) -> None:
-        """Start a host that is off: the disk (its home) as it was, /tmp empty."""
+        """Start a host that is off: the disk (its home) as it was, /tmp empty. Returns when its sshd answers."""
         self.hosts[name] = host = Host(name, self)
         here = ["nsenter", "--target", str(host.process.pid), "--net", "ip"]
         if name == LAPTOP:
-            _run([*here, "link", "add", "lan", "type", "bridge"])
+            _run([*here, "link", "add", "lan", "address", CARDS[name], "type", "bridge"])
             _run([*here, "address", "add", f"{ADDRESSES[name]}/24", "dev", "lan"])
             _run([*here, "link", "set", "lan", "up"])
             return
-        self._switch("link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", str(host.process.pid))
+        card = ["name", "eth0", "address", CARDS[name], "netns", str(host.process.pid)]
+        self._switch("link", "add", name, "type", "veth", "peer", *card)
         self._switch("link", "set", name, "master", "lan")
         _run([*here, "address", "add", f"{ADDRESSES[name]}/24", "dev", "eth0"])
         _run([*here, "link", "set", "eth0", "up"])
         _run([*here, "route", "add", "default", "via", ADDRESSES[LAPTOP]])  # by which programs learn their own address
         self.mend(name)
+        wait_for(lambda: self.exec(name, "ss -Hltn sport = :22").stdout, what=f"the sshd of {name}")
 
     def kill(self, name: str) -> None:
         """Switch a host off, as a failing power supply does; returns when nothing of it runs."""

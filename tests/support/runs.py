@@ -76,6 +76,22 @@ def row_count(run: Path) -> int:
     return len(raw_lines(run, "row")) if (run / "ledger").is_dir() else 0
 
 
+def newest_epochs(run: Path) -> dict[str, int]:
+    """The newest epoch of every trial that has rows."""
+    return {row["trial"]: row["epoch"] for row in raw_lines(run, "row")} if (run / "ledger").is_dir() else {}
+
+
+def places(run: Path) -> dict[str, str]:
+    """The host on which each trial that has begun, and has not ended, began last."""
+    latest = {line["trial"]: line for line in raw_lines(run, "status")} if (run / "ledger").is_dir() else {}
+    return {trial: line["host"] for trial, line in latest.items() if line["status"] == Status.RUNNING}
+
+
+def with_checkpoint(run: Path, trial: str) -> bool:
+    """Whether the first attempt at a trial can go on from a checkpoint."""
+    return (run / CHECKPOINTS / checkpoint_name(trial, "last", attempt=1)).exists()
+
+
 def needless_attempts(run: Path) -> list[str]:
     """The trials that were trained from scratch again although an earlier attempt had a checkpoint."""
     found, ledger = [], read(run)
