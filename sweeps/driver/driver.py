@@ -33,7 +33,7 @@ Reply = dict[str, Any]  # the orders that a pack finds when it continues
 class Rules:
     """What a driver keeps to, from the sweep and from where it trains."""
 
-    max_retries: int = 2
+    max_retries: int
     keep: Collection[str] = ("last", "best")  # checkpoints of trials that have ended
     ended_limit_bytes: int | None = None  # for them; None: no limit
     needs: str = ""  # what a pack needs, as text

@@ -36,7 +36,7 @@ from sweeps.plan.calibration import calibration_key, record_calibration
 from sweeps.plan.hosts import describe_workers, shared_storage_note
 from sweeps.plan.slots import Slots, find_slots
 from sweeps.record.record import Record
-from sweeps.spec.sweep_file import CheckpointRules, Resources
+from sweeps.spec.sweep_file import CheckpointRules, Resources, SweepSpec
 from sweeps.units import format_seconds
 
 
@@ -69,7 +69,8 @@ class Settings:
         """Read the settings of a sweep as `dump` gives it."""
         resources = Resources.model_validate(spec.get("resources", {}))
         rules = CheckpointRules.model_validate(spec.get("checkpoints", {}))
-        return cls(resources, spec.get("max_retries", 2), rules, spec.get("storage"))
+        retries = spec.get("max_retries", SweepSpec.model_fields["max_retries"].default)
+        return cls(resources, retries, rules, spec.get("storage"))
 
 
 @dataclass(frozen=True)
