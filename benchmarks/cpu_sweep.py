@@ -2,10 +2,10 @@
 
     python -m benchmarks.cpu_sweep --pairs 3 -o benchmarks/results/cpu_sweep.md
 
-16 LeNet-5 trials (4 optimizers × 4 rates), 10,000 real CIFAR-100 images with crop and flip, 1 epoch, 1,000 images of
-validation; one thread per process on both sides. The other side is a function trainable with torchvision's transforms
-on PIL images and a DataLoader, one CPU per trial, as many at once as there are cores. The two run in turn, so that a
-machine that slows down slows both.
+16 LeNet-5 trials (4 optimizers × 4 learning rates), 10,000 real CIFAR-100 images with crop and flip, 1 epoch, 1,000
+images of validation; one thread per process on both sides. The other side is a function trainable with torchvision's
+transforms on PIL images and a DataLoader, one CPU per trial, as many at once as there are cores. The two run in turn,
+so that a machine that slows down slows both.
 """
 
 from __future__ import annotations

@@ -27,9 +27,9 @@ def sweep(number: int, *, folder: Path, workers: int, cpus: int, more: int) -> M
     """Return `first_s`, a whole sweep of one trial; `further_s`, a further one."""
     seconds = []
     for count in (1, 1 + more):
-        rates = [0.01 / (1 + index) for index in range(count)]
+        lrs = [0.01 / (1 + index) for index in range(count)]
         resources = {"gpus": 0, "workers": workers, "cpus": cpus}  # one trial at a time on either side
-        content = {"name": "ddp", "trial": WORK.content(), "parameters": {"optimizer.lr": {"values": rates}}}
+        content = {"name": "ddp", "trial": WORK.content(), "parameters": {"optimizer.lr": {"values": lrs}}}
         spec = folder / f"sweep-{workers}-{count}.yaml"
         spec.write_text(yaml.safe_dump(content | {"resources": resources}))
         name = f"run-{workers}-{count}-{number}"

@@ -16,8 +16,8 @@ import torch
 from analysis.study.stats import mean_std, t_interval
 from benchmarks.common import document, new_parser, publish
 from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.packs import Line, Orders
-from ch6dist.runs.schema import EngineName
+from ch6dist.packs import Orders
+from ch6dist.runs.schema import EngineName, Line
 from ch6dist.training.loop import train
 
 

@@ -30,8 +30,8 @@ GOAL = "Goal: per host at least 0.95 of one host's."
 def sweep(number: int, *, cluster: Cluster, work: Work, trials: int) -> Measures:
     """Run a sweep over all of a cluster's hosts; return `per_host`, images per second of each."""
     count = trials * len(cluster.names)
-    rates = [0.05 / (1 + index) for index in range(count)]
-    content = {"name": "hosts", "trial": work.content(), "parameters": {"optimizer.lr": {"values": rates}}}
+    lrs = [0.05 / (1 + index) for index in range(count)]
+    content = {"name": "hosts", "trial": work.content(), "parameters": {"optimizer.lr": {"values": lrs}}}
     name = f"hosts{len(cluster.names)}-{number}"
     (cluster.runs / "hosts.yaml").write_text(yaml.safe_dump(content))
     command = f"sweeps run /srv/runs/hosts.yaml --packs off --address auto --name {name}"

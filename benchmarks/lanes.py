@@ -2,10 +2,10 @@
 
     python -m benchmarks.lanes --model lenet5 --lanes 1 2 4 8 16 32 -n 5 -o benchmarks/results/lanes_lenet5.md
 
-K trials of SGD with momentum 0.9 and K rates train on the same images: `eager` lane after lane on shared batches,
-`fused` as lanes of one model (on a GPU a CUDA graph per step), `vmap` as torch.func's ensembles do it. A run is an
-epoch after one that warms up, validation left out. The ratio of interest is K lanes over one lane of the same engine:
-what a solo run does. `vmap` has no batch normalisation with running statistics; there it is left out. No ray.
+K trials of SGD with momentum 0.9 and K learning rates train on the same images: `eager` lane after lane on shared
+batches, `fused` as lanes of one model (on a GPU a CUDA graph per step), `vmap` as torch.func's ensembles do it. A run
+is an epoch after one that warms up, validation left out. The ratio of interest is K lanes over one lane of the same
+engine: what a solo run does. `vmap` has no batch normalisation with running statistics; there it is left out. No ray.
 """
 
 from __future__ import annotations

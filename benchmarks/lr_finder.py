@@ -1,10 +1,10 @@
-"""The learning-rate range test as davidtvs/pytorch-lr-finder (MIT) runs it, written anew for a fair comparison.
+"""The learning-rate range test as davidtvs/pytorch-lr-finder (MIT) runs it, written again for a fair comparison.
 
     python -m benchmarks.lr_finder 0 1 2        # the first three curves, in this process: JSON in the last line
 
-Per curve a DataLoader that begins anew when it is exhausted, a rate that rises exponentially with each batch, the loss
-read on the host each step, smoothed (0.05 of the new loss, 0.95 of the old), and a stop at five times the smallest
-smoothed loss; model and optimizer are put back to their first state at the end.
+Per curve a DataLoader that starts again when it is exhausted, a learning rate that rises exponentially with each batch,
+the loss read on the host each step, smoothed (0.05 of the new loss, 0.95 of the old), and a stop at five times the
+smallest smoothed loss; model and optimizer are put back to their first state at the end.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ def range_test(
     kept = copy.deepcopy(model.state_dict()), copy.deepcopy(optimizer.state_dict())
     growth = end_lr / optimizer.param_groups[0]["lr"]
     schedule = LambdaLR(optimizer, lambda step: growth ** (step / (steps - 1)))
-    batches, rates, losses = _endless(loader), [], []
+    batches, lrs, losses = _endless(loader), [], []
     for _ in range(steps):
         loss = _train_batch(model, optimizer, next(batches), device)
-        rates.append(schedule.get_last_lr()[0])
+        lrs.append(schedule.get_last_lr()[0])
         schedule.step()
         losses.append(SMOOTHING * loss + (1 - SMOOTHING) * losses[-1] if losses else loss)
         if losses[-1] > DIVERGED * min(losses):
             break
     model.load_state_dict(kept[0])
     optimizer.load_state_dict(kept[1])
-    return rates, losses
+    return lrs, losses
 
 
 def _train_batch(model: nn.Module, optimizer: Optimizer, batch: tuple[Tensor, Tensor], device: str) -> float:
@@ -90,7 +90,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     found = curves(work_of(arguments), arguments.which)
-    print(json.dumps({"curves": found, "steps": sum(len(rates) for rates, _ in found)}))
+    print(json.dumps({"curves": found, "steps": sum(len(lrs) for lrs, _ in found)}))
 
 
 if __name__ == "__main__":

@@ -36,7 +36,8 @@ from benchmarks.common import (
 )
 from benchmarks.work import Work, add_work, work_of
 from ch6dist.config import parse_trial
-from ch6dist.packs import Line, Orders
+from ch6dist.packs import Orders
+from ch6dist.runs.schema import Line
 from ch6dist.training.loop import train
 
 LR = 0.05

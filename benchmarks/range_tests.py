@@ -2,10 +2,10 @@
 
     python -m benchmarks.range_tests -o benchmarks/results/range_tests.md
 
-The same images, initial weights, optimizers, rates and 100 steps on both sides; whole processes, one thread each. The
-other side runs twice: a process per curve, as many at once as there are cores, as one does who calls the finder in a
-script; and a process per core that draws its share of the curves, the start paid once. Ours too: one pack in one
-process, which on a CPU is one core; and `sweeps run`, whose packs fill the cores, with the start of Ray.
+The same images, initial weights, optimizers, learning rates and 100 steps on both sides; whole processes, one thread
+each. The other side runs twice: a process per curve, as many at once as there are cores, as one does who calls the
+finder in a script; and a process per core that draws its share of the curves, the start paid once. Ours too: one pack
+in one process, which on a CPU is one core; and `sweeps run`, whose packs fill the cores, with the start of Ray.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             SWEEP: partial(sweep, work=work, folder=Path(scratch)),
         }
         measured = in_turn(sides, pairs=arguments.pairs)
-    what = f"{len(CURVES)} curves of {STEPS} steps, rates {START_LR:g} to {END_LR:g}, SGD; {work}. {GOAL}"
+    what = f"{len(CURVES)} curves of {STEPS} steps, learning rates {START_LR:g} to {END_LR:g}, SGD; {work}. {GOAL}"
     publish(document("Range tests", rows_of(measured), what=what, pairs=arguments.pairs), arguments.output)
 
 

@@ -33,15 +33,15 @@ from sweeps.plan.render import render_plan
 from sweeps.spec.expand import expand
 from sweeps.spec.sweep_file import SweepSpec, dump
 
-TRIALS, RATES, SEEDS = 10_000, 40, 5
+TRIALS, LRS, SEEDS = 10_000, 40, 5
 GOAL = "Goal P7: 120 s in all at most, aim 30 s; less than 2 GB in the driver."
 
 
 def content(trials: int) -> dict[str, Any]:
     """Return a sweep of `trials`: learning rates × weight decays × seeds."""
-    decays = trials // (RATES * SEEDS)
+    decays = trials // (LRS * SEEDS)
     axes = {
-        "optimizer.lr": {"values": [1e-4 * 1.2**index for index in range(RATES)]},
+        "optimizer.lr": {"values": [1e-4 * 1.2**index for index in range(LRS)]},
         "optimizer.weight_decay": {"values": [1e-6 * (1 + index) for index in range(decays)]},
     }
     data = {"name": "synthetic_cifar100"}
@@ -107,7 +107,7 @@ class Stopwatch:
 def main(argv: Sequence[str] | None = None) -> None:
     """Measure runs and print their table; `--once`: be one run."""
     parser = new_parser(__doc__, pairs=3)
-    each = RATES * SEEDS
+    each = LRS * SEEDS
     parser.add_argument("--trials", type=int, default=TRIALS, help=f"a multiple of {each} (default {TRIALS})")
     parser.add_argument("--packs", default="auto", help="as of `sweeps run` (default auto)")
     parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         row("packs", runs, "packs", ".0f"),
         row("driver's peak memory, GB", runs, "peak_bytes", scale=1e-9),
     ]
-    what = f"{arguments.trials:,} trials that train nothing, one made-up row each, `--packs {arguments.packs}`. {GOAL}"
+    what = f"{arguments.trials:,} trials that train nothing, a synthetic row each, `--packs {arguments.packs}`. {GOAL}"
     publish(document("Ten thousand trials", rows, what=what, pairs=arguments.pairs), arguments.output)
 
 

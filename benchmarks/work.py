@@ -1,4 +1,4 @@
-"""What both sides of a benchmark train: images, batches, epochs; and the grid of optimizers and rates.
+"""What both sides of a benchmark train: images, batches, epochs; and the grid of optimizers and learning rates.
 
     work = Work(train_size=10_000, val_size=1_000)
     parse_trial(work.trial(OPTIMIZERS[1], lr=0.01))     # our side
@@ -21,7 +21,7 @@ OPTIMIZERS: tuple[dict[str, Any], ...] = (
     {"name": "SGD", "momentum": 0.9, "nesterov": True},
     {"name": "Adam"},
 )
-RATES = (0.1, 0.03, 0.01, 0.003)
+LRS = (0.1, 0.03, 0.01, 0.003)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Work:
 
     def sweep(self, name: str, *, seeds: int = 1) -> dict[str, Any]:
         """Return a sweep file's content: every optimizer at every learning rate."""
-        axes = {"optimizer": {"values": [dict(o) for o in OPTIMIZERS]}, "optimizer.lr": {"values": list(RATES)}}
+        axes = {"optimizer": {"values": [dict(o) for o in OPTIMIZERS]}, "optimizer.lr": {"values": list(LRS)}}
         return {"name": name, "trial": self.content(), "parameters": axes, "seeds": seeds}
 
     def options(self) -> list[str]:
@@ -75,5 +75,5 @@ def work_of(arguments: argparse.Namespace) -> Work:
 
 def grid(seeds: Sequence[int]) -> list[dict[str, Any]]:
     """Return every optimizer at every learning rate for every seed: {optimizer, lr, seed}, as `Work.sweep` expands."""
-    points = itertools.product(OPTIMIZERS, RATES, seeds)
+    points = itertools.product(OPTIMIZERS, LRS, seeds)
     return [{"optimizer": dict(optimizer), "lr": lr, "seed": seed} for optimizer, lr, seed in points]

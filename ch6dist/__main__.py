@@ -18,7 +18,7 @@ from ch6dist.cli import new_app, run
 if TYPE_CHECKING:
     from ch6dist.config import TrialConfig
 
-app = new_app("Train one trial, look for its rate, or see its schedule.")
+app = new_app("Train one trial, find its learning rate, or see its schedule.")
 
 TrialFile = Annotated[Path, typer.Argument(metavar="TRIAL.yaml", help="a trial, as `sweeps best` writes it")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="key=value", help="such as optimizer.lr=0.1")]
@@ -42,12 +42,13 @@ def range_test(trial: TrialFile, overrides: Overrides = None, run: RunFolder = N
 @app.command()
 def preview(trial: TrialFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Print learning rate and momentum, without training."""
-    from ch6dist.optim.schedules import preview as rates
+    from ch6dist.optim.schedules import preview as lr_and_momentum
 
     config = _read(trial, overrides)
     steps = config.data.steps_per_epoch
     table: list[dict[str, Any]] = [
-        {"step": n, "lr": lr, "momentum": m} for n, (lr, m) in enumerate(rates(config, steps_per_epoch=steps), 1)
+        {"step": n, "lr": lr, "momentum": m}
+        for n, (lr, m) in enumerate(lr_and_momentum(config, steps_per_epoch=steps), 1)
     ]
     if as_json:
         print(json.dumps({"steps_per_epoch": steps, "rates": table}))

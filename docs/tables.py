@@ -45,7 +45,7 @@ def main() -> None:
 def tables() -> dict[str, str]:
     """Return every table of the page, by its name there."""
     trial = {key: field for key, field in _fields(TrialConfig) if key not in NOT_HERE}
-    presets = {name: ", ".join(f"{lr:g}" for lr in rates) for name, rates in PRESETS.items()}
+    presets = {name: ", ".join(f"{lr:g}" for lr in lrs) for name, lrs in PRESETS.items()}
     return {
         "sweep": _table(("key", "default", ""), _field_rows(dict(_fields(SweepSpec)))),
         "axis": _table(("key", ""), ((f"`{key}`", _with_choices(field)) for key, field in _fields(Axis))),

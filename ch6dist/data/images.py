@@ -118,10 +118,7 @@ def augment_images(images: Tensor, *, offsets: Tensor | None, flips: Tensor | No
 
 
 def normalize(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype) -> Tensor:
-    """Compute (images / 255 − mean) / std of uint8 [B, C, H, W] as one multiply and one add in `dtype`.
-
-    Mean, std: [C].
-    """
+    """Return (images / 255 − mean) / std in `dtype`: uint8 [B, C, H, W], mean and std [C]; a multiply and an add."""
     scale = (1 / (255 * std)).to(dtype)[:, None, None]
     shift = (-mean / std).to(dtype)[:, None, None]
     return images.to(dtype).mul_(scale).add_(shift)

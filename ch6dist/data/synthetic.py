@@ -25,10 +25,7 @@ CLASS, COARSE, DISTRACTOR, NOISE = 25.0, 12.0, 35.0, 35.0  # standard deviations
 
 
 def coarse_of_class(entry: DatasetEntry) -> Tensor | None:
-    """Return the coarse class of every class, [classes] int64: consecutive classes belong together.
-
-    None without any.
-    """
+    """Return the coarse class of every class, [classes] int64, consecutive ones together; None if there are none."""
     if not entry.coarse_classes:
         return None
     return torch.arange(entry.classes) * entry.coarse_classes // entry.classes

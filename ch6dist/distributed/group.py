@@ -7,7 +7,7 @@ Under `torchrun` the group is torch's: nccl on GPUs, gloo on CPUs. The global ba
 Processes that somebody else started meet at a store:
 
     store = rendezvous(address, world_size)                     # rank 0, which tells the others its address and port
-    store = connect(address, port, world_size)                    # the others
+    store = connect(address, port, world_size)                  # the others
     with process_group(store, rank=rank, world_size=world_size, address=own_address, device=device) as group:
         train(trials, group=group, …)
 """

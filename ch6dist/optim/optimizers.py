@@ -15,10 +15,8 @@ from ch6dist.catalog.optimizers import OPTIMIZERS
 
 
 def build_optimizer(parameters: Iterable[torch.Tensor], config: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """Build the optimizer of a resolved mapping (`TrialConfig.optimizer`) over `parameters`.
-
-    Torch keeps lists as tuples.
-    """
+    """Build the optimizer of a resolved mapping (`TrialConfig.optimizer`) over `parameters`."""
+    # torch's betas are tuples
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items() if key != "name"}
     optimizer: torch.optim.Optimizer = getattr(torch.optim, config["name"])(parameters, **given)
     optimizer.register_load_state_dict_post_hook(_keep_type_of_scalars)

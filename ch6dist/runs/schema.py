@@ -34,7 +34,7 @@ ROW_COLUMNS = (
     Column("attempt", "int64", "1 for the first; a rerun or a restart from zero opens the next"),
     Column("epoch", "int64", "epochs completed when the row was made (from 1); range test: epoch of the step"),
     Column("step", "int64", "optimizer step after which the row was made (from 1)"),
-    Column("lr", "float64", "rate used in that step"),
+    Column("lr", "float64", "learning rate used in that step"),
     Column("momentum", "float64", "momentum (or beta1) used in that step; empty if the optimizer has none"),
     Column("train_loss", "float64", "mean over the samples really seen in the epoch (range test: in the step)"),
     Column("train_accuracy", "float64", "fraction, same samples, in training mode"),

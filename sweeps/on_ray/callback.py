@@ -52,12 +52,9 @@ class LedgerCallback(tune.Callback):
     def post(self, method: str, *content: Any) -> None:
         """Send an order to the mailbox, which is made with the first one: a process costs a second."""
         if self.mailbox is None:
+            # here, so that the loss of another host does not take it
             here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-            options = {
-                "name": self.name,
-                "num_cpus": 0,
-                "scheduling_strategy": here,
-            }  # the loss of another host must not take it
+            options = {"name": self.name, "num_cpus": 0, "scheduling_strategy": here}
             self.mailbox = ray.remote(Mailbox).options(**options).remote()
         ray.get(getattr(self.mailbox, method).remote(*content))
 

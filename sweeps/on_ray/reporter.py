@@ -22,7 +22,8 @@ from ray import tune
 from ch6dist.catalog.dataset_files import DataFilesError
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError, UsageError
-from ch6dist.packs import Line, Orders
+from ch6dist.packs import Orders
+from ch6dist.runs.schema import Line
 from sweeps.driver.jobs import Job, PackJob
 from sweeps.driver.retries import DEAD, HOST_LOST
 

@@ -29,12 +29,8 @@ from sweeps.on_ray.reporter import WorkerLostError, what_died
 
 LOSS_SECONDS = 150.0  # within which Ray notices that a host is lost
 GRACE_SECONDS = 5.0  # within which a failure of one worker should show in the others
-SYMPTOMS = (
-    "gloo",
-    "NCCL",
-    "Connection closed by peer",
-    "Connection reset by peer",
-)  # in errors whose cause is in another worker
+# in errors whose cause is in another worker
+SYMPTOMS = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")
 
 
 def address_of(job: Job) -> str:

@@ -55,9 +55,7 @@ class Retention:
         self.trials = ledger.trials
         self.ended: dict[str, StatusLine] = {}  # newest status of each
         self.rows: dict[str, deque[Line]] = {}  # the newest few of each trial
-        self.held: dict[
-            str, dict[str, int]
-        ] = {}  # bytes of checkpoints that ended trials still have, by trial and name
+        self.held: dict[str, dict[str, int]] = {}  # bytes of what ended trials still have, by trial and name
         self.unread: dict[str, int] = {}  # bytes of files that no line of the ledger names
         self.used_bytes = 0
         self._count(ledger)
@@ -101,9 +99,7 @@ class Retention:
 
     def _worst_first(self) -> list[str]:
         """Return the ended trials that have left something: first those without a rank, such as range tests."""
-        asked = {
-            self.trials[trial]["configuration"] for trial in self.held
-        }  # a trial that has nothing left need not be ranked
+        asked = {self.trials[trial]["configuration"] for trial in self.held}  # the others need no rank
         trials = {t: self.trials[t] for t in self.ended if self.trials[t]["configuration"] in asked}
         rows = [row for trial in trials for row in self.rows.get(trial, ())]
         ranking = rank(Ledger(trials=trials, statuses=self.ended, rows=rows), self.metric)

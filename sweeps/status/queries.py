@@ -18,7 +18,8 @@ import yaml
 
 from ch6dist.catalog.datasets import SYNTHETIC, is_synthetic
 from ch6dist.errors import InputError, UsageError
-from ch6dist.runs.ledger import LEDGER, Ledger, find_trial, observe
+from ch6dist.runs.ledger import Ledger, find_trial, observe
+from ch6dist.runs.names import LEDGER
 from ch6dist.runs.ranking import rank, rule
 from ch6dist.runs.schema import BROKEN, ENDED, Line, Metric, Status
 from sweeps.units import format_count

@@ -103,9 +103,8 @@ def test_a_checkpoint_travels_between_world_sizes(tmp_path, name):
         ranks = in_ranks(world_size, folder, trained, [trial], epoch if epoch < 4 else None)
         rows += ranks[0][0][0].rows()
     assert_close(rows, alone.rows())
-    assert [path.name for path in folder.glob("checkpoints-*")] == [
-        "checkpoints-0"
-    ]  # no other rank had anything to read
+    # no other rank had anything to read
+    assert [path.name for path in folder.glob("checkpoints-*")] == ["checkpoints-0"]
 
 
 def refused(group, folder, trial):

@@ -82,9 +82,8 @@ def test_a_straight_fall_is_read_off_by_hand():
     assert found["minimum"] == pytest.approx(lrs[70] / 10)
     assert found["interval"] == pytest.approx([lrs[32], lrs[70] / 10])  # 5 % of 3 is two steps of 0.075
     assert 30 <= min(range(100), key=lambda i: abs(lrs[i] - found["steepest"])) < 70
-    assert found["valley"] == pytest.approx(
-        lrs[70 - 41 + 13 + 6]
-    )  # 41 falling points end at 70: a third and a half third in
+    # 41 falling points end at 70: a third and a half third in
+    assert found["valley"] == pytest.approx(lrs[70 - 41 + 13 + 6])
     assert found["lr"] == lrs
     assert found["smoothed"] == pytest.approx(losses)
 

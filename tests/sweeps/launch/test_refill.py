@@ -38,7 +38,7 @@ def refilled(folder: Path, *, epochs: int, **changes: Any) -> tuple[Path, Path]:
 
 
 def packs(run: Path) -> list[list[str]]:
-    """Every line of a pack, trials by their learning lrs."""
+    """Every line of a pack, trials by their learning rates."""
     lrs = {line["trial"]: line["config"]["optimizer"]["lr"] for line in raw_lines(run, "trial")}
     return [[lrs[trial] for trial in line["trials"]] for line in raw_lines(run, "pack")]
 

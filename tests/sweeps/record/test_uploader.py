@@ -106,9 +106,8 @@ def test_a_stop_requested_in_a_copy_reaches_the_driver(storage, tmp_path):
     with begun(run, sweep), lease.hold(run), uploading(run, storage, say=pytest.fail):
         shutil.copytree(run, copy)
         succeed("stop", copy, cwd=tmp_path)
-        wait_for(
-            lambda: stop_requests.pending_stops(run) == (True, set())
-        )  # the driver is on this machine, the copy too
+        # the driver is on this machine, the copy too
+        wait_for(lambda: stop_requests.pending_stops(run) == (True, set()))
     elsewhere = {"host": "elsewhere", "pid": 1, "started": "", "heartbeat": time.time(), "boot": "another"}
     there(storage).write(LEASE, json.dumps(elsewhere).encode())
     (copy / LEASE).unlink()
