@@ -102,10 +102,7 @@ def table(rows: Sequence[Row | str]) -> str:
 
 
 def document(title: str, rows: Sequence[Row | str], *, what: str, pairs: int, more: str = "") -> str:
-    """Return the dated page of a benchmark: its command, hardware, versions, commit and n.
-
-    What was measured; the table.
-    """
+    """Return the dated page of a benchmark: its command, hardware, versions, commit and n, `what` it is, the table."""
     head = " · ".join([f"`{command_line()}`", machine(), versions(), f"n = {pairs} pairs, one after the other"])
     parts = [f"# {title}, {date.today()}", head, what, *([table(rows)] if rows else []), *([more] if more else [])]
     return "\n\n".join(parts) + "\n"

@@ -86,7 +86,7 @@ class VmapSide:
         self.gradient = torch.func.vmap(torch.func.grad(self.loss), in_dims=(0, None, None))
 
     def loss(self, weights: dict[str, torch.Tensor], images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Return the images per second of one lane."""
+        """Return the loss of one lane."""
         return F.cross_entropy(torch.func.functional_call(self.model, weights, (images,)), labels)
 
     def run(self) -> None:

@@ -85,7 +85,7 @@ def plain(number: int, *, work: Work, settings: Sequence[Mapping[str, int]]) -> 
 
 
 def plain_command(work: Work, settings: Mapping[str, int], *, seed: int) -> list[str]:
-    """Run the plain loop as a process."""
+    """Return the command that runs the plain loop."""
     options = [text for name, value in settings.items() for text in (f"--{name}", str(value))]
     return module("benchmarks.plain", *work.options(), *options, "--lr", LR, "--seed", seed)
 

@@ -51,9 +51,7 @@ def packs(number: int, *, work: Work, seeds: int, folder: Path) -> Measures:
 
 
 def from_ledger(folder: Path) -> dict[str, float]:
-    """Return of a run `trials_s` from the launch of the packs, Ray being up, to the last trial's end.
-
-    Their median accuracy.
+    """Return of a run `trials_s`, from the launch of its packs to the last trial's end, and the median accuracy.
 
     A trial that diverged is no better than chance; the plain loop, which trains it to the end, finds it there too.
     """

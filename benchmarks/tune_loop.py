@@ -63,10 +63,7 @@ def candidates(number: int) -> list[tuple[int, int]]:
 
 
 def search(work: Work) -> list[dict[str, float]]:
-    """Try each candidate with two trials per slot for one epoch.
-
-    Return: {at_once, loader_workers, trials_per_hour}, best first.
-    """
+    """Try each candidate with two trials per slot for one epoch; return settings and trials per hour, best first."""
     found = []
     for at_once, workers in candidates(num_cores()):
         points = list(itertools.islice(itertools.cycle(grid([0])), 2 * at_once))

@@ -29,6 +29,8 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 NOT_HERE = ("seed", "evaluate_test")  # fields of a trial that a sweep sets itself
 SECTIONS = {"data": "DataConfig", "range_test": "RangeTestConfig"}
 REGISTRIES: dict[str, Mapping[str, Entry]] = {"model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+WHOLE: Schema = {"type": "integer", "minimum": 0}
 SEEDS: Schema = {
     "anyOf": [
         {"type": "integer", "minimum": 1, "maximum": MAX_TRIALS},
@@ -47,7 +49,7 @@ def sweep_schema() -> Schema:
     sweep, trial = _plain(SweepSpec.model_json_schema()), _plain(TrialConfig.model_json_schema())
     definitions = {**trial.pop("$defs"), **sweep.pop("$defs"), **_catalog(), **_axes()}
     definitions["DataConfig"]["properties"]["name"] |= names_schema(DATASETS)
-    definitions["Resources"]["properties"]["gpus"]["anyOf"][1]["minimum"] = 0
+    definitions["Resources"]["properties"]["gpus"]["anyOf"][1:] = [SHARE, WHOLE]
     definitions["CheckpointRules"]["properties"]["total"]["anyOf"][1]["pattern"] += r"\s*$"
     del definitions["Axis"]
     fields = trial["properties"]
@@ -67,7 +69,9 @@ def sweep_schema() -> Schema:
         "additionalProperties": False,
     }
     drawn = {"properties": {"method": {"const": "random"}}, "required": ["method"]}
-    sweep |= {"if": drawn, "then": {"required": ["trials", "seed"]}}
+    listed = {"additionalProperties": {"required": ["values"]}}
+    grid = {"properties": {"trials": False, "seed": False, "parameters": listed}}
+    sweep |= {"if": drawn, "then": {"required": ["trials", "seed"]}, "else": grid}
     head = {"$schema": DRAFT, "title": "sweep file", "description": "A sweep: base trial, axes, seeds, resources."}
     return {**head, **{key: value for key, value in sweep.items() if key != "description"}, "$defs": definitions}
 
@@ -162,20 +166,15 @@ def _axes() -> dict[str, Schema]:
     """Return the definitions of an axis: of listed values, or (`numbers`) also of a preset or a distribution."""
     fields = _plain(Axis.model_json_schema())["properties"]
     values = {"description": fields["values"]["description"]}
-    listed = values | {"type": "array", "minItems": 1}
-    preset = values | {"anyOf": [{"type": "array", "minItems": 1}, {"enum": list(PRESETS)}]}
+    once = {"type": "array", "minItems": 1, "uniqueItems": True}
+    listed, preset = values | once, values | {"anyOf": [once, {"enum": list(PRESETS)}]}
     drawn = {name: schema["anyOf"][0] | {"description": schema["description"]} for name, schema in fields.items()}
     del drawn["values"]
     return {"axis": _object({"values": listed}), "numbers": {"anyOf": [_object({"values": preset}), _object(drawn)]}}
 
 
 def _object(properties: dict[str, Schema]) -> Schema:
-    return {
-        "type": "object",
-        "properties": properties,
-        "required": list(properties),
-        "additionalProperties": False,
-    }
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
 def _axis(item: Schema) -> Schema:

@@ -182,6 +182,7 @@ def test_a_host_that_is_cut_off_loses_no_epoch(cluster: Cluster) -> None:
         driver.until(lambda: trained_on(run, "worker-1"), "epochs of the host")
         cluster.cut("worker-1")
         lost, before = trained_on(run, "worker-1"), newest_epochs(run)
+        assert lost
         driver.until(lambda: further(run, lost, before), "the lost trials to resume elsewhere")
         status = cluster.exec("head", "sweeps status ordinary").stdout
         cluster.mend("worker-1")
@@ -231,6 +232,7 @@ def test_a_ddp_trial_survives_a_host_that_reboots_and_the_loss_of_its_driver(clu
         away = next(name for name in cluster.names[1:] if trains(cluster, name))
         cluster.kill(away)
         lost, before = set(places(run)) & set(newest_epochs(run)), newest_epochs(run)
+        assert lost
         driver.until(lambda: further(run, lost, before), "the trial to resume elsewhere")
         cluster.boot(away)
     resume(cluster, "spanning")

@@ -54,10 +54,12 @@ def sweep_file(folder: Path, **changes: Any) -> Path:
     return path
 
 
+QUIET = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+
+
 def environment(**more: str) -> dict[str, str]:
-    quiet = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
     cache = {"XDG_CACHE_HOME": str(Path(tempfile.gettempdir()) / "ch6dist-test-cache")}  # not the person's own
-    return {**os.environ, **quiet, **cache, **more}
+    return {**os.environ, **QUIET, **cache, **more}
 
 
 def command(*arguments: object) -> list[str]:
@@ -117,12 +119,10 @@ def driving(*arguments: object, cwd: Path) -> Iterator[Driving]:
     with (cwd / "stdout").open("w") as out, (cwd / "stderr").open("w") as err:
         whole = {"cwd": cwd, "env": environment(), "stdout": out, "stderr": err, "text": True}
         process = subprocess.Popen(command(*arguments), start_new_session=True, preexec_fn=_hear_ctrl_c, **whole)
-    descendants: set[int] = set()
     try:
         yield Driving(process, cwd)
     finally:
-        descendants |= set(offspring(process.pid))
-        for pid in [process.pid, *descendants]:
+        for pid in [process.pid, *offspring(process.pid)]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         process.wait()

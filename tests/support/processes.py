@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-TRAINS = ("run_pack", "ImplicitFunc", "ray::RankWorker")  # in the titles of Ray's processes
+PACK = ("run_pack", "ImplicitFunc")  # in the titles of Ray's processes that run packs
+TRAINS = (*PACK, "ray::RankWorker")  # and of the other ranks
 
 
 def offspring(pid: int) -> list[int]:
@@ -24,12 +25,17 @@ def offspring(pid: int) -> list[int]:
 
 def workers(pid: int) -> list[int]:
     """Processes below `pid` in which packs are trained."""
-    return [child for child in offspring(pid) if "run_pack" in cmdline(child) or "ImplicitFunc" in cmdline(child)]
+    return _titled(pid, PACK)
 
 
 def trainers(pid: int) -> list[int]:
     """Processes below `pid` that train, or are about to: those of packs, and the others that train with them."""
-    return [child for child in offspring(pid) if any(title in cmdline(child) for title in TRAINS)]
+    return _titled(pid, TRAINS)
+
+
+def _titled(pid: int, titles: Sequence[str]) -> list[int]:
+    lines = {child: cmdline(child) for child in offspring(pid)}
+    return [child for child, line in lines.items() if any(title in line for title in titles)]
 
 
 def cmdline(pid: int) -> str:

@@ -11,14 +11,14 @@ from ray._private.state import actors
 from ray.cluster_utils import Cluster
 from ray.util import placement_group_table
 
-from tests.support.paths import ROOT
+from tests.support.commands import QUIET
 
 
 @contextmanager
 def two_cores() -> Iterator[str]:
     """Its address. Its raylet, and all that the raylet starts, are below this process."""
     monkeypatch = pytest.MonkeyPatch()
-    for name, value in {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0"}.items():
+    for name, value in QUIET.items():
         monkeypatch.setenv(name, value)
     node = {"num_cpus": 2, "num_gpus": 0, "include_dashboard": False, "object_store_memory": 80 * 2**20}
     made = Cluster(initialize_head=True, head_node_args=node)

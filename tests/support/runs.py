@@ -25,7 +25,7 @@ from sweeps.spec.sweep_file import dump, load_spec
 
 
 def raw_lines(run: Path, kind: str | None = None) -> list[dict[str, Any]]:
-    """Every whole line of a ledger's files, as written."""
+    """Every whole line of a ledger's files, as written; none while there is no ledger yet."""
     texts = [line for path in sorted((run / "ledger").glob("*.jsonl")) for line in path.read_text().split("\n")[:-1]]
     return [line for line in map(json.loads, texts) if kind in (None, line["kind"])]
 
@@ -73,17 +73,17 @@ def ended(run: Path) -> int:
 
 
 def row_count(run: Path) -> int:
-    return len(raw_lines(run, "row")) if (run / "ledger").is_dir() else 0
+    return len(raw_lines(run, "row"))
 
 
 def newest_epochs(run: Path) -> dict[str, int]:
     """The newest epoch of every trial that has rows."""
-    return {row["trial"]: row["epoch"] for row in raw_lines(run, "row")} if (run / "ledger").is_dir() else {}
+    return {row["trial"]: row["epoch"] for row in raw_lines(run, "row")}
 
 
 def places(run: Path) -> dict[str, str]:
     """The host on which each trial that has begun, and has not ended, began last."""
-    latest = {line["trial"]: line for line in raw_lines(run, "status")} if (run / "ledger").is_dir() else {}
+    latest = {line["trial"]: line for line in raw_lines(run, "status")}
     return {trial: line["host"] for trial, line in latest.items() if line["status"] == Status.RUNNING}
 
 

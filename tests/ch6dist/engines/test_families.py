@@ -117,7 +117,7 @@ def gradient_of(row: Tensor, *, step: int) -> Tensor:
 
 
 def scheduled(config: Mapping[str, Any], step: int) -> tuple[float, float]:
-    """LrMomentum and momentum of a step: a cycle in which they move against each other, as in OneCycleLR."""
+    """Learning rate and momentum of a step: a cycle in which they move against each other, as in OneCycleLR."""
     wave = 0.5 - 0.5 * math.cos(2 * math.pi * step / 40)
     momentum = config["betas"][0] if "betas" in config else config.get("momentum", math.nan)
     return config["lr"] * (0.2 + 0.8 * wave), momentum * (1 - 0.1 * wave)
@@ -166,14 +166,14 @@ class Pack:
         self.family, self.dtype, self.configs, self.steps = family, dtype, [], []
         self.weights = torch.empty(0, LENGTH, dtype=dtype)
         self.rows: list[dict[str, Tensor]] = []
-        self.memories: list[dict[str, float]] = []
+        self.scalar_states: list[dict[str, float]] = []
 
     def join(self, config: Mapping[str, Any], weights: Tensor, state: Mapping[int, Any], step: int) -> None:
         row, scalar_state = self.family.from_torch(config, state, shapes=SHAPES, dtype=self.dtype, device="cpu")
         self.configs.append(config)
         self.steps.append(step)
         self.rows.append(row)
-        self.memories.append(scalar_state)
+        self.scalar_states.append(scalar_state)
         self.weights = torch.cat([self.weights, weights[None].to(self.dtype)])
 
     def train(self, steps: int) -> None:
@@ -184,7 +184,7 @@ class Pack:
         for k in range(num_lanes):
             for name, values in self.rows[k].items():
                 state[name][k] = values
-            for name, value in self.memories[k].items():
+            for name, value in self.scalar_states[k].items():
                 scalar_state[name][k] = value
         used = [[scheduled(c, n + t) for c, n in zip(self.configs, self.steps, strict=True)] for t in range(steps)]
         lr, momentum = torch.tensor(used, dtype=torch.float64).unbind(2)
@@ -203,11 +203,13 @@ class Pack:
             self.weights = updated
         self.steps = [n + steps for n in self.steps]
         self.rows = [{name: matrix[k] for name, matrix in state.items()} for k in range(num_lanes)]
-        self.memories = [{name: float(values[k]) for name, values in scalar_state.items()} for k in range(num_lanes)]
+        self.scalar_states = [
+            {name: float(values[k]) for name, values in scalar_state.items()} for k in range(num_lanes)
+        ]
 
     def state(self, k: int) -> dict[int, dict[str, Any]]:
         return self.family.to_torch(
-            self.configs[k], row=self.rows[k], scalar_state=self.memories[k], step=self.steps[k], shapes=SHAPES
+            self.configs[k], row=self.rows[k], scalar_state=self.scalar_states[k], step=self.steps[k], shapes=SHAPES
         )
 
 
@@ -387,7 +389,7 @@ def test_state_survives_the_way_to_torch_and_back(family: Family):
         row, scalar_state = family.from_torch(config, pack.state(k), shapes=SHAPES, dtype=torch.float32, device="cpu")
         assert row.keys() == family.state_tensors(config).keys()
         assert all(torch.equal(values, pack.rows[k][name]) for name, values in row.items())
-        assert scalar_state == pack.memories[k]
+        assert scalar_state == pack.scalar_states[k]
 
 
 @EVERY_FAMILY

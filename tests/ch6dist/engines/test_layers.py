@@ -178,20 +178,20 @@ def times(monkeypatch, seconds):
 
 def test_the_fastest_kernel_variant_is_picked_once_and_kept(monkeypatch):
     times(monkeypatch, {"a": 2.0, "b": 1.0})
-    book = AutotuneCache()
+    cache = AutotuneCache()
     choice = {"a": lambda: "a", "b": lambda: "b"}
-    assert book.pick("shape", choice, device=CPU) == "b"
+    assert cache.pick("shape", choice, device=CPU) == "b"
     times(monkeypatch, {"a": 0.1, "b": 1.0})
-    assert book.pick("shape", choice, device=CPU) == "b"
-    assert book.pick("another shape", choice, device=CPU) == "a"
-    assert book.choices == {"shape": "b", "another shape": "a"}
+    assert cache.pick("shape", choice, device=CPU) == "b"
+    assert cache.pick("another shape", choice, device=CPU) == "a"
+    assert cache.choices == {"shape": "b", "another shape": "a"}
 
 
 def test_a_kernel_variant_from_another_version_is_measured_again(monkeypatch):
     times(monkeypatch, {"a": 2.0, "b": 1.0})
-    book = AutotuneCache()
-    book.choices["shape"] = "winograd"
-    assert book.pick("shape", {"a": lambda: "a", "b": lambda: "b"}, device=CPU) == "b"
+    cache = AutotuneCache()
+    cache.choices["shape"] = "winograd"
+    assert cache.pick("shape", {"a": lambda: "a", "b": lambda: "b"}, device=CPU) == "b"
 
 
 def test_a_kernel_variant_that_does_not_fit_into_memory_is_not_picked():

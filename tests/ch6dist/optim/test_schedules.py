@@ -1,4 +1,4 @@
-"""Schedules give the learning lr_curve of the literature and of torch, resume exactly, and refuse invalid settings."""
+"""Schedules give the learning rates of the literature and of torch, resume exactly, and refuse invalid settings."""
 
 from __future__ import annotations
 

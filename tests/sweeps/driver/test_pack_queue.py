@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,9 @@ from ch6dist.config import parse_trial
 from ch6dist.runs.ledger import read
 from ch6dist.runs.schema import ENDED, Status
 from ch6dist.runs.writer import Writer
+from sweeps.driver import driver as driver_module
 from sweeps.driver.driver import Driver, Rules
+from sweeps.driver.halt import HaltedError
 from sweeps.driver.jobs import PackJob
 from sweeps.driver.progress import Progress
 from sweeps.driver.trial_table import TrialTable
@@ -37,6 +39,17 @@ def names(*numbers: int) -> tuple[str, ...]:
     return tuple(f"t{number}" for number in numbers)
 
 
+WRITERS: list[Writer] = []
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """Close the ledgers that a test has opened."""
+    yield
+    while WRITERS:
+        WRITERS.pop().close()
+
+
 class Fixture:
     """A driver over trials t0, t1, …, and the reports of workers that are not there."""
 
@@ -45,6 +58,7 @@ class Fixture:
         self.configs = {t: config(int(t[1:]), **changes.get(t, {})) for t in trials}
         self.run, self.table = run, TrialTable(self.configs)
         self.writer = Writer(run)
+        WRITERS.append(self.writer)
         lines = [{"kind": "trial", "trial": t, "config": content} for t, content in self.configs.items()]
         self.writer.append([{"kind": "sweep", "spec": {}}, *lines])
         progress = Progress(self.table, Console(file=io.StringIO()), title="test")
@@ -210,7 +224,7 @@ def test_whatever_fails_every_trial_trains_once_in_one_pack(seed: int, tmp_path:
     rng = random.Random(seed)
     jobs = [PackJob(names(*range(low, low + 5)), "fused") for low in range(0, 40, 5)]
     test, finished, slots = Fixture(tmp_path, jobs), Counter[str](), []
-    test.driver.max_retries = 100
+    test.driver.rules = Rules(max_retries=100)
     while not test.driver.over:
         while len(slots) < 3 and (number := test.driver.next_pack()) is not None:
             slots.append(number)
@@ -234,13 +248,60 @@ def test_whatever_fails_every_trial_trains_once_in_one_pack(seed: int, tmp_path:
     assert {entry.status for entry in test.table.entries.values()} == {Status.FINISHED, Status.DIVERGED}
 
 
+# What halts the driver
+
+
+@pytest.mark.parametrize("kind", ["data", "storage"])
+def test_missing_data_halts_on_the_only_host_and_on_a_second_one(kind: str, tmp_path: Path) -> None:
+    lack = {"broken": kind, "reason": "nothing there"}
+    alone = Fixture(tmp_path / "alone", [PackJob(names(0, 1))])
+    alone.begin(0)
+    alone.driver.on_report(0, {**lack, "host": "a"})
+    assert (alone.driver.halt.reason, alone.driver.halt.exit_status) == ("nothing there", 1)
+    several = Fixture(tmp_path / "several", [PackJob(names(0)), PackJob(names(1))])
+    several.driver.rules = Rules(max_retries=2, hosts=2)
+    for number, host in enumerate(("a", "a", "b")):
+        assert not several.driver.halted
+        several.driver.on_report(min(number, 1), {**lack, "host": host})
+    assert several.driver.halted
+
+
+def test_a_ledger_that_cannot_be_written_halts_and_the_table_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = Fixture(tmp_path, [PackJob(names(0, 1))])
+    test.begin(0)
+
+    def full(lines: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(test.writer, "append", full)
+    with pytest.raises(HaltedError, match="No space left"):
+        test.driver.on_report(0, {"lines": [test.row("t0")]})
+    assert test.table.entries["t0"].epoch == 0
+    assert test.driver.halted
+    assert test.driver.next_pack() is None
+
+
+def test_packs_that_all_wait_are_reported_once_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    test = Fixture(tmp_path, [PackJob(names(0)), PackJob(names(1))])
+    said: list[str] = []
+    monkeypatch.setattr(test.driver.progress, "say", said.append)
+    monkeypatch.setattr(driver_module, "STALL_SECONDS", 0.0)
+    test.driver.next_pack()
+    test.driver.look_for_stall()
+    assert said == ["No pack is running: 1 are waiting for resources; "]
+    test.begin(0)
+    test.driver.look_for_stall()
+    assert len(said) == 1
+
+
 # The mailbox and the callback that fills it
 
 
 class FakeDriver:
     """A driver that answers each report with orders, and a Tune trial."""
 
-    halted = False
     trial_id, config = "tune-1", {"pack": 3}
 
     def __init__(self) -> None:
@@ -249,11 +310,6 @@ class FakeDriver:
     def on_report(self, pack: int, report: dict[str, Any]) -> dict[str, list[str]]:
         self.reports.append(report)
         return {"admit": ["a"]} if len(self.reports) > 1 else {}
-
-    def on_dead_worker(self, pack: int, *, hosts: Collection[str]) -> None: ...
-
-    def tick(self) -> set[str]:
-        return set()
 
 
 def test_orders_are_sent_before_the_pack_continues_and_a_repeated_report_counts_once(

@@ -15,9 +15,9 @@ from ch6dist.runs.writer import Writer
 from sweeps.launch.final import result
 from tests.support.commands import driving, succeed, sweep_file, sweeps
 from tests.support.namespaces import wait_for
-from tests.support.processes import offspring, trainers
+from tests.support.processes import trainers
 from tests.support.ray_cluster import left_in
-from tests.support.runs import row_count, statuses, without_ray
+from tests.support.runs import needless_attempts, row_count, statuses, without_ray
 
 pytestmark = pytest.mark.slow
 EPOCHS = 40
@@ -74,6 +74,7 @@ def test_killed_workers_and_drivers_leave_no_trace_in_the_ledger(
     wait_for(lambda: not trainers(os.getpid()))
     succeed("final", "tiny", "--resume", *there, cwd=tmp_path)
     assert differences(read(run), read(undisturbed)) == []
+    assert needless_attempts(run) == []
     assert left_in(address) == []
 
 
@@ -96,4 +97,5 @@ def test_a_trial_that_fails_by_itself_ends_as_failed(tmp_path: Path, address: st
     found = sweeps("resume", run, "--address", address, cwd=tmp_path)
     assert found.returncode == 1, found.stdout + found.stderr
     assert statuses(read(run)) == {first: "failed", second: "finished"}
-    assert not [pid for pid in trainers(os.getpid()) if pid in offspring(os.getpid())]
+    assert "is no readable checkpoint" in read(run).statuses[first]["reason"]
+    wait_for(lambda: not trainers(os.getpid()))

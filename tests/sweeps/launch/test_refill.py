@@ -65,7 +65,7 @@ def test_a_waiting_trial_takes_the_lane_of_one_that_diverged(tmp_path: Path) -> 
 def test_a_worker_killed_after_an_admission_loses_and_doubles_nothing(tmp_path: Path) -> None:
     spec, run = refilled(tmp_path, epochs=60)
     with driving("run", spec, "--packs", "3", cwd=tmp_path) as driver:
-        driver.until(lambda: run.is_dir() and admitted(run))
+        driver.until(lambda: admitted(run))
         os.kill(workers(driver.pid)[0], signal.SIGKILL)
         assert driver.wait() == 0, driver.output()
         assert "retrying" in driver.output()
@@ -77,7 +77,7 @@ def test_a_worker_killed_after_an_admission_loses_and_doubles_nothing(tmp_path: 
 def test_a_driver_killed_after_an_admission_resumes_with_the_new_pack(tmp_path: Path) -> None:
     spec, run = refilled(tmp_path, epochs=60)
     with driving("run", spec, "--packs", "3", cwd=tmp_path) as driver:
-        driver.until(lambda: run.is_dir() and admitted(run))
+        driver.until(lambda: admitted(run))
         os.kill(driver.pid, signal.SIGKILL)
         driver.wait()
     before = len(packs(run))

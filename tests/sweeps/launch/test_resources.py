@@ -106,12 +106,13 @@ def test_a_batch_of_each_worker_is_written_out_as_the_global_one(content: dict, 
     changed = change_resources(spec, ["resources.workers=4"])
     path.write_text(yaml.safe_dump(changed))
     assert changed["resources"]["batch"] == "global"
-    sizes = [[trial.data.batch_size for trial in expand(load_spec(file))] for file in (path,)]
+    sizes = [trial.data.batch_size for trial in expand(load_spec(path))]
     path.write_text(yaml.safe_dump(spec))
     before = [trial.data.batch_size for trial in expand(load_spec(path))]
-    if content.get("method") != "random":  # drawn again from other bounds, other numbers come
-        assert sizes == [before]
-    assert all(size >= 2 for size in sizes[0])
+    if content.get("method") == "random":  # drawn again from other bounds: other numbers
+        assert all(18 <= size <= 24 for size in sizes)
+    else:
+        assert sizes == before
 
 
 def test_without_a_change_the_sweep_stays_as_it_is() -> None:

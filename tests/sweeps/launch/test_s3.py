@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ch6dist.runs.ledger import differences, read
-from ch6dist.storage.files import open_folder
+from ch6dist.storage.files import join, open_folder
 from tests.support.commands import driving, refused, sweep_file, sweeps
 from tests.support.runs import row_count, without_ray
 
@@ -25,7 +25,7 @@ def rows_there(url: str) -> int:
 
 
 def test_a_lost_head_is_replaced_and_the_sweep_ends_like_an_undisturbed_one(storage: str, tmp_path: Path) -> None:
-    url, run = storage.replace("?", "/tiny?"), tmp_path / "runs" / "tiny"
+    url, run = join(storage, "tiny"), tmp_path / "runs" / "tiny"
     spec = sweep_file(tmp_path, epochs=EPOCHS, storage=storage, checkpoints={"seconds": 0.5})
     with driving("run", spec, cwd=tmp_path) as driver:
         driver.until(lambda: rows_there(url) > 30)

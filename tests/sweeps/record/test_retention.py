@@ -37,15 +37,18 @@ class Run:
         lrs = [0.1 / 2**n for n in range(count)]
         trials = [small_trial(optimizer={"name": "SGD", "lr": lr}, seed=s) for lr in lrs for s in range(seeds)]
         self.trials = [trial.trial_id for trial in trials]
-        self.writer = Writer(folder)
-        self.writer.append([sweep_line(sweep_of_one("one", trials)), *map(trial_line, trials)])
+        self.write([sweep_line(sweep_of_one("one", trials)), *map(trial_line, trials)])
+
+    def write(self, lines):
+        with Writer(self.folder) as writer:
+            writer.append(lines)
 
     def retention(self, *, keep=BOTH, ended_limit_bytes=None):
         uploader = NoUploader(self.folder)
         options = {
             "keep": keep,
             "ended_limit_bytes": ended_limit_bytes,
-            "write": self.writer.append,
+            "write": self.write,
             "remove": uploader.remove,
         }
         return Retention(self.checkpoints, read(self.folder), **options)
@@ -69,7 +72,7 @@ class Run:
 
     def end(self, retention, trial, accuracy, **how):
         lines = self.lines(trial, accuracy, **how)
-        self.writer.append(lines)
+        self.write(lines)
         retention.take(lines)
 
     @staticmethod
@@ -163,7 +166,7 @@ def test_a_diverged_trial_is_removed_before_every_finished_one(tmp_path):
 def test_a_loss_is_ranked_as_a_loss(tmp_path):
     run = Run(tmp_path)
     content = sweep_of_one("one", [small_trial()]) | {"metric": {"name": "val_accuracy", "goal": "minimize"}}
-    run.writer.append([sweep_line(content)])
+    run.write([sweep_line(content)])
     retention = run.retention(ended_limit_bytes=2 * SIZE)
     run.end(retention, run.trials[0], 0.1)
     run.end(retention, run.trials[1], 0.9)
@@ -176,7 +179,7 @@ def test_a_resumed_run_counts_its_files_and_removes_what_a_crash_left_behind(tmp
     for number in range(3):
         run.end(first, run.trials[number], 0.1 * number)
     gone = {"kind": "artifact", "trial": run.trials[0], "attempt": 1, "name": "last", "path": None}
-    run.writer.append([gone])  # the driver died between this line and the removal
+    run.write([gone])  # the driver died between this line and the removal
     again = run.retention(ended_limit_bytes=100 * SIZE)
     assert again.used_bytes == 6 * SIZE
     tight = run.retention(ended_limit_bytes=5 * SIZE)
@@ -188,7 +191,7 @@ def test_a_resumed_run_counts_its_files_and_removes_what_a_crash_left_behind(tmp
 def test_files_of_an_older_attempt_are_removed_first(tmp_path):
     run = Run(tmp_path)
     run.end(run.retention(), run.trials[0], 0.1)
-    run.writer.append([{"kind": "status", "trial": run.trials[0], "attempt": 2, "status": "planned"}])
+    run.write([{"kind": "status", "trial": run.trials[0], "attempt": 2, "status": "planned"}])
     retention = run.retention(ended_limit_bytes=3 * SIZE)
     run.end(retention, run.trials[0], 0.2, attempt=2)
     assert set(run.checkpoints.sizes()) == {run.file(run.trials[0], n, 2) for n in BOTH}
@@ -207,7 +210,6 @@ def test_lines_beside_checkpoints_are_removed_with_the_trial(tmp_path):
 @pytest.mark.slow
 def test_ten_thousand_trials_are_listed_once_and_ranked_rarely(tmp_path, monkeypatch):
     run = Run(tmp_path, count=1)
-    run.writer.close()
     calls = {"sizes": 0, "rank": 0}
 
     def counted(name, function):

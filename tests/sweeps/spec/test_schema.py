@@ -20,7 +20,7 @@ from sweeps.spec.schema import DRAFT, schema_text, sweep_schema
 from sweeps.spec.sweep_file import SweepSpec
 from tests.support.bad_sweeps import BAD
 from tests.support.paths import ROOT
-from tests.support.sweep_files import CONFIGS
+from tests.support.sweep_files import CONFIGS, sweep
 
 jsonschema = pytest.importorskip("jsonschema")
 
@@ -28,7 +28,6 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 SHIPPED = ROOT / "sweeps" / "configs" / "sweep.schema.json"
 FIRST_LINE = f"# yaml-language-server: $schema={SHIPPED.name}"
 RENEW = f"renew it: sweeps schema > {SHIPPED.relative_to(ROOT)}"
-AXES = {"optimizer.lr": {"values": [0.1]}}
 STEPS = {"durations": [2, 4], "duration": 2, "float": 0.5, "choice": "inverse_sqrt"}
 
 
@@ -40,10 +39,6 @@ def validator() -> Any:
 
 
 VALIDATOR = validator()
-
-
-def sweep(**changes: Any) -> dict[str, Any]:
-    return {"name": "demo", "parameters": AXES, **changes}
 
 
 def in_yaml_1_2(content: Any) -> Any:
@@ -96,8 +91,8 @@ def test_every_entry_follows_the_schema_bare_with_its_parameters_and_as_a_value(
         contents = [sweep(trial={section: full}), sweep(parameters={section: {"values": [full]}})]
         for content in contents:
             expand(parse_section(SweepSpec, content))
-            VALIDATOR.validate(content)
-        VALIDATOR.validate(sweep(trial={section: name}))
+            VALIDATOR.validate(in_yaml_1_2(content))
+        VALIDATOR.validate(in_yaml_1_2(sweep(trial={section: name})))
 
 
 GOOD: dict[str, dict[str, Any]] = {
@@ -135,23 +130,29 @@ BEYOND_THE_SCHEMA = {  # what only the program can see
     "infinite lr",
     "bad together",
     "the default and itself",
-    "too many trials",
     "ignored lr axis",
     "ignored lrs inside an axis",
     "lost base",
     "lost value",
+    "a schedule without its length",  # an axis may set it
+    "NaN GPUs",
+    "half a GPU per worker",
+    "two GPUs per worker",
+    "fewer images than workers",
+    "a validation metric without validation images",
+    "more validation images than there are",
 }
 
 
 @pytest.mark.parametrize("name", GOOD)
 def test_a_valid_sweep_follows_the_schema(name: str) -> None:
     expand(parse_section(SweepSpec, GOOD[name]))
-    VALIDATOR.validate(GOOD[name])
+    VALIDATOR.validate(in_yaml_1_2(GOOD[name]))
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_an_invalid_sweep_fails_the_schema(name: str) -> None:
-    assert VALIDATOR.is_valid(BAD[name][0]) == (name in BEYOND_THE_SCHEMA)
+    assert VALIDATOR.is_valid(in_yaml_1_2(BAD[name][0])) == (name in BEYOND_THE_SCHEMA)
 
 
 def test_names_are_shown_with_their_descriptions() -> None:
