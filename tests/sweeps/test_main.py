@@ -17,6 +17,7 @@ import yaml
 from ch6dist.cli import run as run_app
 from ch6dist.config import parse_trial
 from ch6dist.runs import lease
+from ch6dist.runs.provenance import trial_line
 from ch6dist.runs.writer import Writer
 from sweeps.__main__ import app
 from tests.support.bad_sweeps import BAD, DAMAGED
@@ -34,8 +35,7 @@ def run(tmp_path: Path) -> Path:
     trials = [parse_trial({**TINY["trial"], "optimizer": {"name": "SGD", "lr": 0.1}, "seed": seed}) for seed in (0, 1)]
     lines: list[dict[str, Any]] = [{"kind": "sweep", "name": "tiny", "spec": {"name": "tiny"}}]
     for trial, status in zip(trials, ("finished", "failed"), strict=True):
-        names = {"trial": trial.trial_id, "configuration": trial.configuration_id, "name": trial.name}
-        lines.append({"kind": "trial", **names, "config": trial.model_dump(), "seed": trial.seed})
+        lines.append(dict(trial_line(trial)))
         lines.append({"kind": "status", "trial": trial.trial_id, "attempt": 1, "status": status, "reason": "why"})
     with Writer(folder) as writer:
         writer.append(lines)
@@ -241,11 +241,10 @@ def test_a_plan_writes_nothing(tmp_path: Path) -> None:
 def test_best_writes_a_trial_file_that_can_be_read_back(run: Path) -> None:
     refused("best", run)  # a seed has failed: no configuration can win
     trial = parse_trial({**TINY["trial"], "optimizer": {"name": "Adam"}, "epochs": 2})
-    names = {"trial": trial.trial_id, "configuration": trial.configuration_id, "name": trial.name}
     row = {"kind": "row", "trial": trial.trial_id, "attempt": 1, "step": 8, "epoch": 2, "val_accuracy": 0.5}
     ended = {"kind": "status", "trial": trial.trial_id, "attempt": 1, "status": "finished"}
     with Writer(run) as writer:
-        writer.append([{"kind": "trial", **names, "config": trial.model_dump(), "seed": 0}, row, ended])
+        writer.append([trial_line(trial), row, ended])
     status, out, _ = ask("best", run, "-o", "best.yaml")
     assert (status, out) == (0, "written: best.yaml\n")
     assert parse_trial(yaml.safe_load(Path("best.yaml").read_text())) == trial
