@@ -110,7 +110,8 @@ class TrialConfig(Frozen):
     schedule: dict[str, Any] = Field(
         default_factory=lambda: {"name": "none"},
         description="a learning-rate schedule's name, or its name and parameters, with `warmup: {epochs: 5, "
-        "start_factor: 0.1}` before it; a list is a sequence; left out: `none`",
+        "start_factor: 0.1}` before it; a list is a sequence, each part but the last with `epochs: N`; "
+        "left out: `none`",
     )
     epochs: int = Field(10, ge=1, description="passes over the training images; a range test ends with its steps")
     seed: int = Field(

@@ -17,12 +17,11 @@ from pydantic_core import PydanticUndefined
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
-from ch6dist.catalog.parameters import DERIVED, REQUIRED, Entry, Parameter
-from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
+from ch6dist.catalog.parameters import DERIVED, REQUIRED, Entry
+from ch6dist.catalog.schedule_entries import BOTH, LAMBDA_PRESETS, SCHEDULES
 from ch6dist.catalog.schedules import WARMUP
 from ch6dist.config import TrialConfig
-from sweeps.spec.axes import PRESETS, Axis
-from sweeps.spec.schema import NOT_HERE
+from sweeps.spec.axes import NOT_HERE, PRESETS, Axis
 from sweeps.spec.sweep_file import SweepSpec
 
 COMMAND = "python -m docs.tables"
@@ -94,12 +93,13 @@ def _default(field: FieldInfo) -> str:
 
 
 def _entries(registry: Mapping[str, Entry]) -> str:
-    rows = ((f"`{name}`", entry.description, _parameters(entry.parameters)) for name, entry in registry.items())
+    rows = ((f"`{name}`", entry.description, _parameters(entry)) for name, entry in registry.items())
     return _table(("name", "", "parameters (default)"), rows)
 
 
-def _parameters(parameters: Iterable[Parameter]) -> str:
-    return ", ".join(f"{parameter.name} ({_text(parameter.default)})" for parameter in parameters)
+def _parameters(entry: Entry) -> str:
+    schedulers = ["schedulers (required)"] if entry.name in BOTH else []
+    return ", ".join([*schedulers, *(f"{p.name} ({_text(p.default)})" for p in entry.parameters)])
 
 
 def _text(value: Any) -> str:

@@ -21,7 +21,7 @@ from rich.console import Console
 
 from ch6dist.cli import new_app
 from ch6dist.cli import run as run_app
-from ch6dist.errors import UsageError
+from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.folders import find_run
 
 if TYPE_CHECKING:
@@ -189,7 +189,10 @@ def best(
     if output is None:
         print(text, end="" if text.endswith("\n") else "\n")
         return
-    output.write_text(text)
+    try:
+        output.write_text(text)
+    except OSError as error:
+        raise UsageError(f"cannot write {output}: {error.strerror}", "choose another file with -o") from None
     print(f"written: {output}")
 
 
@@ -201,9 +204,9 @@ def final(
     trial: Annotated[str | None, typer.Option(help="this trial of RUN instead of its best")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="left out: as in the sweep")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="processes that train one seed together")] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="how many repeats")] = 1,
+    seeds: Annotated[int | None, typer.Option(min=1, help="how many repeats; left out: one")] = None,
     all_data: Annotated[bool, typer.Option("--all-data", help="train on the validation split as well")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="resume the final training of SOURCE")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="resume the newest final training of RUN")] = False,
     runs: Runs = None,
     address: Address = None,
 ) -> int:
@@ -212,9 +215,13 @@ def final(
     from sweeps.launch import final as finals
 
     if resume:
+        chosen = {"--trial": trial, "--epochs": epochs, "--seeds": seeds, "--all-data": all_data or None}
+        for option, value in chosen.items():
+            if value is not None:
+                raise InputError(option, value, "nothing beside --resume: what is trained was chosen before")
         folder, code = finals.resume_final(source, launch, workers=workers, runs=runs)
     else:
-        planned = finals.plan_final(source, runs=runs, trial=trial, epochs=epochs, seeds=seeds, all_data=all_data)
+        planned = finals.plan_final(source, runs=runs, trial=trial, epochs=epochs, seeds=seeds or 1, all_data=all_data)
         finals.say_plan(planned, launch.console)
         folder, code = finals.train_final(planned, launch, workers=workers, runs=runs)
     finals.say_result(finals.result(folder), launch.console)

@@ -12,8 +12,7 @@ from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
 from ch6dist.config import DataConfig, RangeTestConfig, TrialConfig
 from docs.tables import COMMAND, renew, tables
-from sweeps.spec.axes import PRESETS, Axis
-from sweeps.spec.schema import NOT_HERE
+from sweeps.spec.axes import NOT_HERE, PRESETS, Axis
 from sweeps.spec.sections import CheckpointRules, Metric, Resources
 from sweeps.spec.sweep_file import SweepSpec
 from tests.support.paths import ROOT

@@ -90,7 +90,14 @@ def _draw_curve(ax: Axes, panel: pd.DataFrame, colour: str) -> None:
         ax.axvline(series["diverged"]["lr"].iloc[0], color=style.RED, lw=1.5, ls="--")
     _limit_loss(ax, series)
     if "no_signal" in series:
-        ax.text(0.5, 0.92, "no signal: the loss never decreased", transform=ax.transAxes, ha="center", color=style.RED)
+        ax.text(
+            0.5,
+            0.92,
+            "no signal: the loss fell by no more than its noise",
+            transform=ax.transAxes,
+            ha="center",
+            color=style.RED,
+        )
     ax.set_ylabel("training loss")
 
 

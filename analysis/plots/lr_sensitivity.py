@@ -5,6 +5,8 @@ data = lr_sensitivity_data(study, board)     # one row per trial
 
 from __future__ import annotations
 
+import textwrap
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -65,7 +67,7 @@ def draw_lr_sensitivity(figure: Figure, data: pd.DataFrame, palette: Palette) ->
         _same_scale(upper, data)
         lower.set_xlabel("learning rate (configured)")
         if len(panels) > 1:
-            upper.set_title(panel["panel"].iloc[0])
+            upper.set_title(textwrap.fill(panel["panel"].iloc[0], 40))
 
 
 def _draw_scores(ax: Axes, panel: pd.DataFrame, palette: Palette) -> None:

@@ -21,6 +21,7 @@ from analysis.text import configuration_label, format_count_range
 
 VALUES = ["train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "momentum"]
 COLUMNS = ["order", "role", "label", "optimizer", "trial", "seed", "epoch", *VALUES]
+LONG_LABEL = 55  # characters that take more than half of the figure's width
 PANELS = (
     ("train_loss", "training loss"),
     ("val_loss", "validation loss"),
@@ -55,7 +56,7 @@ def draw_training_curves(figure: Figure, data: pd.DataFrame, palette: Palette) -
     """Draw losses and accuracies, training left and validation right; below, the learning rate at each epoch's end."""
     axes = figure.subplot_mosaic(
         [["train_loss", "val_loss"], ["train_accuracy", "val_accuracy"], ["lr", "lr"], ["legend", "legend"]],
-        height_ratios=(3, 3, 1.5, 0.14 * data["order"].nunique()),
+        height_ratios=(3, 3, 1.5, 0.28 / _legend_columns(data) * data["order"].nunique()),
     )
     drawn: Counter[str] = Counter()  # lines by colour: each of a colour gets another dash pattern
     for _, group in data.groupby("order", sort=True):
@@ -70,7 +71,7 @@ def draw_training_curves(figure: Figure, data: pd.DataFrame, palette: Palette) -
     _format_lr_axes(axes["lr"], data)
     handles, labels = axes["train_loss"].get_legend_handles_labels()
     axes["legend"].axis("off")
-    axes["legend"].legend(handles, labels, loc="center left", ncols=2, fontsize=9, borderaxespad=0)
+    axes["legend"].legend(handles, labels, loc="center left", ncols=_legend_columns(data), fontsize=9, borderaxespad=0)
 
 
 def _draw_line(ax: Axes, group: pd.DataFrame, column: str, *, colour: str, dash: str) -> None:
@@ -115,6 +116,11 @@ def _unranked(study: Study) -> pd.DataFrame:
     )
 
 
+def _legend_columns(data: pd.DataFrame) -> int:
+    """Return how many labels fit beside each other: a wider legend would squeeze the panels."""
+    return 1 if data["label"].str.len().max() > LONG_LABEL else 2
+
+
 def _label(row: pd.Series, *, several: bool) -> str:
     name = configuration_label(row, run=several)
     if row["role"] == "contrast":
@@ -142,7 +148,7 @@ PLOT = Plot(
     title="How did the best training runs go: overfitting, still improving, schedule as intended?",
     data=training_curves_data,
     draw=draw_training_curves,
-    size=lambda data: (9.5, 8.6 + 0.22 * (data["order"].nunique() // 2)),
+    size=lambda data: (9.5, 8.6 + 0.22 * (data["order"].nunique() // _legend_columns(data))),
     caption=_caption,
     empty="No training run has completed an epoch yet.",
 )

@@ -73,6 +73,8 @@ def _next_step(leader: pd.Series, board: pd.DataFrame) -> str:
         return f"Its learning rate is at the edge of what was tried: extend the grid to {side} learning rates first."
     if "still_improving" in flags:
         return "It was still improving at the end: train longer before you choose, or start the final training with it."
+    if board.loc[(board[GROUP] == leader[GROUP]).all(axis=1), "lr"].nunique() < 2:
+        return "Its curve has flattened: start the final training with it."
     return "Its learning rate lies inside the grid and its curve has flattened: start the final training with it."
 
 

@@ -102,7 +102,7 @@ def leaderboard_markdown(study: Study, board: pd.DataFrame, finals: pd.DataFrame
         parts += [leaderboard_table(study, board).markdown(), legend(study, board)]
     if len(finals):
         parts += ["Final training runs (the test set, read once):", finals_table(finals, study).markdown()]
-    return "\n\n".join(parts or ["No training runs yet."]) + "\n"
+    return "\n\n".join(parts or ["No training runs to rank."]) + "\n"
 
 
 def leaderboard_csv(study: Study, board: pd.DataFrame) -> str:

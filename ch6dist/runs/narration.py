@@ -25,7 +25,8 @@ def describe(line: Mapping[str, Any], trial: TrialConfig) -> list[str]:
             parts += [f"{name} {100 * line[name]:.2f} %"] if line.get(name) is not None else []
         return [" · ".join([*parts, f"{line['images_per_second']:.0f} images/s"])]
     if line["kind"] == "status" and line["status"] == Status.RUNNING:
-        where = f"{line['trial']} on {line['device']}, {line['workers']} worker(s), torch {metadata.version('torch')}"
+        noun = "worker" if line["workers"] == 1 else "workers"
+        where = f"{line['trial']} on {line['device']}, {line['workers']} {noun}, torch {metadata.version('torch')}"
         return [where, *(f"note: {note}" for note in line.get("notes", []))]
     if line["kind"] == "status":
         return [f"{line['status']} {line.get('reason', '')}".strip()]

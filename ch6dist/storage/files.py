@@ -45,11 +45,11 @@ class Folder(Protocol):
         """Remove the file if it is there."""
 
 
-def is_remote(path: Path | str) -> bool:
+def is_remote(path: Path | str, *, key: str = "storage") -> bool:
     """Return whether `path` is a URL of an object store. InputError for one of another kind than S3."""
     found = REMOTE.fullmatch(str(path))
     if found and found["scheme"] not in SCHEMES:
-        raise InputError("storage", str(path), ALLOWED)
+        raise InputError(key, str(path), ALLOWED)
     return found is not None
 
 
@@ -57,7 +57,7 @@ def check_storage(given: str, *, key: str = "storage") -> str:
     """Return `given` if runs can be kept there, else raise InputError."""
     if not isinstance(given, str) or not given.strip():
         raise InputError(key, given, ALLOWED)
-    if is_remote(given):
+    if is_remote(given, key=key):
         path = REMOTE.fullmatch(given)["path"]  # type: ignore[index]
         if "@" in path.partition("/")[0]:
             raise InputError(key, "a URL with a password in it", "keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")

@@ -65,9 +65,10 @@ class Progress:
         return f"{self.title}: {counts}"
 
     def times(self) -> str:
-        """Return epochs, elapsed time and time to go."""
+        """Return epochs (of range tests: how many of them), elapsed time and time to go."""
         done, total = self.epochs()
-        return f"{done} of {total} epochs · {self.elapsed()}{self.remaining()}"
+        training = any(entry.config["type"] == "train" for entry in self.table.entries.values())
+        return f"{done} of {total} {'epochs' if training else 'range tests'} · {self.elapsed()}{self.remaining()}"
 
     def epochs(self) -> tuple[int, int]:
         """Return the epochs that are done, and in total; an ended trial has none to come."""

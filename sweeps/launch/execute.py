@@ -37,7 +37,7 @@ from sweeps.plan.hosts import describe_workers, shared_storage_note
 from sweeps.plan.slots import Slots, find_slots
 from sweeps.record.record import Record
 from sweeps.spec.sweep_file import CheckpointRules, Resources, SweepSpec
-from sweeps.units import format_seconds
+from sweeps.units import format_count, format_seconds
 
 
 def plain_console() -> Console:
@@ -160,7 +160,7 @@ def _rules(task: Task, slots: Slots) -> Rules:
 def _needs(slots: Slots) -> str:
     """Return what a pack needs, as text."""
     gpus = f" and {slots.gpus:g} GPU" if slots.gpus else ""
-    each = f"{slots.cpus} core(s){gpus}"
+    each = f"{format_count(slots.cpus, 'core')}{gpus}"
     if slots.workers == 1:
         return f"each needs {each}"
     where = "any hosts" if slots.span_hosts else "one host"

@@ -29,6 +29,7 @@ from ch6dist.yamlfile import read_mapping
 from sweeps.launch.execute import Launch
 from sweeps.launch.run import resume, start
 from sweeps.status.queries import best
+from sweeps.units import format_count
 
 LENGTHS = {
     parameter.name
@@ -124,8 +125,8 @@ def say_plan(plan: FinalPlan, console: Console) -> None:
     """Print what will be trained, at which learning rates, and what was kept as it was."""
     first = plan.trials[0]
     console.print(f"final training of {plan.chosen.configuration_id} ({plan.source})")
-    images = f"{first.data.train_size} images, {first.data.val_size} held out for validation"
-    console.print(f"{first.epochs} epochs, {len(plan.trials)} seed(s), {images}")
+    images = f"{first.data.train_size:,} images, {first.data.val_size:,} held out for validation"
+    console.print(f"{format_count(first.epochs, 'epoch')}, {format_count(len(plan.trials), 'seed')}, {images}")
     console.print(f"learning rates at the start of epochs: {learning_rates(first)}")
     for note in plan.notes:
         console.print(f"note: {note}")
@@ -169,7 +170,7 @@ def say_result(found: Mapping[str, Any], console: Console) -> None:
 def newest_final(source: str, *, runs: Path | None = None) -> Path:
     """Return the run folder of a final training: `source` itself, or the newest chosen from it (run or trial file).
 
-    Raises InputError when there is none.
+    Raises UsageError when there is none.
     """
     if not Path(source).is_file():
         run = find_run(source, root=runs)
@@ -180,7 +181,10 @@ def newest_final(source: str, *, runs: Path | None = None) -> Path:
     homes = {runs_root(runs), *([] if Path(source).is_file() else [find_run(source, root=runs).parent])}
     named = [folder for home in homes for folder in home.glob(f"{name}*") if numbered.fullmatch(folder.name)]
     begun = {folder: read_heads(folder)[0]["time"] for folder in named if any((folder / LEDGER).glob(SEGMENTS))}
-    return max(begun, key=lambda folder: begun[folder]) if begun else find_run(name, root=runs)
+    if not begun:
+        why = f"{source} has no final training to resume: there is no {name} in {runs_root(runs)}/"
+        raise UsageError(why, "leave --resume out to start one")
+    return max(begun, key=lambda folder: begun[folder])
 
 
 def _choice(source: str, runs: Path | None, trial: str | None) -> _Choice:

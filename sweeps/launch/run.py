@@ -83,8 +83,8 @@ def rerun(run: Path, how: Launch, trials: Sequence[str], *, failed: bool = False
     again = [find_trial(ledger, trial) for trial in trials]
     again += [trial for trial in ledger.trials if failed and ledger.status(trial) in BROKEN and trial not in again]
     if not again:
-        hint = "name trials" if failed else "name trials, or use --failed for those that have failed"
-        raise UsageError("there is nothing to rerun", hint)
+        why = f"no trial of {run} has failed" if failed else "there is nothing to rerun"
+        raise UsageError(why, "name trials" if failed else "name trials, or use --failed for those that have failed")
     return _continue(run, ledger, how, again=again)
 
 

@@ -23,6 +23,7 @@ PRESETS: dict[str, tuple[float, ...]] = {  # grids of learning rates, named by t
     "factor3": (0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4),
     "factor10": (0.1, 0.01, 1e-3, 1e-4, 1e-5),
 }
+NOT_HERE = ("seed", "evaluate_test")  # fields of a trial that a sweep sets itself
 DRAWS_PER_POINT = 1000  # draws for a point that was not drawn before, until the axes count as exhausted
 Point = dict[str, Any]  # a value for each axis
 
@@ -104,10 +105,14 @@ def random(axes: Mapping[str, Axis], *, count: int, rng: Random) -> Iterator[Poi
 
 
 def refuse_unknown(given: Any, fields: Mapping[str, Any], whose: str) -> None:
-    """Raise InputError, naming the nearest, for a key of a mapping that is not among `fields`."""
+    """Raise InputError, naming the nearest, for a key of a mapping that is not among `fields`.
+
+    Those that a sweep sets itself are not named as allowed.
+    """
     for key in given if isinstance(given, Mapping) else ():
         if key not in fields:
-            raise unknown_key(key, fields, f"{whose} takes")
+            listed = {name: field for name, field in fields.items() if name not in NOT_HERE}
+            raise unknown_key(key, listed, f"{whose} takes")
 
 
 def _listed(values: Any) -> tuple[Any, ...]:

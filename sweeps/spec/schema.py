@@ -21,12 +21,11 @@ from ch6dist.catalog.schedule_entries import BOTH, LAMBDA_PRESETS, SCHEDULES, La
 from ch6dist.catalog.schedules import WARMUP
 from ch6dist.config import TrialConfig
 from ch6dist.runs.folders import NAME
-from sweeps.spec.axes import PRESETS, Axis
+from sweeps.spec.axes import NOT_HERE, PRESETS, Axis
 from sweeps.spec.sweep_file import MAX_TRIALS, SweepSpec
 
 WIDTH = 110  # characters of a line of the schema
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
-NOT_HERE = ("seed", "evaluate_test")  # fields of a trial that a sweep sets itself
 SECTIONS = {"data": "DataConfig", "range_test": "RangeTestConfig"}
 REGISTRIES: dict[str, Mapping[str, Entry]] = {"model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
 SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}

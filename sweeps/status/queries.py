@@ -183,7 +183,6 @@ def _age_seconds(folder: Path) -> float:
 
 def _next(folder: Path, ledger: Ledger, counts: Counter[Status], *, alive: bool) -> str:
     """Return what the user may do now, in one sentence."""
-    is_final = "chosen_from" in ledger.spec
     waiting = sum(counts[state] for state in (Status.PLANNED, Status.RUNNING, Status.INTERRUPTED))
     broken = sum(counts[state] for state in BROKEN)
     if alive:
@@ -191,12 +190,12 @@ def _next(folder: Path, ledger: Ledger, counts: Counter[Status], *, alive: bool)
     if waiting:
         address = ledger.sweeps[-1].get("address") if ledger.sweeps else None
         there = f" --address {address}" if address else ""
-        command = (f"sweeps final {folder} --resume" if is_final else f"sweeps resume {folder}") + there
+        command = f"sweeps resume {folder}{there}"
         return f"the driver is not running: `{command}` trains the remaining {format_count(waiting, 'trial')}"
     if broken:
         return f"`sweeps show {folder} TRIAL` shows a failure in detail, `sweeps rerun {folder} TRIAL` trains it again"
     ended, report = "all trials have ended", f"`analysis report {folder}`"
-    if is_final:
+    if "chosen_from" in ledger.spec:
         return f"{ended}: {report} shows their test accuracy"
     if any(line["config"]["type"] == "train" for line in ledger.trials.values()):
         return f"{ended}: `sweeps top {folder}` ranks them, {report} plots them"

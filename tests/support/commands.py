@@ -103,9 +103,9 @@ class Driving:
     def output(self) -> str:
         return (self.folder / "stdout").read_text() + (self.folder / "stderr").read_text()
 
-    def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
+    def interrupt(self) -> None:
         """Signal the process group, as Ctrl-C does."""
-        os.killpg(self.pid, number)
+        os.killpg(self.pid, signal.SIGINT)
 
 
 def _hear_ctrl_c() -> None:

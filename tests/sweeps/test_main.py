@@ -249,3 +249,24 @@ def test_best_writes_a_trial_file_that_can_be_read_back(run: Path) -> None:
     assert (status, out) == (0, "written: best.yaml\n")
     assert parse_trial(yaml.safe_load(Path("best.yaml").read_text())) == trial
     assert ask("best", run)[1] == Path("best.yaml").read_text()
+    assert "cannot write nowhere/best.yaml: No such file" in refused("best", run, "-o", "nowhere/best.yaml")
+
+
+@pytest.mark.parametrize(
+    "option", [("--epochs", 3), ("--seeds", 2), ("--trial", "sgd"), ("--all-data",)], ids=lambda option: option[0]
+)
+def test_a_final_training_is_resumed_as_it_was_chosen(option: tuple[object, ...], run: Path) -> None:
+    assert "nothing beside --resume" in refused("final", run, "--resume", *option)
+
+
+def test_a_rerun_of_what_has_failed_says_when_nothing_has(run: Path) -> None:
+    trial = parse_trial({**TINY["trial"], "optimizer": {"name": "SGD", "lr": 0.1}, "seed": 1}).trial_id
+    with Writer(run) as writer:
+        writer.append([{"kind": "status", "trial": trial, "attempt": 2, "status": "finished", "reason": ""}])
+    assert "no trial of" in refused("rerun", run, "--failed")
+
+
+@pytest.mark.parametrize("url", ["ftp://x/y", "s3://user:word@bucket/x", "s3://"])
+def test_storage_that_cannot_be_is_refused_by_its_key(url: str, tmp_path: Path) -> None:
+    assert "storage: " in (line := refused("plan", sweep_file(tmp_path), f"storage={url}"))
+    assert "storage.storage" not in line

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -160,7 +161,7 @@ def test_a_trial_file_is_the_choice_itself(tmp_path: Path) -> None:
 
 def test_final_on_all_data_over_seeds(run: Path) -> None:
     found = succeed("final", run, "--seeds", 2, "--all-data", "--epochs", 4, "--runs", "finals", cwd=Path.cwd())
-    assert "4 epochs, 2 seed(s), 320 images, 0 held out" in found.stdout
+    assert "4 epochs, 2 seeds, 320 images, 0 held out" in found.stdout
     folder = Path("finals/tiny-final")
     rows = [row for row in raw_lines(folder, "row") if row.get("test_accuracy") is not None]
     assert [row["epoch"] for row in rows] == [4, 4]
@@ -196,7 +197,7 @@ def test_two_processes_are_ended_and_resumed_seed_by_seed(run: Path) -> None:
     assert ended(folder) == 0
     with driving("final", "tiny-final", "--resume", "--runs", "runs", cwd=here) as driver:
         driver.until(lambda: ended(folder) == 1)
-        driver.interrupt(signal.SIGTERM)
+        os.kill(driver.pid, signal.SIGTERM)
         assert driver.wait() == 130, driver.output()
     succeed("final", run, "--resume", "--runs", "runs", cwd=here)
     assert set(statuses(read(folder)).values()) == {"finished"}
@@ -213,7 +214,7 @@ def begun(folder: Path, name: str, *, at: float) -> Path:
 
 
 def test_the_newest_final_of_a_run_is_resumed(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="tiny-final"):
+    with pytest.raises(UsageError, match="has no final training to resume: there is no tiny-final in"):
         newest_final(str(run), runs=tmp_path)
     old = begun(tmp_path, "tiny-final", at=10.0)
     begun(tmp_path, "tiny-final-best", at=90.0)  # a name a user chose
