@@ -15,15 +15,16 @@ from typing import Any
 from ch6dist.config import TrialConfig
 from ch6dist.runs.schema import Line, Status
 from sweeps.driver.jobs import Job
-from sweeps.on_ray.reporter import Reporter
+from sweeps.wire.reporter import Reporter
 
 
 def train_pack(config: dict[str, Any], *, job: Job) -> None:
     """Ray Tune's function trainable."""
-    reporter = Reporter(job, config["pack"])
-    trials = {trial.trial_id: trial for trial in reporter.configs(reporter.begin().trials)}
-    if trials:
-        where = {"device": "none", "workers": 1, "engine": job.packs[config["pack"]].engine}
+    with Reporter(job.wire, pack=config["pack"]) as reporter:
+        trials = {trial.trial_id: trial for trial in reporter.begin()}
+        if not trials:
+            return
+        where = {"device": "none", "workers": 1, "engine": config["engine"]}
         reporter([_status(trial, Status.RUNNING, epoch=0, **where) for trial in trials])
         reporter([_row(name, trial, lanes=len(trials)) for name, trial in trials.items()])
         reporter([line for trial in trials for line in _closing(trial)])

@@ -22,7 +22,7 @@ FLOORS = [
     "ch6dist.engines.families ch6dist.engines",
     "ch6dist.training",
     "ch6dist.__main__",
-    "sweeps.units sweeps.spec sweeps.record",
+    "sweeps.units sweeps.spec sweeps.record sweeps.wire",
     "sweeps.plan sweeps.status",
     "sweeps.driver",
     "sweeps.on_ray",

@@ -7,13 +7,13 @@ that runs out of memory is halved. Lanes that end early are given to trials that
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ch6dist.runs.ledger import Ledger
-from ch6dist.runs.schema import Line, Status
+from ch6dist.runs.schema import Status
 from sweeps.driver.halt import INTERRUPTED, Halt
 from sweeps.driver.jobs import PackJob
 from sweeps.driver.ledger_writer import LedgerWriter
@@ -23,10 +23,10 @@ from sweeps.driver.retries import DEAD, HOST_LOST, after_failure, failure_line
 from sweeps.driver.trial_table import TrialTable
 from sweeps.record.record import Record
 from sweeps.record.stop_requests import pending_stops
+from sweeps.wire.messages import Begin, Failed, Lines, Message, Reply
 
 REQUESTS_SECONDS = 1.0  # between two looks for requests
 STALL_SECONDS = 60.0  # after which packs that all wait for resources are worth a message
-Reply = dict[str, Any]  # the orders that a pack finds when it continues
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,10 @@ class Driver:
         self.halt = Halt()
         self.ledger = LedgerWriter(record, table, self.halt, say=progress.say)
         self.stops: set[str] = set()  # trials that are to stop
-        self.failed: dict[int, Line] = {}  # pack number → its report
+        self.failed: dict[int, Failed] = {}  # by pack number
         self.lacking: set[str] = set()  # hosts that found no data or no storage
-        self.launched: tuple[PackJob, ...] = ()
+        self.refilled: set[int] = set()  # packs that trials have joined, not written yet
+        self.lock = threading.RLock()  # workers ask in another thread than Tune calls
         self.looked_at = self.trained_at = time.monotonic()
 
     def begin(self, ledger: Ledger) -> None:
@@ -64,22 +65,79 @@ class Driver:
         """
         self.ledger.begin(ledger, keep=self.rules.keep, limit_bytes=self.rules.ended_limit_bytes)
         self.ledger.write_packs(self.queue.packs)
-        self.launched = tuple(self.queue.packs)
+
+    # What workers ask
+
+    def on_messages(self, batch: Sequence[tuple[int, Message]]) -> list[Reply | None]:
+        """Write the lines of a batch, with one sync, and return what each pack is to do next.
+
+        A pack that Tune has declared dead is not answered: another one may train its trials by now.
+        A ledger that cannot be written ends the sweep.
+        """
+        with self.lock:
+            heard = [number in self.queue.under_way for number, _ in batch]
+            try:
+                self.ledger.write(
+                    [
+                        line
+                        for (_, message), known in zip(batch, heard, strict=True)
+                        if known and isinstance(message, Lines)
+                        for line in message.lines
+                    ]
+                )
+                replies = [self.reply(*asked) if known else None for asked, known in zip(batch, heard, strict=True)]
+                self.write_refilled()
+            except Exception as error:
+                self.stop_all(f"{type(error).__name__}: {error}", exit_status=1)
+                raise
+        return replies
+
+    def reply(self, number: int, message: Message) -> Reply | None:
+        """Return what a pack is to do next, once the lines of its message are written."""
+        match message:
+            case Begin():
+                return self.admit(self.queue.begin(number).trials)
+            case Failed():
+                self.failed[number] = message
+                if message.kind in ("data", "storage"):  # every pack needs them: a retry would not help
+                    self.on_missing(message)
+                return Reply()
+            case Lines():
+                opening = all(line.get("status") == Status.RUNNING for line in message.lines)
+                admitted = () if opening or self.halted else self.queue.refill(number, without=self.stops)
+                self.refilled |= {number} if admitted else set()
+                return replace(self.admit(admitted), stop=frozenset(self.queue.packs[number].trials) & self.stops)
+        self.progress.pace[number] = message
+        return None
+
+    def admit(self, trials: Sequence[str]) -> Reply:
+        """Return the order to train these trials."""
+        entries = [self.table.entries[trial] for trial in trials]
+        attempts = {entry.trial: entry.attempt for entry in entries}
+        return Reply(admit=tuple(entry.config for entry in entries), attempts=attempts)
+
+    def write_refilled(self) -> None:
+        """Write the packs that trials have joined, before their workers know."""
+        if self.refilled:
+            self.ledger.write([self.queue.packs[number].line(time.time()) for number in sorted(self.refilled)])
+            self.record.uploader.soon()
+            self.refilled.clear()
 
     # What Ray Tune calls
 
     def next_pack(self) -> int | None:
         """Return the number of the pack to launch next; None while none waits (a running one may still fail)."""
-        while not self.halted and (number := self.queue.next()) is not None:
-            pack = self.queue.packs[number]
-            self.ledger.write(
-                [self.ledger.ending(t, Status.STOPPED, "asked to stop") for t in pack.trials if t in self.stops]
-            )
-            self.queue.leave(number, self.stops)
-            if self.queue.packs[number].trials:
-                return number
-            self.queue.end(number)
-        return None
+        with self.lock:
+            while not self.halted and (number := self.queue.next()) is not None:
+                pack = self.queue.packs[number]
+                self.ledger.write(
+                    [self.ledger.ending(t, Status.STOPPED, "asked to stop") for t in pack.trials if t in self.stops]
+                )
+                self.queue.leave(number, self.stops)
+                if self.queue.packs[number].trials:
+                    return number
+                self.queue.end(number)
+            return None
 
     @property
     def halted(self) -> bool:
@@ -91,90 +149,59 @@ class Driver:
         """Return whether nothing is left to launch, nor ever will be."""
         return self.halted or self.queue.over
 
-    def on_report(self, number: int, report: Line) -> Reply:
-        """Write a pack's lines before it may continue, and return the orders that it finds then.
-
-        A ledger that cannot be written ends the sweep.
-        """
-        if "begin" in report:
-            return self.begin_pack(number)
-        if "broken" in report:
-            self.failed[number] = report
-            if report["broken"] in ("data", "storage"):  # every pack needs them: a retry would not help
-                self.on_missing(report)
-            return {}
-        self.ledger.write(report["lines"])
-        opening = all(line.get("status") == Status.RUNNING for line in report["lines"])
-        return {} if opening or self.halted else self.refill(number)
-
     def on_dead_worker(self, number: int, *, hosts: Collection[str] = ()) -> None:
         """Note a pack whose process died; a reason that it reported before takes precedence.
 
         Args:
             hosts: names of those that are alive, where that is known.
         """
-        trials = self.queue.packs[number].trials if number in self.queue.lanes else ()
-        entries = [self.table.entries[trial] for trial in trials]
-        there = {entry.host for entry in entries if entry.host and entry.status == Status.RUNNING}
-        reason = HOST_LOST if hosts and there.difference(hosts) else DEAD
-        self.failed.setdefault(number, {"broken": "failed", "reason": reason})
-        self.on_end(number)
+        with self.lock:
+            trials = self.queue.packs[number].trials if number in self.queue.lanes else ()
+            entries = [self.table.entries[trial] for trial in trials]
+            there = {entry.host for entry in entries if entry.host and entry.status == Status.RUNNING}
+            reason = HOST_LOST if hosts and there.difference(hosts) else DEAD
+            self.failed.setdefault(number, Failed("failed", reason))
+            self.on_end(number)
 
     def on_end(self, number: int) -> None:
         """Retry or give up what a pack left unfinished when its worker is done. After a halt nothing has failed."""
-        pack, rest = self.queue.packs[number], self.queue.end(number)
-        report = self.failed.pop(number, None)
-        if self.halted or not rest:
-            return
-        report = report or {"broken": "failed", "reason": "its worker ended without a report"}
-        retry = after_failure(rest, report, self.table, max_retries=self.rules.max_retries)
-        traceback = {"traceback": report["traceback"]} if "traceback" in report else {}
-        ending = (
-            [] if retry.packs else [self.ledger.ending(t, retry.status, report["reason"]) | traceback for t in rest]
-        )
-        self.ledger.write([failure_line(rest, report, self.table, retry), *ending])
-        if retry.packs:
-            more = f" and {len(rest) - 1} more" if len(rest) > 1 else ""
-            self.progress.say(f"retrying {rest[0]}{more}: {report['reason']}")
-        for part in reversed(retry.packs):
-            again = replace(pack, trials=part)
-            self.ledger.write_packs([again])
-            self.queue.put_back(again)
+        with self.lock:
+            rest = self.queue.end(number)
+            failure = self.failed.pop(number, None) or Failed("failed", "its worker ended without a report")
+            if rest and not self.halted:
+                self.retry(number, rest, failure)
 
-    def tick(self) -> set[str]:
-        """Look for requests and refresh the display; return the trials that are to stop."""
-        self.progress.tick()
-        if time.monotonic() - self.looked_at >= REQUESTS_SECONDS:
-            self.looked_at = time.monotonic()
-            self.look_for_requests()
-            self.look_for_stall()
-        return self.stops
+    def tick(self) -> None:
+        """Look for requests and refresh the display."""
+        with self.lock:
+            self.progress.tick()
+            if time.monotonic() - self.looked_at >= REQUESTS_SECONDS:
+                self.looked_at = time.monotonic()
+                self.look_for_requests()
+                self.look_for_stall()
 
     # What these do
 
-    def begin_pack(self, number: int) -> Reply:
-        """Return which trials a pack trains and at which attempts, where that has changed since the launch."""
-        planned = self.launched[number] if number < self.queue.planned else None
-        pack = self.queue.begin(number)
-        if pack == planned:
-            return {}
-        attempts = {trial: self.table.entries[trial].attempt for trial in pack.trials}
-        return {"trials": list(pack.trials), "engine": pack.engine, "attempts": attempts}
+    def retry(self, number: int, rest: Sequence[str], failure: Failed) -> None:
+        """Retry `rest`, what a pack has left unfinished, or give it up."""
+        retry = after_failure(rest, failure, self.table, max_retries=self.rules.max_retries)
+        traceback = {"traceback": failure.traceback} if failure.traceback else {}
+        given_up = () if retry.packs else rest
+        ending = [self.ledger.ending(trial, retry.status, failure.reason) | traceback for trial in given_up]
+        self.ledger.write([failure_line(rest, failure, self.table, retry), *ending])
+        if retry.packs:
+            more = f" and {len(rest) - 1} more" if len(rest) > 1 else ""
+            self.progress.say(f"retrying {rest[0]}{more}: {failure.reason}")
+        for part in reversed(retry.packs):
+            again = replace(self.queue.packs[number], trials=part)
+            self.ledger.write_packs([again])
+            self.queue.put_back(again)
 
-    def refill(self, number: int) -> Reply:
-        """Give lanes that have ended to trials that wait; the ledger holds the new pack before its worker knows."""
-        admitted = self.queue.refill(number, without=self.stops)
-        if not admitted:
-            return {}
-        self.ledger.write([self.queue.packs[number].line(time.time())])
-        self.record.uploader.soon()
-        return {"admit": admitted}
-
-    def on_missing(self, report: Line) -> None:
+    def on_missing(self, failure: Failed) -> None:
         """Halt when the only host, or a second one, finds no data or no storage."""
-        self.lacking.add(report.get("host", ""))
+        self.lacking.add(failure.host)
         if self.rules.hosts == 1 or len(self.lacking) > 1:
-            self.stop_all(report["reason"], exit_status=1)
+            self.stop_all(failure.reason, exit_status=1)
 
     def look_for_requests(self) -> None:
         """Take requests to stop, and halt when another driver has taken over the run."""

@@ -1,14 +1,14 @@
-"""What the driver hands to its workers: packs, and the job that all packs of a launch share."""
+"""What the driver launches: packs, and the job that all packs of a launch share."""
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
+from ch6dist.config import TrialConfig
 from ch6dist.runs.schema import EngineName, PackLine
 from sweeps.plan.slots import Slots
+from sweeps.wire.messages import Address
 
 WORKER = "sweeps.on_ray.pack_worker:train_pack"  # by name: torch is imported where it trains, not in the driver
 RANK_WORKER = "sweeps.on_ray.pack_worker:train_rank"
@@ -28,25 +28,23 @@ class PackJob:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What all packs of a launch have in common, and the packs."""
+    """What all packs of a launch have in common. Which trials a pack trains, the driver says when it begins."""
 
-    packs: tuple[PackJob, ...]
-    trials: Mapping[str, dict[str, Any]]  # configurations by id: a trial may join another pack than its own
-    attempts: Mapping[str, int]
+    wire: Address  # of the driver
     checkpoints: str  # folder or URL, on storage that driver and workers share
     slots: Slots  # in which the packs are trained
     data_root: str = ""  # where the driver finds the data sets, for hosts that do not set CH6DIST_DATA
     checkpoint_seconds: float = 30.0  # between two `last` checkpoints of a running trial
     worker: str = WORKER  # module:function that trains a pack
     rank_worker: str = RANK_WORKER  # module:function that ranks 1 … N-1 of a pack run
-    mailbox: str = field(default_factory=lambda: f"ch6dist-orders-{uuid.uuid4().hex}")  # actor that holds the orders
 
 
 @dataclass(frozen=True)
 class RankOrder:
     """What rank 0 of a pack sends to its other ranks: to train this with it."""
 
-    pack: PackJob
+    trials: tuple[TrialConfig, ...]
+    engine: EngineName
     attempts: Mapping[str, int]
     address: str  # of rank 0
     port: int

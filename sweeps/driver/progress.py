@@ -14,6 +14,7 @@ from rich.text import Text
 from ch6dist.runs.schema import ENDED, Status
 from sweeps.driver.trial_table import TrialState, TrialTable
 from sweeps.units import format_seconds
+from sweeps.wire.messages import Pace
 
 LINE_SECONDS = 60.0
 SHOWN = 12  # running trials in the live table
@@ -34,6 +35,7 @@ class Progress:
         self.doing = "starting Ray"  # shown instead of the table
         self.live = Live(console=console, get_renderable=self.view, refresh_per_second=2, transient=True)
         self.said_at = time.monotonic()
+        self.pace: dict[int, Pace] = {}  # of running packs, by number
 
     def __enter__(self) -> Progress:
         if self.console.is_terminal:

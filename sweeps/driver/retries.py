@@ -1,9 +1,9 @@
 """What follows when a pack fails: its trials are retried, in smaller packs where that helps, or given up.
 
-    retry = after_failure(rest, report, table, max_retries=2)
+    retry = after_failure(rest, failure, table, max_retries=2)
     retry.packs, retry.status           # which trials are retried together; the status of those that are given up
 
-A report says what kind of failure it was (`failed`, `out_of_memory`, `data` or `storage`) and why.
+A failure has a kind (`failed`, `out_of_memory`, `data` or `storage`) and a reason.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ch6dist.runs.folders import has_checkpoint
 from ch6dist.runs.schema import EventLine, Line, Status, StatusLine
 from ch6dist.storage.files import Folder
 from sweeps.driver.trial_table import TrialState, TrialTable
+from sweeps.wire.messages import Failed
 
 DEAD = "its worker process died"  # the reason of a pack that reported none itself
 HOST_LOST = "its host was lost"
@@ -31,12 +32,12 @@ class Retry:
     status: Status = Status.FAILED
 
 
-def after_failure(rest: Sequence[str], report: Line, table: TrialTable, *, max_retries: int) -> Retry:
+def after_failure(rest: Sequence[str], failure: Failed, table: TrialTable, *, max_retries: int) -> Retry:
     """Decide what becomes of `rest`, the trials that a failed pack left unfinished. A lost host costs no retry."""
     together, alone = (tuple(rest),), tuple((trial,) for trial in rest)
-    if report["reason"] == HOST_LOST:
+    if failure.reason == HOST_LOST:
         return Retry(together)
-    if report["broken"] == "out_of_memory":
+    if failure.kind == "out_of_memory":
         half = (len(rest) + 1) // 2
         halves = (tuple(rest[:half]), tuple(rest[half:]))
         return Retry(halves) if len(rest) > 1 else Retry((), Status.OUT_OF_MEMORY)
@@ -48,11 +49,11 @@ def after_failure(rest: Sequence[str], report: Line, table: TrialTable, *, max_r
     return Retry(() if failures > max_retries else together)
 
 
-def failure_line(rest: Sequence[str], report: Line, table: TrialTable, retry: Retry) -> EventLine:
+def failure_line(rest: Sequence[str], failure: Failed, table: TrialTable, retry: Retry) -> EventLine:
     """Make the ledger's line of a failure: which trials, where, why, and what follows."""
     entries, count = [table.entries[trial] for trial in rest], len(retry.packs)
     what = "given up" if not count else "retried" if count == 1 else f"split into {count} packs"
-    return _event(report["reason"], broken=report["broken"], what=what, entries=entries)
+    return _event(failure.reason, broken=failure.kind, what=what, entries=entries)
 
 
 def halt_line(reason: str) -> EventLine:

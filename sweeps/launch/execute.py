@@ -38,6 +38,8 @@ from sweeps.plan.slots import Slots, find_slots
 from sweeps.record.record import Record
 from sweeps.spec.sweep_file import CheckpointRules, Resources, SweepSpec
 from sweeps.units import format_count, format_seconds
+from sweeps.wire.messages import Address
+from sweeps.wire.server import Server
 
 
 def plain_console() -> Console:
@@ -99,12 +101,15 @@ def execute(task: Task, ledger: Ledger, record: Record, how: Launch) -> int:
     driver = Driver(record, table, progress, _unfinished(task), _rules(task, slots))
     here = task.hosts[0]
     session = ray_session(address=how.address, cpus=here.cpus, gpus=len(here.gpus))
-    with driver.halt.on_signals(), progress, session, contextlib.suppress(HaltedError):
+    with driver.halt.on_signals(), progress, session as host, contextlib.suppress(HaltedError):
         driver.begin(ledger)
         ledger.release_rows()
         if not driver.over:
             progress.doing = ""
-            tune_run(_job(task, record, driver.queue.packs, slots, how), driver=driver)
+            with Server(driver.on_messages, host=host) as server:
+                tune_run(_job(task, record, slots, how, server.address), driver=driver)
+            if server.error:
+                raise server.error
     if driver.halted:
         with contextlib.suppress(OSError):
             record.append([halt_line(driver.halt.reason)])
@@ -168,12 +173,9 @@ def _needs(slots: Slots) -> str:
     return f"each needs {slots.workers} × {each} on {where}; {fewer}"
 
 
-def _job(task: Task, record: Record, packs: Sequence[PackJob], slots: Slots, how: Launch) -> Job:
-    entries = {trial: task.table.entries[trial] for pack in packs for trial in pack.trials}
+def _job(task: Task, record: Record, slots: Slots, how: Launch, wire: Address) -> Job:
     return Job(
-        packs=tuple(packs),
-        trials={trial: entry.config for trial, entry in entries.items()},
-        attempts={trial: entry.attempt for trial, entry in entries.items()},
+        wire=wire,
         checkpoints=record.checkpoints,
         slots=slots,
         data_root=str(data_root().absolute()),

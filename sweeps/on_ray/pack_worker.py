@@ -5,57 +5,67 @@ Only workers import this file: it brings torch, which a driver can do without.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from ch6dist.config import parse_trial
+from ch6dist.config import TrialConfig
 from ch6dist.distributed.group import SOLO, Group, connect, default_device, process_group, rendezvous
 from ch6dist.packs import Report, no_report
+from ch6dist.runs.schema import EngineName
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
-from sweeps.driver.jobs import Job, PackJob, RankOrder
-from sweeps.on_ray.reporter import Reporter
+from sweeps.driver.jobs import Job, RankOrder
 from sweeps.on_ray.worker_group import address_of, worker_group
+from sweeps.wire.client import DriverGoneError
+from sweeps.wire.reporter import Reporter
 
 
 def train_pack(config: dict[str, Any], *, job: Job) -> None:
     """Train a pack as Ray Tune's function trainable. Failures are reported, not raised: the driver decides."""
-    reporter = Reporter(job, config["pack"])
-    try:
-        pack = reporter.begin()
-        if pack.trials and job.slots.workers == 1:
-            train_job(pack, job, attempts=reporter.attempts, report=reporter, group=SOLO)
-        elif pack.trials:
-            _train_with_group(pack, job, reporter)
-    except Exception as error:
-        reporter.failed(error)
-        if job.slots.workers > 1:
-            os._exit(1)  # what is left of the worker group, and its resources, end with this process
+    with Reporter(job.wire, pack=config["pack"]) as reporter:
+        try:
+            _train(reporter, job, engine=config["engine"])
+        except Exception as error:
+            with contextlib.suppress(DriverGoneError):
+                reporter.failed(error)
+            if job.slots.workers > 1:
+                os._exit(1)  # what is left of the worker group, and its resources, end with this process
 
 
 def train_rank(order: RankOrder, *, job: Job) -> None:
     """Train a pack as one of its ranks 1 … N-1, which report nothing."""
     store = connect(order.address, order.port, job.slots.workers)
     with _process_group(store, job, order.rank) as group:
-        train_job(order.pack, job, attempts=order.attempts, report=no_report, group=group)
+        train_job(order.trials, job, engine=order.engine, attempts=order.attempts, report=no_report, group=group)
 
 
-def _train_with_group(pack: PackJob, job: Job, reporter: Reporter) -> None:
+def _train(reporter: Reporter, job: Job, *, engine: EngineName) -> None:
+    """Train a pack from its beginning to its end."""
+    trials = reporter.begin()
+    if trials and job.slots.workers == 1:
+        train_job(trials, job, engine=engine, attempts=reporter.attempts, report=reporter, group=SOLO)
+    elif trials:
+        _train_with_group(trials, job, engine, reporter)
+
+
+def _train_with_group(trials: Sequence[TrialConfig], job: Job, engine: EngineName, reporter: Reporter) -> None:
     """Train a pack as rank 0 of its workers."""
 
     def lost(error: Exception) -> None:
         """End this process: taking the group down would wait for the ranks that are gone."""
-        reporter.failed(error)
+        with contextlib.suppress(DriverGoneError):
+            reporter.failed(error)
         os._exit(1)
 
     address, workers = address_of(job), worker_group(job)
     store = rendezvous(address, job.slots.workers)
-    order = RankOrder(pack, reporter.attempts, address, store.port)
+    order = RankOrder(tuple(trials), engine, dict(reporter.attempts), address, store.port)
     with workers.training(order, lost), _process_group(store, job, 0) as group:
         try:
-            train_job(pack, job, attempts=reporter.attempts, report=reporter, group=group)
+            train_job(trials, job, engine=engine, attempts=reporter.attempts, report=reporter, group=group)
         except Exception as error:
             lost(workers.cause_of(error))
 
@@ -66,9 +76,10 @@ def _process_group(store: Any, job: Job, rank: int) -> AbstractContextManager[Gr
 
 
 def train_job(
-    pack: PackJob,
+    trials: Sequence[TrialConfig],
     job: Job,
     *,
+    engine: EngineName,
     attempts: Mapping[str, int],
     report: Report,
     group: Group,
@@ -76,12 +87,11 @@ def train_job(
     """Train a pack as its job says.
 
     Args:
-        attempts: of its trials, by id.
+        attempts: of its trials, by id; of those that join later too, when they do.
         group: the processes that train it together; each calls this.
     """
     if job.data_root:  # a host of a cluster has its own environment and working directory
         os.environ.setdefault("CH6DIST_DATA", job.data_root)
-    trials = [parse_trial(job.trials[trial]) for trial in pack.trials]
     checkpoints = Checkpoints(job.checkpoints, attempts)
     train(
         trials,
@@ -90,7 +100,7 @@ def train_job(
         attempts=attempts,
         device="cpu" if job.slots.kind == "cpu" else None,
         group=group,
-        engine=pack.engine,
+        engine=engine,
         checkpoint_seconds=job.checkpoint_seconds,
         threads=job.slots.cpus,
     )

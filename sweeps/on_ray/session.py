@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import ray
+from ray.util import get_node_ip_address
 
 from sweeps.on_ray import private
 
@@ -18,8 +19,11 @@ OBJECT_STORE_BYTES = 100 * 1024**2  # only rows and configurations pass through 
 
 
 @contextlib.contextmanager
-def ray_session(*, address: str | None, cpus: int, gpus: int) -> Iterator[None]:
-    """Start a Ray with these devices, or join the one at `address`; shut down or left at the end of the block."""
+def ray_session(*, address: str | None, cpus: int, gpus: int) -> Iterator[str]:
+    """Start a Ray with these devices, or join the one at `address`; shut down or left at the end of the block.
+
+    Yields the address at which workers reach this process.
+    """
     os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
     for name in ("ray", "ray.tune", "ray.air"):
         logging.getLogger(name).setLevel(logging.CRITICAL)  # what matters the driver prints itself
@@ -33,6 +37,6 @@ def ray_session(*, address: str | None, cpus: int, gpus: int) -> Iterator[None]:
         ray.init(address="local", include_dashboard=False, **local, **quiet)  # also where another Ray is running
     signal.signal(signal.SIGTERM, on_term)  # ray.init replaces it
     try:
-        yield
+        yield get_node_ip_address() if address else "127.0.0.1"
     finally:
         ray.shutdown()

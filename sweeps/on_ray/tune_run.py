@@ -15,7 +15,7 @@ from ray.tune.search import Searcher
 
 from sweeps.driver.jobs import Job
 from sweeps.on_ray import private
-from sweeps.on_ray.callback import HaltStopper, LedgerCallback, SilentReporter
+from sweeps.on_ray.callback import EndCallback, HaltStopper, SilentReporter
 from sweeps.on_ray.worker_group import worker_group
 from sweeps.plan.slots import Slots
 
@@ -55,10 +55,10 @@ class PackSearcher(Searcher):
         return {}  # Tune pickles it for a restore that never happens
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Return the number of the next pack, None while none waits, or Searcher.FINISHED."""
+        """Return the next pack, None while none waits, or Searcher.FINISHED."""
         number = self.driver.next_pack()
         if number is not None:
-            return {"pack": number}
+            return {"pack": number, "engine": self.driver.queue.packs[number].engine}
         return cast(dict[str, Any], Searcher.FINISHED) if self.driver.over else None
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
@@ -92,7 +92,7 @@ def tune_run(job: Job, *, driver: Driver) -> None:
                 storage_path=scratch,
                 name="packs",
                 verbose=0,
-                callbacks=[LedgerCallback(driver, mailbox=job.mailbox)],
+                callbacks=[EndCallback(driver)],
                 stop=HaltStopper(driver),
                 progress_reporter=SilentReporter(),
             ),

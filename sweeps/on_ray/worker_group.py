@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import pkgutil
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,9 +26,11 @@ from ray.util import get_current_placement_group, get_node_ip_address
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from sweeps.driver.jobs import Job, RankOrder
-from sweeps.on_ray.reporter import WorkerLostError, what_died
+from sweeps.driver.retries import DEAD, HOST_LOST
+from sweeps.wire.reporter import WorkerLostError
 
 LOSS_SECONDS = 150.0  # within which Ray notices that a host is lost
+HOST_DEATH = re.compile(r"node (has died|is dead|was terminated|is terminated)")  # in what Ray says of a dead actor
 GRACE_SECONDS = 5.0  # within which a failure of one worker should show in the others
 # in errors whose cause is in another worker
 SYMPTOMS = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")
@@ -126,8 +129,13 @@ def _error_of(work: Any) -> Exception | None:
     except RayTaskError as error:
         return error.cause if isinstance(error.cause, Exception) else error
     except RayError as error:
-        return WorkerLostError(what_died(str(error)))
+        return WorkerLostError(_what_died(str(error)))
     return None
+
+
+def _what_died(text: str) -> str:
+    """Return the reason of a lost worker, from the many lines in which Ray reports it."""
+    return HOST_LOST if HOST_DEATH.search(text) else DEAD
 
 
 def _is_symptom(error: Exception) -> bool:

@@ -1,21 +1,22 @@
 """The worker's end of the wire: ask the driver, and wait for its reply.
 
-    with Wire(address, pack=3) as wire:
-        reply = wire.ask(Begin())
-        wire.tell(Pace(trials, step=10, steps=450, images_per_second=9000.0))
+wire = Wire(address, pack=3)
+reply = wire.ask(Begin())
+wire.tell(Pace(trials, step=10, steps=450, images_per_second=9000.0))
+wire.close()
 """
 
 from __future__ import annotations
 
 import threading
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client
-from typing import Self
 
 from sweeps.wire.messages import Address, Message, Reply
 from sweeps.wire.sockets import without_delay
 
 
-class DriverGoneError(ConnectionError):
+class DriverGoneError(Exception):
     """The driver has ended, or takes no more messages."""
 
 
@@ -26,15 +27,9 @@ class Wire:
         self.pack, self.lock = pack, threading.Lock()
         try:
             self.connection = Client((address.host, address.port), authkey=address.key)
-        except (EOFError, OSError) as error:
+        except (EOFError, OSError, AuthenticationError) as error:
             raise DriverGoneError(f"the driver does not answer at {address.host}:{address.port}: {error}") from error
         without_delay(self.connection)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.connection.close()
 
     def ask(self, message: Message) -> Reply:
         """Send a message, wait until the driver has handled it, and return its reply; raises DriverGoneError."""
@@ -53,3 +48,7 @@ class Wire:
                 self.connection.send((self.pack, message))
         except OSError as error:
             raise DriverGoneError("the driver takes no more messages") from error
+
+    def close(self) -> None:
+        """Hang up."""
+        self.connection.close()

@@ -1,9 +1,9 @@
 """The messages between a worker and the driver. A worker asks, the driver answers with what the pack is to do next.
 
-    Begin → Reply          a pack's worker is there: the trials that it trains
-    Lines → Reply          ledger lines of a pack; on the disk when the answer comes
-    Failed → Reply         why a pack ends before its trials do
-    Pace                   how far a pack is within its epoch; not answered
+Begin → Reply          a pack's worker is there: the trials that it trains
+Lines → Reply          ledger lines of a pack; on the disk when the answer comes
+Failed → Reply         why a pack ends before its trials do
+Pace                   how far a pack is within its epoch; not answered
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class Reply:
     stop: frozenset[str] = frozenset()  # ids of its trials that are to stop now
     admit: tuple[Mapping[str, Any], ...] = ()  # configurations, as data, of trials that it trains from now on
     attempts: Mapping[str, int] = field(default_factory=dict)  # of these, by id
+
 
 @dataclass(frozen=True)
 class Address:
