@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
+from ray.tune.progress_reporter import TrialProgressCallback
 
 if TYPE_CHECKING:  # workers import this file too, and need no driver
     from sweeps.driver.driver import Driver
@@ -50,6 +51,15 @@ class HaltStopper(tune.Stopper):
     def stop_all(self) -> bool:
         """Return whether Tune is to end its run."""
         return self.driver.halted
+
+
+class SilentCallback(TrialProgressCallback):
+    """Takes the place of the callback by which Tune prints each trial's end."""
+
+    def log_result(self, *_: Any, **__: Any) -> None:
+        """Do nothing."""
+
+    on_trial_complete = log_result
 
 
 class SilentReporter(tune.ProgressReporter):

@@ -15,7 +15,7 @@ from ray.tune.search import Searcher
 
 from sweeps.driver.jobs import Job
 from sweeps.on_ray import private
-from sweeps.on_ray.callback import EndCallback, HaltStopper, SilentReporter
+from sweeps.on_ray.callback import EndCallback, HaltStopper, SilentCallback, SilentReporter
 from sweeps.on_ray.worker_group import worker_group
 from sweeps.plan.slots import Slots
 
@@ -92,7 +92,7 @@ def tune_run(job: Job, *, driver: Driver) -> None:
                 storage_path=scratch,
                 name="packs",
                 verbose=0,
-                callbacks=[EndCallback(driver)],
+                callbacks=[EndCallback(driver), SilentCallback()],
                 stop=HaltStopper(driver),
                 progress_reporter=SilentReporter(),
             ),

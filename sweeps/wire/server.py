@@ -13,10 +13,11 @@ from __future__ import annotations
 import contextlib
 import queue
 import secrets
+import socket
 import threading
 from collections.abc import Callable, Sequence
 from multiprocessing import AuthenticationError
-from multiprocessing.connection import Connection, Listener, answer_challenge, deliver_challenge
+from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 from typing import Self
 
 from sweeps.wire.messages import Address, Message, Reply
@@ -39,10 +40,11 @@ class Server:
                 each, None to a message that wants none. After it has raised, no message is answered any more.
         """
         self.handle = handle
-        self.listener = Listener((host, 0), backlog=BACKLOG)
-        self.address = Address(host, self.listener.address[1], secrets.token_bytes(32))
+        self.listener = socket.create_server((host, 0), backlog=BACKLOG)
+        self.address = Address(host, self.listener.getsockname()[1], secrets.token_bytes(32))
         self.waiting: queue.SimpleQueue[Asked | None] = queue.SimpleQueue()
         self.connections: set[Connection] = set()
+        self.over = threading.Event()  # no message is answered any more
         self.error: Exception | None = None  # that `handle` raised
         self.answering = threading.Thread(target=self._answer, daemon=True)
 
@@ -52,14 +54,13 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.listener.close()
         self.waiting.put(None)
         self.answering.join()
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):  # the listener was closed
-            while True:
-                connection = self.listener.accept()
+        with contextlib.suppress(OSError), self.listener:  # it was shut down
+            while not self.over.is_set():
+                connection = Connection(self.listener.accept()[0].detach())
                 threading.Thread(target=self._read, args=(connection,), daemon=True).start()
 
     def _read(self, connection: Connection) -> None:
@@ -72,7 +73,7 @@ class Server:
             without_delay(connection)
             self.connections.add(connection)
             try:
-                while True:
+                while not self.over.is_set():
                     self.waiting.put((connection, *connection.recv()))
             finally:
                 self.connections.discard(connection)
@@ -89,6 +90,9 @@ class Server:
                 with contextlib.suppress(OSError):  # that worker has died
                     if reply is not None:
                         connection.send(reply)
+        self.over.set()
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)  # closing it would leave the thread that accepts waiting
         for connection in list(self.connections):
             hang_up(connection)
 

@@ -23,9 +23,9 @@ from sweeps.driver.jobs import PackJob
 from sweeps.driver.progress import Progress
 from sweeps.driver.trial_table import TrialTable
 from sweeps.launch.packing import recorded_engines, recorded_packs
-from sweeps.on_ray.callback import LedgerCallback, Mailbox
 from sweeps.record.record import Record
 from sweeps.record.uploader import NoUploader
+from sweeps.wire.messages import Begin, Failed, Lines, Message
 
 EPOCHS = 3
 
@@ -72,23 +72,31 @@ class Fixture:
         while pack not in self.driver.queue.under_way:
             if self.driver.next_pack() is None:
                 return []  # no trial is left in it: it is never launched
-        known = self.driver.launched[pack].trials if pack < self.driver.queue.planned else ()
-        self.alive[pack] = list(self.driver.on_report(pack, {"begin": True}).get("trials", known))
-        self.driver.on_report(pack, {"lines": [self.status(t, Status.RUNNING) for t in self.alive[pack]]})
+        self.alive[pack] = self.ask(pack, Begin())
+        self.report(pack, [self.status(t, Status.RUNNING) for t in self.alive[pack]])
         return self.alive[pack]
+
+    def ask(self, pack: int, message: Message) -> list[str]:
+        """The trials that the reply to a message admits."""
+        [reply] = self.driver.on_messages([(pack, message)])
+        assert reply is not None
+        return list(reply.attempts)
+
+    def report(self, pack: int, lines: list[dict[str, Any]]) -> list[str]:
+        return self.ask(pack, Lines(tuple(lines)))
 
     def epoch(self, pack: int, *, diverged: tuple[str, ...] = ()) -> list[str]:
         """An epoch of a pack, as `train` reports it; the trials that its orders admit."""
         rows = [self.row(t) for t in self.alive[pack]]
-        admitted = self.driver.on_report(pack, {"lines": rows}).get("admit", [])
+        admitted = self.report(pack, rows)
         ended = dict.fromkeys(diverged, Status.DIVERGED)
         ended |= {row["trial"]: Status.FINISHED for row in rows if row["epoch"] == EPOCHS}
         if ended:
             lines = [self.status(t, ended[t]) for t in self.alive[pack] if t in ended]
-            admitted += self.driver.on_report(pack, {"lines": lines}).get("admit", [])
+            admitted += self.report(pack, lines)
         self.alive[pack] = [t for t in self.alive[pack] if t not in ended]
         if admitted:
-            self.driver.on_report(pack, {"lines": [self.status(t, Status.RUNNING) for t in admitted]})
+            self.report(pack, [self.status(t, Status.RUNNING) for t in admitted])
         self.alive[pack] += admitted
         return admitted
 
@@ -205,7 +213,7 @@ def test_the_ledger_has_the_new_pack_before_the_worker_has(tmp_path: Path) -> No
     test.begin(0)
     test.epoch(0, diverged=names(0))
     row = test.row("t1")
-    test.driver.on_report(0, {"lines": [row, test.row("t2")]})  # and here the driver is killed
+    test.report(0, [row, test.row("t2")])  # and here the driver is killed
     ledger = read(tmp_path)
     todo = {trial for trial in ledger.trials if ledger.status(trial) not in ENDED}
     found = recorded_packs(ledger, todo)
@@ -253,16 +261,20 @@ def test_whatever_fails_every_trial_trains_once_in_one_pack(seed: int, tmp_path:
 
 @pytest.mark.parametrize("kind", ["data", "storage"])
 def test_missing_data_halts_on_the_only_host_and_on_a_second_one(kind: str, tmp_path: Path) -> None:
-    lack = {"broken": kind, "reason": "nothing there"}
+    def lack(host: str) -> Failed:
+        return Failed(kind, "nothing there", host=host)
+
     alone = Fixture(tmp_path / "alone", [PackJob(names(0, 1))])
     alone.begin(0)
-    alone.driver.on_report(0, {**lack, "host": "a"})
+    alone.ask(0, lack("a"))
     assert (alone.driver.halt.reason, alone.driver.halt.exit_status) == ("nothing there", 1)
     several = Fixture(tmp_path / "several", [PackJob(names(0)), PackJob(names(1))])
     several.driver.rules = Rules(max_retries=2, hosts=2)
+    several.begin(0)
+    several.begin(1)
     for number, host in enumerate(("a", "a", "b")):
         assert not several.driver.halted
-        several.driver.on_report(min(number, 1), {**lack, "host": host})
+        several.ask(min(number, 1), lack(host))
     assert several.driver.halted
 
 
@@ -277,7 +289,7 @@ def test_a_ledger_that_cannot_be_written_halts_and_the_table_stays(
 
     monkeypatch.setattr(test.writer, "append", full)
     with pytest.raises(HaltedError, match="No space left"):
-        test.driver.on_report(0, {"lines": [test.row("t0")]})
+        test.report(0, [test.row("t0")])
     assert test.table.entries["t0"].epoch == 0
     assert test.driver.halted
     assert test.driver.next_pack() is None
@@ -294,41 +306,3 @@ def test_packs_that_all_wait_are_reported_once_a_while(tmp_path: Path, monkeypat
     test.begin(0)
     test.driver.look_for_stall()
     assert len(said) == 1
-
-
-# The mailbox and the callback that fills it
-
-
-class FakeDriver:
-    """A driver that answers each report with orders, and a Tune trial."""
-
-    trial_id, config = "tune-1", {"pack": 3}
-
-    def __init__(self) -> None:
-        self.reports: list[dict[str, Any]] = []
-
-    def on_report(self, pack: int, report: dict[str, Any]) -> dict[str, list[str]]:
-        self.reports.append(report)
-        return {"admit": ["a"]} if len(self.reports) > 1 else {}
-
-
-def test_orders_are_sent_before_the_pack_continues_and_a_repeated_report_counts_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    driver = FakeDriver()
-    callback, sent = LedgerCallback(driver, mailbox="here"), []
-    monkeypatch.setattr(callback, "post", lambda *content: sent.append(content))
-    for number in (1, 1, 2, 2):
-        callback.on_trial_result(0, [], driver, {"number": number, "lines": []})
-    callback.on_trial_result(0, [], driver, {"done": True})
-    assert len(driver.reports) == 2
-    assert sent == [("order", 3, {"admit": ["a"]})]
-
-
-def test_orders_of_a_pack_are_read_once_and_a_stop_by_every_pack() -> None:
-    mailbox = Mailbox()
-    mailbox.order(1, {"admit": ["a"]})
-    mailbox.stop(["x"])
-    assert mailbox.read(2) == {"stop": ["x"]}
-    assert mailbox.read(1) == {"stop": ["x"], "admit": ["a"]}
-    assert mailbox.read(1) == {"stop": ["x"]}

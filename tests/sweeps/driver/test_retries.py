@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from ch6dist.config import parse_trial
 from ch6dist.runs.schema import Status
 from sweeps.driver.retries import DEAD, HOST_LOST, after_failure, failure_line
 from sweeps.driver.trial_table import TrialTable
+from sweeps.wire.messages import Failed
 
-CRASH = {"broken": "failed", "reason": DEAD}
-MEMORY = {"broken": "out_of_memory", "reason": "CUDA out of memory"}
-LOST = {"broken": "failed", "reason": HOST_LOST}
+CRASH = Failed("failed", DEAD)
+MEMORY = Failed("out_of_memory", "CUDA out of memory")
+LOST = Failed("failed", HOST_LOST)
 
 
 @pytest.fixture
@@ -56,14 +55,14 @@ def test_a_pack_out_of_memory_is_halved_down_to_one_and_then_given_up(table: Tri
 
 
 @pytest.mark.parametrize(
-    ("rest", "report", "times", "expected"),
+    ("rest", "failure", "times", "expected"),
     [("ab", CRASH, 1, "retried"), ("ab", CRASH, 2, "split into 2 packs"), ("a", MEMORY, 1, "given up")],
 )
 def test_the_ledger_says_what_failed_where_and_what_followed(
-    rest: str, report: dict[str, Any], times: int, expected: str, table: TrialTable
+    rest: str, failure: Failed, times: int, expected: str, table: TrialTable
 ) -> None:
     table.entries["a"].host, table.entries["a"].epoch = "worker-1", 2
     for _ in range(times):
-        follow = after_failure(rest, report, table, max_retries=2)
-    line = failure_line(rest, report, table, follow)
+        follow = after_failure(rest, failure, table, max_retries=2)
+    line = failure_line(rest, failure, table, follow)
     assert (line["what"], line["host"], line["epochs"][0], line["trials"]) == (expected, "worker-1", 2, list(rest))
