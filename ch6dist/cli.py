@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import typer
 
@@ -39,6 +42,14 @@ def run(app: typer.Typer, *, name: str, arguments: Sequence[str] | None = None) 
     except (typer.Abort, KeyboardInterrupt):
         return 130
     return int(status or 0)
+
+
+def leave(status: int) -> NoReturn:
+    """End this process with a status, without unloading what it has loaded: Ray's modules alone take 0.3 s."""
+    with contextlib.suppress(OSError):  # a reader who has left, as `head` does
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status)
 
 
 def _refuse(name: str, message: str, *, status: int = 2) -> int:

@@ -11,7 +11,6 @@ Commands import what they need when they run: help, plan, status and top answer 
 from __future__ import annotations
 
 import json
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from ch6dist.cli import new_app
+from ch6dist.cli import leave, new_app
 from ch6dist.cli import run as run_app
 from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.folders import find_run
@@ -289,7 +288,7 @@ def _show(data: Any, rendered: Any, as_json: bool) -> None:
 
 def main() -> None:
     """Run the installed `sweeps`."""
-    sys.exit(run_app(app, name="sweeps"))
+    leave(run_app(app, name="sweeps"))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ momentum_of(optimizer)      # 0.9 for SGD with momentum 0.9, beta1 for Adam, Non
 
 from __future__ import annotations
 
+import functools
+import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -18,7 +20,7 @@ def build_optimizer(parameters: Iterable[torch.Tensor], config: Mapping[str, Any
     """Build the optimizer of a resolved mapping (`TrialConfig.optimizer`) over `parameters`."""
     # torch's betas are tuples
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items() if key != "name"}
-    optimizer: torch.optim.Optimizer = getattr(torch.optim, config["name"])(parameters, **given)
+    optimizer = _plain(getattr(torch.optim, config["name"]))(parameters, **given)
     optimizer.register_load_state_dict_post_hook(_keep_type_of_scalars)
     return optimizer
 
@@ -37,6 +39,17 @@ def optimizer_notes(config: Mapping[str, Any]) -> tuple[str, ...]:
     if OPTIMIZERS[name].full_batch:
         return (f"{name} expects the gradient over all images: mini-batches mislead it, and lr is only its first step",)
     return ()
+
+
+@functools.cache
+def _plain(kind: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+    """Return an optimizer class without its wrappers for torch.compile: the first call of one imports the compiler.
+
+    That import takes a second of each worker's start, and nothing is compiled here.
+    """
+    wrapped = ("add_param_group", "load_state_dict", "state_dict", "zero_grad")
+    methods = {name: inspect.unwrap(getattr(kind, name)) for name in wrapped}
+    return type(kind.__name__, (kind,), {**methods, "step": torch.no_grad()(inspect.unwrap(kind.step))})
 
 
 def _keep_type_of_scalars(optimizer: torch.optim.Optimizer) -> None:

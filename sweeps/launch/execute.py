@@ -10,8 +10,10 @@ Exit statuses: 0 done (diverged trials are results), 1 a trial failed, 130 stopp
 from __future__ import annotations
 
 import contextlib
+import importlib
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
@@ -31,7 +33,6 @@ from sweeps.driver.progress import Progress
 from sweeps.driver.retries import halt_line
 from sweeps.driver.trial_table import TrialTable
 from sweeps.on_ray.session import ray_session
-from sweeps.on_ray.tune_run import tune_run
 from sweeps.plan.calibration import calibration_key, record_calibration
 from sweeps.plan.hosts import describe_workers, shared_storage_note
 from sweeps.plan.slots import Slots, find_slots
@@ -101,13 +102,15 @@ def execute(task: Task, ledger: Ledger, record: Record, how: Launch) -> int:
     driver = Driver(record, table, progress, _unfinished(task), _rules(task, slots))
     here = task.hosts[0]
     session = ray_session(address=how.address, cpus=here.cpus, gpus=len(here.gpus))
-    with driver.halt.on_signals(), progress, session as host, contextlib.suppress(HaltedError):
+    meanwhile = ThreadPoolExecutor(1)  # Ray's start is waiting, mostly
+    tune = meanwhile.submit(importlib.import_module, "sweeps.on_ray.tune_run")
+    with meanwhile, driver.halt.on_signals(), progress, session as host, contextlib.suppress(HaltedError):
         driver.begin(ledger)
         ledger.release_rows()
         if not driver.over:
             progress.doing = ""
             with Server(driver.on_messages, host=host) as server:
-                tune_run(_job(task, record, slots, how, server.address), driver=driver)
+                tune.result().tune_run(_job(task, record, slots, how, server.address), driver=driver)
             if server.error:
                 raise server.error
     if driver.halted:

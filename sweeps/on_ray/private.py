@@ -5,6 +5,10 @@ Tried with Ray 2.60.0. `tests/sweeps/on_ray/test_private.py` tells at once when 
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
+
+import psutil
 import ray._private.services
 import ray._private.worker
 
@@ -18,6 +22,7 @@ ENVIRONMENT = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the driver handles Ctrl-C
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # nothing is restored from Tune's own snapshots
     "TUNE_RESULT_BUFFER_LENGTH": "0",  # each report is handled before its pack continues
+    "RAY_prestart_worker_first_driver": "0",  # a pack's worker is started for it: one more would only take its cores
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a task without GPUs still sees which ones a host has
 }
 MAX_PENDING = "TUNE_MAX_PENDING_TRIALS_PG"  # packs that request resources at once: what an autoscaler sees
@@ -26,3 +31,31 @@ MAX_PENDING = "TUNE_MAX_PENDING_TRIALS_PG"  # packs that request resources at on
 def silence_worker_logs() -> None:
     """Keep "(raylet) A worker died …" off stdout: no public switch does."""
     ray._private.worker._worker_logs_enabled = False
+
+
+def shut_down() -> None:
+    """Leave the Ray that this process has joined, or end the one that it has started: at once, nothing of it is kept.
+
+    `ray.shutdown` alone waits for each of its own processes, a second in all, and lets workers end when they notice.
+    """
+    node = ray._private.worker._global_node
+    if node is not None and node.head:
+        own = _processes(info.process.pid for infos in node.all_processes.values() for info in infos)
+        node.kill_all_processes = lambda **_: _kill(own)
+    ray.shutdown()
+
+
+def _processes(pids: Iterable[int]) -> list[psutil.Process]:
+    """Return the processes that still run, and their descendants."""
+    found = []
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process = psutil.Process(pid)
+            found += [process, *process.children(recursive=True)]
+    return found
+
+
+def _kill(processes: Iterable[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()

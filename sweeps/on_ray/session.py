@@ -39,4 +39,4 @@ def ray_session(*, address: str | None, cpus: int, gpus: int) -> Iterator[str]:
     try:
         yield get_node_ip_address() if address else "127.0.0.1"
     finally:
-        ray.shutdown()
+        private.shut_down()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -18,6 +20,7 @@ from ch6dist.optim.schedules import preview
 from ch6dist.runs.schema import Status
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
+from tests.support.paths import ROOT
 from tests.support.trials import Seen, files_in, same_weights, saved_weights, small_trial
 
 torch.set_num_threads(1)
@@ -475,3 +478,22 @@ def test_a_training_after_a_range_test_is_as_without_one():
     without = solo(trial)[0].rows()
     solo(range_trial(model={"name": "lenet5", "dropout": 0.2}))
     assert solo(trial)[0].rows() == without
+
+
+TRAIN_ALL = """
+import sys
+from ch6dist.catalog.optimizers import OPTIMIZERS
+from ch6dist.training.loop import train
+from tests.support.trials import Seen, small_trial
+
+for engine in ("eager", "fused"):
+    for name, entry in OPTIMIZERS.items():
+        if engine == "eager" or entry.family:
+            train([small_trial(optimizer=name, epochs=1)], report=Seen(), device="cpu", engine=engine)
+print([module for module in ("torch._dynamo", "torch._inductor") if module in sys.modules])
+"""
+
+
+def test_no_optimizer_imports_the_compiler_which_would_take_a_second_of_each_workers_start() -> None:
+    done = subprocess.run([sys.executable, "-c", TRAIN_ALL], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.splitlines()[-1] == "[]"
