@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,9 +21,28 @@ RAY = Path(ray.__file__).parent
 FOLDERS = ("tune", "_private", "autoscaler")  # folders of Ray that read the names
 
 
+RAYLET = RAY / "core" / "src" / "ray" / "raylet" / "raylet"
+ENDS = """
+import psutil, ray
+from sweeps.on_ray.session import ray_session
+
+@ray.remote
+class Idle:
+    def here(self): return True
+
+with ray_session(address=None, cpus=1, gpus=0):
+    idle = Idle.options(num_cpus=0).remote()
+    assert ray.get(idle.here.remote())
+    started = psutil.Process().children(recursive=True)
+gone, alive = psutil.wait_procs(started, timeout=5)
+print(len(started) > 5, len(alive), ray.is_initialized())
+"""
+
+
 def readers(name: str) -> list[Path]:
     """The files of Ray in which a name stands."""
-    return [path for folder in FOLDERS for path in (RAY / folder).rglob("*.py") if name in path.read_text("utf-8")]
+    found = [path for folder in FOLDERS for path in (RAY / folder).rglob("*.py") if name in path.read_text("utf-8")]
+    return found + [RAYLET] * (name.encode() in RAYLET.read_bytes())
 
 
 def test_an_address_is_made_canonical() -> None:
@@ -33,6 +54,11 @@ def test_worker_logs_can_be_silenced(monkeypatch: pytest.MonkeyPatch) -> None:
     private.silence_worker_logs()
     assert ray._private.worker._worker_logs_enabled is False
     assert inspect.getsource(ray._private.worker).count("_worker_logs_enabled") > 1, "nothing reads it any more"
+
+
+def test_a_session_ends_every_process_that_it_has_started() -> None:
+    done = subprocess.run([sys.executable, "-c", ENDS], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.split() == ["True", "0", "False"]
 
 
 def test_the_head_and_the_node_types_have_these_names() -> None:
