@@ -9,13 +9,14 @@ Lanes of one seed at one epoch see the same batches; an epoch plan is drawn once
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from ch6dist.config import DataConfig
 from ch6dist.data.images import Batch, EpochPlan, TrainData, epoch_plan
 from ch6dist.distributed.group import Group
+from ch6dist.engines.step_counter import StepCounter
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,18 @@ class EpochBatches:
     batch_size: int
     steps: int  # batches to train on; the epoch's last batch may be smaller
     dtype: torch.dtype
+    counter: StepCounter = field(default_factory=StepCounter)
 
     @property
     def counts(self) -> list[int]:
         """Return the images of each step's global batch."""
         return [min(self.batch_size, self.size - index * self.batch_size) for index in range(self.steps)]
+
+    def each_step(self) -> Iterator[int]:
+        """Yield the images of each step's global batch; a step is counted when the next one is asked for."""
+        for count in self.counts:
+            yield count
+            self.counter.add(count * len(self.epochs))
 
     def part(self, lanes: slice) -> EpochBatches:
         """Return the batches of some of the lanes."""
@@ -58,7 +66,7 @@ class EpochBatches:
 
     def batches(self, group: Group) -> Iterator[tuple[BatchPosition, Batch]]:
         """Yield this rank's share of each batch; for lanes that share one plan."""
-        for index, rows in enumerate(self.counts):
+        for index, rows in enumerate(self.each_step()):
             start = index * self.batch_size
             low, high = group.share(start, start + rows)
             position = BatchPosition(epoch=self.epochs[0], batch=index, first_row=low - start, rows=rows)
@@ -74,6 +82,7 @@ def epoch_batches(
     steps: int,
     device: torch.device,
     dtype: torch.dtype,
+    counter: StepCounter | None = None,
 ) -> EpochBatches:
     """Return the batches of an epoch for lanes with `seeds` that have completed `epochs`."""
     lanes = list(zip(seeds, epochs, strict=True))
@@ -89,4 +98,5 @@ def epoch_batches(
         batch_size=config.batch_size,
         steps=steps,
         dtype=dtype,
+        counter=counter or StepCounter(),
     )

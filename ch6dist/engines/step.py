@@ -85,7 +85,7 @@ class StackSteps:
 
     def train(self, epoch: EpochBatches) -> Tensor:
         """Train the loaded epoch; return sums of losses (NaN once frozen) and correct predictions: [steps, K, 2]."""
-        for count in epoch.counts:
+        for count in epoch.each_step():
             self.run(count)
         return self.sums[: epoch.steps].clone()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -42,7 +42,7 @@ def optimizer_notes(config: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 @functools.cache
-def _plain(kind: type[torch.optim.Optimizer]) -> type[torch.optim.Optimizer]:
+def _plain(kind: type[torch.optim.Optimizer]) -> Callable[..., torch.optim.Optimizer]:
     """Return an optimizer class without its wrappers for torch.compile: the first call of one imports the compiler.
 
     That import takes a second of each worker's start, and nothing is compiled here.

@@ -4,6 +4,7 @@ sweep.yaml              the sweep as resolved
 ledger/000001.jsonl     the record (ledger.py)
 checkpoints/TRIAL/      last.pt, best.pt
 lease.json              who writes now (lease.py)
+pace.json               how far running trials are within their epochs (sweeps/record/pace_file.py)
 requests/               what `sweeps stop` asks of the driver
 report/                 what `analysis report` writes
 """
@@ -15,6 +16,7 @@ LEDGER = "ledger"
 SEGMENTS = "[0-9]*.jsonl"  # pattern of the ledger's files
 CHECKPOINTS = "checkpoints"
 LEASE = "lease.json"
+PACE = "pace.json"
 REQUESTS = "requests"
 REPORT = "report"
 LINES = "lines"  # lines.jsonl beside a checkpoint in an object store (write_ahead.py)

@@ -26,6 +26,12 @@ def train_epoch(pack: Pack, lanes: Sequence[Lane]) -> dict[str, EpochRecord]:
     """Train every lane for its next epoch, each batch group in one call of the engine; return what it measured."""
     records: dict[str, EpochRecord] = {}
     groups = batch_groups(lanes, lambda lane: pack.engine.batch_group(lane.trial, lane.epoch, lane.next_steps))
+    pack.counter.begin(
+        [lane.trial_id for lane in lanes],
+        steps=max(lane.next_steps for lane in lanes),
+        images=sum(lane.next_images for lane in lanes),
+        device=pack.device,
+    )
     for members in groups:
         started = pack.clock()
         epoch = epoch_batches(
@@ -36,6 +42,7 @@ def train_epoch(pack: Pack, lanes: Sequence[Lane]) -> dict[str, EpochRecord]:
             steps=members[0].next_steps,
             device=pack.device,
             dtype=pack.dtype,
+            counter=pack.counter,
         )
         trained = pack.engine.train_epoch([lane.engine for lane in members], epoch)
         losses, accuracies = _means(pack, trained.sums, epoch.counts)
@@ -50,6 +57,7 @@ def train_epoch(pack: Pack, lanes: Sequence[Lane]) -> dict[str, EpochRecord]:
                 seconds=seconds,
                 lanes=len(lanes),
             )
+    pack.counter.end()
     return records
 
 

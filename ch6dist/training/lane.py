@@ -85,6 +85,11 @@ class Lane:
         return min(steps, self.trial.range_test.steps - self.epoch * steps)
 
     @property
+    def next_images(self) -> int:
+        """Return the images of the next epoch's steps."""
+        return min(self.next_steps * self.trial.data.batch_size, self.trial.data.train_size)
+
+    @property
     def closing(self) -> bool:
         """Return whether to evaluate the test set: at the end of a final training that has not diverged."""
         at_end = self.trial.evaluate_test and self.epoch == self.trial.epochs

@@ -17,6 +17,7 @@ from ch6dist.config import TrialConfig
 from ch6dist.data.images import load_split
 from ch6dist.distributed.group import SOLO, Group, default_device
 from ch6dist.engines.choice import make_engine
+from ch6dist.engines.step_counter import StepCounter
 from ch6dist.packs import Report, check_shared, no_report
 from ch6dist.runs.schema import EngineName, Status
 from ch6dist.seeding import numerics
@@ -39,6 +40,7 @@ def train(
     engine: EngineName = "eager",
     checkpoint_seconds: float = 30.0,
     threads: int | None = None,
+    counter: StepCounter | None = None,
 ) -> dict[str, Status]:
     """Train a pack to its end, resuming from checkpoints where there are any; return each trial's status.
 
@@ -52,6 +54,7 @@ def train(
         engine: `eager`, or `fused` for element-wise optimizers of one family in one process (engines/fused.py).
         checkpoint_seconds: how often `last` is written; also at a stop and at the end.
         threads: of this process, on a CPU; a resume is bit-exact with the same number.
+        counter: counts the steps of the current epoch, for another thread to read.
     """
     check_shared(trials, engine=engine)
     if threads is not None:
@@ -68,6 +71,7 @@ def train(
             attempts=attempts or {},
             checkpoints=checkpoints if group.rank == 0 else None,
             checkpoint_seconds=checkpoint_seconds,
+            counter=counter or StepCounter(),
         )
         return _run(pack, trials)
 

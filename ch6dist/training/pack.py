@@ -12,6 +12,7 @@ from ch6dist.config import TrialConfig
 from ch6dist.data.images import TrainData
 from ch6dist.distributed.group import Group
 from ch6dist.engines.engine import DTYPES, Engine
+from ch6dist.engines.step_counter import StepCounter
 from ch6dist.packs import Orders, Report
 from ch6dist.runs.schema import Line, Status
 from ch6dist.training.checkpoint import Checkpoints
@@ -31,6 +32,7 @@ class Pack:
     attempts: Mapping[str, int]
     checkpoints: Checkpoints | None  # on rank 0 alone
     checkpoint_seconds: float
+    counter: StepCounter
     joining: list[TrialConfig] = field(default_factory=list)  # admitted, not opened yet
     saved_at: float = field(default_factory=time.monotonic)
 

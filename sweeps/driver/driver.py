@@ -21,6 +21,7 @@ from sweeps.driver.pack_queue import PackQueue
 from sweeps.driver.progress import Progress
 from sweeps.driver.retries import DEAD, HOST_LOST, after_failure, failure_line
 from sweeps.driver.trial_table import TrialTable
+from sweeps.record.pace_file import write_pace
 from sweeps.record.record import Record
 from sweeps.record.stop_requests import pending_stops
 from sweeps.wire.messages import Begin, Failed, Lines, Message, Reply
@@ -107,7 +108,7 @@ class Driver:
                 admitted = () if opening or self.halted else self.queue.refill(number, without=self.stops)
                 self.refilled |= {number} if admitted else set()
                 return replace(self.admit(admitted), stop=frozenset(self.queue.packs[number].trials) & self.stops)
-        self.progress.pace[number] = message
+        self.table.take_pace(message)
         return None
 
     def admit(self, trials: Sequence[str]) -> Reply:
@@ -177,6 +178,7 @@ class Driver:
             self.progress.tick()
             if time.monotonic() - self.looked_at >= REQUESTS_SECONDS:
                 self.looked_at = time.monotonic()
+                write_pace(self.record.run, self.table.paces(), remaining_seconds=self.table.remaining_seconds())
                 self.look_for_requests()
                 self.look_for_stall()
 

@@ -14,10 +14,10 @@ from rich.text import Text
 from ch6dist.runs.schema import ENDED, Status
 from sweeps.driver.trial_table import TrialState, TrialTable
 from sweeps.units import format_seconds
-from sweeps.wire.messages import Pace
 
 LINE_SECONDS = 60.0
 SHOWN = 12  # running trials in the live table
+COLUMNS = ("epoch", "step", "images/s", "to go", "lr", "loss", "val acc.")
 STYLES = {
     Status.FINISHED: "green",
     Status.RUNNING: "cyan",
@@ -35,7 +35,6 @@ class Progress:
         self.doing = "starting Ray"  # shown instead of the table
         self.live = Live(console=console, get_renderable=self.view, refresh_per_second=2, transient=True)
         self.said_at = time.monotonic()
-        self.pace: dict[int, Pace] = {}  # of running packs, by number
 
     def __enter__(self) -> Progress:
         if self.console.is_terminal:
@@ -68,38 +67,29 @@ class Progress:
 
     def times(self) -> str:
         """Return epochs (of range tests: how many of them), elapsed time and time to go."""
-        done, total = self.epochs()
+        done, total = self.table.epochs()
         training = any(entry.config["type"] == "train" for entry in self.table.entries.values())
-        return f"{done} of {total} {'epochs' if training else 'range tests'} · {self.elapsed()}{self.remaining()}"
-
-    def epochs(self) -> tuple[int, int]:
-        """Return the epochs that are done, and in total; an ended trial has none to come."""
-        entries = self.table.entries.values()
-        return sum(e.done for e in entries), sum(e.done if e.status in ENDED else e.epochs for e in entries)
+        remaining = self.table.remaining_seconds()
+        to_go = "" if remaining is None else f" · about {format_seconds(remaining)} to go"
+        return f"{done:.0f} of {total} {'epochs' if training else 'range tests'} · {self.elapsed()}{to_go}"
 
     def elapsed(self) -> str:
         """Return the time since this driver began."""
         return format_seconds(time.monotonic() - self.table.started)
 
-    def remaining(self) -> str:
-        """Return the time to go at this driver's pace so far; empty before the first epoch and after the last."""
-        done, total = self.epochs()
-        if not self.table.epochs_done or done >= total:
-            return ""
-        per_epoch = (time.monotonic() - self.table.training_since) / self.table.epochs_done
-        return f" · about {format_seconds(per_epoch * (total - done))} to go"
-
     def view(self) -> RenderableType:
         """Return the live view: counts, bar and times, the running trials, and the last three that did not finish."""
-        done, total = self.epochs()
+        done, total = self.table.epochs()
         running = [e for e in self.table.entries.values() if e.status == Status.RUNNING]
         rows = Table(box=None, pad_edge=False, header_style="dim")
         bar = Table.grid()  # a bar alone does not end its line
-        bar.add_row(ProgressBar(total=max(total, 1), completed=done, width=60))
-        for name in ("trial", "epoch", "lr", "train loss", "val accuracy"):
-            rows.add_column(name, justify="left" if name == "trial" else "right", no_wrap=True)
+        begun = done + sum(entry.part for entry in running)
+        bar.add_row(ProgressBar(total=max(total, 1), completed=begun, width=60))
+        rows.add_column("trial")  # the only column that may be cut
+        for name in COLUMNS:
+            rows.add_column(name, justify="right", no_wrap=True)
         for entry in running[:SHOWN]:
-            rows.add_row(entry.trial, *_cells(entry))
+            rows.add_row(_line(entry.trial), *_cells(entry))
         doing = self.doing or ("" if running else "starting workers")
         parts: list[RenderableType] = [_line(self.counts(), "bold"), bar, _line(self.times())]
         parts.append(_line(doing, "dim") if doing else rows)
@@ -115,14 +105,17 @@ def _line(text: str, style: str = "") -> Text:
     return Text(" ".join(text.split()), style=style, no_wrap=True, overflow="ellipsis", end="\n")
 
 
-def _cells(entry: TrialState) -> tuple[str, str, str, str]:
+def _cells(entry: TrialState) -> tuple[str, ...]:
     def number(name: str, form: str) -> str:
         value = entry.last.get(name)
         return "–" if value is None else format(value, form)
 
-    accuracy = entry.last.get("val_accuracy")
+    accuracy, pace, remaining = entry.last.get("val_accuracy"), entry.pace, entry.remaining_seconds
     return (
         f"{entry.epoch}/{entry.epochs}",
+        f"{pace.step}/{pace.steps}" if pace else "–",
+        f"{pace.images_per_second:,.0f}" if pace else "–",
+        format_seconds(remaining) if remaining is not None else "–",
         number("lr", ".3g"),
         number("train_loss", ".3f"),
         "–" if accuracy is None else f"{100 * accuracy:.1f} %",

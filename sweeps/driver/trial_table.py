@@ -17,6 +17,7 @@ from typing import Any
 
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.schema import ENDED, Line, Status
+from sweeps.wire.messages import Pace
 
 
 @dataclass
@@ -34,6 +35,7 @@ class TrialState:
     failed_at: int = -1  # the furthest epoch at which it failed
     engine: str = "eager"  # that trained it last
     host: str = ""  # where it trained last
+    pace: Pace | None = None  # of its pack, within the epoch that is being trained
 
     @property
     def epochs(self) -> int:
@@ -44,6 +46,19 @@ class TrialState:
     def done(self) -> int:
         """Return how many of them are done."""
         return min(self.epoch, self.epochs)
+
+    @property
+    def part(self) -> float:
+        """Return the part that is done of the epoch that is being trained."""
+        return self.pace.part if self.pace and self.done < self.epochs else 0.0
+
+    @property
+    def remaining_seconds(self) -> float | None:
+        """Return the time to go at the pace of its pack, whose lanes share it; None where that is not known yet."""
+        if self.pace is None or not self.pace.images_per_second or self.config["type"] != "train":
+            return None
+        images = (self.epochs - self.done - self.part) * self.config["data"]["train_size"]
+        return images * len(self.pace.trials) / self.pace.images_per_second
 
 
 class TrialTable:
@@ -75,14 +90,19 @@ class TrialTable:
             elif line["kind"] == "status":
                 self._take_status(line)
 
+    def take_pace(self, pace: Pace) -> None:
+        """Note how far the trials of a pack are within their epoch."""
+        for trial in pace.trials:
+            self.entries[trial].pace = pace
+
     def _take_row(self, line: Line) -> None:
         entry = self.entries[line["trial"]]
-        entry.epoch, entry.last = line["epoch"], dict(line)
+        entry.epoch, entry.last, entry.pace = line["epoch"], dict(line), None
 
     def _take_status(self, line: Line) -> None:
         entry = self.entries[line["trial"]]
         entry.status, entry.attempt = Status(line["status"]), line["attempt"]
-        entry.reason = line.get("reason", "")
+        entry.reason, entry.pace = line.get("reason", ""), None
         if entry.status == Status.RUNNING:
             entry.engine, entry.host = line.get("engine", "eager"), line.get("host", "")
             if not self.epochs_done:
@@ -91,9 +111,36 @@ class TrialTable:
             entry.epoch, entry.last = 0, {}
         self.notes += [note for note in line.get("notes", []) if note not in self.notes]
 
+    def paces(self) -> dict[str, dict[str, Any]]:
+        """Return how far the trials are that are within an epoch, as plain data."""
+        return {
+            trial: {
+                "step": entry.pace.step,
+                "steps": entry.pace.steps,
+                "images_per_second": entry.pace.images_per_second,
+                "remaining_seconds": entry.remaining_seconds,
+            }
+            for trial, entry in self.entries.items()
+            if entry.pace
+        }
+
     def unfinished(self) -> list[str]:
         """Return the ids of trials that have not ended, in the ledger's order."""
         return [trial for trial, entry in self.entries.items() if entry.status not in ENDED]
+
+    def epochs(self) -> tuple[int, int]:
+        """Return the epochs that are done, and in total; an ended trial has none to come."""
+        entries = self.entries.values()
+        return sum(e.done for e in entries), sum(e.done if e.status in ENDED else e.epochs for e in entries)
+
+    def remaining_seconds(self) -> float | None:
+        """Return the time to go at this driver's pace so far; None before there is one, and at the end."""
+        done, total = self.epochs()
+        begun = sum(entry.part for entry in self.entries.values())
+        if done >= total or not self.epochs_done + begun:
+            return None
+        per_epoch = (time.monotonic() - self.training_since) / (self.epochs_done + begun)
+        return per_epoch * (total - done - begun)
 
     def counts(self) -> Counter[Status]:
         """Return how many trials have each status."""

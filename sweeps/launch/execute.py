@@ -36,6 +36,7 @@ from sweeps.on_ray.session import ray_session
 from sweeps.plan.calibration import calibration_key, record_calibration
 from sweeps.plan.hosts import describe_workers, shared_storage_note
 from sweeps.plan.slots import Slots, find_slots
+from sweeps.record.pace_file import remove_pace
 from sweeps.record.record import Record
 from sweeps.spec.sweep_file import CheckpointRules, Resources, SweepSpec
 from sweeps.units import format_count, format_seconds
@@ -113,6 +114,7 @@ def execute(task: Task, ledger: Ledger, record: Record, how: Launch) -> int:
                 tune.result().tune_run(_job(task, record, slots, how, server.address), driver=driver)
             if server.error:
                 raise server.error
+    remove_pace(record.run)
     if driver.halted:
         with contextlib.suppress(OSError):
             record.append([halt_line(driver.halt.reason)])

@@ -13,6 +13,7 @@ from typing import Any
 
 from ch6dist.config import TrialConfig
 from ch6dist.distributed.group import SOLO, Group, connect, default_device, process_group, rendezvous
+from ch6dist.engines.step_counter import StepCounter
 from ch6dist.packs import Report, no_report
 from ch6dist.runs.schema import EngineName
 from ch6dist.training.checkpoint import Checkpoints
@@ -20,6 +21,7 @@ from ch6dist.training.loop import train
 from sweeps.driver.jobs import Job, RankOrder
 from sweeps.on_ray.worker_group import address_of, worker_group
 from sweeps.wire.client import DriverGoneError
+from sweeps.wire.messages import Pace
 from sweeps.wire.reporter import Reporter
 
 
@@ -44,14 +46,25 @@ def train_rank(order: RankOrder, *, job: Job) -> None:
 
 def _train(reporter: Reporter, job: Job, *, engine: EngineName) -> None:
     """Train a pack from its beginning to its end."""
-    trials = reporter.begin()
-    if trials and job.slots.workers == 1:
-        train_job(trials, job, engine=engine, attempts=reporter.attempts, report=reporter, group=SOLO)
-    elif trials:
-        _train_with_group(trials, job, engine, reporter)
+    trials, counter = reporter.begin(), StepCounter()
+    if not trials:
+        return
+    with reporter.telling_pace(lambda: _pace(counter)):
+        if job.slots.workers > 1:
+            _train_with_group(trials, job, engine, reporter, counter)
+        else:
+            attempts = reporter.attempts
+            train_job(trials, job, engine=engine, attempts=attempts, report=reporter, group=SOLO, counter=counter)
 
 
-def _train_with_group(trials: Sequence[TrialConfig], job: Job, engine: EngineName, reporter: Reporter) -> None:
+def _pace(counter: StepCounter) -> Pace | None:
+    now = counter.now
+    return Pace(now.trials, now.step, now.steps, now.images_per_second) if now else None
+
+
+def _train_with_group(
+    trials: Sequence[TrialConfig], job: Job, engine: EngineName, reporter: Reporter, counter: StepCounter
+) -> None:
     """Train a pack as rank 0 of its workers."""
 
     def lost(error: Exception) -> None:
@@ -65,7 +78,8 @@ def _train_with_group(trials: Sequence[TrialConfig], job: Job, engine: EngineNam
     order = RankOrder(tuple(trials), engine, dict(reporter.attempts), address, store.port)
     with workers.training(order, lost), _process_group(store, job, 0) as group:
         try:
-            train_job(trials, job, engine=engine, attempts=reporter.attempts, report=reporter, group=group)
+            attempts = reporter.attempts
+            train_job(trials, job, engine=engine, attempts=attempts, report=reporter, group=group, counter=counter)
         except Exception as error:
             lost(workers.cause_of(error))
 
@@ -83,6 +97,7 @@ def train_job(
     attempts: Mapping[str, int],
     report: Report,
     group: Group,
+    counter: StepCounter | None = None,
 ) -> None:
     """Train a pack as its job says.
 
@@ -103,4 +118,5 @@ def train_job(
         engine=engine,
         checkpoint_seconds=job.checkpoint_seconds,
         threads=job.slots.cpus,
+        counter=counter,
     )

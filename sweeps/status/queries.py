@@ -22,6 +22,7 @@ from ch6dist.runs.ledger import Ledger, find_trial, observe
 from ch6dist.runs.names import LEDGER
 from ch6dist.runs.ranking import rank, rule
 from ch6dist.runs.schema import BROKEN, ENDED, Line, Metric, Status
+from sweeps.record.pace_file import NOTHING, read_pace
 from sweeps.units import format_count
 
 SHOWN_ROWS = 5
@@ -40,6 +41,7 @@ def status(run: Path | str) -> dict[str, Any]:
         "trials": len(states),
         "counts": {status.value: counts[status] for status in Status if counts[status]},
         "progress": _progress(ledger, states),
+        **_running(folder, ledger, states, alive=driver is not None),
         "driver": {"host": driver.host, "pid": driver.pid} if driver else None,
         "seconds_since_last_line": _age_seconds(folder),
         "drivers": len(ledger.sweeps),
@@ -169,6 +171,19 @@ def _progress(ledger: Ledger, states: dict[str, Status]) -> dict[str, dict[str, 
         sums["done"] += done
         sums["total"] += done if states[trial] in ENDED else planned
     return progress
+
+
+def _running(folder: Path, ledger: Ledger, states: dict[str, Status], *, alive: bool) -> dict[str, Any]:
+    """Return how far each running trial is, and the time to go of the whole run as its driver estimates it."""
+    pace, rows = read_pace(folder) if alive else NOTHING, ledger.rows_by_trial()
+    running = []
+    for trial, state in states.items():
+        if alive and state == Status.RUNNING:
+            config, last = ledger.trials[trial]["config"], rows[trial][-1:]
+            epochs = config["epochs"] if config["type"] == "train" else 1
+            place = {"trial": trial, "epoch": last[0]["epoch"] if last else 0, "epochs": epochs}
+            running.append(place | pace["trials"].get(trial, {}))
+    return {"remaining_seconds": pace["remaining_seconds"], "running": running}
 
 
 def _failure(ledger: Ledger, trial: str) -> dict[str, Any]:

@@ -24,6 +24,7 @@ METRICS = tuple(f"{split}_{metric}" for split in ("train", "val", "test") for me
 ROW_COLUMNS = ("epoch", "step", "lr", *METRICS, "seconds")  # those without a value are not shown
 PER_CENT = ("train_accuracy", "val_accuracy", "test_accuracy")
 SHOWN_EVENTS = 5
+SHOWN_RUNNING = 12
 NAMES = ("configuration", "trial", "first trial")  # columns that a reader copies from, so their lines are never broken
 
 
@@ -38,7 +39,7 @@ def render_status(data: Mapping[str, Any]) -> RenderableType:
         ("run", Text(data["run"])),
         ("question", Text(data["question"] or "none")),
         ("trials", Text(f"{data['trials']:,}: " if counts else f"{data['trials']:,}") + counts),
-        ("progress", Text(progress or "nothing yet")),
+        ("progress", Text((progress or "nothing yet") + _to_go(data))),
         ("driver", Text(f"process {driver['pid']} on {driver['host']}" if driver else "not running")),
         ("failures", Text(_failures(data))),
         ("last update", Text(f"{format_seconds(data['seconds_since_last_line'])} ago")),
@@ -51,7 +52,29 @@ def render_status(data: Mapping[str, Any]) -> RenderableType:
     )
     events = [Text(_event(item)) for item in data["events"][-SHOWN_EVENTS:]]
     heading = [Text("Failures, newest last", style="italic")] if events else []
-    return Group(_grid(facts), *heading, *events, *([failures] if data["failures"] else []))
+    running = [_running(data["running"])] if data["running"] else []
+    return Group(_grid(facts), *running, *heading, *events, *([failures] if data["failures"] else []))
+
+
+def _to_go(data: Mapping[str, Any]) -> str:
+    remaining = data["remaining_seconds"]
+    return "" if remaining is None else f", about {format_seconds(remaining)} to go"
+
+
+def _running(items: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Return the trials that are being trained, each with its place in its epoch and the speed of its pack."""
+    rows = [
+        [
+            item["trial"],
+            f"{item['epoch']}/{item['epochs']}",
+            f"{item['step']}/{item['steps']}" if "step" in item else "",
+            f"{item['images_per_second']:,.0f}" if "step" in item else "",
+            format_seconds(item["remaining_seconds"]) if item.get("remaining_seconds") is not None else "",
+        ]
+        for item in items[:SHOWN_RUNNING]
+    ]
+    more = f", and {len(items) - SHOWN_RUNNING} more" if len(items) > SHOWN_RUNNING else ""
+    return _table(f"Running{more}", ("trial", "epoch", "step", "images/s", "to go"), rows)
 
 
 def _failures(data: Mapping[str, Any]) -> str:

@@ -46,6 +46,11 @@ class Pace:
     steps: int  # of the epoch
     images_per_second: float  # over the lanes together
 
+    @property
+    def part(self) -> float:
+        """Return the part of the epoch that is done, from 0 to 1."""
+        return self.step / self.steps
+
 
 Message = Begin | Lines | Failed | Pace
 

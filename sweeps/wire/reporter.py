@@ -9,9 +9,11 @@ It imports neither torch nor ray: a worker that measures everything but training
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
 from ch6dist.catalog.dataset_files import DataFilesError
@@ -19,8 +21,10 @@ from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError, UsageError
 from ch6dist.packs import Orders
 from ch6dist.runs.schema import Line
-from sweeps.wire.client import Wire
-from sweeps.wire.messages import Address, Begin, Failed, Lines, Message
+from sweeps.wire.client import DriverGoneError, Wire
+from sweeps.wire.messages import Address, Begin, Failed, Lines, Message, Pace
+
+PACE_SECONDS = 1.0
 
 
 class WorkerLostError(RuntimeError):
@@ -47,6 +51,26 @@ class Reporter:
     def __call__(self, lines: Sequence[Line]) -> Orders:
         """Report lines, and return the driver's orders; the lines are on the disk then."""
         return self._ask(Lines(tuple(lines)))
+
+    @contextlib.contextmanager
+    def telling_pace(self, pace: Callable[[], Pace | None]) -> Iterator[None]:
+        """Tell the driver every PACE_SECONDS how far the pack is, from another thread, for as long as the block runs.
+
+        Args:
+            pace: returns it; None while there is nothing to tell.
+        """
+        ended = threading.Event()
+        threading.Thread(target=self._tell_pace, args=(pace, ended), daemon=True).start()
+        try:
+            yield
+        finally:
+            ended.set()
+
+    def _tell_pace(self, pace: Callable[[], Pace | None], ended: threading.Event) -> None:
+        with contextlib.suppress(DriverGoneError):  # the next report will find that out
+            while not ended.wait(PACE_SECONDS):
+                if now := pace():
+                    self.wire.tell(now)
 
     def failed(self, error: Exception) -> None:
         """Report why the pack failed, and of which kind the failure is: the driver decides on retries."""
