@@ -30,9 +30,8 @@ def write_pace(run: Path, trials: Mapping[str, Mapping[str, Any]], *, remaining_
 
 def read_pace(run: Path) -> dict[str, Any]:
     """Return what a driver has written last; nothing where none has, or a damaged file is there."""
-    with contextlib.suppress(OSError, ValueError):
-        found: dict[str, Any] = json.loads((run / PACE).read_text("utf-8"))
-        return NOTHING | found
+    with contextlib.suppress(OSError, ValueError, TypeError):
+        return NOTHING | dict(json.loads((run / PACE).read_text("utf-8")))
     return NOTHING
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ch6dist.errors import InputError, UsageError
 from ch6dist.runs import lease
 from ch6dist.runs.ledger import find_trial, read
 from ch6dist.runs.writer import Writer
+from sweeps.record.pace_file import write_pace
 from sweeps.status.queries import best, best_yaml, show, status, top
 from sweeps.status.views import render_show, render_status, render_top
 
@@ -172,6 +174,32 @@ def test_with_a_live_driver_running_is_running(tmp_path: Path) -> None:
     assert found["driver"]["pid"] > 0
     assert "sweeps stop" in found["next"]
     assert status(folder)["counts"] == {"interrupted": 1}
+
+
+def test_a_live_driver_tells_how_far_the_running_trials_are_and_a_dead_one_tells_nothing(tmp_path: Path) -> None:
+    trials = [config(0.1), config(0.2)]
+    folder = write(tmp_path, trials, *(state(trial, "running") for trial in trials), *rows(trials[0], 0.1, 0.2))
+    first, second = (trial.trial_id for trial in trials)
+    pace = {"step": 120, "steps": 352, "images_per_second": 9432.1, "remaining_seconds": 125.0}
+    write_pace(folder, {first: pace}, remaining_seconds=3700.0)
+    with lease.hold(folder):
+        found = status(folder)
+    place = {"epoch": 2, "epochs": EPOCHS}
+    assert found["running"] == [{"trial": first, **place, **pace}, {"trial": second, **place, "epoch": 0}]
+    text = printed(render_status(found))
+    assert "about 62 min to go" in text
+    assert [first, "2/6", "120/352", "9,432", "2 min"] in [
+        re.findall(r"[^│\s]+(?: min)?", line) for line in text.splitlines()
+    ]
+    assert (status(folder)["running"], status(folder)["remaining_seconds"]) == ([], None)
+
+
+@pytest.mark.parametrize("content", [b"", b"[1, 2]", b"{", b"\xff"])
+def test_a_damaged_pace_file_says_nothing(content: bytes, tmp_path: Path) -> None:
+    folder = write(tmp_path, [config(0.1)], state(config(0.1), "running"))
+    (folder / "pace.json").write_bytes(content)
+    with lease.hold(folder):
+        assert [item["epoch"] for item in status(folder)["running"]] == [0]
 
 
 def test_failures_are_shown_with_their_reasons(tmp_path: Path) -> None:

@@ -14,8 +14,10 @@ from dataclasses import replace
 
 import pytest
 
+from sweeps.wire import reporter as reporter_module
 from sweeps.wire.client import DriverGoneError, Wire
 from sweeps.wire.messages import Address, Begin, Lines, Message, Pace, Reply
+from sweeps.wire.reporter import Reporter
 from sweeps.wire.server import Server
 
 HOST = "127.0.0.1"
@@ -154,3 +156,16 @@ def test_a_worker_that_is_killed_disturbs_no_other() -> None:
         assert process.exitcode == -signal.SIGKILL
         assert wire.ask(line(1)) == reply(0)
     assert server.error is None
+
+
+def test_a_pack_tells_its_pace_while_it_trains_and_not_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reporter_module, "PACE_SECONDS", 0.01)
+    driver, paces = Driver(), iter([None, None, *(replace(PACE, step=step) for step in range(1000))])
+    with Server(driver, host=HOST) as server:
+        with Reporter(server.address, pack=5) as reporter, reporter.telling_pace(lambda: next(paces)):
+            while len(driver.batches) < 3:
+                pass
+        for teller in [thread for thread in threading.enumerate() if "_tell_pace" in thread.name]:
+            teller.join(60)
+    heard = [asked for batch in driver.batches for asked in batch]
+    assert heard == [(5, replace(PACE, step=step)) for step in range(len(heard))]
