@@ -20,7 +20,7 @@ from tests.support.ray_cluster import left_in
 from tests.support.runs import needless_attempts, row_count, statuses, without_ray
 
 pytestmark = pytest.mark.slow
-EPOCHS = 40
+EPOCHS = 200
 
 
 def finished_sweep(folder: Path, **settings: Any) -> Path:

@@ -16,7 +16,7 @@ from tests.support.namespaces import wait_for
 from tests.support.processes import alive, offspring, workers
 from tests.support.runs import ended, raw_lines, row_count, statuses, without_ray
 
-EPOCHS = 40
+EPOCHS = 150
 LONG = 100_000  # epochs; never reached
 
 
