@@ -46,7 +46,15 @@ def _train(reporter: Reporter, job: Job, *, engine: EngineName) -> None:
     """Train a pack from its beginning to its end."""
     trials = reporter.begin()
     if trials and job.slots.workers == 1:
-        train_job(trials, job, engine=engine, attempts=reporter.attempts, report=reporter, group=SOLO)
+        train_job(
+            trials,
+            job,
+            engine=engine,
+            attempts=reporter.attempts,
+            variants=reporter.variants,
+            report=reporter,
+            group=SOLO,
+        )
     elif trials:
         _train_with_group(trials, job, engine, reporter)
 
@@ -83,12 +91,14 @@ def train_job(
     attempts: Mapping[str, int],
     report: Report,
     group: Group,
+    variants: Mapping[str, str] | None = None,
 ) -> None:
     """Train a pack as its job says.
 
     Args:
         attempts: of its trials, by id; of those that join later too, when they do.
         group: the processes that train it together; each calls this.
+        variants: kernel variants of the run, by key; those that it agrees on later too, when it does.
     """
     if job.data_root:  # a host of a cluster has its own environment and working directory
         os.environ.setdefault("CH6DIST_DATA", job.data_root)
@@ -98,6 +108,7 @@ def train_job(
         report=checkpoints.write_ahead(report),
         checkpoints=checkpoints,
         attempts=attempts,
+        variants=variants,
         device="cpu" if job.slots.kind == "cpu" else None,
         group=group,
         engine=engine,
