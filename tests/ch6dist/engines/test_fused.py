@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import ch6dist.engines.eager as eager_module
 import ch6dist.engines.fused as fused_module
@@ -491,12 +490,12 @@ def test_one_trial_alone_is_trained_by_the_engine_that_suits_its_device(optimize
     assert engine_for(optimizer, kind=kind, workers=workers)[0] == engine
 
 
-# What a CUDA graph needs of a step
+# What a CUDA graph needs of a step, beside what test_device.py says
 
 
-def prepared(trials, device="cpu"):
+def prepared(trials):
     """The steps of a pack, loaded with its first epoch, as the engine makes them."""
-    where, first = torch.device(device), trials[0]
+    where, first = torch.device("cpu"), trials[0]
     engine = FusedEngine(dataset=DATASETS[first.data.name], steps_per_epoch=13, device=where)
     lanes = [engine.open(trial) for trial in trials]
     epoch = epoch_batches(
@@ -509,25 +508,6 @@ def prepared(trials, device="cpu"):
         dtype=torch.float64,
     )
     return engine.prepared(lanes, epoch, [lane.lr_momentum(epoch=0, steps=13) for lane in lanes]), lanes
-
-
-class _NoValueLeavesTheDevice(TorchDispatchMode):
-    FORBIDDEN = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "lift_fresh", "unique")
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        assert func.overloadpacket.__name__ not in self.FORBIDDEN, f"{func} asks the device for a value"
-        return func(*args, **(kwargs or {}))
-
-
-@pytest.mark.parametrize("optimizer", FUSED)
-@pytest.mark.parametrize("model", ["lenet5", "conv3bn", "cnn2"])
-def test_a_step_asks_the_device_for_no_value_and_brings_none(optimizer, model, tiny):
-    """On the meta device there are no values: an answer, or a tensor of the host, would be an error."""
-    trials = pack_of(optimizer, model, tiny, schedules=("none", "OneCycleLR", "StepLR"))
-    steps, _ = prepared(sorted(trials, key=lambda trial: trial.seed), device="meta")
-    with _NoValueLeavesTheDevice():
-        steps.step(8)
-        steps.step(4)
 
 
 def test_a_step_writes_only_what_is_put_back_after_a_warm_up(tiny):
