@@ -20,7 +20,7 @@ from ch6dist.data.images import Batch
 from ch6dist.engines.engine import DTYPES, LrMomentum, Trained
 from ch6dist.engines.epoch_batches import EpochBatches
 from ch6dist.engines.families.registry import family_of
-from ch6dist.engines.kernels import AutotuneCache, lanes_key, processor
+from ch6dist.engines.kernels import AutotuneCache, context_of, lanes_key, processor
 from ch6dist.engines.layers import Activations, Rows, lane_layer
 from ch6dist.engines.stack import Stack, gather, single
 from ch6dist.engines.step import StackSteps, forward
@@ -118,7 +118,7 @@ class FusedEngine:
             raise InputError(
                 "optimizer.name", trial.optimizer["name"], "an element-wise optimizer, or the eager engine"
             )
-        self.autotune.context = _context(self.processor, trial)
+        self.autotune.context = context_of(trial, self.processor)
         size = {"channels": self.dataset.channels, "height": self.dataset.height, "width": self.dataset.width}
         model = build_model(trial.model, **size, classes=self.dataset.classes, seed=trial.seed)
         model = model.to(dtype=DTYPES[trial.precision])
@@ -137,7 +137,7 @@ class FusedEngine:
     def restore_numerics(self, state: Mapping[str, Any], trial: TrialConfig) -> str:
         """Use the kernel variants of a checkpoint of `trial`; return a note where another processor measured them."""
         made_for = state.get("forms_for", self.autotune.context)
-        if made_for not in (self.autotune.context, _context(str(self.device), trial)):  # formerly not by its name
+        if made_for not in (self.autotune.context, context_of(trial, str(self.device))):  # formerly not by its name
             return f"kernel variants are chosen anew: those of the checkpoint are for {made_for}"
         self.autotune.restore(state.get("forms", {}))
         return ""
@@ -245,11 +245,6 @@ class FusedEngine:
         logits = forward(self.net, Activations(images, 1), rows, precision=precision)
         losses = F.cross_entropy(logits.flatten(0, 1), labels.repeat(stack.lanes), reduction="none")
         return torch.stack([losses.view(stack.lanes, -1).sum(1), (logits.argmax(2) == labels).sum(1)], dim=1)
-
-
-def _context(where: str, trial: TrialConfig) -> str:
-    """Return what kernel variants depend on beside shapes and lanes."""
-    return f"{where}, {trial.precision}, batch {trial.data.batch_size}"
 
 
 def stacked(lanes: Sequence[FusedLane]) -> Stack:

@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ch6dist.config import TrialConfig
 from ch6dist.host.hardware import cpu_name
 
 WARM_UPS = 2  # the first runs choose algorithms and allocate
@@ -79,6 +80,11 @@ def processor(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()
     return f"{cpu_name()}, {threads} {'thread' if threads == 1 else 'threads'}"
+
+
+def context_of(trial: TrialConfig, where: str) -> str:
+    """Return what kernel variants of a trial depend on beside shapes and lanes."""
+    return f"{where}, {trial.precision}, batch {trial.data.batch_size}"
 
 
 def seconds(run: Callable[[], object], *, device: torch.device) -> float:

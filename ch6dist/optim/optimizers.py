@@ -12,10 +12,12 @@ from typing import Any
 import torch
 
 from ch6dist.catalog.optimizers import OPTIMIZERS
+from ch6dist.optim.dynamo import defer_dynamo
 
 
 def build_optimizer(parameters: Iterable[torch.Tensor], config: Mapping[str, Any]) -> torch.optim.Optimizer:
     """Build the optimizer of a resolved mapping (`TrialConfig.optimizer`) over `parameters`."""
+    defer_dynamo()
     # torch's betas are tuples
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items() if key != "name"}
     optimizer: torch.optim.Optimizer = getattr(torch.optim, config["name"])(parameters, **given)
