@@ -129,8 +129,9 @@ class EagerEngine:
         """Return nothing: it computes as torch does."""
         return {}
 
-    def restore_numerics(self, state: Mapping[str, Any]) -> None:
-        """Do nothing."""
+    def restore_numerics(self, state: Mapping[str, Any], trial: TrialConfig) -> str:
+        """Do nothing; there is nothing to note."""
+        return ""
 
     @torch.no_grad()
     def evaluate(self, lanes: Sequence[EagerLane], batches: Iterable[Batch]) -> torch.Tensor:

@@ -76,5 +76,8 @@ class Engine(Protocol):
     def numerics_state(self) -> dict[str, Any]:
         """Return what checkpoints keep of how it computes, such as the kernel variants; plain data."""
 
-    def restore_numerics(self, state: Mapping[str, Any]) -> None:
-        """Compute as a checkpoint's `numerics_state` says, except for what this engine has decided already."""
+    def restore_numerics(self, state: Mapping[str, Any], trial: TrialConfig) -> str:
+        """Compute as the `numerics_state` of a checkpoint of `trial` says, except for what is decided already.
+
+        Returns a note for the log where that is impossible, else an empty text.
+        """

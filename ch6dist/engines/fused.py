@@ -20,7 +20,7 @@ from ch6dist.data.images import Batch
 from ch6dist.engines.engine import DTYPES, LrMomentum, Trained
 from ch6dist.engines.epoch_batches import EpochBatches
 from ch6dist.engines.families.registry import family_of
-from ch6dist.engines.kernels import AutotuneCache, lanes_key
+from ch6dist.engines.kernels import AutotuneCache, context_of, lanes_key, processor
 from ch6dist.engines.layers import Activations, Rows, lane_layer
 from ch6dist.engines.stack import Stack, gather, single
 from ch6dist.engines.step import StackSteps, forward
@@ -99,9 +99,16 @@ class FusedEngine:
     name: EngineName = "fused"
     group_dependent = True
 
-    def __init__(self, *, dataset: DatasetEntry, steps_per_epoch: int, device: torch.device) -> None:
+    def __init__(
+        self,
+        *,
+        dataset: DatasetEntry,
+        steps_per_epoch: int,
+        device: torch.device,
+        autotune: AutotuneCache | None = None,
+    ) -> None:
         self.dataset, self.steps_per_epoch, self.device = dataset, steps_per_epoch, device
-        self.autotune = AutotuneCache()
+        self.autotune, self.processor = autotune or AutotuneCache(), processor(device)
         self.net = lane_layer(nn.Identity())
 
     def open(self, trial: TrialConfig) -> FusedLane:
@@ -111,7 +118,7 @@ class FusedEngine:
             raise InputError(
                 "optimizer.name", trial.optimizer["name"], "an element-wise optimizer, or the eager engine"
             )
-        self.autotune.context = f"{self.device}, {trial.precision}, batch {trial.data.batch_size}"
+        self.autotune.context = context_of(trial, self.processor)
         size = {"channels": self.dataset.channels, "height": self.dataset.height, "width": self.dataset.width}
         model = build_model(trial.model, **size, classes=self.dataset.classes, seed=trial.seed)
         model = model.to(dtype=DTYPES[trial.precision])
@@ -127,10 +134,13 @@ class FusedEngine:
         """Return the kernel variants that were measured to be the fastest."""
         return {"forms": dict(self.autotune.choices), "forms_for": self.autotune.context}
 
-    def restore_numerics(self, state: Mapping[str, Any]) -> None:
-        """Use a checkpoint's kernel variants if it was made on the same device, precision and batch size."""
-        if state.get("forms_for") == self.autotune.context:
-            self.autotune.choices = dict(state["forms"]) | self.autotune.choices
+    def restore_numerics(self, state: Mapping[str, Any], trial: TrialConfig) -> str:
+        """Use the kernel variants of a checkpoint of `trial`; return a note where another processor measured them."""
+        made_for = state.get("forms_for", self.autotune.context)
+        if made_for not in (self.autotune.context, context_of(trial, str(self.device))):  # formerly not by its name
+            return f"kernel variants are chosen anew: those of the checkpoint are for {made_for}"
+        self.autotune.restore(state.get("forms", {}))
+        return ""
 
     def train_epoch(self, lanes: Sequence[FusedLane], epoch: EpochBatches) -> Trained:
         """Train all lanes at once, or in stacks of the size that was measured to be the fastest."""
@@ -187,12 +197,13 @@ class FusedEngine:
             return 1
         key = f"{lanes_key(len(lanes))} lanes of {lanes[0].trial.model['name']}"
         sizes = [len(lanes), *(1 << power for power in reversed(range((len(lanes) - 1).bit_length())))]
-        known = self.autotune.known(key).removeprefix("stacks of ")
-        if not known.isdecimal():
+        names = {f"stacks of {n}": n for n in range(1, lanes_key(len(lanes)) + 1)}
+
+        def measure() -> str:
             times = {n: self.timed(lanes[:n], epoch.part(slice(n)), columns[:n]) / n for n in sizes}
-            known = str(min(sizes, key=lambda n: times[n]))
-            self.autotune.keep(key, f"stacks of {known}")
-        return min(int(known), len(lanes))
+            return f"stacks of {min(sizes, key=lambda n: times[n])}"
+
+        return min(names[self.autotune.choose(key, names, measure)], len(lanes))
 
     def timed(self, lanes: Sequence[FusedLane], epoch: EpochBatches, columns: Sequence[Sequence[LrMomentum]]) -> float:
         """Return the seconds of a step of these lanes in one stack, tried on copies; infinite where they do not fit."""

@@ -1,55 +1,90 @@
 """Kernel variants: several ways to compute one thing, of which the fastest here is measured once for each shape.
 
-    cache = AutotuneCache()
-    variant = cache.pick("conv 6>16 …", {"grouped": run, "loop": run_too}, device=device)
+    cache = AutotuneCache(recorded, record)
+    variant = cache.choose("conv 6>16 …", variants, lambda: fastest(variants, device=device))
     cache.choices                           # goes into checkpoints: a resume uses the same variants, for the same bits
 
-Grouped convolutions are not fast everywhere (pytorch#73764, #70954), so every variant is timed.
+Grouped convolutions are not fast everywhere (pytorch#73764, #70954), so every variant is timed. Two timings may choose
+differently, and variants differ in the last bits: so a choice is recorded before it is used, for all of the run.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from statistics import median
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ch6dist.config import TrialConfig
+from ch6dist.host.hardware import cpu_name
+
 WARM_UPS = 2  # the first runs choose algorithms and allocate
 REPEATS = 5
 ENOUGH_SECONDS = 1.0  # to measure for, at most; then the times so far count
 
 
-_measured: dict[tuple[str, str], str] = {}  # (context, key) → choice: a process measures once, whatever packs it trains
+Record = Callable[[str, str], object]
 
 
 class AutotuneCache:
-    """The choice for each key; `context` names what the keys leave out: device, precision, size of a batch."""
+    """The choice for each key; `context` names what the keys leave out: processor, precision, size of a batch."""
 
-    def __init__(self) -> None:
+    def __init__(self, recorded: Mapping[str, str] | None = None, record: Record = lambda key, choice: None) -> None:
+        """Begin with the choices of a run.
+
+        Args:
+            recorded: what the run has recorded, by key with its context; it may grow.
+            record: called with such a key and a measured choice before that is used; afterwards `recorded` may hold
+                another pack's choice, which came first and counts.
+        """
+        self.recorded, self.record = {} if recorded is None else recorded, record
         self.context = ""
         self.choices: dict[str, str] = {}
 
-    def pick(self, key: str, variants: Mapping[str, Callable[[], object]], *, device: torch.device) -> str:
-        """Return the name of the fastest of `variants` on `device`, the first of equals."""
-        known = self.known(key)
-        if known in variants:
-            return known
-        return self.keep(key, min(variants, key=lambda name: seconds(variants[name], device=device)))
-
-    def known(self, key: str) -> str:
-        """Return the choice of this or an earlier pack of this process; empty where there is none."""
-        if key not in self.choices and (self.context, key) in _measured:
-            self.choices[key] = _measured[self.context, key]
-        return self.choices.get(key, "")
-
-    def keep(self, key: str, choice: str) -> str:
-        """Remember and return the choice that a measurement gave."""
-        self.choices[key] = _measured[self.context, key] = choice
+    def choose(self, key: str, allowed: Container[str], measure: Callable[[], str]) -> str:
+        """Return this pack's choice, else the run's, else what `measure` returns, which is recorded first."""
+        name = self._name(key)
+        choice = self.choices.get(key, self.recorded.get(name, ""))
+        if choice not in allowed:
+            measured = measure()
+            self.record(name, measured)
+            agreed = self.recorded.get(name, "")
+            choice = agreed if agreed in allowed else measured
+        self.choices[key] = choice
         return choice
+
+    def restore(self, choices: Mapping[str, str]) -> None:
+        """Use a checkpoint's choices, except for what is chosen already; record those that the run does not have."""
+        new = {key: choice for key, choice in choices.items() if key not in self.choices}
+        self.choices |= new
+        for key, choice in new.items():
+            if self._name(key) not in self.recorded:
+                self.record(self._name(key), choice)
+
+    def _name(self, key: str) -> str:
+        return f"{self.context}: {key}"
+
+
+def fastest(variants: Mapping[str, Callable[[], object]], *, device: torch.device) -> str:
+    """Return the name of the fastest of `variants` on `device`, the first of equals."""
+    return min(variants, key=lambda name: seconds(variants[name], device=device))
+
+
+def processor(device: torch.device) -> str:
+    """Return what computes, for the context of choices: a GPU by its name, or a CPU with its threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{cpu_name()}, {threads} {'thread' if threads == 1 else 'threads'}"
+
+
+def context_of(trial: TrialConfig, where: str) -> str:
+    """Return what kernel variants of a trial depend on beside shapes and lanes."""
+    return f"{where}, {trial.precision}, batch {trial.data.batch_size}"
 
 
 def seconds(run: Callable[[], object], *, device: torch.device) -> float:
@@ -110,14 +145,16 @@ def pick_convolution(
     sides = "×".join(map(str, x.shape[2:]))
     what = f"conv {channels}>{maps} {kernel[0]}×{kernel[1]} stride {stride} on {sides}"
     key = f"{what}, {lanes_key(lanes)} lanes, {'shared' if width < lanes else 'own'} input"
-    if cache.known(key) not in CONVOLUTIONS:
+
+    def measure() -> str:
         like = torch.ones_like(x).requires_grad_(x.requires_grad), torch.ones_like(weight).requires_grad_(), bias
 
         def runner(variant: Callable[..., Tensor]) -> Callable[[], object]:
             return lambda: _forward_backward(variant, like, width=width, stride=stride, padding=padding)
 
-        cache.pick(key, {name: runner(variant) for name, variant in CONVOLUTIONS.items()}, device=x.device)
-    return CONVOLUTIONS[cache.choices[key]]
+        return fastest({name: runner(variant) for name, variant in CONVOLUTIONS.items()}, device=x.device)
+
+    return CONVOLUTIONS[cache.choose(key, CONVOLUTIONS, measure)]
 
 
 def _forward_backward(variant: Callable[..., Tensor], like: tuple[Tensor, Tensor, Tensor | None], **how: int) -> None:

@@ -46,7 +46,7 @@ class Devices:
 
 def visible_devices() -> Devices:
     """Return the devices of this machine. A GPU hidden by CUDA_VISIBLE_DEVICES does not count."""
-    return Devices(cpus=_cpus(), memory_bytes=_memory_bytes(), cpu_name=_cpu_name(), gpus=_gpus())
+    return Devices(cpus=_cpus(), memory_bytes=_memory_bytes(), cpu_name=cpu_name(), gpus=_gpus())
 
 
 def parse_gpus(text: str) -> tuple[Gpu, ...]:
@@ -103,7 +103,8 @@ def _memory_bytes() -> int:
     return min([total, *(limit for limit in limits if limit)])
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """Return the processor's name, or its architecture where it has none."""
     lines = _read("/proc/cpuinfo").splitlines()
     return next((line.partition(":")[2].strip() for line in lines if "model name" in line), platform.machine())
 

@@ -46,6 +46,7 @@ class Ledger:
     trials: dict[str, TrialLine] = field(default_factory=dict)
     packs: list[PackLine] = field(default_factory=list)
     events: list[EventLine] = field(default_factory=list)
+    variants: dict[str, str] = field(default_factory=dict)  # kernel variants by key, as first recorded
     rows: list[Line] = field(default_factory=list)  # RowLines, whose columns are mostly asked for by name
     statuses: dict[str, StatusLine] = field(default_factory=dict)  # newest of each trial
     artifacts: dict[tuple[str, str], ArtifactLine] = field(default_factory=dict)  # by (trial, name)
@@ -155,6 +156,8 @@ def _take(ledger: Ledger, line: Line, rows: dict[tuple[str, int], Line], newest:
         ledger.artifacts[trial, line["name"]] = cast(ArtifactLine, line)
     elif kind == "pack":
         ledger.packs.append(cast(PackLine, line))
+    elif kind == "variant":
+        ledger.variants.setdefault(line["key"], line["variant"])
     elif kind == "event":
         ledger.events.append(cast(EventLine, line))
     elif kind == "sweep":

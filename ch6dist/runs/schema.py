@@ -180,6 +180,15 @@ class StatusLine(TypedDict):
     notes: NotRequired[list[str]]  # such as settings that torch overrides
 
 
+class VariantLine(TypedDict):
+    """A kernel variant that was measured, before its first use. Of several lines with one key the first counts."""
+
+    kind: Literal["variant"]
+    key: str  # all that it depends on: processor, precision, batch size, shape, lanes
+    variant: str
+    time: float
+
+
 class EventLine(TypedDict):
     """A pack that failed, or a driver that halted, and what followed."""
 
@@ -214,6 +223,7 @@ LINES: dict[str, type] = {
     "pack": PackLine,
     "row": RowLine,
     "status": StatusLine,
+    "variant": VariantLine,
     "event": EventLine,
     "artifact": ArtifactLine,
 }

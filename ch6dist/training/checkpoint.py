@@ -95,7 +95,7 @@ class Checkpoints:
             for line in lines:
                 if line.get("status") in ENDED:
                     self.reported.pop(line["trial"], None)
-                else:
+                elif "trial" in line:  # kernel variants are in the checkpoint itself
                     self.reported.setdefault(line["trial"], []).append(line)
             return answer
 

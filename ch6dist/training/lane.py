@@ -55,6 +55,7 @@ class Lane:
     status: Status = Status.RUNNING
     reason: str = ""
     bad_step: int | None = None
+    note: str = ""  # a line for the log: what is not as its checkpoint had it
 
     @property
     def trial_id(self) -> str:

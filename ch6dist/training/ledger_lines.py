@@ -14,7 +14,7 @@ from ch6dist.distributed.group import Group
 from ch6dist.engines.engine import LrMomentum
 from ch6dist.optim.range_test import suggest
 from ch6dist.packs import shares
-from ch6dist.runs.schema import Line, Status
+from ch6dist.runs.schema import Line, Status, VariantLine
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.lane import EpochRecord, Lane
 
@@ -28,8 +28,14 @@ def opening_line(lane: Lane, group: Group, **where: Any) -> Line:
         "batch_size": batch_size,  # the global one
         "rows_per_worker": shares(batch_size, world_size=group.world_size),
     }
-    notes = {"notes": list(lane.engine.notes)} if lane.engine.notes else {}
-    return lane.line("status", status=Status.RUNNING, epoch=lane.epoch, time=time.time(), **where, **sharing, **notes)
+    notes = [note for note in (*lane.engine.notes, lane.note) if note]
+    kept = {"notes": notes} if notes else {}
+    return lane.line("status", status=Status.RUNNING, epoch=lane.epoch, time=time.time(), **where, **sharing, **kept)
+
+
+def variant_line(key: str, variant: str) -> VariantLine:
+    """Make the line of a kernel variant that was measured, before it is used."""
+    return {"kind": "variant", "key": key, "variant": variant, "time": time.time()}
 
 
 def epoch_row(lane: Lane, record: EpochRecord, device: torch.device) -> Line:

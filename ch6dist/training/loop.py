@@ -17,6 +17,7 @@ from ch6dist.config import TrialConfig
 from ch6dist.data.images import load_split
 from ch6dist.distributed.group import SOLO, Group, default_device
 from ch6dist.engines.choice import make_engine
+from ch6dist.engines.kernels import AutotuneCache
 from ch6dist.engines.step_counter import StepCounter
 from ch6dist.packs import Report, check_shared, no_report
 from ch6dist.runs.schema import EngineName, Status
@@ -25,7 +26,7 @@ from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.epoch import finish_epoch, train_epoch, validate
 from ch6dist.training.finalize import apply_orders, finalize
 from ch6dist.training.lane import Lane
-from ch6dist.training.ledger_lines import opening_line
+from ch6dist.training.ledger_lines import opening_line, variant_line
 from ch6dist.training.pack import Pack
 
 
@@ -35,6 +36,7 @@ def train(
     report: Report = no_report,
     checkpoints: Checkpoints | None = None,
     attempts: Mapping[str, int] | None = None,
+    variants: Mapping[str, str] | None = None,
     device: torch.device | str | None = None,
     group: Group = SOLO,
     engine: EngineName = "eager",
@@ -46,9 +48,11 @@ def train(
 
     Args:
         trials: configurations that share type, data, model, epochs, precision and determinism (else InputError).
-        report: called on rank 0 after each epoch of the pack.
+        report: called on rank 0 after each epoch of the pack, and before a kernel variant that was measured is used
+            (orders in that answer are not heard).
         checkpoints: where `last` and `best` are kept, used on rank 0 alone; None keeps nothing.
         attempts: attempt of each trial, 1 where left out; stamped on every line.
+        variants: kernel variants that the run has recorded, by key; the answer to a measured one may add to them.
         device: left out: this process's GPU, else the CPU.
         group: the processes that train together (distributed/group.py).
         engine: `eager`, or `fused` for element-wise optimizers of one family in one process (engines/fused.py).
@@ -60,10 +64,11 @@ def train(
     if threads is not None:
         torch.set_num_threads(threads)
     where = torch.device(device) if device is not None else default_device()
+    autotune = AutotuneCache(variants, lambda key, variant: report([variant_line(key, variant)]))
     with numerics(where, deterministic=trials[0].deterministic):
         pack = Pack(
             first=trials[0],
-            engine=make_engine(engine, data=trials[0].data, device=where, group=group),
+            engine=make_engine(engine, data=trials[0].data, device=where, group=group, autotune=autotune),
             data=load_split(trials[0].data, device=where),
             device=where,
             group=group,

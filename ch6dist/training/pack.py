@@ -49,7 +49,7 @@ class Pack:
         lane = Lane(trial, self.engine.open(trial), attempt=self.attempts.get(trial.trial_id, 1))
         made_with = lane.restore(self.checkpoints, self.group)
         if made_with is not None:
-            self.engine.restore_numerics(made_with)
+            lane.note = self.engine.restore_numerics(made_with, trial)
             if lane.complete:
                 lane.end(Status.FINISHED)
         return lane

@@ -54,6 +54,7 @@ def run_trial(trial: TrialConfig, *, run: Path, resume: bool = False, console: C
             report=report,
             checkpoints=Checkpoints(run / "checkpoints", attempts),
             attempts=attempts,
+            variants=before.variants,
             device=device,
             group=group,
             checkpoint_seconds=before.spec.get("checkpoints", {}).get("seconds", 30.0),

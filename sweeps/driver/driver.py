@@ -97,12 +97,14 @@ class Driver:
         """Return what a pack is to do next, once the lines of its message are written."""
         match message:
             case Begin():
-                return self.admit(self.queue.begin(number).trials)
+                return replace(self.admit(self.queue.begin(number).trials), variants=dict(self.table.variants))
             case Failed():
                 self.failed[number] = message
                 if message.kind in ("data", "storage"):  # every pack needs them: a retry would not help
                     self.on_missing(message)
                 return Reply()
+            case Lines(lines=[{"kind": "variant", "key": key}]):  # within an epoch: nothing stops or joins
+                return Reply(variants={key: self.table.variants[key]})
             case Lines():
                 opening = all(line.get("status") == Status.RUNNING for line in message.lines)
                 admitted = () if opening or self.halted else self.queue.refill(number, without=self.stops)

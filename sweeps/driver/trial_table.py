@@ -1,4 +1,4 @@
-"""What the driver knows of every trial, kept up to date from the ledger lines that it writes.
+"""What the driver knows of every trial, and of kernel variants, kept up to date from the ledger lines that it writes.
 
     table = TrialTable.from_ledger(ledger)
     table.take(lines)               # after they were written
@@ -69,6 +69,7 @@ class TrialTable:
         self.started = self.training_since = time.monotonic()
         self.epochs_done = 0  # by this driver
         self.notes: list[str] = []  # what torch overrides, each once
+        self.variants: dict[str, str] = {}  # kernel variants of the run by key, as first recorded
 
     @classmethod
     def from_ledger(cls, ledger: Ledger) -> TrialTable:
@@ -79,6 +80,7 @@ class TrialTable:
                 table._take_status(line)
         for row in ledger.rows:
             table._take_row(row)
+        table.variants |= ledger.variants
         return table
 
     def take(self, lines: Iterable[Line]) -> None:
@@ -89,6 +91,8 @@ class TrialTable:
                 self._take_row(line)
             elif line["kind"] == "status":
                 self._take_status(line)
+            elif line["kind"] == "variant":
+                self.variants.setdefault(line["key"], line["variant"])
 
     def take_pace(self, pace: Pace) -> None:
         """Note how far the trials of a pack are within their epoch."""

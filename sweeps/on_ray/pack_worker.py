@@ -53,8 +53,16 @@ def _train(reporter: Reporter, job: Job, *, engine: EngineName) -> None:
         if job.slots.workers > 1:
             _train_with_group(trials, job, engine, reporter, counter)
         else:
-            attempts = reporter.attempts
-            train_job(trials, job, engine=engine, attempts=attempts, report=reporter, group=SOLO, counter=counter)
+            train_job(
+                trials,
+                job,
+                engine=engine,
+                attempts=reporter.attempts,
+                variants=reporter.variants,
+                report=reporter,
+                group=SOLO,
+                counter=counter,
+            )
 
 
 def _pace(counter: StepCounter) -> Pace | None:
@@ -97,6 +105,7 @@ def train_job(
     attempts: Mapping[str, int],
     report: Report,
     group: Group,
+    variants: Mapping[str, str] | None = None,
     counter: StepCounter | None = None,
 ) -> None:
     """Train a pack as its job says.
@@ -104,6 +113,7 @@ def train_job(
     Args:
         attempts: of its trials, by id; of those that join later too, when they do.
         group: the processes that train it together; each calls this.
+        variants: kernel variants of the run, by key; those that it agrees on later too, when it does.
     """
     if job.data_root:  # a host of a cluster has its own environment and working directory
         os.environ.setdefault("CH6DIST_DATA", job.data_root)
@@ -113,6 +123,7 @@ def train_job(
         report=checkpoints.write_ahead(report),
         checkpoints=checkpoints,
         attempts=attempts,
+        variants=variants,
         device="cpu" if job.slots.kind == "cpu" else None,
         group=group,
         engine=engine,

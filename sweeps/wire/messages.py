@@ -62,6 +62,7 @@ class Reply:
     stop: frozenset[str] = frozenset()  # ids of its trials that are to stop now
     admit: tuple[Mapping[str, Any], ...] = ()  # configurations, as data, of trials that it trains from now on
     attempts: Mapping[str, int] = field(default_factory=dict)  # of these, by id
+    variants: Mapping[str, str] = field(default_factory=dict)  # kernel variants of the run, by key
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class Reporter:
     def __init__(self, address: Address, *, pack: int) -> None:
         self.wire = Wire(address, pack=pack)
         self.attempts: dict[str, int] = {}  # of every trial that the driver has given to this pack
+        self.variants: dict[str, str] = {}  # kernel variants of the run, by key
 
     def __enter__(self) -> Self:
         return self
@@ -85,6 +86,7 @@ class Reporter:
     def _ask(self, message: Message) -> Orders:
         reply = self.wire.ask(message)
         self.attempts |= reply.attempts
+        self.variants |= reply.variants
         return Orders(stop=reply.stop, admit=tuple(parse_trial(config) for config in reply.admit))
 
 

@@ -62,19 +62,19 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, **QUIET, **cache, **more}
 
 
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "sweeps", *map(str, arguments)]
+def command(*arguments: object, module: str = "sweeps") -> list[str]:
+    return [sys.executable, "-m", module, *map(str, arguments)]
 
 
-def sweeps(*arguments: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+def sweeps(*arguments: object, cwd: Path, module: str = "sweeps", **env: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; its exit status, stdout and stderr."""
     options = {"capture_output": True, "text": True, "timeout": SECONDS, "check": False, "env": environment(**env)}
-    return subprocess.run(command(*arguments), cwd=cwd, **options)
+    return subprocess.run(command(*arguments, module=module), cwd=cwd, **options)
 
 
-def succeed(*arguments: object, cwd: Path, **env: str) -> subprocess.CompletedProcess[str]:
+def succeed(*arguments: object, cwd: Path, module: str = "sweeps", **env: str) -> subprocess.CompletedProcess[str]:
     """Run a command that must end with status 0."""
-    done = sweeps(*arguments, cwd=cwd, **env)
+    done = sweeps(*arguments, cwd=cwd, module=module, **env)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -114,11 +114,13 @@ def _hear_ctrl_c() -> None:
 
 
 @contextmanager
-def driving(*arguments: object, cwd: Path) -> Iterator[Driving]:
+def driving(*arguments: object, cwd: Path, module: str = "sweeps") -> Iterator[Driving]:
     """Start a command; what it has started is gone at the end of the block, whatever happened in it."""
     with (cwd / "stdout").open("w") as out, (cwd / "stderr").open("w") as err:
         whole = {"cwd": cwd, "env": environment(), "stdout": out, "stderr": err, "text": True}
-        process = subprocess.Popen(command(*arguments), start_new_session=True, preexec_fn=_hear_ctrl_c, **whole)
+        process = subprocess.Popen(
+            command(*arguments, module=module), start_new_session=True, preexec_fn=_hear_ctrl_c, **whole
+        )
     try:
         yield Driving(process, cwd)
     finally:

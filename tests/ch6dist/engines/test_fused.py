@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import replace
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import ch6dist.engines.eager as eager_module
+import ch6dist.engines.fused as fused_module
+import ch6dist.engines.kernels as kernels_module
 from analysis.study.stats import t_interval
 from benchmarks.exactness import fused_minus_solo, trials_of
 from ch6dist.catalog.datasets import DATASETS
@@ -23,6 +25,7 @@ from ch6dist.engines.fused import FusedEngine
 from ch6dist.engines.kernels import CONVOLUTIONS, AutotuneCache
 from ch6dist.engines.step import even
 from ch6dist.errors import InputError
+from ch6dist.host.hardware import cpu_name
 from ch6dist.packs import engine_for
 from ch6dist.runs.schema import Status
 from ch6dist.training.checkpoint import Checkpoints
@@ -31,6 +34,7 @@ from tests.ch6dist.training.test_loop import SCHEDULE_OF
 from tests.support.trials import Seen, real, same_weights, saved_weights, small_trial
 
 torch.set_num_threads(1)
+CHOOSE = AutotuneCache.choose
 FUSED = [name for name, entry in OPTIMIZERS.items() if entry.family]
 LRS = {"SGD": 0.01, "Adadelta": 0.5, "ASGD": 0.01, "Rprop": 1e-4, "RMSprop": 1e-4, "Adagrad": 3e-3}
 EXHAUSTIVE = [pytest.mark.slow, pytest.mark.exhaustive]
@@ -45,11 +49,11 @@ def _without_the_autotune_cache_of_this_machine(monkeypatch):
 
 
 def force(monkeypatch, variant, stack=256):
-    def pick(self, key, variants, *, device):
+    def choose(self, key, allowed, measure):
         self.choices[key] = variant
         return variant
 
-    monkeypatch.setattr(AutotuneCache, "pick", pick)
+    monkeypatch.setattr(AutotuneCache, "choose", choose)
     monkeypatch.setattr(FusedEngine, "stack_size", lambda self, lanes, epoch, columns: min(stack, len(lanes)))
 
 
@@ -66,9 +70,10 @@ def tiny(monkeypatch):
     return add
 
 
-def run(trials, folder=None, *, engine="fused", **how):
+def run(trials, folder=None, *, engine="fused", variants=None, **how):
     seen, store = Seen(**how), Checkpoints(folder) if folder else None
-    statuses = train(trials, report=seen, checkpoints=store, device="cpu", engine=engine, checkpoint_seconds=math.inf)
+    options = {"device": "cpu", "engine": engine, "variants": variants, "checkpoint_seconds": math.inf}
+    statuses = train(trials, report=seen, checkpoints=store, **options)
     return seen, statuses, store
 
 
@@ -370,10 +375,63 @@ def test_a_checkpoint_keeps_the_kernel_variants_and_a_resume_uses_them(tiny, tmp
     assert set(variants.values()) == {"loop"}
     assert len(variants) == 2, "one for each convolution"
 
-    def measured(*_args, **_how):
-        raise AssertionError("a shape was measured again")
+    measured_by_chance(monkeypatch, allowed=False)
+    seen, statuses, _ = run(trials, tmp_path)
+    assert set(statuses.values()) == {Status.FINISHED}
+    assert {line["variant"] for line in seen.of_kind("variant")} == {"loop"}, "the run has them too, from now on"
 
-    monkeypatch.setattr(AutotuneCache, "pick", measured)
+
+def measured_by_chance(monkeypatch, *, allowed=True):
+    """The real cache again; what a timing says is drawn by chance, or there must be none."""
+
+    def drawn(run, *, device):
+        assert allowed, "a shape was measured again"
+        return random.random()
+
+    monkeypatch.setattr(AutotuneCache, "choose", CHOOSE)
+    monkeypatch.setattr(kernels_module, "seconds", drawn)
+
+
+def test_kernel_variants_are_recorded_before_the_first_row_and_a_repetition_uses_them(tiny, tmp_path, monkeypatch):
+    trials = pack_of("SGD", "conv3bn", tiny, schedules=("none", "StepLR", "OneCycleLR"), epochs=2)
+    measured_by_chance(monkeypatch)
+    seen, _, store = run(trials, tmp_path / "first")
+    kinds = [line["kind"] for line in seen.lines]
+    recorded = {line["key"]: line["variant"] for line in seen.of_kind("variant")}
+    assert len(recorded) == len(seen.of_kind("variant")) == 3 + 1, "each convolution; the first with shared images too"
+    assert max(i for i, kind in enumerate(kinds) if kind == "variant") < kinds.index("row")
+    assert all(f"{cpu_name()}, 1 thread, fp64, batch 8: conv" in key for key in recorded)
+
+    measured_by_chance(monkeypatch, allowed=False)
+    again, _, other = run(trials, tmp_path / "again", variants=recorded)
+    assert again.of_kind("variant") == []
+    assert again.rows() == seen.rows()
+    assert all(same_weights(saved_weights(store, t), saved_weights(other, t)) for t in trials)
+
+
+def test_a_checkpoint_of_another_processor_is_resumed_with_a_note_and_new_variants(tiny, tmp_path, monkeypatch):
+    trials = pack_of("SGD", "lenet5", tiny, schedules=("none", "none"), epochs=2, seed=0)
+    trials[1] = trials[1].model_copy(update={"label_smoothing": 0.2})
+    measured_by_chance(monkeypatch)
+    monkeypatch.setattr(fused_module, "processor", lambda device: "Another GPU")
+    first = run(trials, tmp_path, stop={trial.trial_id: 1 for trial in trials})[0]
+    assert all("notes" not in line for line in first.of_kind("status"))
+    monkeypatch.setattr(fused_module, "processor", lambda device: "This GPU")
+    resumed, statuses, _ = run(trials, tmp_path)
+    assert set(statuses.values()) == {Status.FINISHED}
+    note = "kernel variants are chosen anew: those of the checkpoint are for Another GPU, fp64, batch 8"
+    assert [line["notes"] for line in resumed.of_kind("status")[:2]] == [[note], [note]]
+    assert all(line["key"].startswith("This GPU, fp64, batch 8: ") for line in resumed.of_kind("variant"))
+
+
+def test_checkpoints_made_before_processors_had_names_keep_their_kernel_variants(tiny, tmp_path, monkeypatch):
+    trials = pack_of("SGD", "lenet5", tiny, schedules=("none", "StepLR"), epochs=2, seed=0)
+    measured_by_chance(monkeypatch)
+    with monkeypatch.context() as before:
+        before.setattr(fused_module, "processor", str)
+        store = run(trials, tmp_path, stop={trial.trial_id: 1 for trial in trials})[2]
+    assert store.load(trials[0].trial_id, "last")["made_with"]["forms_for"] == "cpu, fp64, batch 8"
+    measured_by_chance(monkeypatch, allowed=False)
     assert set(run(trials, tmp_path)[1].values()) == {Status.FINISHED}
 
 
@@ -432,12 +490,12 @@ def test_one_trial_alone_is_trained_by_the_engine_that_suits_its_device(optimize
     assert engine_for(optimizer, kind=kind, workers=workers)[0] == engine
 
 
-# What a CUDA graph needs of a step
+# What a CUDA graph needs of a step, beside what test_device.py says
 
 
-def prepared(trials, device="cpu"):
+def prepared(trials):
     """The steps of a pack, loaded with its first epoch, as the engine makes them."""
-    where, first = torch.device(device), trials[0]
+    where, first = torch.device("cpu"), trials[0]
     engine = FusedEngine(dataset=DATASETS[first.data.name], steps_per_epoch=13, device=where)
     lanes = [engine.open(trial) for trial in trials]
     epoch = epoch_batches(
@@ -450,25 +508,6 @@ def prepared(trials, device="cpu"):
         dtype=torch.float64,
     )
     return engine.prepared(lanes, epoch, [lane.lr_momentum(epoch=0, steps=13) for lane in lanes]), lanes
-
-
-class _NoValueLeavesTheDevice(TorchDispatchMode):
-    FORBIDDEN = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "lift_fresh", "unique")
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        assert func.overloadpacket.__name__ not in self.FORBIDDEN, f"{func} asks the device for a value"
-        return func(*args, **(kwargs or {}))
-
-
-@pytest.mark.parametrize("optimizer", FUSED)
-@pytest.mark.parametrize("model", ["lenet5", "conv3bn", "cnn2"])
-def test_a_step_asks_the_device_for_no_value_and_brings_none(optimizer, model, tiny):
-    """On the meta device there are no values: an answer, or a tensor of the host, would be an error."""
-    trials = pack_of(optimizer, model, tiny, schedules=("none", "OneCycleLR", "StepLR"))
-    steps, _ = prepared(sorted(trials, key=lambda trial: trial.seed), device="meta")
-    with _NoValueLeavesTheDevice():
-        steps.step(8)
-        steps.step(4)
 
 
 def test_a_step_writes_only_what_is_put_back_after_a_warm_up(tiny):

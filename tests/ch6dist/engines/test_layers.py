@@ -12,7 +12,7 @@ from torch import nn
 
 from ch6dist.catalog.models import MODELS
 from ch6dist.engines import kernels as kernels_module
-from ch6dist.engines.kernels import CONVOLUTIONS, AutotuneCache, lanes_key
+from ch6dist.engines.kernels import CONVOLUTIONS, AutotuneCache, fastest, lanes_key
 from ch6dist.engines.layers import Activations, Rows, lane_layer
 from ch6dist.models.build import ResidualBlock, build_model
 from ch6dist.models.dropout import Dropout, dropout_key, set_dropout_position
@@ -20,6 +20,7 @@ from ch6dist.models.dropout import Dropout, dropout_key, set_dropout_position
 torch.set_num_threads(1)
 CPU = torch.device("cpu")
 LANES, IMAGES = 6, 5
+AB = ("a", "b")
 
 
 def lanes_of(module, count=LANES):
@@ -123,7 +124,7 @@ def test_lanes_may_share_images_unevenly(name):
 def test_every_model_of_the_catalog_has_lane_layers(model, monkeypatch):
     """With dropout by each lane's own seed and step, where a model has any."""
     monkeypatch.setattr(
-        AutotuneCache, "pick", lambda self, key, variants, *, device: self.choices.setdefault(key, "grouped")
+        AutotuneCache, "choose", lambda self, key, allowed, measure: self.choices.setdefault(key, "grouped")
     )
     sizes = {"channels": 3, "height": 16, "width": 16, "classes": 10}
     parameters = {"dropout": 0.4} if "dropout" in MODELS[model].resolve({}) else {}
@@ -172,33 +173,33 @@ def test_all_kernel_variants_of_a_convolution_agree(
 # The autotune cache
 
 
-def times(monkeypatch, seconds):
-    monkeypatch.setattr(kernels_module, "seconds", lambda run, *, device: seconds[run()])
+def never():
+    raise AssertionError("it was measured again")
 
 
-def test_the_fastest_kernel_variant_is_picked_once_and_kept(monkeypatch):
-    times(monkeypatch, {"a": 2.0, "b": 1.0})
-    cache = AutotuneCache()
-    choice = {"a": lambda: "a", "b": lambda: "b"}
-    assert cache.pick("shape", choice, device=CPU) == "b"
-    times(monkeypatch, {"a": 0.1, "b": 1.0})
-    assert cache.pick("shape", choice, device=CPU) == "b"
-    assert cache.pick("another shape", choice, device=CPU) == "a"
+def test_the_fastest_kernel_variant_is_chosen_once_and_kept(monkeypatch):
+    monkeypatch.setattr(kernels_module, "seconds", lambda run, *, device: run())
+    cache, slow_and_fast = AutotuneCache(), {"a": lambda: 2.0, "b": lambda: 1.0}
+    assert cache.choose("shape", AB, lambda: fastest(slow_and_fast, device=CPU)) == "b"
+    assert cache.choose("shape", AB, never) == "b"
+    assert cache.choose("another shape", AB, lambda: "a") == "a"
     assert cache.choices == {"shape": "b", "another shape": "a"}
 
 
-def test_a_kernel_variant_from_another_version_is_measured_again(monkeypatch):
-    times(monkeypatch, {"a": 2.0, "b": 1.0})
-    cache = AutotuneCache()
-    cache.choices["shape"] = "winograd"
-    assert cache.pick("shape", {"a": lambda: "a", "b": lambda: "b"}, device=CPU) == "b"
+@pytest.mark.parametrize("where", ["checkpoint", "run"])
+def test_a_kernel_variant_from_another_version_is_measured_again(where):
+    unknown = {"shape": "winograd"} if where == "checkpoint" else {": shape": "winograd"}
+    cache = AutotuneCache({} if where == "checkpoint" else unknown)
+    cache.restore(unknown if where == "checkpoint" else {})
+    assert cache.choose("shape", AB, lambda: "b") == "b"
+    assert cache.choose("shape", AB, never) == "b"
 
 
 def test_a_kernel_variant_that_does_not_fit_into_memory_is_not_picked():
     def too_large():
         raise torch.OutOfMemoryError("no memory")
 
-    assert AutotuneCache().pick("shape", {"large": too_large, "small": lambda: None}, device=CPU) == "small"
+    assert fastest({"large": too_large, "small": lambda: None}, device=CPU) == "small"
 
 
 def test_measuring_ends_soon_for_a_slow_kernel_variant(monkeypatch):
@@ -214,14 +215,48 @@ def test_lane_counts_share_a_measurement_up_to_a_power_of_two(lanes, key):
     assert lanes_key(lanes) == key
 
 
-def test_a_process_measures_once_whatever_packs_it_trains_and_a_checkpoint_counts_more(monkeypatch):
-    times(monkeypatch, {"a": 2.0, "b": 1.0})
-    choice = {"a": lambda: "a", "b": lambda: "b"}
-    first, second, other, resumed = AutotuneCache(), AutotuneCache(), AutotuneCache(), AutotuneCache()
-    first.context = second.context = resumed.context = "this device, fp32"
-    first.pick("a shape of its own", choice, device=CPU)
-    times(monkeypatch, {"a": 1.0, "b": 2.0})
-    resumed.choices["a shape of its own"] = "a"
-    assert second.pick("a shape of its own", choice, device=CPU) == "b"
-    assert other.pick("a shape of its own", choice, device=CPU) == "a", "another precision is another measurement"
-    assert resumed.pick("a shape of its own", choice, device=CPU) == "a"
+class Run:
+    """The choices of a run, as its driver keeps them: of several under one key the first counts."""
+
+    def __init__(self):
+        self.choices, self.lines = {}, []
+
+    def record(self, key, choice):
+        self.lines.append((key, choice))
+        self.choices.setdefault(key, choice)
+
+    def pack(self, context="this processor, fp32"):
+        cache = AutotuneCache(self.choices, self.record)
+        cache.context = context
+        return cache
+
+
+def test_a_choice_is_recorded_when_it_is_used_and_holds_for_every_pack_of_the_run():
+    run = Run()
+    assert run.pack().choose("shape", AB, lambda: "b") == "b"
+    assert run.lines == [("this processor, fp32: shape", "b")]
+    assert run.pack().choose("shape", AB, never) == "b"
+    assert run.pack("another processor, fp32").choose("shape", AB, lambda: "a") == "a"
+
+
+def test_of_two_packs_that_measure_at_once_both_use_what_was_recorded_first():
+    run = Run()
+    first, second = run.pack(), run.pack()
+
+    def beaten():
+        assert first.choose("shape", AB, lambda: "a") == "a"
+        return "b"
+
+    assert second.choose("shape", AB, beaten) == "a"
+    assert second.choices == {"shape": "a"}
+
+
+def test_a_checkpoint_counts_more_than_the_run_and_completes_its_record():
+    """Before there was a record, two packs could choose differently: each resumes with its own."""
+    run = Run()
+    run.pack().choose("shape", AB, lambda: "b")
+    resumed = run.pack()
+    resumed.restore({"shape": "a", "another shape": "a"})
+    resumed.restore({"shape": "b"})  # another lane's: the pack has decided
+    assert resumed.choose("shape", AB, never) == "a"
+    assert run.choices == {"this processor, fp32: shape": "b", "this processor, fp32: another shape": "a"}

@@ -38,13 +38,14 @@ def write(run: Path, *lines: dict[str, object]) -> Path:
 
 @pytest.mark.slow
 def test_every_line_of_a_real_sweep_fits_its_type(tmp_path: Path) -> None:
-    """Trials that finish and one that diverges, a range test, a rerun, a final."""
+    """Trials that finish and one that diverges, a fused range test, a rerun, a final."""
     lrs = {"optimizer.lr": {"values": [0.01, 1e6]}}
     spec = sweep_file(tmp_path, parameters=lrs, checkpoints={"keep": ["best"]})
     succeed("run", spec, cwd=tmp_path)
     trial = next(iter(read(tmp_path / "runs" / "tiny").trials))
     succeed("rerun", "tiny", trial, cwd=tmp_path)
-    ranges = sweep_file(tmp_path, name="ranges", parameters={"type": {"values": ["range_test"]}})
+    fused = {"resources": {"engine": "fused"}}
+    ranges = sweep_file(tmp_path, name="ranges", parameters={"type": {"values": ["range_test"]}}, **fused)
     succeed("run", ranges, cwd=tmp_path)
     succeed("final", "tiny", "--trial", trial, cwd=tmp_path)
     kinds = set()

@@ -95,7 +95,11 @@ def test_the_lines_of_a_trial_are_in_the_store_before_its_checkpoint(server, tmp
     first.save("a", "last", STATE)
     second = Checkpoints(storage)  # another process resumes: what the first reported stays
     second.load("a", "last")
-    second.write_ahead(lambda lines: None)([{**ROW, "epoch": 2, "step": 8}])
+    report = second.write_ahead(lambda lines: None)
+    report(
+        [{"kind": "variant", "key": "conv", "variant": "loop", "time": 1.0}]
+    )  # of no trial: in the checkpoint itself
+    report([{**ROW, "epoch": 2, "step": 8}])
     second.save("a", "last", STATE)
     lines = decode_lines(open_folder(storage).read("a/lines.jsonl"), place="here")
     assert [line["step"] for line in lines] == [4, 8]

@@ -256,6 +256,42 @@ def test_whatever_fails_every_trial_trains_once_in_one_pack(seed: int, tmp_path:
     assert {entry.status for entry in test.table.entries.values()} == {Status.FINISHED, Status.DIVERGED}
 
 
+# Kernel variants
+
+
+def variant(key: str, name: str) -> Lines:
+    """A worker has measured a kernel variant and is about to use it."""
+    return Lines(({"kind": "variant", "key": key, "variant": name, "time": 1.0},))
+
+
+def test_of_two_packs_that_measure_a_shape_at_once_both_are_told_the_first_choice(tmp_path: Path) -> None:
+    test = Fixture(tmp_path, [PackJob(names(0, 1), "fused"), PackJob(names(2, 3), "fused")])
+    test.begin(0)
+    test.begin(1)
+    replies = test.driver.on_messages([(1, variant("conv", "loop")), (0, variant("conv", "grouped"))])
+    assert [reply and reply.variants for reply in replies] == [{"conv": "loop"}, {"conv": "loop"}]
+    assert read(tmp_path).variants == {"conv": "loop"}
+
+
+def test_a_pack_begins_with_what_the_run_has_recorded_also_under_another_driver(tmp_path: Path) -> None:
+    test = Fixture(tmp_path, [PackJob(names(0, 1), "fused"), PackJob(names(2, 3), "fused")])
+    test.begin(0)
+    test.driver.on_messages([(0, variant("conv", "loop"))])
+    test.driver.next_pack()
+    [reply] = test.driver.on_messages([(1, Begin())])
+    assert reply is not None
+    assert reply.variants == TrialTable.from_ledger(read(tmp_path)).variants == {"conv": "loop"}
+
+
+def test_no_trial_joins_within_an_epoch_when_a_kernel_variant_is_recorded(tmp_path: Path) -> None:
+    """Rows of earlier epochs may be trained again after a crash, and then in the batch group that they had."""
+    test = Fixture(tmp_path, [PackJob(names(0, 1, 2), "fused"), PackJob(names(3, 4), "fused")])
+    test.begin(0)
+    test.driver.ledger.write([test.status("t1", Status.DIVERGED)])
+    assert test.ask(0, variant("conv", "loop")) == []
+    assert test.epoch(0) != []
+
+
 # What halts the driver
 
 
