@@ -18,7 +18,7 @@ from analysis.plots import style
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.load import Study
-from analysis.text import configuration_label, short_number
+from analysis.text import short_number
 from ch6dist.runs.schema import Line
 
 MARKS = ("steepest", "valley", "slide", "minimum")
@@ -36,7 +36,7 @@ def lr_range_test_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
     for _, trial in study.trials[study.trials["type"] == "range_test"].iterrows():
         head = {
             "trial": trial["trial"],
-            "panel": f"{configuration_label(trial, lr=False, run=len(study.runs) > 1)}, seed {trial['seed']}",
+            "panel": f"{trial['label']}, seed {trial['seed']}",
             "optimizer": trial["optimizer"],
             "seed": trial["seed"],
         }

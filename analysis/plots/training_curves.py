@@ -17,7 +17,7 @@ from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.leaderboard import chosen
 from analysis.study.load import Study
-from analysis.text import configuration_label, format_count_range
+from analysis.text import format_count_range
 
 VALUES = ["train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "momentum"]
 COLUMNS = ["order", "role", "label", "optimizer", "trial", "seed", "epoch", *VALUES]
@@ -40,7 +40,7 @@ def training_curves_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
         {
             "order": order,
             "role": row["role"],
-            "label": _label(row, several=len(study.runs) > 1),
+            "label": _label(row),
             "optimizer": row["optimizer"],
             "seed": seeds[trial],
             **{column: line.get(column) for column in ["trial", "epoch", *VALUES]},
@@ -121,11 +121,11 @@ def _legend_columns(data: pd.DataFrame) -> int:
     return 1 if data["label"].str.len().max() > LONG_LABEL else 2
 
 
-def _label(row: pd.Series, *, several: bool) -> str:
-    name = configuration_label(row, run=several)
+def _label(row: pd.Series) -> str:
+    name = row["label"]
     if row["role"] == "contrast":
         return f"{name} (worst finished, as contrast)"
-    return f"{row['rank']:.0f}. {name}" if pd.notna(row["rank"]) else name
+    return f"{row['rank']:.0f}. {name}" if pd.notna(row["rank"]) else str(name)
 
 
 def _caption(data: pd.DataFrame) -> str:

@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.study import stats
 from analysis.study.flags import best_at_edge
 from analysis.study.load import Study
-from analysis.text import configuration_label, format_count_range, format_seconds, is_fraction, status_label
+from analysis.text import format_count_range, format_seconds, is_fraction, status_label
 from ch6dist.runs.schema import BROKEN, Status
 
 STATUSES = (  # in the order in which they are counted
@@ -95,10 +95,9 @@ def _seeds(board: pd.DataFrame) -> Fact:
 
 
 def _edges(board: pd.DataFrame) -> list[Fact]:
-    rows = [row for _, row in board.loc[best_at_edge(board)].iterrows()]
-    labels = ", ".join(configuration_label(row) for row in rows)
+    labels = list(board.loc[best_at_edge(board), "label"])
     warning = "the best learning rate may lie outside the grid: extend it"
-    return [Fact("Best learning rate at the edge", labels, warning)] if rows else []
+    return [Fact("Best learning rate at the edge", ", ".join(labels), warning)] if labels else []
 
 
 def _effort(board: pd.DataFrame) -> list[Fact]:

@@ -45,7 +45,8 @@ def leaderboard_table(study: Study, board: pd.DataFrame) -> Table:
     columns |= {"optimizer": lambda row: row["optimizer"]}
     columns |= {"schedule": lambda row: row["scheduler"]} if (board["scheduler"] != "none").any() else {}
     columns |= {"setting": lambda row: row["setting"]} if board["setting"].any() else {}
-    columns |= {"lr": lambda row: short_number(row["lr"])}
+    columns |= {"drawn": lambda row: row["drawn"]} if board["drawn"].any() else {}
+    columns |= {"lr": lambda row: row["lr_text"]}
     columns |= {"wd": lambda row: short_number(row["weight_decay"])} if board["weight_decay"].fillna(0).any() else {}
     columns |= {
         f"{metric_label(metric)}, mean ± std": lambda row: text.format_mean_std(row["score"], row["std"], metric),
@@ -65,7 +66,7 @@ def finals_table(finals: pd.DataFrame, study: Study) -> Table:
     """Return the final training runs for people: test accuracy over seeds, and of each seed."""
     columns: dict[str, Callable[[pd.Series], str]] = {
         "run": lambda row: row["run"],
-        "configuration": text.configuration_label,
+        "configuration": lambda row: row["label"],
         "epochs": lambda row: _whole(row["epochs"]),
         "test accuracy, mean ± std": lambda row: text.format_mean_std(
             row["test_accuracy"], row["std"], "test_accuracy"

@@ -20,7 +20,9 @@ def finals(study: Study) -> pd.DataFrame:
         row = group.iloc[0]
         records.append(
             {
-                **row[["run", "optimizer", "scheduler", "setting", "lr", "epochs", "val_size"]].to_dict(),
+                **row[
+                    ["label", "run", "optimizer", "scheduler", "setting", "drawn", "lr", "epochs", "val_size"]
+                ].to_dict(),
                 "test_accuracy": mean,
                 "std": std,
                 "low": low,
