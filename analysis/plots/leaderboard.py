@@ -13,7 +13,7 @@ from analysis.plots import style
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.load import Study
-from analysis.text import format_count_range, is_fraction, metric_label
+from analysis.text import format_count, format_count_range, is_fraction, metric_label
 
 SHOWN = 20
 
@@ -85,8 +85,8 @@ def _caption(data: pd.DataFrame) -> str:
         else "the best, which cannot be compared with the others: that takes two finished seeds or more"
     )
     return (
-        f"The best {len(n)} configurations. Dots: seeds (n = {format_count_range(n)}); tick: their mean; bar: 95 % "
-        f"Student t interval of the mean, cut at the frame. Shaded: {shaded}."
+        f"The best {format_count(len(n), 'configuration')}. Dots: seeds (n = {format_count_range(n)}); tick: their mean; "
+        f"bar: 95 % Student t interval of the mean, cut at the frame. Shaded: {shaded}."
     )
 
 

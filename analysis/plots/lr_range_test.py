@@ -71,8 +71,7 @@ def draw_lr_range_test(figure: Figure, data: pd.DataFrame, palette: Palette) -> 
         upper, lower = part.subplots(2, 1, sharex=True, height_ratios=(3, 1.25))
         _draw_curve(upper, panel, palette[panel["optimizer"].iloc[0]].colour)
         _draw_marks(lower, panel)
-        upper.set_xscale("log")
-        lower.xaxis.set_major_formatter(style.lr_formatter())
+        style.log_axis(upper, "x", style.lr_formatter())
         upper.set_title(panel["panel"].iloc[0])
         lower.set_xlabel("learning rate")
 
@@ -138,12 +137,11 @@ def _size(data: pd.DataFrame) -> tuple[float, float]:
 
 
 def _caption(data: pd.DataFrame) -> str:
-    hidden = data["trial"].nunique() - MAX_PANELS
     return (
         "Light: loss of each batch; dark: smoothed loss, cut where it explodes; red dashes: where the test stopped as "
         "diverged; tinted: the recommended interval. Below: the learning rates of steepest descent, valley, slide and "
         "a tenth of that at the minimum, and the best of the sweep if it trained this optimizer."
-        + (f" {hidden} more tests are in the data file." if hidden > 0 else "")
+        + style.cut_note(data["trial"].nunique(), MAX_PANELS, "range tests", "lr_range_test")
     )
 
 

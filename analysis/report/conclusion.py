@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.study.flags import GROUP
 from analysis.study.load import Study
-from analysis.text import format_difference, format_mean_std
+from analysis.text import format_count, format_difference, format_mean_std
 
 
 def conclusion(study: Study, board: pd.DataFrame, finals: pd.DataFrame) -> list[str]:
@@ -80,4 +80,4 @@ def _final(row: pd.Series) -> str:
         return f"The final training of {row['label']} has no test accuracy yet."
     seeds = f"{row['n']} seeds" if row["n"] > 1 else "one seed"
     score = format_mean_std(row["test_accuracy"], row["std"], "test_accuracy")
-    return f"{row['label']} reaches {score} on the test set in {row['epochs']} epochs, over {seeds}."
+    return f"{row['label']} reaches {score} on the test set in {format_count(row['epochs'], 'epoch')}, over {seeds}."
