@@ -85,8 +85,8 @@ def _caption(data: pd.DataFrame) -> str:
         else "the best, which cannot be compared with the others: that takes two finished seeds or more"
     )
     return (
-        f"The best {format_count(len(n), 'configuration')}. Dots: seeds (n = {format_count_range(n)}); tick: their mean; "
-        f"bar: 95 % Student t interval of the mean, cut at the frame. Shaded: {shaded}."
+        f"The best {format_count(len(n), 'configuration')}. Dots: seeds (n = {format_count_range(n)}); tick: their "
+        f"mean; bar: 95 % Student t interval of the mean, cut at the frame. Shaded: {shaded}."
     )
 
 

@@ -26,7 +26,7 @@ from analysis.plots.registry import PLOTS, write_figure
 from analysis.report import tables
 from analysis.report.conclusion import conclusion
 from analysis.report.health import health
-from analysis.study.finals import finals
+from analysis.study.finals import finals, seeds_notes
 from analysis.study.leaderboard import leaderboard
 from analysis.study.load import Run, Study
 from analysis.text import one_line
@@ -117,7 +117,7 @@ def _page(study: Study, board: pd.DataFrame, final: pd.DataFrame, figures: list[
         legend=tables.legend(study, board),
         final=tested,
         names=tables.names_table(study, ranking, *([tested] if tested else [])),
-        chosen_on=_chosen_on(study, final),
+        chosen_on=" ".join([_chosen_on(study, final), *seeds_notes(study)]),
         figures=figures,
     )
 

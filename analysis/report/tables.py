@@ -15,6 +15,7 @@ from typing import Any
 import pandas as pd
 
 from analysis import text
+from analysis.study.finals import seeds_notes
 from analysis.study.leaderboard import LATE_EPOCHS, ranking_rule
 from analysis.study.load import Study
 from analysis.text import metric_label, one_line, short_number
@@ -120,6 +121,7 @@ def leaderboard_markdown(study: Study, board: pd.DataFrame, finals: pd.DataFrame
     if len(finals):
         shown.append(finals_table(finals, study))
         parts += ["Final training runs (the test set, read once):", shown[-1].markdown()]
+        parts += [markdown_text(note) for note in seeds_notes(study)]
     names = names_table(study, *shown)
     parts += ["What the numbers in names stand for:", names.markdown()] if names.rows else []
     return "\n\n".join(parts or ["No training runs to rank."]) + "\n"

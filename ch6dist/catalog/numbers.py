@@ -28,6 +28,13 @@ def number_text(number: float) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
+def list_text(noun: str, numbers: Sequence[int]) -> str:
+    """Return whole numbers with their noun: `seed 3`, `seeds 0, 1, 7`, and `seeds 0 … 9` where many are in a row."""
+    if len(numbers) > 3 and list(numbers) == list(range(numbers[0], numbers[-1] + 1)):
+        return f"{noun}s {numbers[0]} … {numbers[-1]}"
+    return f"{noun if len(numbers) == 1 else noun + 's'} {', '.join(map(str, numbers))}"
+
+
 def distinct_numbers(numbers: Iterable[float], *, digits: int = 3) -> dict[float, float]:
     """Return each number rounded to as few significant digits, `digits` or more, as leave different ones different."""
     distinct = sorted(set(numbers))

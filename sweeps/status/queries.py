@@ -150,7 +150,8 @@ def best_yaml(found: dict[str, Any]) -> str:
     head = [
         f"{found['configuration']}, the best of {configurations} of the run {found['run']}",
         "; ".join([found["name"], *(f"{part}: {whole}" for part, whole in found["numbered"].items())]),
-        f"score: {found['score']:.6g} over {len(found['scores'])} of {seeds}; below is the first seed",
+        f"score: {found['score']:.6g} over {len(found['scores'])} of {seeds}",
+        "seed: the first of them, which took part in the choice",
         f"rule: {found['rule']}",
     ]
     if found["note"]:

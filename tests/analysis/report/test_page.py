@@ -161,6 +161,25 @@ def test_a_final_training_shows_each_seed_and_what_it_was_chosen_on(tmp_path):
     assert "no validation split" in (out / "figures" / "training_curves.svg").read_text()
 
 
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"chosen_from": "best of a", "chosen_by_seeds": [0]}, "none of which took part in the choice (seed 0)"),
+        (
+            {"chosen_from": "best of a", "chosen_by_seeds": [0, 2]},
+            "seed 2 took part in the choice, so its result is optimi",
+        ),
+        ({"chosen_from": "best of a"}, "by which seeds it was chosen is not recorded"),
+    ],
+)
+def test_a_report_says_whether_the_seeds_of_a_final_training_were_chosen_by(tmp_path, spec, said):
+    trials = [trial(seed=s, curve=[0.1], evaluate_test=True, extra={"test_accuracy": 0.4}) for s in (1, 2)]
+    out = write_report(load_study([write_ledger(tmp_path / "run", trials, spec=spec)]), tmp_path / "out").parent
+    assert "run was trained with seeds 1, 2" in page_of(out).text
+    assert said in page_of(out).text
+    assert said.partition("(")[0] in (out / "leaderboard.md").read_text()
+
+
 def test_names_from_the_run_are_escaped_on_the_page(tmp_path):
     run = write_ledger(tmp_path / "run", [trial(curve=[0.1] * 3)], question="<script>alert(1)</script> & more")
     out = write_report(load_study([run]), tmp_path / "out").parent

@@ -161,7 +161,8 @@ def test_best_is_a_trial_file_that_makes_the_same_trial(run: Path) -> None:
     assert "SGD · lr 0.01" in head[1]
     assert "0.32" in head[2]
     assert "2 of 2 seeds" in head[2]
-    assert "last 2 epochs" in head[3]
+    assert "took part in the choice" in head[3]
+    assert "last 2 epochs" in head[4]
 
 
 def test_best_skips_what_is_not_finished_and_says_so(tmp_path: Path) -> None:
