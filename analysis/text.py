@@ -6,14 +6,9 @@ import math
 from collections.abc import Iterable
 from typing import TypeGuard
 
-from ch6dist.catalog.numbers import number_text
+from ch6dist.catalog.text import number_text
 
 DASH = "–"
-
-
-def one_line(text: str) -> str:
-    """Return text from outside as one line that can be written anywhere, with � for what cannot."""
-    return "".join(letter if letter.isprintable() else "�" for letter in " ".join(text.split()))
 
 
 def format_count(count: int, noun: str) -> str:

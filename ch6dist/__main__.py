@@ -92,7 +92,7 @@ def _train(config: TrialConfig, folder: Path | None, resume: bool) -> int:
     from ch6dist.training.solo import default_run, run_trial
 
     folder = folder or default_run(config, runs_root())
-    return run_trial(config, run=folder, resume=resume, console=Console(soft_wrap=True, markup=False))
+    return run_trial(config, run=folder, resume=resume, console=Console(soft_wrap=True, markup=False, emoji=False))
 
 
 def main() -> None:

@@ -29,8 +29,8 @@ from analysis.report.health import health
 from analysis.study.finals import finals, seeds_notes
 from analysis.study.leaderboard import leaderboard
 from analysis.study.load import Run, Study
-from analysis.text import one_line
 from ch6dist.catalog.datasets import SYNTHETIC
+from ch6dist.catalog.text import one_line
 from ch6dist.errors import UsageError
 from ch6dist.storage.atomic import replace_file
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.study import stats
 from analysis.study.load import Study
-from ch6dist.catalog.numbers import list_text
+from ch6dist.catalog.text import list_text
 from ch6dist.runs.schema import Status
 
 

@@ -17,9 +17,9 @@ from typing import Any, cast
 
 import pandas as pd
 
-from analysis.text import one_line
 from ch6dist.catalog.datasets import DATASETS, is_synthetic
 from ch6dist.catalog.labels import Labels, label_all
+from ch6dist.catalog.text import one_line
 from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.ledger import Ledger, observe
 from ch6dist.runs.schema import Line, Metric, TrialLine

@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ch6dist.catalog.naming import ABBREVIATIONS, optimizer_label, schedule_label
-from ch6dist.catalog.numbers import round_values, value_text
+from ch6dist.catalog.text import round_values, value_text
 
 LIMIT = 80  # characters of a label that is not numbered; longer ones leave a figure no width
 MAX_VALUES = 8  # a parameter with more values was drawn by a search: it is no name of a group, but of a point

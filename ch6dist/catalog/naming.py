@@ -15,10 +15,10 @@ from itertools import zip_longest
 from typing import Any
 
 from ch6dist.catalog.models import MODELS
-from ch6dist.catalog.numbers import number_text, value_text
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.parameters import REQUIRED, Entry
 from ch6dist.catalog.schedules import SCHEDULES, WARMUP
+from ch6dist.catalog.text import number_text, value_text
 
 LIMIT = 60  # characters of a short name
 ABBREVIATIONS = {"weight_decay": "wd", "decoupled_weight_decay": "decoupled"}

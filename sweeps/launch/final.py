@@ -18,8 +18,8 @@ from typing import Any
 
 from rich.console import Console
 
-from ch6dist.catalog.numbers import list_text
 from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
+from ch6dist.catalog.text import list_text
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError, UsageError
 from ch6dist.optim.schedules import preview

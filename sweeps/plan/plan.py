@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ch6dist.catalog.numbers import value_text
 from ch6dist.catalog.schedules import unreached
+from ch6dist.catalog.text import value_text
 from ch6dist.config import TrialConfig
 from ch6dist.host.hardware import Devices
 from ch6dist.runs.folders import checkpoints_root, home_of, runs_root

@@ -18,6 +18,7 @@ import yaml
 
 from ch6dist.catalog.datasets import SYNTHETIC, is_synthetic
 from ch6dist.catalog.labels import explain, label_all
+from ch6dist.catalog.text import one_line
 from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.ledger import Ledger, find_trial, observe
 from ch6dist.runs.names import LEDGER
@@ -161,7 +162,7 @@ def best_yaml(found: dict[str, Any]) -> str:
         head.append(f"note: {ineligible} could not win (`sweeps top` shows why)")
     if found["synthetic"]:
         head.insert(0, SYNTHETIC)
-    comment = "".join(f"# {' '.join(line.split())}\n" for line in head)
+    comment = "".join(f"# {one_line(line)}\n" for line in head)
     return comment + yaml.safe_dump(found["trial"], sort_keys=False, allow_unicode=True)
 
 

@@ -22,7 +22,7 @@ from analysis.report.tables import leaderboard_json
 from analysis.study.finals import finals
 from analysis.study.leaderboard import leaderboard
 from analysis.study.load import load_study
-from analysis.text import one_line
+from ch6dist.catalog.text import one_line
 from ch6dist.errors import UsageError
 from tests.analysis.plots.test_plots import SWEEPS, crossed
 from tests.support.ledgers import NASTY, range_trial, trial, twelve, write_ledger
@@ -208,6 +208,7 @@ def test_names_and_questions_are_text_in_pages_and_tables(tmp_path, name):
     text = page_of(out).text
     assert text.count(shown) > 5
     assert f"sweeps run {shown}" in text
+    assert "\x1b" not in (out / "index.html").read_text(encoding="utf-8")
     table = (out / "leaderboard.md").read_text(encoding="utf-8")
     assert shown in cells_of(table)
     assert f"{shown}-2" in pd.read_csv(out / "leaderboard.csv")["run"].tolist()

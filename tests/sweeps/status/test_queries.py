@@ -16,8 +16,10 @@ from ch6dist.errors import InputError, UsageError
 from ch6dist.runs import lease
 from ch6dist.runs.ledger import find_trial, read
 from ch6dist.runs.writer import Writer
+from sweeps.launch.execute import plain_console
 from sweeps.status.queries import best, best_yaml, show, status, top
 from sweeps.status.views import render_show, render_status, render_top
+from tests.support.ledgers import NASTY
 
 SPEC = {"name": "lrs", "question": "Which learning rate?", "metric": {"name": "val_accuracy", "goal": "maximize"}}
 EPOCHS = 6  # scores are means over the last 2
@@ -241,6 +243,19 @@ def test_halts_and_resumes_are_no_failures(tmp_path: Path) -> None:
     assert "interrupted; the driver ended" in text
     failed = printed(render_status(status(write(tmp_path / "failed", [trial], event("failed", trial), head))))
     assert "1 worker failure" in failed
+
+
+@pytest.mark.parametrize("name", [*NASTY, ":fire: [bold]x[/bold]"])
+def test_names_and_questions_are_text_on_a_terminal(tmp_path: Path, name: str) -> None:
+    trial = config(0.1)
+    folder = write(tmp_path / name, [trial], *trained(trial, 0.2), spec={**SPEC, "question": name})
+    shown = " ".join(printed(render_status(status(folder))).split())
+    assert f"question {' '.join(name.split())}" in shown
+    console = plain_console()
+    with console.capture() as captured:
+        console.print(f"run folder: {folder}")
+    assert name.replace("\x1b", "") in captured.get().replace("\x1b", "")
+    assert yaml.safe_load(best_yaml(best(folder))) == trial.model_dump()
 
 
 def test_an_ended_run_has_no_remaining_epochs(run: Path) -> None:

@@ -1,4 +1,4 @@
-"""Numbers and other values of parameters as text: short, and different where the values are.
+"""Values of parameters as text, short and different where the values are; and names from outside as a line of text.
 
 value_text([0.9, 0.999])                        # '0.9-0.999'
 distinct_numbers([0.123456, 0.2])               # {0.123456: 0.123, 0.2: 0.2}
@@ -33,6 +33,11 @@ def list_text(noun: str, numbers: Sequence[int]) -> str:
     if len(numbers) > 3 and list(numbers) == list(range(numbers[0], numbers[-1] + 1)):
         return f"{noun}s {numbers[0]} … {numbers[-1]}"
     return f"{noun if len(numbers) == 1 else noun + 's'} {', '.join(map(str, numbers))}"
+
+
+def one_line(text: str) -> str:
+    """Return text from outside as one line that can be written anywhere, with � for what cannot."""
+    return "".join(letter if letter.isprintable() else "�" for letter in " ".join(text.split()))
 
 
 def distinct_numbers(numbers: Iterable[float], *, digits: int = 3) -> dict[float, float]:

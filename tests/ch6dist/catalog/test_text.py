@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ch6dist.catalog.numbers import distinct_numbers, number_text, round_values, value_text
+from ch6dist.catalog.text import distinct_numbers, number_text, round_values, value_text
 
 
 @pytest.mark.parametrize(
