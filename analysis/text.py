@@ -1,4 +1,4 @@
-"""Numbers and configurations as text for people: per cent, mean ± std, short labels."""
+"""Numbers and names as text for people: per cent, mean ± std, one line."""
 
 from __future__ import annotations
 
@@ -6,19 +6,14 @@ import math
 from collections.abc import Iterable
 from typing import TypeGuard
 
-import pandas as pd
+from ch6dist.catalog.text import number_text
 
 DASH = "–"
-_NO_SCHEDULE = {"none", ""}
 
 
-def configuration_label(row: pd.Series, *, lr: bool = True, run: bool = False) -> str:
-    """Return `SGD nesterov 0.9 · StepLR · lr 0.03` for a row with optimizer, scheduler, setting, lr (and run)."""
-    parts = [row["run"]] if run else []
-    parts += [row["optimizer"]]
-    parts += [] if row["scheduler"] in _NO_SCHEDULE else [row["scheduler"]]
-    parts += [row["setting"]] if row["setting"] else []
-    return " · ".join(str(part) for part in [*parts, *([f"lr {short_number(row['lr'])}"] if lr else [])])
+def format_count(count: int, noun: str) -> str:
+    """Return a count with its noun, in the plural unless there is one: `1 seed`, `3 seeds`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def metric_label(metric: str) -> str:
@@ -80,10 +75,8 @@ def short_number(number: float | None) -> str:
     """Return a learning rate in few characters: 0.1, 0.03, 3e-3, 1.2e-5; a dash if it is missing."""
     if not is_finite(number):
         return DASH
-    if number == 0 or 0.01 <= abs(number) < 1000:
-        return f"{number:.3g}"
-    mantissa, exponent = f"{number:.1e}".split("e")
-    return f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+    digits = 3 if number == 0 or 0.01 <= abs(number) < 1000 else 2
+    return number_text(float(f"{number:.{digits}g}"))
 
 
 def is_finite(number: float | None) -> TypeGuard[float]:

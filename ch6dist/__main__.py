@@ -51,7 +51,7 @@ def preview(trial: TrialFile, overrides: Overrides = None, as_json: AsJson = Fal
         for n, (lr, m) in enumerate(lr_and_momentum(config, steps_per_epoch=steps), 1)
     ]
     if as_json:
-        print(json.dumps({"steps_per_epoch": steps, "rates": table}))
+        print(json.dumps({"steps_per_epoch": steps, "lrs": table}))
         return
     print(f"{'epoch':>5} {'step':>7} {'lr':>12} {'momentum':>9}   first step of each epoch, and the last")
     for row in [*table[::steps], table[-1]]:
@@ -92,7 +92,7 @@ def _train(config: TrialConfig, folder: Path | None, resume: bool) -> int:
     from ch6dist.training.solo import default_run, run_trial
 
     folder = folder or default_run(config, runs_root())
-    return run_trial(config, run=folder, resume=resume, console=Console(soft_wrap=True, markup=False))
+    return run_trial(config, run=folder, resume=resume, console=Console(soft_wrap=True, markup=False, emoji=False))
 
 
 def main() -> None:

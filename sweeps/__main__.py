@@ -203,7 +203,9 @@ def final(
     trial: Annotated[str | None, typer.Option(help="this trial of RUN instead of its best")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="left out: as in the sweep")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="processes that train one seed together")] = None,
-    seeds: Annotated[int | None, typer.Option(min=1, help="how many repeats; left out: one")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="how many repeats, with seeds the sweep did not use; left out: one")
+    ] = None,
     all_data: Annotated[bool, typer.Option("--all-data", help="train on the validation split as well")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="resume the newest final training of RUN")] = False,
     runs: Runs = None,

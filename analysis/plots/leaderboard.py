@@ -13,7 +13,7 @@ from analysis.plots import style
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.load import Study
-from analysis.text import configuration_label, format_count_range, is_fraction, metric_label
+from analysis.text import format_count, format_count_range, is_fraction, metric_label
 
 SHOWN = 20
 
@@ -21,11 +21,10 @@ SHOWN = 20
 def leaderboard_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
     """Return one row per seed of the best configurations: rank, label, seed's score, mean, interval, close."""
     best = board[board["score"].notna()].head(SHOWN)
-    several = len(study.runs) > 1
     records = [
         {
             "rank": row["rank"],
-            "label": configuration_label(row, run=several),
+            "label": row["label"],
             "optimizer": row["optimizer"],
             "metric": study.metric,
             "score": score,
@@ -86,8 +85,8 @@ def _caption(data: pd.DataFrame) -> str:
         else "the best, which cannot be compared with the others: that takes two finished seeds or more"
     )
     return (
-        f"The best {len(n)} configurations. Dots: seeds (n = {format_count_range(n)}); tick: their mean; bar: 95 % "
-        f"Student t interval of the mean, cut at the frame. Shaded: {shaded}."
+        f"The best {format_count(len(n), 'configuration')}. Dots: seeds (n = {format_count_range(n)}); tick: their "
+        f"mean; bar: 95 % Student t interval of the mean, cut at the frame. Shaded: {shaded}."
     )
 
 

@@ -18,7 +18,7 @@ from analysis.plots import style
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.load import Study
-from analysis.text import configuration_label, short_number
+from analysis.text import short_number
 from ch6dist.runs.schema import Line
 
 MARKS = ("steepest", "valley", "slide", "minimum")
@@ -36,7 +36,7 @@ def lr_range_test_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
     for _, trial in study.trials[study.trials["type"] == "range_test"].iterrows():
         head = {
             "trial": trial["trial"],
-            "panel": f"{configuration_label(trial, lr=False, run=len(study.runs) > 1)}, seed {trial['seed']}",
+            "panel": f"{trial['label']}, seed {trial['seed']}",
             "optimizer": trial["optimizer"],
             "seed": trial["seed"],
         }
@@ -71,8 +71,7 @@ def draw_lr_range_test(figure: Figure, data: pd.DataFrame, palette: Palette) -> 
         upper, lower = part.subplots(2, 1, sharex=True, height_ratios=(3, 1.25))
         _draw_curve(upper, panel, palette[panel["optimizer"].iloc[0]].colour)
         _draw_marks(lower, panel)
-        upper.set_xscale("log")
-        lower.xaxis.set_major_formatter(style.lr_formatter())
+        style.log_axis(upper, "x", style.lr_formatter())
         upper.set_title(panel["panel"].iloc[0])
         lower.set_xlabel("learning rate")
 
@@ -138,12 +137,11 @@ def _size(data: pd.DataFrame) -> tuple[float, float]:
 
 
 def _caption(data: pd.DataFrame) -> str:
-    hidden = data["trial"].nunique() - MAX_PANELS
     return (
         "Light: loss of each batch; dark: smoothed loss, cut where it explodes; red dashes: where the test stopped as "
         "diverged; tinted: the recommended interval. Below: the learning rates of steepest descent, valley, slide and "
         "a tenth of that at the minimum, and the best of the sweep if it trained this optimizer."
-        + (f" {hidden} more tests are in the data file." if hidden > 0 else "")
+        + style.cut_note(data["trial"].nunique(), MAX_PANELS, "range tests", "lr_range_test")
     )
 
 

@@ -15,14 +15,14 @@ from analysis.plots import style
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.load import Study
-from analysis.study.lr_ranges import LINE, lr_summary, safe_ranges
+from analysis.study.lr_ranges import LINE, best_by_lr, point_summary, safe_ranges
 from analysis.text import format_count_range, is_fraction, metric_label
 from ch6dist.runs.ranking import trial_score
 from ch6dist.runs.schema import Status
 
 MAX_PANELS = 9
 MAX_COLUMNS = 3
-COLUMNS = [*LINE, "panel", "lr", "seed", "trial", "status", "score", "metric", "goal", "chance"]
+COLUMNS = [*LINE, "panel", "drawn", "lr", "seed", "trial", "status", "score", "metric", "goal", "chance"]
 
 
 def lr_sensitivity_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
@@ -71,7 +71,8 @@ def draw_lr_sensitivity(figure: Figure, data: pd.DataFrame, palette: Palette) ->
 
 
 def _draw_scores(ax: Axes, panel: pd.DataFrame, palette: Palette) -> None:
-    for optimizer, line in lr_summary(panel).groupby("optimizer", sort=True):
+    best = best_by_lr(point_summary(panel), goal=panel["goal"].iloc[0])
+    for optimizer, line in best.groupby("optimizer", sort=True):
         look = palette[str(optimizer)]
         seeds = panel[(panel["optimizer"] == optimizer) & panel["score"].notna()]
         ax.plot(seeds["lr"], seeds["score"], look.marker, color=look.colour, ms=6.5, alpha=0.35, mew=0)
@@ -86,8 +87,9 @@ def _draw_scores(ax: Axes, panel: pd.DataFrame, palette: Palette) -> None:
 
 def _draw_safe_ranges(ax: Axes, panel: pd.DataFrame, palette: Palette, optimizers: list[str]) -> None:
     """Draw a row per optimizer: bar = safe range, marker = best, arrow = best at the edge, X = diverged seeds."""
-    table = lr_summary(panel)
-    ranges = safe_ranges(table, metric=panel["metric"].iloc[0], goal=panel["goal"].iloc[0]).set_index("optimizer")
+    table, goal = point_summary(panel), panel["goal"].iloc[0]
+    best = best_by_lr(table, goal=goal)
+    ranges = safe_ranges(best, metric=panel["metric"].iloc[0], goal=goal).set_index("optimizer")
     for optimizer, row in ranges.iterrows():
         y, look = optimizers.index(str(optimizer)), palette[str(optimizer)]
         if pd.notna(row["best_lr"]):
@@ -132,12 +134,13 @@ def _size(data: pd.DataFrame) -> tuple[float, float]:
 
 
 def _caption(data: pd.DataFrame) -> str:
-    n = format_count_range(data.groupby([*LINE, "lr"]).size())
-    hidden = data["panel"].nunique() - MAX_PANELS
+    n = format_count_range(data.groupby([*LINE, "lr", "drawn"]).size())
+    drawn = data["drawn"].any()
+    per, line = ("configuration", "the best of each learning rate") if drawn else ("learning rate", "the finished ones")
     return (
-        f"Dots: seeds (n = {n} per learning rate); line: mean of the finished ones. Below, per optimizer: marker: "
+        f"Dots: seeds (n = {n} per {per}); line: mean of {line}. Below, per optimizer: marker: "
         "best; bar: as good within one point; arrow: the best is the lowest or highest tried, so a better one may lie "
-        "beyond; red X: diverged." + (f" {hidden} more panels are in the data file." if hidden > 0 else "")
+        "beyond; red X: diverged." + style.cut_note(data["panel"].nunique(), MAX_PANELS, "panels", "lr_sensitivity")
     )
 
 

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
+from pandas.api.types import is_numeric_dtype
 
 from analysis.plots import leaderboard, lr_range_test, lr_sensitivity, style, sweep_health, training_curves
 from analysis.plots.plot import Plot
 from analysis.study.load import Study
+from ch6dist.catalog.labels import explain
+
+LINE_INCHES = 0.16  # height of a line of the caption
 
 PLOTS: dict[str, Plot] = {
     plot.name: plot
@@ -22,10 +26,20 @@ PLOTS: dict[str, Plot] = {
 
 def draw(plot: Plot, data: pd.DataFrame, *, study: Study) -> Figure:
     """Return the figure of `data`, which are not empty, with title and caption. Call it within style.context()."""
-    figure = style.new_figure(*plot.size(data))
+    (width, height), legend = plot.size(data), explanation(data, study)
+    caption_height = LINE_INCHES * len(style.caption_lines(legend, width))
+    figure = style.new_figure(width, height + caption_height)
     plot.draw(figure, data, style.palette(study.trials["optimizer"]))
-    style.title(figure, plot.title, caption=plot.caption(data), synthetic=study.synthetic)
+    style.title(figure, plot.title, caption=f"{plot.caption(data)}\n{legend}", synthetic=study.synthetic)
     return figure
+
+
+def explanation(data: pd.DataFrame, study: Study) -> str:
+    """Return what the numbered parts of labels in a figure's data stand for, a line each."""
+    texts = [
+        str(text) for column in data.columns if not is_numeric_dtype(data[column]) for text in data[column].unique()
+    ]
+    return "\n".join(f"{part}: {whole}" for part, whole in explain(texts, study.numbered).items())
 
 
 def write_figure(plot: Plot, data: pd.DataFrame, folder: Path, *, study: Study) -> Path | None:

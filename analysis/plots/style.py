@@ -12,20 +12,23 @@ from __future__ import annotations
 
 import math
 import textwrap
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from analysis.text import is_fraction, short_number
 from ch6dist.catalog.datasets import SYNTHETIC
+from ch6dist.catalog.text import distinct_numbers, number_text
 
 # Okabe & Ito 2008, readable with every common colour blindness; yellow left out: it vanishes on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -52,6 +55,7 @@ _SETTINGS: Any = {
     "legend.frameon": False,
     "lines.linewidth": 1.8,
     "svg.fonttype": "none",
+    "text.parse_math": False,  # a name with two $ is a name; log_axis() has no mathtext in its ticks either
 }
 
 
@@ -88,8 +92,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 def title(figure: Figure, text: str, *, caption: str, synthetic: bool) -> None:
     """Write the question above the figure and the caption below; mark synthetic data in red above everything."""
-    width = figure.get_figwidth()
-    wrapped = "\n".join(textwrap.wrap(text, int(width * 9.6)))  # 9.6 characters of this size to an inch
+    wrapped = "\n".join(textwrap.wrap(text, int(figure.get_figwidth() * 9.6)))  # 9.6 characters of this size to an inch
     figure.suptitle(
         wrapped + (f"\n{SYNTHETIC}" if synthetic else ""),
         fontsize=12.5,
@@ -98,14 +101,24 @@ def title(figure: Figure, text: str, *, caption: str, synthetic: bool) -> None:
         x=0.01,
         ha="left",
     )
-    figure.supxlabel(
-        "\n".join(textwrap.wrap(caption, int(width * 14.5))), fontsize=8.5, color="#444", x=0.01, ha="left"
-    )
+    lines = caption_lines(caption, figure.get_figwidth())
+    figure.supxlabel("\n".join(lines), fontsize=8.5, color="#444", x=0.01, ha="left")
+
+
+def caption_lines(caption: str, width: float) -> list[str]:
+    """Return the lines of a caption in a figure that is `width` inches wide; each of its own lines is a paragraph."""
+    return [line for paragraph in caption.splitlines() for line in textwrap.wrap(paragraph, int(width * 14.5))]
+
+
+def cut_note(total: int, shown: int, noun: str, name: str) -> str:
+    """Return the end of a caption that says where the rest is, if not all of something are shown; else nothing."""
+    return f" Shown are the first {shown} of {total} {noun}; all are in data/{name}.csv." if total > shown else ""
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Write NAME.png and NAME.svg, without dates or random ids: equal figures give equal files."""
-    with mpl.rc_context({"svg.hashsalt": name}):
+    with mpl.rc_context({"svg.hashsalt": name}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # drawn as a box; the page has the name
         figure.savefig(folder / f"{name}.png", metadata={"Software": None})
         figure.set_layout_engine("none")  # it was laid out for the PNG
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
@@ -117,6 +130,13 @@ def grid_shape(panels: int, *, max_columns: int) -> tuple[int, int]:
     return math.ceil(panels / columns), columns
 
 
+def legend(ax: Axes, handles: Sequence[Artist], labels: Sequence[str], **where: Any) -> None:
+    """Draw a legend. Its texts are set afterwards: matplotlib would leave out those that begin with an underscore."""
+    made = ax.legend(handles, map(str, range(len(handles))), borderaxespad=0, **where)
+    for text, label in zip(made.get_texts(), labels, strict=True):
+        text.set_text(label)
+
+
 def colour_labels(axis: Axis, optimizers: Iterable[str], palette: Palette) -> None:
     """Give each tick label the colour of its optimizer, in order."""
     for label, optimizer in zip(axis.get_ticklabels(), optimizers, strict=True):
@@ -125,15 +145,14 @@ def colour_labels(axis: Axis, optimizers: Iterable[str], palette: Palette) -> No
 
 def lr_axis(ax: Axes, lrs: Sequence[float]) -> None:
     """Make the x axis logarithmic, with the learning rates tried as ticks, or decades if they are too many."""
-    ax.set_xscale("log")
+    log_axis(ax, "x", lr_formatter())
     tried = sorted(set(lrs))
     if len(tried) <= MAX_LR_TICKS:
-        ax.xaxis.set_major_locator(FixedLocator(tried))
+        shown = distinct_numbers(tried, digits=2)
+        ax.set_xticks(tried, [number_text(shown[lr]) for lr in tried])
     else:
         ax.xaxis.set_major_locator(LogLocator(numticks=8))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(lr_formatter())
-    ax.xaxis.set_minor_formatter(NullFormatter())
     if tried:
         pad = max(tried[-1] / tried[0], 10) ** 0.15  # leaves space for an arrow beside the lowest and the highest
         ax.set_xlim(tried[0] / pad, tried[-1] * pad)
@@ -144,11 +163,18 @@ def lr_formatter() -> FuncFormatter:
     return FuncFormatter(lambda value, _: short_number(value))
 
 
-def plain_log_ticks(axis: Axis) -> None:
-    """Write plain numbers on a logarithmic axis that may span less than a decade."""
-    axis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}"))
+def log_axis(ax: Axes, which: Literal["x", "y"], formatter: FuncFormatter) -> None:
+    """Make an axis logarithmic; matplotlib's own ticks would be mathtext, which is off."""
+    scale, axis = (ax.set_xscale, ax.xaxis) if which == "x" else (ax.set_yscale, ax.yaxis)
+    scale("log")
+    axis.set_major_formatter(formatter)
     axis.set_minor_formatter(NullFormatter())
+
+
+def loss_axis(ax: Axes) -> None:
+    """Make the y axis logarithmic with plain numbers, although it may span less than a decade."""
+    log_axis(ax, "y", FuncFormatter(lambda value, _: f"{value:.4g}"))
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0)))
 
 
 def metric_axis(ax: Axes, metric: str) -> None:

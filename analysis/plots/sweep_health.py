@@ -10,7 +10,7 @@ from analysis.plots import style
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.load import Study
-from analysis.text import status_label
+from analysis.text import format_count, status_label
 from ch6dist.runs.schema import Status
 
 STATUS_COLOURS = {
@@ -57,7 +57,8 @@ PLOT = Plot(
     draw=draw_sweep_health,
     size=lambda data: (8.5, 1.9 + 0.36 * data["optimizer"].nunique()),
     caption=lambda data: (
-        f"{data['trials'].sum()} training runs by status, without range tests; diverged is a result, failed is not."
+        f"{format_count(int(data['trials'].sum()), 'training run')} by status, without range tests; "
+        "diverged is a result, failed is not."
     ),
     empty="The run has no training runs yet.",
 )

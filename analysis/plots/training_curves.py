@@ -10,6 +10,7 @@ from collections import Counter
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from analysis.plots import style
@@ -17,7 +18,7 @@ from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.leaderboard import chosen
 from analysis.study.load import Study
-from analysis.text import configuration_label, format_count_range
+from analysis.text import format_count_range
 
 VALUES = ["train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "momentum"]
 COLUMNS = ["order", "role", "label", "optimizer", "trial", "seed", "epoch", *VALUES]
@@ -40,7 +41,7 @@ def training_curves_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
         {
             "order": order,
             "role": row["role"],
-            "label": _label(row, several=len(study.runs) > 1),
+            "label": _label(row),
             "optimizer": row["optimizer"],
             "seed": seeds[trial],
             **{column: line.get(column) for column in ["trial", "epoch", *VALUES]},
@@ -58,30 +59,31 @@ def draw_training_curves(figure: Figure, data: pd.DataFrame, palette: Palette) -
         [["train_loss", "val_loss"], ["train_accuracy", "val_accuracy"], ["lr", "lr"], ["legend", "legend"]],
         height_ratios=(3, 3, 1.5, 0.28 / _legend_columns(data) * data["order"].nunique()),
     )
+    handles: list[Line2D] = []
     drawn: Counter[str] = Counter()  # lines by colour: each of a colour gets another dash pattern
     for _, group in data.groupby("order", sort=True):
         first = group.iloc[0]
         colour = palette[first["optimizer"]].colour if first["role"] == "best" else style.GREY
         dash = style.LINES[drawn[colour] % len(style.LINES)]
         drawn[colour] += 1
-        for column, _ in (*PANELS, ("lr", "")):
-            _draw_line(axes[column], group, column, colour=colour, dash=dash)
+        lines = {c: _draw_line(axes[c], group, c, colour=colour, dash=dash) for c in (*dict(PANELS), "lr")}
+        handles.append(lines["train_loss"])
     for column, name in PANELS:
         _format_axes(axes[column], data, column, name)
     _format_lr_axes(axes["lr"], data)
-    handles, labels = axes["train_loss"].get_legend_handles_labels()
+    labels = [group["label"].iloc[0] for _, group in data.groupby("order", sort=True)]
     axes["legend"].axis("off")
-    axes["legend"].legend(handles, labels, loc="center left", ncols=_legend_columns(data), fontsize=9, borderaxespad=0)
+    style.legend(axes["legend"], handles, labels, loc="center left", ncols=_legend_columns(data), fontsize=9)
 
 
-def _draw_line(ax: Axes, group: pd.DataFrame, column: str, *, colour: str, dash: str) -> None:
-    """Draw each seed thin, and the mean thick over the epochs that every seed has completed."""
+def _draw_line(ax: Axes, group: pd.DataFrame, column: str, *, colour: str, dash: str) -> Line2D:
+    """Draw each seed thin, and the mean, which is returned, thick over the epochs that every seed has completed."""
     table = group.pivot_table(index="epoch", columns="trial", values=column, dropna=False)
     marker = "o" if len(table) == 1 else ""  # a line through one epoch would be invisible
     if column != "lr":
         ax.plot(table.index, table, color=colour, lw=0.7, alpha=0.45, ls=dash, marker=marker, ms=4)
     mean = table.mean(axis=1, skipna=False)
-    ax.plot(mean.index, mean, color=colour, lw=2, ls=dash, marker=marker, label=group["label"].iloc[0])
+    return ax.plot(mean.index, mean, color=colour, lw=2, ls=dash, marker=marker)[0]
 
 
 def _format_axes(ax: Axes, data: pd.DataFrame, column: str, name: str) -> None:
@@ -89,8 +91,7 @@ def _format_axes(ax: Axes, data: pd.DataFrame, column: str, name: str) -> None:
     ax.set_xlabel("epoch")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if column.endswith("loss") and (data[column] > 0).any():
-        ax.set_yscale("log")
-        style.plain_log_ticks(ax.yaxis)
+        style.loss_axis(ax)
     style.metric_axis(ax, column)
     if data[column].isna().all():
         ax.set(xticks=[], yticks=[])
@@ -103,8 +104,9 @@ def _format_lr_axes(ax: Axes, data: pd.DataFrame) -> None:
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     lrs = data.loc[data["lr"] > 0, "lr"]
     if len(lrs) and lrs.max() > 5 * lrs.min():
-        ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(style.lr_formatter())
+        style.log_axis(ax, "y", style.lr_formatter())
+    else:
+        ax.yaxis.set_major_formatter(style.lr_formatter())
 
 
 def _unranked(study: Study) -> pd.DataFrame:
@@ -121,11 +123,11 @@ def _legend_columns(data: pd.DataFrame) -> int:
     return 1 if data["label"].str.len().max() > LONG_LABEL else 2
 
 
-def _label(row: pd.Series, *, several: bool) -> str:
-    name = configuration_label(row, run=several)
+def _label(row: pd.Series) -> str:
+    name = row["label"]
     if row["role"] == "contrast":
         return f"{name} (worst finished, as contrast)"
-    return f"{row['rank']:.0f}. {name}" if pd.notna(row["rank"]) else name
+    return f"{row['rank']:.0f}. {name}" if pd.notna(row["rank"]) else str(name)
 
 
 def _caption(data: pd.DataFrame) -> str:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.study.flags import GROUP
 from analysis.study.load import Study
-from analysis.text import configuration_label, format_difference, format_mean_std
+from analysis.text import format_count, format_difference, format_mean_std
 
 
 def conclusion(study: Study, board: pd.DataFrame, finals: pd.DataFrame) -> list[str]:
@@ -35,16 +35,13 @@ def _without_leader(board: pd.DataFrame) -> str:
 def _winner(leader: pd.Series, board: pd.DataFrame, study: Study) -> str:
     score = format_mean_std(leader["score"], leader["std"], study.metric)
     seeds = f"{leader['n']:.0f} seeds" if leader["n"] > 1 else "one seed"
-    head = f"{configuration_label(leader, run=len(study.runs) > 1)} came first with {score} over {seeds}"
+    head = f"{leader['label']} came first with {score} over {seeds}"
     others = board[(board[GROUP] != leader[GROUP]).any(axis=1) & board["score"].notna() & (board["diverged"] == 0)]
     if others.empty:
         return f"{head}."
     second = others.iloc[0]
     gap = format_difference(leader["score"] - second["score"], study.metric)
-    return (
-        f"{head}, {gap} ahead of the next optimizer or schedule at its best learning rate, "
-        f"{configuration_label(second)}."
-    )
+    return f"{head}, {gap} ahead of the next optimizer or schedule at its best learning rate, {second['label']}."
 
 
 def _significance(leader: pd.Series, board: pd.DataFrame) -> str:
@@ -56,7 +53,7 @@ def _significance(leader: pd.Series, board: pd.DataFrame) -> str:
     close = board[board["close"].eq(True)]
     if close.empty:
         return f"It is distinguishable from each of the {compared} others (Welch, Holm-adjusted)."
-    named = ", ".join(configuration_label(row) for _, row in close.head(3).iterrows())
+    named = ", ".join(close["label"].head(3))
     more = f" and {len(close) - 3} more" if len(close) > 3 else ""
     return f"It is not distinguishable from {len(close)} of the {compared} others compared with it: {named}{more}."
 
@@ -80,7 +77,7 @@ def _next_step(leader: pd.Series, board: pd.DataFrame) -> str:
 
 def _final(row: pd.Series) -> str:
     if not row["n"]:
-        return f"The final training of {configuration_label(row)} has no test accuracy yet."
+        return f"The final training of {row['label']} has no test accuracy yet."
     seeds = f"{row['n']} seeds" if row["n"] > 1 else "one seed"
     score = format_mean_std(row["test_accuracy"], row["std"], "test_accuracy")
-    return f"{configuration_label(row)} reaches {score} on the test set in {row['epochs']} epochs, over {seeds}."
+    return f"{row['label']} reaches {score} on the test set in {format_count(row['epochs'], 'epoch')}, over {seeds}."

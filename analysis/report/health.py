@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.study import stats
 from analysis.study.flags import best_at_edge
 from analysis.study.load import Study
-from analysis.text import configuration_label, format_count_range, format_seconds, is_fraction, status_label
+from analysis.text import format_count, format_count_range, format_seconds, is_fraction, status_label
 from ch6dist.runs.schema import BROKEN, Status
 
 STATUSES = (  # in the order in which they are counted
@@ -49,10 +49,10 @@ def health(study: Study, board: pd.DataFrame) -> list[Fact]:
 def _trials(study: Study) -> Fact:
     waiting = int(study.trials["status"].isin([Status.PLANNED, Status.RUNNING, Status.INTERRUPTED]).sum())
     kinds = []
-    for kind, name in (("train", "training runs"), ("range_test", "range tests")):
+    for kind, name in (("train", "training run"), ("range_test", "range test")):
         counts = Counter(study.trials.loc[study.trials["type"] == kind, "status"])
         by_status = ", ".join(f"{counts[status]} {status_label(status)}" for status in STATUSES if counts[status])
-        kinds += [f"{counts.total()} {name} ({by_status})"] if counts else []
+        kinds += [f"{format_count(counts.total(), name)} ({by_status})"] if counts else []
     warning = f"{waiting} of {len(study.trials)} have not ended: all numbers are preliminary" if waiting else ""
     return Fact("Trials", "; ".join(kinds) or "none yet", warning)
 
@@ -67,7 +67,7 @@ def _budget(study: Study) -> list[Fact]:
 def _divergence(study: Study) -> list[Fact]:
     train = study.trials[study.trials["type"] == "train"]
     diverged = int((train["status"] == Status.DIVERGED).sum())
-    text = f"{diverged} of {len(train)} training runs (a result: they rank last)"
+    text = f"{diverged} of {format_count(len(train), 'training run')} (a result: they rank last)"
     return [Fact("Diverged", text)] if len(train) else []
 
 
@@ -95,10 +95,9 @@ def _seeds(board: pd.DataFrame) -> Fact:
 
 
 def _edges(board: pd.DataFrame) -> list[Fact]:
-    rows = [row for _, row in board.loc[best_at_edge(board)].iterrows()]
-    labels = ", ".join(configuration_label(row) for row in rows)
+    labels = list(board.loc[best_at_edge(board), "label"])
     warning = "the best learning rate may lie outside the grid: extend it"
-    return [Fact("Best learning rate at the edge", labels, warning)] if rows else []
+    return [Fact("Best learning rate at the edge", ", ".join(labels), warning)] if labels else []
 
 
 def _effort(board: pd.DataFrame) -> list[Fact]:
@@ -122,9 +121,11 @@ def _learning(board: pd.DataFrame) -> list[Fact]:
     improving = int(board["flags"].str.contains("still_improving").sum())
     at_chance = int(board["flags"].str.contains("not_learning").sum())
     warning = "train longer before choosing between them" if improving > n / 2 else ""
-    facts = [Fact("Still improving at the end", f"{improving} of {n} configurations", warning)]
+    facts = [Fact("Still improving at the end", f"{improving} of {format_count(n, 'configuration')}", warning)]
     return facts + (
-        [Fact("At chance at the end", f"{at_chance} of {n} configurations (not_learning)")] if at_chance else []
+        [Fact("At chance at the end", f"{at_chance} of {format_count(n, 'configuration')} (not_learning)")]
+        if at_chance
+        else []
     )
 
 

@@ -26,10 +26,11 @@ from analysis.plots.registry import PLOTS, write_figure
 from analysis.report import tables
 from analysis.report.conclusion import conclusion
 from analysis.report.health import health
-from analysis.study.finals import finals
+from analysis.study.finals import finals, seeds_notes
 from analysis.study.leaderboard import leaderboard
 from analysis.study.load import Run, Study
 from ch6dist.catalog.datasets import SYNTHETIC
+from ch6dist.catalog.text import one_line
 from ch6dist.errors import UsageError
 from ch6dist.storage.atomic import replace_file
 
@@ -94,9 +95,15 @@ def _writing(folder: Path) -> Iterator[None]:
 
 def _page(study: Study, board: pd.DataFrame, final: pd.DataFrame, figures: list[EmbeddedFigure]) -> str:
     environment = Environment(
-        loader=PackageLoader("analysis.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("analysis.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        finalize=_writable,
     )
     css = environment.get_template("report.css").render()
+    ranking = tables.leaderboard_table(study, board.head(MAX_ROWS))
+    tested = tables.finals_table(final, study) if len(final) else None
     return environment.get_template("report.html.j2").render(
         css=css,
         title=study.title(),
@@ -104,14 +111,20 @@ def _page(study: Study, board: pd.DataFrame, final: pd.DataFrame, figures: list[
         headers=[_header(run) for run in study.runs],
         health=health(study, board),
         conclusion=conclusion(study, board, final),
-        board=tables.leaderboard_table(study, board.head(MAX_ROWS)),
+        board=ranking,
         row_classes=[_row_class(row, position) for position, row in board.head(MAX_ROWS).iterrows()],
         hidden=max(0, len(board) - MAX_ROWS),
         legend=tables.legend(study, board),
-        final=tables.finals_table(final, study) if len(final) else None,
-        chosen_on=_chosen_on(study, final),
+        final=tested,
+        names=tables.names_table(study, ranking, *([tested] if tested else [])),
+        chosen_on=" ".join([_chosen_on(study, final), *seeds_notes(study)]),
         figures=figures,
     )
+
+
+def _writable(value: Any) -> Any:
+    """Return what a template prints; text from outside, such as a folder's name, may hold what no file can."""
+    return one_line(value) if type(value) is str else value  # not Markup, which is the page's own
 
 
 def _row_class(row: pd.Series, position: Any) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,12 +15,18 @@ from typing import Any
 import pandas as pd
 
 from analysis import text
+from analysis.study.finals import seeds_notes
 from analysis.study.leaderboard import LATE_EPOCHS, ranking_rule
 from analysis.study.load import Study
 from analysis.text import metric_label, short_number
 from ch6dist.catalog.datasets import SYNTHETIC
+from ch6dist.catalog.labels import explain
+from ch6dist.catalog.text import one_line
 
 _LISTS = ["trials", "scores"]  # columns of the JSON, not of the CSV
+# what begins markup in Markdown (and, on GitHub, mathematics); _ within a word does not
+MARKUP = re.compile(r"[\\`*\[\]<>|$~]|&(?=#?\w+;)|(?<![^\W_])_|_(?![^\W_])")
+_PARTS = ["run", "optimizer", "scheduler", "setting", "drawn"]  # whole in CSV and JSON, also where labels number them
 
 
 @dataclass(frozen=True)
@@ -31,10 +38,21 @@ class Table:
 
     def markdown(self) -> str:
         """Return the table as Markdown, aligned so that it is readable in a terminal too."""
-        cells = [self.heads, *[[cell.replace("|", "\\|") for cell in row] for row in self.rows]]
+        cells = [self.heads, *[[markdown_text(cell) for cell in row] for row in self.rows]]
         widths = [max(len(row[i]) for row in cells) for i in range(len(self.heads))]
         lines = ["| " + " | ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)) + " |" for row in cells]
         return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+
+
+def markdown_text(text: str) -> str:
+    """Return text as Markdown that shows it: a line, without markup of its own."""
+    return MARKUP.sub(r"\\\g<0>", one_line(text))
+
+
+def names_table(study: Study, *tables: Table) -> Table:
+    """Return what the numbered parts of labels in other tables stand for; it has no rows where there are none."""
+    cells = [cell for table in tables for row in table.rows for cell in row]
+    return Table(["name", "stands for"], [list(pair) for pair in explain(cells, study.numbered).items()])
 
 
 def leaderboard_table(study: Study, board: pd.DataFrame) -> Table:
@@ -45,7 +63,8 @@ def leaderboard_table(study: Study, board: pd.DataFrame) -> Table:
     columns |= {"optimizer": lambda row: row["optimizer"]}
     columns |= {"schedule": lambda row: row["scheduler"]} if (board["scheduler"] != "none").any() else {}
     columns |= {"setting": lambda row: row["setting"]} if board["setting"].any() else {}
-    columns |= {"lr": lambda row: short_number(row["lr"])}
+    columns |= {"drawn": lambda row: row["drawn"]} if board["drawn"].any() else {}
+    columns |= {"lr": lambda row: row["lr_text"]}
     columns |= {"wd": lambda row: short_number(row["weight_decay"])} if board["weight_decay"].fillna(0).any() else {}
     columns |= {
         f"{metric_label(metric)}, mean ± std": lambda row: text.format_mean_std(row["score"], row["std"], metric),
@@ -65,7 +84,7 @@ def finals_table(finals: pd.DataFrame, study: Study) -> Table:
     """Return the final training runs for people: test accuracy over seeds, and of each seed."""
     columns: dict[str, Callable[[pd.Series], str]] = {
         "run": lambda row: row["run"],
-        "configuration": text.configuration_label,
+        "configuration": lambda row: row["label"],
         "epochs": lambda row: _whole(row["epochs"]),
         "test accuracy, mean ± std": lambda row: text.format_mean_std(
             row["test_accuracy"], row["std"], "test_accuracy"
@@ -98,16 +117,20 @@ def legend(study: Study, board: pd.DataFrame) -> str:
 def leaderboard_markdown(study: Study, board: pd.DataFrame, finals: pd.DataFrame) -> str:
     """Return what `analysis table` prints and leaderboard.md holds."""
     parts = [f"**{SYNTHETIC}.**"] if study.synthetic else []
-    if len(board):
-        parts += [leaderboard_table(study, board).markdown(), legend(study, board)]
+    shown = [leaderboard_table(study, board)] if len(board) else []
+    parts += [text for table in shown for text in (table.markdown(), legend(study, board))]
     if len(finals):
-        parts += ["Final training runs (the test set, read once):", finals_table(finals, study).markdown()]
+        shown.append(finals_table(finals, study))
+        parts += ["Final training runs (the test set, read once):", shown[-1].markdown()]
+        parts += [markdown_text(note) for note in seeds_notes(study)]
+    names = names_table(study, *shown)
+    parts += ["What the numbers in names stand for:", names.markdown()] if names.rows else []
     return "\n\n".join(parts or ["No training runs to rank."]) + "\n"
 
 
 def leaderboard_csv(study: Study, board: pd.DataFrame) -> str:
     """Return the leaderboard as CSV, in fractions and seconds; a column `synthetic` marks synthetic data."""
-    frame = board.drop(columns=_LISTS).assign(metric=study.metric)
+    frame = _whole_names(board, study).drop(columns=_LISTS).assign(metric=study.metric)
     return (frame.assign(synthetic=True) if study.synthetic else frame).to_csv(index=False)
 
 
@@ -119,10 +142,19 @@ def leaderboard_json(study: Study, board: pd.DataFrame, finals: pd.DataFrame) ->
         "metric": study.metric,
         "goal": study.goal,
         "rule": ranking_rule(study),
-        "leaderboard": _records(board),
-        "finals": _records(finals),
+        "leaderboard": _records(_whole_names(board, study)),
+        "finals": _records(_whole_names(finals, study)),
+        "numbered": study.numbered,
     }
     return json.dumps(document, indent=2, allow_nan=False)
+
+
+def _whole_names(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
+    """Return a table with the whole texts of the parts of labels; its column `label` has the numbers."""
+    parts = [column for column in _PARTS if column in frame]
+    return frame.assign(**{part: frame[part].replace(study.numbered) for part in parts}).drop(
+        columns="lr_text", errors="ignore"
+    )
 
 
 def _table(frame: pd.DataFrame, columns: dict[str, Callable[[pd.Series], str]]) -> Table:

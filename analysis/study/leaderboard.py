@@ -27,14 +27,15 @@ TARGET_BELOW_BEST = 0.02  # the default target: the leader's score minus two poi
 ALPHA = 1 - stats.CONFIDENCE
 # fmt: off
 COLUMNS = [
-    "rank", "run", "optimizer", "scheduler", "setting", "lr", "weight_decay", "score", "std", "low", "high",
-    "n", "best", "last", "target", "epochs_to_target", "seconds_to_target", "reached", "late_epoch_std", "val_size",
-    "diverged", "seeds", "seconds_per_epoch", "lanes", "train_accuracy", "val_accuracy", "difference",
-    "difference_low", "difference_high", "p_holm", "close", "eligible", "flags", "note", "slope", "configuration",
-    "trials", "scores",
+    "rank", "label", "run", "optimizer", "scheduler", "setting", "drawn", "lr", "lr_text", "weight_decay",
+    "score", "std", "low", "high", "n", "best", "last", "target", "epochs_to_target", "seconds_to_target", "reached",
+    "late_epoch_std", "val_size", "diverged", "seeds", "seconds_per_epoch", "lanes", "train_accuracy", "val_accuracy",
+    "difference", "difference_low", "difference_high", "p_holm", "close", "eligible", "flags", "note", "slope",
+    "configuration", "trials", "scores",
 ]
 # fmt: on
-TEXT_COLUMNS = (*GROUP, "close", "eligible", "flags", "note", "configuration", "trials", "scores")
+NAMES = (*GROUP, "label", "drawn", "lr_text")
+TEXT_COLUMNS = (*NAMES, "close", "eligible", "flags", "note", "configuration", "trials", "scores")
 
 
 def leaderboard(study: Study) -> pd.DataFrame:
@@ -42,7 +43,7 @@ def leaderboard(study: Study) -> pd.DataFrame:
     ranked = rank(without_finals(study), Metric(study.metric, study.goal))
     target = target_of(ranked, study)
     train = study.trials[study.trials["type"] == "train"].drop_duplicates("configuration").set_index("configuration")
-    parameters = train[[*GROUP, "lr", "weight_decay", "val_size"]].to_dict("index")
+    parameters = train[[*NAMES, "lr", "weight_decay", "val_size"]].to_dict("index")
     records = [{**parameters[item.configuration], **_scores(item, study, target)} for item in ranked]
     for position, record in enumerate(records, start=1):
         record["rank"] = position if record["eligible"] or record["diverged"] else None

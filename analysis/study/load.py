@@ -17,8 +17,9 @@ from typing import Any, cast
 
 import pandas as pd
 
-from analysis.study.labels import optimizer_labels, schedule_labels, setting_labels
 from ch6dist.catalog.datasets import DATASETS, is_synthetic
+from ch6dist.catalog.labels import Labels, label_all
+from ch6dist.catalog.text import one_line
 from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.ledger import Ledger, observe
 from ch6dist.runs.schema import Line, Metric, TrialLine
@@ -26,8 +27,8 @@ from ch6dist.runs.schema import Line, Metric, TrialLine
 REPORT_APART = "they cannot be ranked together: write a report for each"
 # fmt: off
 TRIAL_COLUMNS = [
-    "trial", "run", "configuration", "name", "type", "final", "status", "reason", "seed", "epochs",
-    "optimizer", "scheduler", "setting", "lr", "weight_decay", "dataset", "val_size",
+    "trial", "run", "configuration", "label", "type", "final", "status", "reason", "seed", "epochs",
+    "optimizer", "scheduler", "setting", "drawn", "lr", "lr_text", "weight_decay", "dataset", "val_size",
 ]
 # fmt: on
 
@@ -56,6 +57,7 @@ class Study:
     rows: dict[str, list[Line]]  # by trial id, in order of steps
     metric: str
     goal: str  # maximize | minimize
+    numbered: dict[str, str]  # what the numbered parts of labels stand for
 
     @cached_property
     def synthetic(self) -> bool:
@@ -98,9 +100,10 @@ def load_study(folders: Sequence[Path]) -> Study:
     runs = tuple(Run(name, folder, observe(folder)[0]) for name, folder in zip(names, folders, strict=True))
     metric = _metric(runs)
     pooled = runs[0].ledger if len(runs) == 1 else _pool(runs)
-    trials = _trials(pooled, runs)
+    found = _labels(pooled, runs)
+    trials = _trials(pooled, runs, found)
     _check_one_dataset(trials)
-    return Study(runs, pooled, trials, pooled.rows_by_trial(), metric.name, metric.goal)
+    return Study(runs, pooled, trials, pooled.rows_by_trial(), metric.name, metric.goal, found.numbered)
 
 
 def without_finals(study: Study) -> Ledger:
@@ -111,10 +114,17 @@ def without_finals(study: Study) -> Ledger:
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    names = [folder.resolve().name for folder in folders]
+    """Return a name for each run that no other has, a line of text: a folder may be called anything."""
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise InputError("RUN", ", ".join(str(folder) for folder in folders), "each run once")
-    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+    short, whole = ([one_line(str(name)) for name in names] for names in (_last_parts(folders), folders))
+    if len(set(short)) == len(short):
+        return short
+    return whole if len(set(whole)) == len(whole) else [f"{name} ({n})" for n, name in enumerate(whole, start=1)]
+
+
+def _last_parts(folders: Sequence[Path]) -> list[str]:
+    return [folder.resolve().name for folder in folders]
 
 
 def _metric(runs: Sequence[Run]) -> Metric:
@@ -149,31 +159,35 @@ def _pool(runs: Sequence[Run]) -> Ledger:
     return pooled
 
 
-def _trials(pooled: Ledger, runs: Sequence[Run]) -> pd.DataFrame:
-    lines = list(pooled.trials.items())
-    configs = [line["config"] for _, line in lines]
-    optimizers = optimizer_labels([config["optimizer"] for config in configs])
-    schedules = schedule_labels([config["schedule"] for config in configs])
-    settings = setting_labels(configs)
+def _labels(pooled: Ledger, runs: Sequence[Run]) -> Labels:
+    """Return a label per trial, in order."""
+    lines = list(pooled.trials.values())
+    names = [cast(Line, line)["run"] for line in lines] if len(runs) > 1 else []
+    return label_all([line["config"] for line in lines], runs=names)
+
+
+def _trials(pooled: Ledger, runs: Sequence[Run], found: Labels) -> pd.DataFrame:
     records: list[dict[str, Any]] = []
-    for (trial, line), optimizer, scheduler, setting in zip(lines, optimizers, schedules, settings, strict=True):
+    for (trial, line), label in zip(pooled.trials.items(), found.labels, strict=True):
         config, newest = line["config"], cast(Line, pooled.statuses.get(trial, {}))
         records.append(
             {
                 "trial": trial,
                 "run": cast(Line, line).get("run", runs[0].name),
                 "configuration": line["configuration"],
-                "name": line["name"],
+                "label": str(label),
                 "type": config["type"],
                 "final": bool(config.get("evaluate_test")),
                 "status": str(pooled.status(trial)),
                 "reason": newest.get("reason") or "",
                 "seed": line["seed"],
                 "epochs": config["epochs"],
-                "optimizer": optimizer,
-                "scheduler": scheduler,
-                "setting": setting,
+                "optimizer": label.optimizer,
+                "scheduler": label.schedule,
+                "setting": label.setting,
+                "drawn": label.drawn,
                 "lr": config["optimizer"].get("lr"),
+                "lr_text": label.lr,
                 "weight_decay": config["optimizer"].get("weight_decay"),
                 "dataset": config["data"]["name"],
                 "val_size": config["data"]["val_size"],

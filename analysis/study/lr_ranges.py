@@ -1,9 +1,11 @@
 """Safe ranges of the learning rate, as numbers: how good each learning rate is, and which are as good as the best.
 
-    table = lr_summary(data)                                             # one row per line and learning rate
-    safe_ranges(table, metric="val_accuracy", goal="maximize")           # one row per line
+    table = point_summary(data)                                          # one row per configuration
+    best = best_by_lr(table, goal="maximize")                            # one row per line and learning rate
+    safe_ranges(best, metric="val_accuracy", goal="maximize")            # one row per line
 
-A line holds the trials that differ in nothing but the learning rate and the seed; `data` has one row per trial.
+A line holds the configurations that differ in nothing but the learning rate, and in what a search drew: then several
+may share a learning rate, and the best of them counts. `data` has one row per trial.
 """
 
 from __future__ import annotations
@@ -21,16 +23,25 @@ LINE = ["run", "scheduler", "setting", "optimizer"]
 SAFE_WITHIN = 0.01  # a learning rate is safe if it scores within one point of the line's best
 
 
-def lr_summary(data: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per line and learning rate: mean score of the n finished seeds, number of seeds, of diverged."""
-    groups = data.groupby([*LINE, "panel", "lr"], sort=True)
+def point_summary(data: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per configuration: mean score of the n finished seeds, number of seeds, of diverged."""
+    groups = data.groupby([*LINE, "panel", "lr", "drawn"], sort=True)
     table = groups.agg(mean=("score", "mean"), n=("score", "count"), seeds=("trial", "size"))
     table["diverged"] = groups["status"].agg(lambda statuses: int((statuses == Status.DIVERGED).sum()))
     return table.reset_index()
 
 
+def best_by_lr(table: pd.DataFrame, *, goal: str) -> pd.DataFrame:
+    """Return the best configuration of each line and learning rate: one without a diverged seed, if there is one."""
+    sign = 1 if goal == "maximize" else -1
+    order = table.assign(worth=sign * table["mean"]).sort_values(
+        ["diverged", "worth"], ascending=[True, False], kind="stable"
+    )
+    return order.drop_duplicates([*LINE, "lr"]).sort_index().drop(columns="worth")
+
+
 def safe_ranges(table: pd.DataFrame, *, metric: str, goal: str) -> pd.DataFrame:
-    """Return one row per line of a summary: best learning rate, the safe range around it, its width in decades, edge.
+    """Return one row per line: best learning rate, the safe range around it, its width in decades, edge.
 
     `edge` is low or high if the best learning rate is the lowest or highest tried, else empty. A learning rate with a
     diverged seed is neither the best nor safe.

@@ -1,25 +1,27 @@
-"""What configurations are called: short names for ids and files, labels for tables and figures.
+"""Names by what differs from the defaults: short ones for ids and files, labels of optimizers and schedules for people.
 
-    short_name(trial.model_dump())                                      # 'sgd-nesterov0.9-lr0.1-cosine'
+    short_name(trial.model_dump())                                          # 'sgd-nesterov0.9-lr0.1-cosine'
     optimizer_label({"name": "SGD", "momentum": 0.9, "nesterov": True, …})  # 'SGD nesterov 0.9'
     schedule_label({"name": "StepLR", "step_size": 15, "gamma": 0.1, …})    # 'StepLR 15 ×0.1'
 
-Only what differs from the defaults is included. Two configurations may share a name: an id ends with a hash.
+Two configurations may share a short name: an id ends with a hash. What no two share is the label of labels.py.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from itertools import zip_longest
 from typing import Any
 
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.parameters import REQUIRED, Entry
 from ch6dist.catalog.schedules import SCHEDULES, WARMUP
+from ch6dist.catalog.text import number_text, value_text
 
 LIMIT = 60  # characters of a short name
-_SHORT = {"weight_decay": "wd", "decoupled_weight_decay": "decoupled"}
+ABBREVIATIONS = {"weight_decay": "wd", "decoupled_weight_decay": "decoupled"}
 _FACTORS = ("gamma", "factor")  # shown as ×0.1
 _BARE = ("recipe", "step_size", "milestones", "T_0", "T_max", "mode", "monitor")  # shown by their value alone
 
@@ -29,45 +31,38 @@ def short_name(config: Mapping[str, Any]) -> str:
     optimizer, schedule, model = config["optimizer"], config["schedule"], config["model"]
     is_range = config["type"] == "range_test"
     parts = ["range"] if is_range else []
-    parts += [optimizer["name"].lower(), *_changes(optimizer, join="")]
+    parts += [optimizer["name"].lower(), *changes(optimizer, join="", text=_text)]
     if not is_range:  # a range test sets the learning rate itself, whatever lr and schedule the trial has
         parts.append(f"lr{optimizer['lr']:g}")
         parts += [f"warmup{schedule['warmup']['epochs']}"] if "warmup" in schedule else []
         parts += [_slug(schedule)] if schedule["name"] != "none" else []
     if model["name"] != "lenet5":
         parts.append(model["name"])
-    parts += [f"{key}{_text(value)}" for key, value in _differences(MODELS[model["name"]], model).items()]
+    parts += [f"{key}{_text(value)}" for key, value in differences(MODELS[model["name"]], model).items()]
     return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts))[:LIMIT].rstrip("-._")
 
 
 def optimizer_label(optimizer: Mapping[str, Any]) -> str:
-    """Return an optimizer's label for a table: its name and what differs from the defaults, without lr."""
-    return " ".join([optimizer["name"], *_changes(optimizer, join=" ")])
+    """Return an optimizer's label: its name and what differs from the defaults, without lr."""
+    return " ".join([optimizer["name"], *changes(optimizer, join=" ", text=value_text)])
 
 
 def schedule_label(schedule: Mapping[str, Any]) -> str:
-    """Return a schedule's label for a table: its name, lengths, factors, and what else differs from the defaults."""
+    """Return a schedule's label: its name, lengths, factors, and what else differs from the defaults."""
     name = schedule["name"]
     if name == "SequentialLR":
-        ends = [*(f" to {_text(milestone)}" for milestone in schedule["milestones"]), ""]
-        return " → ".join(schedule_label(s) + end for s, end in zip(schedule["schedulers"], ends, strict=True))
+        ends = [f" to {value_text(milestone)}" for milestone in schedule.get("milestones", ())]
+        children = zip_longest(map(schedule_label, schedule["schedulers"]), ends, fillvalue="")
+        return " → ".join(child + end for child, end in children)
     if name == "ChainedScheduler":
-        return " · ".join(schedule_label(child) for child in schedule["schedulers"])
-    changed = _differences(SCHEDULES[name], schedule)
+        return " and ".join(schedule_label(child) for child in schedule["schedulers"])
+    changed = differences(SCHEDULES[name], schedule)
     interval = changed.pop("interval", None)
-    if "monitor" in schedule:
-        del changed["mode"]  # follows the monitored metric
+    if "monitor" in schedule and changed.get("mode") == _mode_of(schedule["monitor"]):
+        del changed["mode"]
     factors = {key: schedule[key] for key in _FACTORS if schedule.get(key, 1.0) != 1.0}
-    parts = [_part(key, value) for key, value in {**changed, **factors}.items()]
+    parts = [_schedule_part(key, value) for key, value in {**changed, **factors}.items()]
     return " ".join([_warmup_label(schedule) + name, *parts, *([f"per {interval}"] if interval else [])])
-
-
-def _warmup_label(schedule: Mapping[str, Any]) -> str:
-    if "warmup" not in schedule:
-        return ""
-    changed = _differences(WARMUP, schedule["warmup"])
-    start = f" from ×{changed['start_factor']:g}" if "start_factor" in changed else ""
-    return f"warm-up {changed['epochs']}{start}, "
 
 
 def _slug(schedule: Mapping[str, Any]) -> str:
@@ -75,16 +70,21 @@ def _slug(schedule: Mapping[str, Any]) -> str:
     return "-".join(children) or SCHEDULES[schedule["name"]].slug
 
 
-def _changes(optimizer: Mapping[str, Any], *, join: str) -> list[str]:
-    """Return what differs from the optimizer's defaults; nesterov stands for the momentum it needs."""
-    changed = _differences(OPTIMIZERS[optimizer["name"]], optimizer)
+def changes(optimizer: Mapping[str, Any], *, join: str, text: Callable[[Any], str]) -> list[str]:
+    """Return what differs from an optimizer's defaults, but for lr; nesterov stands for the momentum it needs.
+
+    Args:
+        join: what stands between a parameter's name and its value.
+        text: returns a value as text.
+    """
+    changed = differences(OPTIMIZERS[optimizer["name"]], optimizer)
     changed.pop("lr", None)
     if optimizer.get("nesterov"):
         changed = {"nesterov": changed.pop("momentum"), **{k: v for k, v in changed.items() if k != "nesterov"}}
-    return [_SHORT.get(k, k) + (join + _text(v) if v is not True else "") for k, v in changed.items()]
+    return [ABBREVIATIONS.get(k, k) + (join + text(v) if v is not True else "") for k, v in changed.items()]
 
 
-def _differences(entry: Entry, resolved: Mapping[str, Any]) -> dict[str, Any]:
+def differences(entry: Entry, resolved: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters that differ from their defaults, in the entry's order.
 
     Those without a default, as those of a lambda preset, are always included.
@@ -94,18 +94,30 @@ def _differences(entry: Entry, resolved: Mapping[str, Any]) -> dict[str, Any]:
     return {k: resolved[k] for k in order if k not in ("name", "warmup") and resolved[k] != defaults.get(k, REQUIRED)}
 
 
-def _part(key: str, value: Any) -> str:
+def _schedule_part(key: str, value: Any) -> str:
     if key in _FACTORS:
-        return f"×{value:g}"
+        return f"×{number_text(value)}"
     if key in _BARE:
-        return _text(value)
-    return _SHORT.get(key, key) + (f" {_text(value)}" if value is not True else "")
+        return value_text(value)
+    return ABBREVIATIONS.get(key, key) + (f" {value_text(value)}" if value is not True else "")
+
+
+def _mode_of(monitor: str) -> str:
+    """Return the mode that follows from the monitored metric."""
+    return "min" if monitor.endswith("loss") else "max"
+
+
+def _warmup_label(schedule: Mapping[str, Any]) -> str:
+    if "warmup" not in schedule:
+        return ""
+    changed = differences(WARMUP, schedule["warmup"])
+    length = f" {value_text(changed['epochs'])}" if "epochs" in changed else ""
+    start = f" from ×{number_text(changed['start_factor'])}" if "start_factor" in changed else ""
+    return f"warm-up{length}{start}, "
 
 
 def _text(value: Any) -> str:
-    """Return a value in few characters: 0.9, 2 epochs, 0.8-0.99."""
-    if isinstance(value, Mapping):
-        return f"{value['epochs']:g} epochs"
+    """Return a value in few characters: 0.9, 0.8-0.99. Part of trial ids, so that it cannot be changed."""
     if isinstance(value, (list, tuple)):
         return "-".join(_text(item) for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value).lower()

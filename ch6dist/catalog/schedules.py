@@ -24,6 +24,7 @@ from ch6dist.catalog.schedule_entries import SCHEDULES, ScheduleEntry
 from ch6dist.errors import MISSING, InputError, unknown_name
 
 Resolved = dict[str, Any]
+CHANGES = {"step_size", "milestones", "step_size_up"}  # lengths after which the learning rate changes its course
 
 _EPOCHS = Parameter("epochs", "int", REQUIRED, "length in epochs", low=1)
 WARMUP = Entry(
@@ -73,9 +74,41 @@ def count_steps(length: Any, *, epochs: int, per_epoch: int) -> int:
     return max(1, round(length * epochs * per_epoch)) if isinstance(length, float) else int(length)
 
 
+def unreached(schedule: Mapping[str, Any], *, epochs: int, steps_per_epoch: int) -> Iterator[tuple[str, Any]]:
+    """Yield the lengths, by dotted key, at which a resolved schedule would change but the training run has ended.
+
+    Args:
+        epochs: of the whole training run; a sequence gives each of its schedules a part of it.
+    """
+    yield from _unreached(schedule, epochs, steps_per_epoch, epochs)
+
+
 def lr_overrides(schedule: Mapping[str, Any]) -> list[str]:
     """Return the keys that override `optimizer.lr`; sweeping it beside one would repeat the same trial."""
     return ["schedule.max_lr"] if SCHEDULES[schedule["name"]].sets_lr and "max_lr" in schedule else []
+
+
+def _unreached(schedule: Mapping[str, Any], epochs: int, per_epoch: int, part: int) -> Iterator[tuple[str, Any]]:
+    children = schedule.get("schedulers", ())
+    for number, (child, length) in enumerate(zip(children, _parts(schedule, epochs, part), strict=True)):
+        for key, value in _unreached(child, epochs, per_epoch, length):
+            yield f"schedulers.{number}.{key}", value
+    if children:
+        return
+    steps = per_epoch if schedule.get("interval") == "batch" else 1
+    whole = (part - schedule.get("warmup", {}).get("epochs", 0)) * steps
+    for key in sorted(CHANGES & schedule.keys()):
+        for value in schedule[key] if key == "milestones" else [schedule[key]]:
+            if count_steps(value, epochs=epochs, per_epoch=steps) >= whole:
+                yield key, value
+
+
+def _parts(schedule: Mapping[str, Any], epochs: int, part: int) -> list[int]:
+    """Return the epochs of each schedule in a combination."""
+    if schedule["name"] != "SequentialLR":
+        return [part for _ in schedule.get("schedulers", ())]
+    ends = [count_steps(end, epochs=epochs, per_epoch=1) for end in schedule["milestones"]]
+    return [end - start for start, end in pairwise([0, *ends, part])]
 
 
 def _split(given: Any, valid: Mapping[str, ScheduleEntry]) -> tuple[str, dict[str, Any]]:

@@ -25,7 +25,6 @@ class Ranked:
     """One configuration in the ranking, best first."""
 
     configuration: str
-    name: str
     score: float | None  # over the seeds that have one
     scores: tuple[float, ...]  # one per such seed, in the order of `trials`
     trials: tuple[str, ...]  # every seed's trial
@@ -100,7 +99,6 @@ def _rank_one(ledger: Ledger, rows: dict[str, list[Line]], trials: list[str], me
     ]
     return Ranked(
         configuration=line["configuration"],
-        name=line["name"],
         score=sum(scores) / len(scores) if scores else None,
         scores=tuple(scores),
         trials=tuple(trials),

@@ -93,6 +93,7 @@ class Status(StrEnum):
 
 ENDED = frozenset({Status.FINISHED, Status.STOPPED, Status.DIVERGED, Status.OUT_OF_MEMORY, Status.FAILED})
 BROKEN = frozenset({Status.OUT_OF_MEMORY, Status.FAILED})
+HALTED = "halted"  # `broken` of the event that a driver halted: no failure of a pack
 
 
 Line = Mapping[str, Any]  # a line of any kind

@@ -45,8 +45,8 @@ from sweeps.wire.server import Server
 
 
 def plain_console() -> Console:
-    """Make a console that prints paths and reasons as they are: a bracket is no markup, and no line is wrapped."""
-    return Console(soft_wrap=True, markup=False, highlight=False)
+    """Make a console that prints names and reasons as they are, `[red]` and `:fire:` too, and wraps no line."""
+    return Console(soft_wrap=True, markup=False, emoji=False, highlight=False)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
     plan = plan_final("runs/optimizer-lr", epochs=60, seeds=3, all_data=True)
     run, status = train_final(plan, Launch(), workers=2)
 
-It is a sweep of one configuration: a run folder, a ledger and a resume like any other.
+It is a sweep of one configuration: a run folder, a ledger and a resume like any other. Its seeds are none of the
+sweep's: the winner was chosen by what it reached with those, so they would say more than the configuration can do.
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from typing import Any
 from rich.console import Console
 
 from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
+from ch6dist.catalog.text import list_text
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError, UsageError
 from ch6dist.optim.schedules import preview
 from ch6dist.runs.folders import check_name, find_run, runs_root
-from ch6dist.runs.ledger import find_trial, observe, read, read_heads
+from ch6dist.runs.ledger import Ledger, find_trial, observe, read, read_heads
 from ch6dist.runs.names import LEDGER, SEGMENTS, SWEEP_FILE
 from ch6dist.runs.provenance import sweep_of_one
 from ch6dist.yamlfile import read_mapping
@@ -50,6 +52,7 @@ class FinalPlan:
     source: str  # where the choice comes from, as text
     notes: tuple[str, ...]
     settings: dict[str, Any]  # of the sweep it was chosen from, those in KEPT
+    chosen_by: tuple[int, ...]  # seeds that took part in the choice; empty for a trial file, which does not say
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class _Choice:
     source: str
     name: str
     spec: dict[str, Any]  # of its sweep; empty for a trial file
+    seeds: tuple[int, ...] = ()  # of its sweep, and those by which that was chosen itself
 
 
 def plan_final(
@@ -71,7 +75,11 @@ def plan_final(
     seeds: int = 1,
     all_data: bool = False,
 ) -> FinalPlan:
-    """Read the choice (the best of a RUN, one trial of it, or a trial.yaml) and resize it."""
+    """Read the choice (the best of a RUN, one trial of it, or a trial.yaml) and resize it.
+
+    Args:
+        seeds: how many; they begin after the largest of RUN, or with that of a trial.yaml.
+    """
     choice = _choice(source, runs, trial)
     chosen = choice.trial
     if chosen.type != "train":
@@ -84,10 +92,12 @@ def plan_final(
         schedule, changed = _without_validation(content["schedule"])
         content["schedule"] = schedule
         notes += ["the plateau schedule watches the training metric: there is no validation split"] if changed else []
-    resized = [parse_trial(content | {"seed": seed}) for seed in range(seeds)]
+    first = max(choice.seeds) + 1 if choice.seeds else chosen.seed
+    resized = [parse_trial(content | {"seed": seed}) for seed in range(first, first + seeds)]
     notes += _kept_counts(chosen, resized[0])
     settings = {key: choice.spec[key] for key in KEPT if key in choice.spec}
-    return FinalPlan(check_name(f"{choice.name}-final"), chosen, tuple(resized), choice.source, tuple(notes), settings)
+    name = check_name(f"{choice.name}-final")
+    return FinalPlan(name, chosen, tuple(resized), choice.source, tuple(notes), settings, choice.seeds)
 
 
 def train_final(
@@ -107,6 +117,7 @@ def train_final(
             resources["gpus"] = "auto"
     spec = sweep_of_one(plan.name, plan.trials, question=question)
     spec |= {**plan.settings, "chosen_from": plan.source, "resources": resources}
+    spec |= {"chosen_by_seeds": list(plan.chosen_by)} if plan.chosen_by else {}
     return start(spec, plan.trials, how, runs=runs)
 
 
@@ -127,9 +138,19 @@ def say_plan(plan: FinalPlan, console: Console) -> None:
     console.print(f"final training of {plan.chosen.configuration_id} ({plan.source})")
     images = f"{first.data.train_size:,} images, {first.data.val_size:,} held out for validation"
     console.print(f"{format_count(first.epochs, 'epoch')}, {format_count(len(plan.trials), 'seed')}, {images}")
+    console.print(_which_seeds(plan))
     console.print(f"learning rates at the start of epochs: {learning_rates(first)}")
     for note in plan.notes:
         console.print(f"note: {note}")
+
+
+def _which_seeds(plan: FinalPlan) -> str:
+    """Return which seeds are trained, and why these."""
+    seeds = list_text("seed", [trial.seed for trial in plan.trials])
+    if not plan.chosen_by:
+        return f"{seeds}, from the trial file; a score by which a sweep chose it with the same seed is optimistic"
+    used = list_text("seed", plan.chosen_by)
+    return f"{seeds}: new, for an unbiased estimate, as the configuration was chosen by its scores with {used}"
 
 
 def learning_rates(trial: TrialConfig) -> str:
@@ -197,10 +218,16 @@ def _choice(source: str, runs: Path | None, trial: str | None) -> _Choice:
     if trial:
         name = find_trial(ledger, trial)
         chosen = parse_trial(ledger.trials[name]["config"], file=str(run))
-        return _Choice(chosen, f"trial {name} of {run.name}", run.name, ledger.spec)
+        return _Choice(chosen, f"trial {name} of {run.name}", run.name, ledger.spec, _seeds(ledger))
     found = best(run, ledger)
     why = f"best of {run.name}: {found['configuration']}, {found['score']:.4g} by {found['rule']}"
-    return _Choice(parse_trial(found["trial"], file=str(run)), why, run.name, ledger.spec)
+    return _Choice(parse_trial(found["trial"], file=str(run)), why, run.name, ledger.spec, _seeds(ledger))
+
+
+def _seeds(ledger: Ledger) -> tuple[int, ...]:
+    """Return the seeds of a run; of a final training, also those by which its configuration was chosen."""
+    trained = {line["seed"] for line in ledger.trials.values()}
+    return tuple(sorted(trained | set(ledger.spec.get("chosen_by_seeds", ()))))
 
 
 def _without_validation(schedule: dict[str, Any]) -> tuple[dict[str, Any], bool]:

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ch6dist.catalog.schedules import unreached
+from ch6dist.catalog.text import value_text
 from ch6dist.config import TrialConfig
 from ch6dist.host.hardware import Devices
 from ch6dist.runs.folders import checkpoints_root, home_of, runs_root
@@ -23,6 +25,7 @@ from sweeps.plan.hosts import describe_workers, shared_storage_note, total
 from sweeps.plan.packs import Pack, make_packs, pack_notes
 from sweeps.plan.slots import Hosts, Slots, as_hosts, find_slots
 from sweeps.spec.sweep_file import SweepSpec
+from sweeps.units import format_count
 
 
 @dataclass(frozen=True)
@@ -112,5 +115,21 @@ def plan_notes(plan: Plan) -> list[str]:
     run = join(storage, name) if storage else runs_root() / name
     assumed = sorted({gpu.name for host in plan.hosts for gpu in host.gpus if gpu.assumed})
     gpus = f"the memory of {', '.join(assumed)} is assumed from its type, as nvidia-smi could not be asked"
-    notes = [shared_storage_note(plan.hosts, plan.trials, run=run), gpus if assumed else ""]
+    notes = [
+        shared_storage_note(plan.hosts, plan.trials, run=run),
+        gpus if assumed else "",
+        *_unreached_notes(plan.trials),
+    ]
     return pack_notes(plan.packs) + [note for note in notes if note]
+
+
+def _unreached_notes(trials: Sequence[TrialConfig]) -> list[str]:
+    """Return a note per length of a schedule that lies at or beyond the end of its training."""
+    notes: dict[str, set[str]] = {}
+    for trial in trials:
+        found = unreached(trial.schedule, epochs=trial.epochs, steps_per_epoch=trial.data.steps_per_epoch)
+        for key, value in found if trial.type == "train" else ():
+            length = format_count(trial.epochs, "epoch")
+            note = f"{trial.schedule['name']}: {key} {value_text(value)} is never reached: training ends after {length}"
+            notes.setdefault(note, set()).add(trial.configuration_id)
+    return [f"{note} ({format_count(len(ids), 'configuration')})" for note, ids in notes.items()]

@@ -17,11 +17,13 @@ from typing import Any
 import yaml
 
 from ch6dist.catalog.datasets import SYNTHETIC, is_synthetic
+from ch6dist.catalog.labels import explain, label_all
+from ch6dist.catalog.text import one_line
 from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.ledger import Ledger, find_trial, observe
 from ch6dist.runs.names import LEDGER
 from ch6dist.runs.ranking import rank, rule
-from ch6dist.runs.schema import BROKEN, ENDED, Line, Metric, Status
+from ch6dist.runs.schema import BROKEN, ENDED, HALTED, Line, Metric, Status
 from sweeps.record.pace_file import NOTHING, read_pace
 from sweeps.units import format_count
 
@@ -45,7 +47,8 @@ def status(run: Path | str) -> dict[str, Any]:
         "driver": {"host": driver.host, "pid": driver.pid} if driver else None,
         "seconds_since_last_line": _age_seconds(folder),
         "drivers": len(ledger.sweeps),
-        "retries": dict(Counter(line["broken"] for line in ledger.events)),
+        "halts": sum(line["broken"] == HALTED for line in ledger.events),
+        "retries": dict(Counter(line["broken"] for line in ledger.events if line["broken"] != HALTED)),
         "events": [_without_kind(line) for line in ledger.events[-SHOWN_EVENTS:]],
         "failures": [_failure(ledger, trial) for trial, state in states.items() if state in BROKEN],
         "next": _next(folder, ledger, counts, alive=driver is not None),
@@ -58,6 +61,7 @@ def top(run: Path | str, n: int = 10) -> dict[str, Any]:
         raise InputError("-n", n, "a whole number ≥ 1")
     ledger = observe(run)[0]
     ranked, metric = rank(ledger), Metric.of(ledger.spec)
+    labels, numbered = _labels(ledger)
     return {
         "run": str(run),
         "rule": _rule(ledger),
@@ -69,7 +73,7 @@ def top(run: Path | str, n: int = 10) -> dict[str, Any]:
             {
                 "rank": position,
                 "configuration": item.configuration,
-                "name": item.name,
+                "name": labels[item.configuration],
                 "score": item.score,
                 "latest": item.latest,
                 "scores": list(item.scores),
@@ -81,6 +85,7 @@ def top(run: Path | str, n: int = 10) -> dict[str, Any]:
             }
             for position, item in enumerate(ranked[:n], start=1)
         ],
+        "numbered": explain((labels[item.configuration] for item in ranked[:n]), numbered),
     }
 
 
@@ -121,12 +126,16 @@ def best(run: Path | str, ledger: Ledger | None = None) -> dict[str, Any]:
     if winner is None:
         first = ranked[0].note or "no finite score"
         raise UsageError(f"no configuration of {run} has all of its seeds trained; the first of {len(ranked)}: {first}")
+    labels, numbered = _labels(ledger)
+    name = labels[winner.configuration]
     trial = min(winner.trials, key=lambda name: ledger.trials[name]["seed"])
     return {
         "run": str(run),
         "rule": _rule(ledger),
         "synthetic": _synthetic(ledger),
         "configuration": winner.configuration,
+        "name": name,
+        "numbered": explain([name], numbered),
         "score": winner.score,
         "scores": list(winner.scores),
         "seeds": len(winner.trials),
@@ -143,7 +152,9 @@ def best_yaml(found: dict[str, Any]) -> str:
     seeds = format_count(found["seeds"], "seed")
     head = [
         f"{found['configuration']}, the best of {configurations} of the run {found['run']}",
-        f"score: {found['score']:.6g} over {len(found['scores'])} of {seeds}; below is the first seed",
+        "; ".join([found["name"], *(f"{part}: {whole}" for part, whole in found["numbered"].items())]),
+        f"score: {found['score']:.6g} over {len(found['scores'])} of {seeds}",
+        "seed: the first of them, which took part in the choice",
         f"rule: {found['rule']}",
     ]
     if found["note"]:
@@ -153,8 +164,15 @@ def best_yaml(found: dict[str, Any]) -> str:
         head.append(f"note: {ineligible} could not win (`sweeps top` shows why)")
     if found["synthetic"]:
         head.insert(0, SYNTHETIC)
-    comment = "".join(f"# {' '.join(line.split())}\n" for line in head)
+    comment = "".join(f"# {one_line(line)}\n" for line in head)
     return comment + yaml.safe_dump(found["trial"], sort_keys=False, allow_unicode=True)
+
+
+def _labels(ledger: Ledger) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the label of every configuration, and what the numbered parts of labels stand for."""
+    configs = {line["configuration"]: line["config"] for line in ledger.trials.values()}
+    found = label_all(list(configs.values()))
+    return dict(zip(configs, map(str, found.labels), strict=True)), found.numbered
 
 
 def _progress(ledger: Ledger, states: dict[str, Status]) -> dict[str, dict[str, int]]:

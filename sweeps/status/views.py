@@ -25,7 +25,7 @@ ROW_COLUMNS = ("epoch", "step", "lr", *METRICS, "seconds")  # those without a va
 PER_CENT = ("train_accuracy", "val_accuracy", "test_accuracy")
 SHOWN_EVENTS = 5
 SHOWN_RUNNING = 12
-NAMES = ("configuration", "trial", "first trial")  # columns that a reader copies from, so their lines are never broken
+NAMES = ("trial",)  # columns that a reader copies from, so their lines are never broken
 
 
 def render_status(data: Mapping[str, Any]) -> RenderableType:
@@ -40,7 +40,7 @@ def render_status(data: Mapping[str, Any]) -> RenderableType:
         ("question", Text(data["question"] or "none")),
         ("trials", Text(f"{data['trials']:,}: " if counts else f"{data['trials']:,}") + counts),
         ("progress", Text((progress or "nothing yet") + _to_go(data))),
-        ("driver", Text(f"process {driver['pid']} on {driver['host']}" if driver else "not running")),
+        ("driver", Text(f"process {driver['pid']} on {driver['host']}" if driver else "not running") + _drivers(data)),
         ("failures", Text(_failures(data))),
         ("last update", Text(f"{format_seconds(data['seconds_since_last_line'])} ago")),
         ("next", Text(data["next"])),
@@ -51,7 +51,7 @@ def render_status(data: Mapping[str, Any]) -> RenderableType:
         [[item[key] for key in ("trial", "status", "attempt", "epoch", "reason")] for item in data["failures"]],
     )
     events = [Text(_event(item)) for item in data["events"][-SHOWN_EVENTS:]]
-    heading = [Text("Failures, newest last", style="italic")] if events else []
+    heading = [Text("Events, newest last", style="italic")] if events else []
     running = [_running(data["running"])] if data["running"] else []
     return Group(_grid(facts), *running, *heading, *events, *([failures] if data["failures"] else []))
 
@@ -78,15 +78,21 @@ def _running(items: Sequence[Mapping[str, Any]]) -> RenderableType:
 
 
 def _failures(data: Mapping[str, Any]) -> str:
-    """Return how often packs failed, by kind, and how often the run was resumed."""
-    nouns = {"failed": "worker failure", "out_of_memory": "out-of-memory failure", "halted": "halt"}
+    """Return how often packs failed, by kind."""
+    nouns = {"failed": "worker failure", "out_of_memory": "out-of-memory failure"}
     counts = [format_count(count, nouns.get(kind, f"{kind} failure")) for kind, count in data["retries"].items()]
+    return ", ".join(counts) or "none"
+
+
+def _drivers(data: Mapping[str, Any]) -> str:
+    """Return how often drivers halted, and how often another went on: by `resume` or `rerun`."""
+    halted = [f"halted {format_count(data['halts'], 'time')}"] if data["halts"] else []
     resumed = [f"resumed {format_count(data['drivers'] - 1, 'time')}"] if data["drivers"] > 1 else []
-    return ", ".join(counts + resumed) or "none"
+    return f"; {', '.join(halted + resumed)}" if halted or resumed else ""
 
 
 def _event(item: Mapping[str, Any]) -> str:
-    """Return a failure as one line: when, where, which trials, why, and what followed."""
+    """Return an event as one line: when, where, which trials, why, and what followed."""
     if not item["trials"]:
         return f"{datetime.fromtimestamp(item['time']):%H:%M:%S}: {item['reason']}; {item['what']}"
     more = f" and {len(item['trials']) - 1} more" if len(item["trials"]) > 1 else ""
@@ -112,11 +118,20 @@ def render_top(data: Mapping[str, Any]) -> RenderableType:
         for item in data["top"]
     ]
     headings = ("rank", "configuration", data["metric"], "by seed", "seeds", "note")
-    table = _table(f"Top {len(rows)} of {format_count(data['configurations'], 'configuration')}", headings, rows)
+    title = f"Top {len(rows)} of {format_count(data['configurations'], 'configuration')}"
+    table = _table(title, headings, rows, unbroken=("rank", data["metric"], "seeds"))
     mark = [Text(SYNTHETIC, style="bold red")] if data["synthetic"] else []
     partial = any(item["score"] is None and item["latest"] is not None for item in data["top"])
     note = [Text("[in brackets]: latest epoch of unfinished seeds; not ranked by the rule")] if partial else []
-    return Group(*mark, table, *note, Text(f"rule: {data['rule']} ({data['goal']})"))
+    numbered = [Text(f"{part}: {whole}") for part, whole in data["numbered"].items()]
+    trials = [Text(f"{item['rank']:>4} {item['trials'][0]}", no_wrap=True) for item in data["top"]]
+    legend = [
+        *numbered,
+        *note,
+        Text(f"rule: {data['rule']} ({data['goal']})"),
+        Text("first trial of each, for `show`:"),
+    ]
+    return Group(*mark, table, *legend, *trials)
 
 
 def render_show(data: Mapping[str, Any]) -> RenderableType:
@@ -165,10 +180,12 @@ def _grid(facts: Iterable[tuple[str, Text]]) -> Table:
     return grid
 
 
-def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+def _table(
+    title: str, headings: Sequence[str], rows: Iterable[Sequence[Any]], *, unbroken: Sequence[str] = NAMES
+) -> Table:
     table = Table(title=title, title_justify="left")
     for heading in headings:
-        table.add_column(Text(heading.replace("_", " ")), overflow="fold", no_wrap=heading in NAMES)
+        table.add_column(Text(heading.replace("_", " ")), overflow="fold", no_wrap=heading in unbroken)
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     return table

@@ -203,8 +203,8 @@ def test_preview_prints_what_the_schedule_does(capsys, file, name):
     schedule = yaml.safe_load(given.partition("=")[2])
     trial = parse_trial({**GOOD, "data": {**DATA, "batch_size": 30}, "schedule": schedule})
     assert found["steps_per_epoch"] == 4
-    assert [(row["lr"], row["momentum"]) for row in found["rates"]] == preview(trial, steps_per_epoch=4)
-    assert [row["step"] for row in found["rates"]] == list(range(1, 9))
+    assert [(row["lr"], row["momentum"]) for row in found["lrs"]] == preview(trial, steps_per_epoch=4)
+    assert [row["step"] for row in found["lrs"]] == list(range(1, 9))
     assert run(app, name="ch6dist", arguments=["preview", str(file), given]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 4
 

@@ -125,6 +125,19 @@ def twelve(folder: Path, **sweep: Any) -> Path:
     return write_ledger(folder, trials, **sweep)
 
 
+# what a person may call a folder or ask as a question, and what is markup somewhere
+NASTY = (
+    r"$x^2$ and $\frac{a}{b$",
+    "_under_ \\alpha \\",
+    "<b>bold & &lt;",
+    "a|b `code` [link](x) [red]",
+    "实验 😀",
+    "two\nlines\x1b",
+    "**star** ~~old~~",
+    "_",
+)
+
+
 def _row(epoch: int, accuracy: float | None, lr: float, seconds: float, has_val: bool) -> Line:
     loss = math.nan if accuracy is None else -math.log(max(accuracy, 1e-3))
     return {

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 
 from analysis.plots import style
 from analysis.plots.lr_sensitivity import lr_sensitivity_data
@@ -13,10 +16,11 @@ from analysis.plots.registry import PLOTS, draw, write_figure
 from analysis.report.health import health
 from analysis.study.leaderboard import leaderboard
 from analysis.study.load import load_study
-from analysis.study.lr_ranges import lr_summary, safe_ranges
+from analysis.study.lr_ranges import best_by_lr, point_summary, safe_ranges
 from analysis.text import short_number
 from ch6dist.catalog.optimizers import OPTIMIZERS
-from tests.support.ledgers import range_trial, trial, twelve, write_ledger
+from ch6dist.config import parse_trial
+from tests.support.ledgers import NASTY, range_trial, trial, twelve, write_ledger
 
 LRS = [1e-4, 1e-3, 1e-2, 1e-1]
 
@@ -80,6 +84,122 @@ def test_a_figure_has_its_question_and_optimizers_and_is_the_same_file_each_time
     assert len(pd.read_csv(tmp_path / "a" / "data" / f"{name}.csv")) == len(data)
 
 
+@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.parametrize("name", NASTY)
+def test_names_are_text_in_every_figure_and_no_number_is_markup(tmp_path, name):
+    trials = [*SWEEPS["one optimizer"](), trial("Adam", curve=[0.1, 0.2, 0.3]), *SWEEPS["range test alone"]()]
+    study = load_study([write_ledger(tmp_path / folder, trials) for folder in (name, f"{name}-2")])
+    board, shown = leaderboard(study), study.runs[0].name
+    for plot in PLOTS.values():
+        data = plot.data(study, board)
+        write_figure(plot, data, tmp_path / "out", study=study)  # also layout, which reads mathtext first
+        with style.context():
+            figure = draw(plot, data, study=study)
+            figure.draw_without_rendering()
+        texts = [text.get_text() for text in figure.findobj(Text)]
+        assert not any("mathdefault" in text for text in texts)
+        assert plot.name == "sweep_health" or any(shown in " ".join(text.split()) for text in texts)
+        ElementTree.parse(tmp_path / "out" / "figures" / f"{plot.name}.svg")
+
+
+def test_a_logarithmic_axis_has_numbers_whatever_it_spans(tmp_path):
+    for lrs in ([1e-4, 1e-1], [0.010, 0.011], [0.2, 0.9], [1e-8, 1e2]):
+        with style.context():
+            figure = style.new_figure(5, 3)
+            ax = figure.subplots()
+            ax.plot(lrs, lrs)
+            style.log_axis(ax, "x", style.lr_formatter())
+            style.loss_axis(ax)
+            figure.draw_without_rendering()
+        ticks = [label.get_text() for axis in (ax.xaxis, ax.yaxis) for label in axis.get_ticklabels(which="both")]
+        assert any(ticks)
+        assert not any("$" in tick or "\\" in tick for tick in ticks)
+
+
+def test_ticks_of_learning_rates_that_are_close_are_different(tmp_path):
+    lrs = [1.231e-3, 1.234e-3, 0.1]
+    with style.context():
+        ax = style.new_figure(5, 3).subplots()
+        style.lr_axis(ax, lrs)
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["1.231e-3", "1.234e-3", "0.1"]
+
+
+def crossed():
+    """Two batch sizes × three schedules, of which one has too long a name."""
+    long = {"name": "CosineAnnealingWarmRestarts", "T_0": 2, "T_mult": 2, "eta_min": 1e-5, "warmup": {"epochs": 1}}
+    steps = [{"name": "StepLR", "step_size": 1}, {"name": "StepLR", "step_size": 2, "gamma": 0.5}, long]
+    return [
+        trial(
+            lr=lr, curve=[0.1, 0.2, 0.3], seed=seed, schedule=schedule, data={"batch_size": batch}, parameters=MOMENTUM
+        )
+        for seed in (0, 1)
+        for batch in (50, 100)
+        for schedule in steps
+        for lr in (0.1, 0.01)
+    ]
+
+
+MOMENTUM = {"momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
+
+
+def test_whatever_differs_stands_in_every_row_line_and_panel(tmp_path):
+    study, board = written(tmp_path, crossed())
+    rows = PLOTS["leaderboard"].data(study, board)
+    assert rows.groupby("label").size().tolist() == [2] * 12
+    assert PLOTS["lr_sensitivity"].data(study, board)["panel"].nunique() == 6
+    curves = PLOTS["training_curves"].data(study, board)
+    assert curves["label"].nunique() == curves["order"].nunique() == 6
+    for name in ("leaderboard", "lr_sensitivity"):
+        with style.context():
+            figure = draw(PLOTS[name], PLOTS[name].data(study, board), study=study)
+        caption = figure.get_supxlabel()
+        assert caption.splitlines()[-1].startswith("schedule 1: warm-up 1, CosineAnnealingWarmRestarts 2 T_mult 2")
+
+
+def test_a_figure_explains_no_numbers_that_it_does_not_show(tmp_path):
+    study, board = written(tmp_path, crossed())
+    plot = PLOTS["sweep_health"]
+    with style.context():
+        assert "schedule 1" not in draw(plot, plot.data(study, board), study=study).get_supxlabel()
+
+
+def test_points_of_a_search_are_not_averaged_over_what_it_drew(tmp_path):
+    trials = [
+        trial(lr=lr, curve=[0.1, 0.2, 0.3 + m / 100], parameters={"momentum": m / 20})
+        for lr in (0.1, 0.01)
+        for m in range(12)
+    ]
+    study, board = written(tmp_path, trials)
+    points = point_summary(lr_sensitivity_data(study, board))
+    assert len(points) == 24
+    assert best_by_lr(points, goal="maximize")[["lr", "drawn", "mean"]].to_numpy().tolist() == [
+        [0.01, "momentum 0.55", pytest.approx(0.41)],
+        [0.1, "momentum 0.55", pytest.approx(0.41)],
+    ]
+
+
+def test_a_figure_that_shows_the_first_panels_says_of_how_many_and_where_the_rest_is(tmp_path):
+    tests = [range_trial(losses=[4.6, 4.5, 4.0, None], lrs=LRS, seed=seed, steepest=5e-3) for seed in range(14)]
+    study, board = written(tmp_path, tests)
+    plot = PLOTS["lr_range_test"]
+    caption = plot.caption(plot.data(study, board))
+    assert "Shown are the first 12 of 14 range tests; all are in data/lr_range_test.csv." in caption
+    data = plot.data(*written(tmp_path / "few", tests[:12]))
+    assert "Shown are" not in plot.caption(data)
+
+
+def test_range_tests_over_two_batch_sizes_have_two_titles(tmp_path):
+    base = {"losses": [4.6, 4.5, 4.0, None], "lrs": LRS}
+    tests = [
+        replace(test, config=parse_trial(test.config.model_dump() | {"data": {"batch_size": size}}))
+        for size in (50, 100)
+        for test in [range_trial(**base)]
+    ]
+    study, board = written(tmp_path, tests)
+    panels = PLOTS["lr_range_test"].data(study, board)["panel"].unique()
+    assert list(panels) == ["SGD · batch 50, seed 0", "SGD · batch 100, seed 0"]
+
+
 def test_a_figure_without_data_removes_that_of_an_earlier_report(tmp_path):
     study, board = written(tmp_path / "run", SWEEPS["one optimizer"]())
     plot = PLOTS["lr_sensitivity"]
@@ -124,7 +244,7 @@ def test_twelve_optimizers_look_twelve_ways(tmp_path):
 
 def test_scores_by_learning_rate_of_the_twelve_trials(tmp_path):
     study = load_study([twelve(tmp_path)])
-    table = lr_summary(lr_sensitivity_data(study, leaderboard(study))).set_index(["optimizer", "lr"])
+    table = point_summary(lr_sensitivity_data(study, leaderboard(study))).set_index(["optimizer", "lr"])
     assert table["mean"].to_dict() == pytest.approx(
         {("SGD", 0.1): 0.51, ("SGD", 0.01): 0.41, ("Adam", 0.001): 0.50, ("Adam", 0.1): 0.45}
     )
@@ -135,7 +255,7 @@ def test_scores_by_learning_rate_of_the_twelve_trials(tmp_path):
 def test_safe_range_is_what_lies_within_a_point_around_the_best(tmp_path):
     scores = {1e-4: 0.495, 1e-3: 0.40, 1e-2: 0.493, 1e-1: 0.50, 1.0: 0.495}
     study, board = written(tmp_path, [trial(lr=lr, curve=[0.1, 0.2, top]) for lr, top in scores.items()])
-    row = safe_ranges(lr_summary(lr_sensitivity_data(study, board)), metric="val_accuracy", goal="maximize").iloc[0]
+    row = safe_ranges(point_summary(lr_sensitivity_data(study, board)), metric="val_accuracy", goal="maximize").iloc[0]
     assert (row["best_lr"], row["safe_low"], row["safe_high"], row["edge"]) == (0.1, 0.01, 1.0, "")
     assert row["decades"] == pytest.approx(2)
 
@@ -144,7 +264,7 @@ def test_a_learning_rate_with_a_diverged_seed_is_neither_best_nor_safe(tmp_path)
     trials = [trial(lr=lr, seed=seed, curve=[0.1, 0.2, 0.5]) for lr in (0.01, 0.1) for seed in (0, 1)]
     trials.append(trial(lr=0.1, seed=2, curve=[None], epochs=3, status="diverged"))
     study, board = written(tmp_path, trials)
-    row = safe_ranges(lr_summary(lr_sensitivity_data(study, board)), metric="val_accuracy", goal="maximize").iloc[0]
+    row = safe_ranges(point_summary(lr_sensitivity_data(study, board)), metric="val_accuracy", goal="maximize").iloc[0]
     assert (row["best_lr"], row["safe_high"], row["edge"]) == (0.01, 0.01, "low")
 
 

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
 
 from analysis.plots import style
 from analysis.plots.registry import PLOTS
 from analysis.report import page as report_module
 from analysis.report.page import write_report
+from analysis.report.tables import leaderboard_json
+from analysis.study.finals import finals
+from analysis.study.leaderboard import leaderboard
 from analysis.study.load import load_study
+from ch6dist.catalog.text import one_line
 from ch6dist.errors import UsageError
-from tests.analysis.plots.test_plots import SWEEPS
-from tests.support.ledgers import range_trial, trial, twelve, write_ledger
+from tests.analysis.plots.test_plots import SWEEPS, crossed
+from tests.support.ledgers import NASTY, range_trial, trial, twelve, write_ledger
 
 LRS = [1e-4, 1e-3, 1e-2, 1e-1]
 
@@ -153,11 +161,92 @@ def test_a_final_training_shows_each_seed_and_what_it_was_chosen_on(tmp_path):
     assert "no validation split" in (out / "figures" / "training_curves.svg").read_text()
 
 
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"chosen_from": "best of a", "chosen_by_seeds": [0]}, "none of which took part in the choice (seed 0)"),
+        (
+            {"chosen_from": "best of a", "chosen_by_seeds": [0, 2]},
+            "seed 2 took part in the choice, so its result is optimi",
+        ),
+        ({"chosen_from": "best of a"}, "by which seeds it was chosen is not recorded"),
+    ],
+)
+def test_a_report_says_whether_the_seeds_of_a_final_training_were_chosen_by(tmp_path, spec, said):
+    trials = [trial(seed=s, curve=[0.1], evaluate_test=True, extra={"test_accuracy": 0.4}) for s in (1, 2)]
+    out = write_report(load_study([write_ledger(tmp_path / "run", trials, spec=spec)]), tmp_path / "out").parent
+    assert "run was trained with seeds 1, 2" in page_of(out).text
+    assert said in page_of(out).text
+    assert said.partition("(")[0] in (out / "leaderboard.md").read_text()
+
+
 def test_names_from_the_run_are_escaped_on_the_page(tmp_path):
     run = write_ledger(tmp_path / "run", [trial(curve=[0.1] * 3)], question="<script>alert(1)</script> & more")
     out = write_report(load_study([run]), tmp_path / "out").parent
     assert "<script>" not in (out / "index.html").read_text()
     assert "<script>alert(1)</script> & more" in page_of(out).text
+
+
+def cells_of(markdown):
+    """The texts of the cells of all tables, as a reader of Markdown shows them; markup of any kind is refused."""
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(markdown)
+    cells = [token for before, token in pairwise(tokens) if before.type in ("td_open", "th_open")]
+    assert {child.type for cell in cells for child in cell.children} <= {"text", "text_special"}
+    return ["".join(child.content for child in cell.children) for cell in cells]
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.parametrize("name", NASTY)
+def test_names_and_questions_are_text_in_pages_and_tables(tmp_path, name):
+    failed = trial(lr=0.2, status="failed", reason=name)
+    runs = [
+        write_ledger(tmp_path / folder, [trial(curve=[0.1] * 3), failed], question=name, command=f"sweeps run {name}")
+        for folder in (name, f"{name}-2")
+    ]
+    out = write_report(load_study(runs), tmp_path / "out").parent
+    shown = one_line(name)
+    text = page_of(out).text
+    assert text.count(shown) > 5
+    assert f"sweeps run {shown}" in text
+    assert "\x1b" not in (out / "index.html").read_text(encoding="utf-8")
+    table = (out / "leaderboard.md").read_text(encoding="utf-8")
+    assert shown in cells_of(table)
+    assert f"{shown}-2" in pd.read_csv(out / "leaderboard.csv")["run"].tolist()
+
+
+def test_a_folder_that_is_no_text_has_a_report(tmp_path):
+    runs = [
+        write_ledger(Path(os.fsdecode(os.fsencode(tmp_path) + end)), [trial(curve=[0.1] * 3)])
+        for end in (b"/\xff", b"/\xfe")
+    ]
+    study = load_study(runs)
+    write_report(study, tmp_path / "out")
+    assert len({run.name for run in study.runs}) == 2
+    assert "�" in page_of(tmp_path / "out").text
+
+
+def test_what_is_numbered_is_explained_once(tmp_path):
+    study = load_study([write_ledger(tmp_path / "run", crossed())])
+    out = write_report(study, tmp_path / "out").parent
+    whole = study.numbered["schedule 1"]
+    assert page_of(out).texts.count(whole) == 1
+    markdown, table = (out / "leaderboard.md").read_text(), pd.read_csv(out / "leaderboard.csv")
+    assert markdown.count(whole) == 1
+    assert cells_of(markdown).count("schedule 1") == 5
+    assert set(table["scheduler"]) == {"StepLR 1 ×0.1", "StepLR 2 ×0.5", whole}
+    assert table["label"].nunique() == 12
+    assert json.loads(leaderboard_json(study, leaderboard(study), finals(study)))["numbered"] == study.numbered
+
+
+def test_runs_that_differ_only_in_epochs_or_images_are_told_apart(tmp_path):
+    data = {"train_size": 1000}
+    runs = [
+        write_ledger(tmp_path / "a", [trial(curve=[0.1] * 3)]),
+        write_ledger(tmp_path / "b", [trial(curve=[0.1] * 4, data=data)]),
+    ]
+    table = pd.read_csv(write_report(load_study(runs), tmp_path / "out").parent / "leaderboard.csv")
+    assert sorted(table["setting"]) == ["images 1000, epochs 4", "images 45000, epochs 3"]
+    assert sorted(label.split(" · ")[0] for label in table["label"]) == ["a", "b"]
 
 
 def test_several_runs_share_one_report(tmp_path):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from ch6dist.catalog.naming import LIMIT, optimizer_label, schedule_label, short_name
+from ch6dist.catalog.naming import LIMIT, optimizer_label, short_name
 from ch6dist.catalog.optimizers import OPTIMIZERS, cycles_momentum
 from ch6dist.catalog.parameters import DERIVED, REQUIRED, Parameter
 from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
@@ -119,24 +119,6 @@ def test_short_name_is_a_short_file_name_whatever_is_changed() -> None:
     name = short_name(parse_trial({"optimizer": optimizer, "schedule": schedule, "model": "resnet18"}).model_dump())
     assert re.fullmatch(r"[A-Za-z0-9._-]+", name)
     assert len(name) <= LIMIT
-
-
-def test_labels_read_as_documented() -> None:
-    sgd = parse_trial({"optimizer": {"name": "SGD", "momentum": 0.9, "nesterov": True}}).optimizer
-    labels = [
-        ("none", "none"),
-        ({"name": "StepLR", "step_size": 15}, "StepLR 15 ×0.1"),
-        ({"name": "MultiStepLR", "milestones": [30, 80], "interval": "batch"}, "MultiStepLR 30-80 ×0.1 per batch"),
-        ({"name": "CosineAnnealingLR", "warmup": {"epochs": 5}}, "warm-up 5, CosineAnnealingLR"),
-        ({"name": "CyclicLR", "mode": "triangular2"}, "CyclicLR triangular2"),
-        ({"name": "ReduceLROnPlateau", "patience": 4}, "ReduceLROnPlateau patience 4 ×0.1"),
-        ({"name": "LambdaLR", "recipe": "inverse_sqrt"}, "LambdaLR inverse_sqrt timescale 1"),
-        ([{"name": "LinearLR", "epochs": 5}, "CosineAnnealingLR"], "LinearLR to 5 → CosineAnnealingLR"),
-    ]
-    assert optimizer_label(sgd) == "SGD nesterov 0.9"
-    assert [schedule_label(resolve_schedule(given, optimizer=sgd)) for given, _ in labels] == [
-        text for _, text in labels
-    ]
 
 
 def test_momentum_can_cycle_where_torch_has_one_above_zero() -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from ch6dist.catalog.optimizers import OPTIMIZERS
-from ch6dist.catalog.schedules import SCHEDULES
+from ch6dist.catalog.schedules import SCHEDULES, unreached
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.optim.optimizers import build_optimizer, momentum_of
 from ch6dist.optim.schedules import Schedule, build_schedule, preview
@@ -218,3 +218,26 @@ def test_range_test_sets_lr_whatever_the_schedule(mode: str, numpy_space: Any) -
     found = preview(trial, steps_per_epoch=7)
     assert [lr for lr, _ in found] == pytest.approx(numpy_space(1e-6, 1, 100), rel=1e-12)
     assert (found[0][0], found[-1][0], {momentum for _, momentum in found}) == (1e-6, 1.0, {0.9})
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 5, 6, 12, 0.5, 0.75, {"epochs": 5}])
+@pytest.mark.parametrize("interval", ["epoch", "batch"])
+@pytest.mark.parametrize("warmup", [0, 2])
+@pytest.mark.parametrize("kind", ["StepLR", "MultiStepLR"])
+def test_a_length_is_unreached_where_the_learning_rate_never_changes(
+    size: Any, interval: str, warmup: int, kind: str
+) -> None:
+    if kind == "MultiStepLR" and isinstance(size, dict):
+        return  # milestones take no lengths in epochs
+    lengths = {"step_size": size} if kind == "StepLR" else {"milestones": [size]}
+    schedule = {"name": kind, **lengths, "interval": interval}
+    trial = parse_trial({"epochs": 6, "schedule": schedule | ({"warmup": {"epochs": warmup}} if warmup else {})})
+    lrs = {lr for lr, _ in preview(trial, steps_per_epoch=2)[2 * warmup :]}
+    found = list(unreached(trial.schedule, epochs=6, steps_per_epoch=2))
+    assert found == ([(next(iter(lengths)), size)] if len(lrs) == 1 else [])
+
+
+def test_in_a_sequence_a_length_is_unreached_where_the_next_schedule_begins_before() -> None:
+    steps = {"name": "StepLR", "step_size": 4}
+    trial = parse_trial({"epochs": 10, "schedule": [{**steps, "epochs": 4}, steps]})
+    assert list(unreached(trial.schedule, epochs=10, steps_per_epoch=2)) == [("schedulers.0.step_size", 4)]

@@ -18,7 +18,7 @@ def ranked(folder, *trials, metric=None):
 
 
 def names(items):
-    return [item.name for item in items]
+    return [item.configuration.rpartition("-")[0] for item in items]
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,12 @@ def test_nan_never_wins(tmp_path, goal):
         metric=Metric(goal=goal),
     )
     assert names(found)[0] == "sgd-lr0.3"
-    assert {item.name: item.eligible for item in found} == {"sgd-lr0.1": False, "sgd-lr0.2": False, "sgd-lr0.3": True}
-    notes = {item.name: item.note for item in found}
+    assert dict(zip(names(found), (item.eligible for item in found), strict=True)) == {
+        "sgd-lr0.1": False,
+        "sgd-lr0.2": False,
+        "sgd-lr0.3": True,
+    }
+    notes = dict(zip(names(found), (item.note for item in found), strict=True))
     assert notes["sgd-lr0.1"] == "1 of 2 without a finite val_accuracy"
     assert notes["sgd-lr0.2"] == "1 of 1 without a finite val_accuracy"
 

@@ -15,10 +15,11 @@ import torch
 import yaml
 from rich.console import Console
 
-from ch6dist.config import TrialConfig
+from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError, UsageError
 from ch6dist.packs import Orders
 from ch6dist.runs.ledger import read
+from ch6dist.runs.provenance import trial_line
 from ch6dist.runs.writer import Writer
 from ch6dist.training.loop import train
 from sweeps.launch.final import newest_final, plan_final, result, say_plan, say_result
@@ -71,11 +72,52 @@ def alone(trials: tuple[TrialConfig, ...]) -> dict[str, float]:
 def test_the_best_is_trained_on_new_seeds_and_tested(run: Path) -> None:
     plan = plan_final(str(run), seeds=3)
     assert plan.chosen.optimizer["lr"] in (0.05, 1e-6)
-    assert [trial.seed for trial in plan.trials] == [0, 1, 2]
+    assert [trial.seed for trial in plan.trials] == [1, 2, 3]
     assert all(trial.evaluate_test and trial.epochs == 3 for trial in plan.trials)
     assert len({trial.configuration_id for trial in plan.trials}) == 1
     assert plan.name == "tiny-final"
     assert "best of tiny" in plan.source
+
+
+@pytest.mark.parametrize(
+    ("seeds", "expected", "said"),
+    [
+        (
+            [0, 1, 2],
+            [3, 4],
+            "seeds 3, 4: new, for an unbiased estimate, as the configuration was chosen by its scores with",
+        ),
+        ([7, 3], [8, 9], "chosen by its scores with seeds 3, 7"),
+        (5, [5, 6], "chosen by its scores with seeds 0 … 4"),
+    ],
+)
+def test_no_seed_of_the_sweep_is_trained_again(tmp_path: Path, seeds: Any, expected: list[int], said: str) -> None:
+    lrs = {"optimizer.lr": {"values": [0.05, 1e-6]}}
+    without_ray(sweep_file(tmp_path, parameters=lrs, epochs=1, seeds=seeds), tmp_path / "sweep")
+    for trial in (None, "sgd-lr1e-06-"):
+        ids = read(tmp_path / "sweep").trials
+        chosen = next(name for name in ids if name.startswith(trial)) if trial else None
+        plan = plan_final(str(tmp_path / "sweep"), trial=chosen, seeds=2)
+        assert [trial.seed for trial in plan.trials] == expected
+        assert not {trial.seed for trial in plan.trials} & {line["seed"] for line in ids.values()}
+    assert said in printed(say_plan, plan)
+
+
+def test_the_seed_of_a_trial_file_is_trained(tmp_path: Path) -> None:
+    plan = plan_final(trial_file(tmp_path, seed=41), seeds=2)
+    assert [trial.seed for trial in plan.trials] == [41, 42]
+    assert "seeds 41, 42, from the trial file" in printed(say_plan, plan)
+    assert plan_final(trial_file(tmp_path)).trials[0].seed == 0
+
+
+def test_a_final_of_a_final_leaves_out_the_seeds_of_both(tmp_path: Path) -> None:
+    path = trial_file(tmp_path)
+    with Writer(tmp_path / "first") as writer:
+        trial = parse_trial(yaml.safe_load(Path(path).read_text()) | {"seed": 2})
+        spec = {"name": "first", "chosen_from": "best of sweep", "chosen_by_seeds": [9]}
+        writer.append([{"kind": "sweep", "spec": spec, "time": 1.0}, trial_line(trial)])
+    plan = plan_final(str(tmp_path / "first"), trial=trial.trial_id)
+    assert (plan.chosen_by, plan.trials[0].seed) == ((2, 9), 10)
 
 
 def test_a_trial_can_be_named(run: Path) -> None:
@@ -170,6 +212,8 @@ def test_final_on_all_data_over_seeds(run: Path) -> None:
     for trial, accuracy in expected.items():
         assert f"{trial}: test accuracy {100 * accuracy:.2f} %" in found.stdout
     assert "std over 2 seeds" in found.stdout
+    assert read(folder).spec["chosen_by_seeds"] == [0]
+    assert "seeds 1, 2: new" in found.stdout
     assert set(statuses(read(folder)).values()) == {"finished"}
 
 

@@ -210,3 +210,19 @@ def test_markup_in_a_question_is_text() -> None:
     spec = load_spec(CONFIGS[0], ["question='[/red] which [bold]?'", "seeds=1"])
     plan = make_plan(spec, expand(spec), devices=TWO_CORES, calibration={})
     assert "[/red] which [bold]?" in printed(plan)
+
+
+def test_a_plan_notes_what_a_training_never_reaches(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.yaml"
+    steps = [{"name": "StepLR", "step_size": n} for n in (2, 3, 100)]
+    trial = {"epochs": 3, "data": {"name": "synthetic_mnist", "train_size": 500}}
+    axes = {"schedule": {"values": steps}, "optimizer.lr": {"values": [0.1, 0.2]}}
+    path.write_text(yaml.safe_dump({"name": "late", "trial": trial, "parameters": axes, "seeds": 2}))
+    spec = load_spec(path)
+    plan = make_plan(spec, expand(spec), devices=[TWO_CORES], calibration={})
+    late = [note for note in plan_json(plan)["notes"] if "never reached" in note]
+    assert late == [
+        "StepLR: step_size 3 is never reached: training ends after 3 epochs (2 configurations)",
+        "StepLR: step_size 100 is never reached: training ends after 3 epochs (2 configurations)",
+    ]
+    assert late[0] in printed(plan)

@@ -17,9 +17,11 @@ from ch6dist.errors import InputError, UsageError
 from ch6dist.runs import lease
 from ch6dist.runs.ledger import find_trial, read
 from ch6dist.runs.writer import Writer
+from sweeps.launch.execute import plain_console
 from sweeps.record.pace_file import write_pace
 from sweeps.status.queries import best, best_yaml, show, status, top
 from sweeps.status.views import render_show, render_status, render_top
+from tests.support.ledgers import NASTY
 
 SPEC = {"name": "lrs", "question": "Which learning rate?", "metric": {"name": "val_accuracy", "goal": "maximize"}}
 EPOCHS = 6  # scores are means over the last 2
@@ -27,6 +29,20 @@ EPOCHS = 6  # scores are means over the last 2
 
 def config(lr: float, seed: int = 0, **fields: Any) -> TrialConfig:
     return parse_trial({"epochs": EPOCHS, "seed": seed, "optimizer": {"name": "SGD", "lr": lr}, **fields})
+
+
+def event(broken: str, *trials: TrialConfig) -> dict[str, Any]:
+    ids = [trial.trial_id for trial in trials]
+    said = {"reason": "interrupted", "what": "the driver ended"} if broken == "halted" else {"reason": "x", "what": "y"}
+    return {
+        "kind": "event",
+        "trials": ids,
+        "epochs": [1] * len(ids),
+        "host": "h",
+        "broken": broken,
+        "time": 1.7e9,
+        **said,
+    }
 
 
 def trial_line(trial: TrialConfig) -> dict[str, Any]:
@@ -79,7 +95,7 @@ def run(tmp_path: Path) -> Path:
 
 def test_top_is_the_ranking_with_its_rule(run: Path) -> None:
     found = top(run)
-    assert [item["name"] for item in found["top"]] == ["SGD 0.01", "SGD 0.001", "SGD 0.1"]
+    assert [item["name"] for item in found["top"]] == ["SGD · lr 0.01", "SGD · lr 1e-3", "SGD · lr 0.1"]
     assert [item["score"] for item in found["top"]] == pytest.approx([0.32, 0.11, 0.40])
     assert found["top"][2]["note"] == "1 of 2 diverged"
     assert "last 2 epochs" in found["rule"]
@@ -87,6 +103,34 @@ def test_top_is_the_ranking_with_its_rule(run: Path) -> None:
     assert "32.00 %" in text
     assert found["rule"] in text
     assert "SYNTHETIC" not in text
+
+
+def test_top_and_best_tell_configurations_apart_and_explain_numbers_once(tmp_path: Path) -> None:
+    long = {"name": "CosineAnnealingWarmRestarts", "T_0": 2, "T_mult": 2, "eta_min": 1e-5, "warmup": {"epochs": 1}}
+    steps = [{"name": "StepLR", "step_size": 1}, {"name": "StepLR", "step_size": 2, "gamma": 0.5}, long]
+    optimizer = {"name": "SGD", "lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4}
+    trials = [
+        config(0.1, data={"batch_size": batch}, schedule=schedule, optimizer=optimizer)
+        for batch in (50, 100)
+        for schedule in steps
+    ]
+    lines = [line for number, trial in enumerate(trials) for line in trained(trial, 0.9 - number / 10)]
+    found = top(write(tmp_path, trials, *lines))
+    text = printed(render_top(found))
+    assert [item["name"] for item in found["top"]] == [
+        "SGD momentum 0.9 wd 5e-4 · StepLR 1 ×0.1 · batch 50 · lr 0.1",
+        "SGD momentum 0.9 wd 5e-4 · StepLR 2 ×0.5 · batch 50 · lr 0.1",
+        "SGD momentum 0.9 wd 5e-4 · schedule 1 · batch 50 · lr 0.1",
+        "SGD momentum 0.9 wd 5e-4 · StepLR 1 ×0.1 · batch 100 · lr 0.1",
+        "SGD momentum 0.9 wd 5e-4 · StepLR 2 ×0.5 · batch 100 · lr 0.1",
+        "SGD momentum 0.9 wd 5e-4 · schedule 1 · batch 100 · lr 0.1",
+    ]
+    whole = "warm-up 1, CosineAnnealingWarmRestarts 2 T_mult 2 eta_min 1e-5 per epoch"
+    assert text.count(f"schedule 1: {found['numbered']['schedule 1']}") == 1
+    assert found["numbered"]["schedule 1"] in whole
+    assert all(trial.trial_id in text for trial in trials)
+    assert top(tmp_path, 2)["numbered"] == {}
+    assert best(tmp_path)["name"] == found["top"][0]["name"]
 
 
 def test_top_shows_as_many_as_asked_for(run: Path) -> None:
@@ -118,9 +162,11 @@ def test_best_is_a_trial_file_that_makes_the_same_trial(run: Path) -> None:
     assert again.trial_id == config(0.01, 0).trial_id
     head = [line for line in text.splitlines() if line.startswith("#")]
     assert str(run) in head[0]
-    assert "0.32" in head[1]
-    assert "2 of 2 seeds" in head[1]
-    assert "last 2 epochs" in head[2]
+    assert "SGD · lr 0.01" in head[1]
+    assert "0.32" in head[2]
+    assert "2 of 2 seeds" in head[2]
+    assert "took part in the choice" in head[3]
+    assert "last 2 epochs" in head[4]
 
 
 def test_best_skips_what_is_not_finished_and_says_so(tmp_path: Path) -> None:
@@ -210,6 +256,34 @@ def test_failures_are_shown_with_their_reasons(tmp_path: Path) -> None:
     assert {item["reason"] for item in found["failures"]} == {"KeyError: 'x' [/red]", "12 GB asked"}
     assert "sweeps rerun" in found["next"]
     assert "KeyError: 'x' [/red]" in printed(render_status(found))
+
+
+def test_halts_and_resumes_are_no_failures(tmp_path: Path) -> None:
+    trial = config(0.1)
+    head = {"kind": "sweep", **SPEC, "spec": SPEC}
+    halted = write(tmp_path / "halted", [trial], *trained(trial, 0.2), event("halted"), head)
+    found = status(halted)
+    text = printed(render_status(found))
+    assert found["retries"] == {}
+    assert (found["halts"], found["drivers"]) == (1, 2)
+    assert "none" in next(line for line in text.splitlines() if line.startswith("failures"))
+    assert "not running; halted 1 time, resumed 1 time" in text
+    assert "interrupted; the driver ended" in text
+    failed = printed(render_status(status(write(tmp_path / "failed", [trial], event("failed", trial), head))))
+    assert "1 worker failure" in failed
+
+
+@pytest.mark.parametrize("name", [*NASTY, ":fire: [bold]x[/bold]"])
+def test_names_and_questions_are_text_on_a_terminal(tmp_path: Path, name: str) -> None:
+    trial = config(0.1)
+    folder = write(tmp_path / name, [trial], *trained(trial, 0.2), spec={**SPEC, "question": name})
+    shown = " ".join(printed(render_status(status(folder))).split())
+    assert f"question {' '.join(name.split())}" in shown
+    console = plain_console()
+    with console.capture() as captured:
+        console.print(f"run folder: {folder}")
+    assert name.replace("\x1b", "") in captured.get().replace("\x1b", "")
+    assert yaml.safe_load(best_yaml(best(folder))) == trial.model_dump()
 
 
 def test_an_ended_run_has_no_remaining_epochs(run: Path) -> None:
