@@ -94,7 +94,7 @@ class CheckpointRules(Frozen):
         number = as_number(given)
         text = str(given).strip() if number is None else str(int(number))
         try:
-            if not ByteSize.byte_string_re.fullmatch(text):
+            if not ByteSize.byte_string_re.fullmatch(text) or (number is None and text.isdecimal()):  # 010
                 raise ValueError
             return parse(text)
         except ValueError:
