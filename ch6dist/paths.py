@@ -1,4 +1,4 @@
-"""Paths as a person gives them, in a file, an option or a variable of the environment: one meaning, wherever one is read.
+"""Paths as a person gives them, in a file, an option or the environment: one meaning, wherever one is read.
 
 given_path("~/data")    # /home/me/data, for good: it is absolute, whatever the working directory becomes
 """
@@ -21,4 +21,6 @@ def given_path(path: Path | str, *, key: str = "path") -> Path:
     try:
         return Path(path).expanduser().absolute()
     except RuntimeError:  # there is no such user
-        raise InputError(key, str(path), "a path; `~` is the home folder, `~name` that of a user of this machine") from None
+        raise InputError(
+            key, str(path), "a path; `~` is the home folder, `~name` that of a user of this machine"
+        ) from None

@@ -44,7 +44,7 @@ class Frozen(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _scalar(cls, given: Any, info: ValidationInfo) -> Any:
-        """Parse by the catalog's rule: `5e3` is a number although YAML gives text; `true` is none, and `yes` not true."""
+        """Parse by the catalog's rule: `5e3` is a number although YAML gives text, `true` is none, `yes` not true."""
         annotation = cls.model_fields[str(info.field_name)].annotation
         kind = next((kind for kind in SCALARS if annotation in (kind, kind | None)), None)
         if kind is None or (given is None and annotation is not kind):

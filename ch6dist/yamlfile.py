@@ -4,8 +4,8 @@ content = read_mapping("trial.yaml")
 for text in ["optimizer.lr=1e-3", "epochs=2"]:
     content = with_dotted(content, *parse_override(text))
 
-YAML 1.1 reads `010` as 8, `10:00` as 600 and `on` as true, YAML 1.2 does not: here they are text (`Ambiguous`), and where
-a number or a truth value is expected the message says what they would have been. Dates are text.
+YAML 1.1 reads `010` as 8, `10:00` as 600 and `on` as true, YAML 1.2 does not: here they are text (`Ambiguous`), and
+where a number or a truth value is expected the message says what they would have been. Dates are text.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import yaml
 
@@ -57,7 +57,7 @@ class _PlainLoader(yaml.SafeLoader):
     yaml_constructors = {TAG + kind: yaml.SafeLoader.yaml_constructors[TAG + kind] for kind in PLAIN} | {
         None: yaml.SafeLoader.yaml_constructors[None]
     }
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         """Compose as SafeLoader does, but refuse a key that is given twice, before other mappings are merged."""

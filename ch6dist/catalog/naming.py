@@ -98,8 +98,15 @@ def _part(key: str, value: Any) -> str:
     if key in _FACTORS:
         return f"×{value:g}"
     if key in _BARE:
-        return _text(value)
-    return _SHORT.get(key, key) + (f" {_text(value)}" if value is not True else "")
+        return _setting(value)
+    return _SHORT.get(key, key) + (f" {_setting(value)}" if value is not True else "")
+
+
+def _setting(value: Any) -> str:
+    """Return a schedule's setting: 1.0, the whole training run, is not 1, one step."""
+    if isinstance(value, (list, tuple)):
+        return "-".join(_setting(item) for item in value)
+    return "1.0" if isinstance(value, float) and value == 1 else _text(value)
 
 
 def _text(value: Any) -> str:

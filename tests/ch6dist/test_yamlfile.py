@@ -123,7 +123,10 @@ def test_a_number_with_a_leading_zero_is_none(text: str) -> None:
         ("a: !!binary aGk=", "binary"),
         ("a: " + "[" * 3000, "nested too deeply"),
         ("? [a]\n: 1", "unhashable key"),
-        ("\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10) if n else 'x'}]" for n in range(9)), "1000000 values"),
+        (
+            "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10) if n else 'x'}]" for n in range(9)),
+            "1000000 values",
+        ),
     ],
 )
 def test_what_is_not_plain_is_refused_in_one_line(text: str, problem: str, tmp_path: Path) -> None:
