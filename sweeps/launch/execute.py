@@ -176,7 +176,7 @@ def _job(task: Task, record: Record, packs: Sequence[PackJob], slots: Slots, how
         attempts={trial: entry.attempt for trial, entry in entries.items()},
         checkpoints=record.checkpoints,
         slots=slots,
-        data_root=str(data_root().absolute()),
+        data_root=str(data_root()),
         checkpoint_seconds=task.settings.checkpoints.seconds,
         worker=how.worker,
     )

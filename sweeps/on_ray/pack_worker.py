@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
+from ch6dist.catalog.dataset_files import adopt_data_root
 from ch6dist.config import parse_trial
 from ch6dist.distributed.group import SOLO, Group, connect, default_device, process_group, rendezvous
 from ch6dist.packs import Report, no_report
@@ -80,7 +81,7 @@ def train_job(
         group: the processes that train it together; each calls this.
     """
     if job.data_root:  # a host of a cluster has its own environment and working directory
-        os.environ.setdefault("CH6DIST_DATA", job.data_root)
+        adopt_data_root(job.data_root)
     trials = [parse_trial(job.trials[trial]) for trial in pack.trials]
     checkpoints = Checkpoints(job.checkpoints, attempts)
     train(

@@ -15,6 +15,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import MISSING, InputError
+from ch6dist.paths import given_path
 from ch6dist.runs.folders import NAME, NAME_RULE, check_name
 from ch6dist.sections import Frozen, parse_section
 from ch6dist.storage.files import check_storage
@@ -99,7 +100,7 @@ class SweepSpec(Frozen):
             raise InputError("seed", given["seed"], "nothing: the seeds of the trials are the sweep's `seeds`")
         if given.get("evaluate_test", False) is not False:
             raise InputError("evaluate_test", given["evaluate_test"], "false: a sweep never looks at the test set")
-        return given
+        return {**given, "data": _with_root(given["data"])} if "data" in given else given
 
     @field_validator("parameters", mode="before")
     @classmethod
@@ -115,6 +116,8 @@ class SweepSpec(Frozen):
             refuse_unknown({key.partition(".")[0]: key}, TrialConfig.model_fields, "a trial")
             if key in ("seed", "evaluate_test"):
                 raise InputError(key, key, "any trial key but seed (the sweep has `seeds`) and evaluate_test")
+        if (data := given.get("data")) and data.values:
+            return {**given, "data": parse_section(Axis, [_with_root(value) for value in data.values])}
         return given
 
     @model_validator(mode="after")
@@ -176,6 +179,13 @@ def _refuse_lost(spec: SweepSpec) -> None:
             for value in spec.parameters[outer].values or ():
                 if _holds(value, path):
                     raise InputError(f"parameters.{outer}.values", value, f"no {path[-1]}: the axis {key} sets it")
+
+
+def _with_root(data: Any) -> Any:
+    """Return the `data` of a trial with an absolute `root`: the sweep is read again, elsewhere, from its run folder."""
+    if not isinstance(data, Mapping) or not isinstance(data.get("root"), str):
+        return data
+    return {**data, "root": str(given_path(data["root"], key="data.root"))}
 
 
 def _holds(value: Any, path: list[str]) -> bool:
