@@ -1,4 +1,4 @@
-"""A path that a person gives means one thing: `~` is the home folder, and what is relative is so to where it is read."""
+"""A path that a person gives means one thing: `~` is the home folder, and the rest is relative to where it is read."""
 
 from __future__ import annotations
 
