@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from ch6dist.catalog.naming import LIMIT, optimizer_label, schedule_label, short_name
 from ch6dist.catalog.optimizers import OPTIMIZERS, cycles_momentum
@@ -121,6 +123,28 @@ def test_short_name_is_a_short_file_name_whatever_is_changed() -> None:
     assert len(name) <= LIMIT
 
 
+LENGTHS = [case for case in EVERY_PARAMETER if case.values[0].kind in ("duration", "durations")]
+
+
+@pytest.mark.parametrize("parameter", LENGTHS)
+@pytest.mark.parametrize(
+    ("given", "length"), [(1, 1), ("1", 1), (1.0, 1.0), ("1.0", 1.0), ("1e0", 1.0), (0.5, 0.5), (2.0, 2), ("2", 2)]
+)
+def test_every_length_is_a_fraction_up_to_1_0_and_a_count_from_1(parameter: Parameter, given: Any, length: Any) -> None:
+    several = parameter.kind == "durations"
+    found = parameter.parse([given] if several else given)
+    for value in (found, json.loads(json.dumps(found)), yaml.safe_load(yaml.safe_dump(found)), parameter.parse(found)):
+        item = value[0] if several else value
+        assert (item, type(item)) == (length, type(length))
+
+
+@pytest.mark.parametrize("parameter", LENGTHS)
+@pytest.mark.parametrize("bad", [0, 0.0, -1, 1.5, True, "010", "1.0001", "x"])
+def test_what_is_no_length_is_refused(parameter: Parameter, bad: Any) -> None:
+    with pytest.raises(InputError, match=parameter.name):
+        parameter.parse([bad] if parameter.kind == "durations" else bad)
+
+
 def test_labels_read_as_documented() -> None:
     sgd = parse_trial({"optimizer": {"name": "SGD", "momentum": 0.9, "nesterov": True}}).optimizer
     labels = [
@@ -128,6 +152,8 @@ def test_labels_read_as_documented() -> None:
         ({"name": "StepLR", "step_size": 15}, "StepLR 15 ×0.1"),
         ({"name": "MultiStepLR", "milestones": [30, 80], "interval": "batch"}, "MultiStepLR 30-80 ×0.1 per batch"),
         ({"name": "CosineAnnealingLR", "warmup": {"epochs": 5}}, "warm-up 5, CosineAnnealingLR"),
+        ({"name": "CosineAnnealingLR", "T_max": 1}, "CosineAnnealingLR 1"),
+        ({"name": "CosineAnnealingLR", "T_max": 1.0}, "CosineAnnealingLR 1.0"),
         ({"name": "CyclicLR", "mode": "triangular2"}, "CyclicLR triangular2"),
         ({"name": "ReduceLROnPlateau", "patience": 4}, "ReduceLROnPlateau patience 4 ×0.1"),
         ({"name": "LambdaLR", "recipe": "inverse_sqrt"}, "LambdaLR inverse_sqrt timescale 1"),
