@@ -75,7 +75,8 @@ class Metric:
         metric, given = cls.of(spec), spec.get("metric", {}).get("goal")
         if given in (None, metric.goal):
             return ""
-        return f"{metric.name} is ranked to {metric.goal} it, although the sweep says goal: {given}"
+        better = "smaller" if metric.goal == "minimize" else "larger"
+        return f"a {better} {metric.name} is better, although the sweep says goal: {given}"
 
 
 class Status(StrEnum):

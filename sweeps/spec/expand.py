@@ -97,6 +97,8 @@ def _in_sweep(error: InputError, spec: SweepSpec, point: Point) -> InputError:
         section = error.key.partition(".")[0]
         beside = [f"{axis}={value!r}" for axis, value in point.items() if axis.partition(".")[0] == section]
         hint = f" (with {', '.join(beside)})" if beside else ""
+        if isinstance(error.value, (list, tuple)) and "list" not in error.allowed:
+            hint += f"; several values are an axis, as in parameters: {{{error.key}: […]}}"
         return InputError(f"trial.{error.key}", error.value, error.allowed + hint)
     axis = max(axes, key=len)
     values = spec.parameters[axis].values

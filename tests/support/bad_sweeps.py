@@ -64,6 +64,10 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
         {**sweep(), "optimizer.lr": 1},
         ["optimizer.lr: 1", "trial: {optimizer: {lr: …}}"],
     ),
+    "several values in the trial": (
+        sweep(trial={"optimizer": {"name": "SGD", "momentum": [0.5, 0.9]}}),
+        ["trial.optimizer.momentum: [0.5, 0.9]", "parameters: {optimizer.momentum: […]}"],
+    ),
     "a dotted key in the trial": (sweep(trial={"optimizer.lr": 1}), ["trial.optimizer.lr: 1", "{optimizer: {lr: …}}"]),
     "a parameter of some optimizers": (
         axes(optimizer=["SGD", "Adam"], optimizer__momentum=[0.5, 0.9]),

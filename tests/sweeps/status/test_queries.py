@@ -114,7 +114,7 @@ def test_an_old_run_whose_goal_contradicts_its_metric_is_ranked_by_the_metric_an
     old = write(tmp_path, trials, *lines, spec={**SPEC, "metric": {"name": "val_loss", "goal": "maximize"}})
     assert [item["score"] for item in top(old)["top"]] == [2.0, 3.0]
     assert best(old)["score"] == 2.0
-    note = "val_loss is ranked to minimize it, although the sweep says goal: maximize"
+    note = "a smaller val_loss is better, although the sweep says goal: maximize"
     for text in (printed(render_top(top(old))), best_yaml(best(old))):
         assert note in " ".join(text.split())
 
