@@ -19,6 +19,7 @@ import typer
 from ch6dist.cli import new_app
 from ch6dist.cli import run as run_app
 from ch6dist.errors import MISSING, InputError, unknown_name
+from ch6dist.paths import given_path
 from ch6dist.runs.folders import find_run
 from ch6dist.runs.names import REPORT
 
@@ -41,7 +42,7 @@ def report(runs: Runs, output: Output = None, root: Root = None) -> None:
     folders = [find_run(run, root=root) for run in runs]
     if output is None and len(folders) > 1:
         raise InputError("-o", MISSING, "a folder for the report of several runs")
-    print(write_report(load_study(folders), output or folders[0] / REPORT))
+    print(write_report(load_study(folders), given_path(output or folders[0] / REPORT, key="-o")))
 
 
 @app.command()
@@ -74,7 +75,7 @@ def plot(
     if name not in PLOTS:
         raise unknown_name("NAME", name, PLOTS)
     folder = find_run(run, root=root)
-    print(write_plot(name, load_study([folder]), output or folder / REPORT))
+    print(write_plot(name, load_study([folder]), given_path(output or folder / REPORT, key="-o")))
 
 
 def main() -> None:

@@ -88,10 +88,11 @@ def _read(path: Path, overrides: list[str] | None) -> TrialConfig:
 def _train(config: TrialConfig, folder: Path | None, resume: bool) -> int:
     from rich.console import Console
 
+    from ch6dist.paths import given_path
     from ch6dist.runs.folders import runs_root
     from ch6dist.training.solo import default_run, run_trial
 
-    folder = folder or default_run(config, runs_root())
+    folder = given_path(folder, key="--run") if folder else default_run(config, runs_root())
     return run_trial(config, run=folder, resume=resume, console=Console(soft_wrap=True, markup=False, emoji=False))
 
 

@@ -20,6 +20,7 @@ from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.parameters import Entry, as_number
 from ch6dist.catalog.schedules import check_lengths, resolve_schedule
 from ch6dist.errors import MISSING, InputError, unknown_name
+from ch6dist.paths import given_path
 from ch6dist.sections import Frozen, parse_section
 
 
@@ -54,6 +55,11 @@ class DataConfig(Frozen):
         if "train_size" not in given and val_size is not None:
             filled["train_size"] = max(1, entry.train_images - int(val_size))  # too large a val_size: `_fits` says so
         return filled
+
+    @field_validator("root")
+    @classmethod
+    def _absolute(cls, given: str | None) -> str | None:
+        return given if given is None else str(given_path(given, key=""))
 
     @model_validator(mode="after")
     def _fits(self) -> DataConfig:

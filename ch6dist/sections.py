@@ -18,13 +18,12 @@ from ch6dist.catalog.parameters import as_number, unknown_key
 from ch6dist.errors import MISSING, InputError, unknown_name
 
 Section = TypeVar("Section", bound="Frozen")
+SCALARS: dict[Any, str] = {bool: "true or false", int: "a whole number", float: "a number"}  # kind → what is allowed
 PLAIN = {  # pydantic's kinds of errors → what is allowed, as a person would say it
     "model_type": "a mapping (key: value lines)",
     "dict_type": "a mapping (key: value lines)",
     "tuple_type": "a list",
     "string_type": "text",
-    "bool_type": "true or false",
-    "bool_parsing": "true or false",
     "greater_than": "a number > {gt:g}",
     "greater_than_equal": "a number ≥ {ge:g}",
     "less_than": "a number < {lt:g}",
@@ -44,14 +43,16 @@ class Frozen(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _number(cls, given: Any, info: ValidationInfo) -> Any:
-        """Parse numbers by the catalog's rule: `5e3` is one although YAML gives text, and `true` is none."""
+    def _scalar(cls, given: Any, info: ValidationInfo) -> Any:
+        """Parse by the catalog's rule: `5e3` is a number although YAML gives text, `true` is none, `yes` not true."""
         annotation = cls.model_fields[str(info.field_name)].annotation
-        if annotation not in (int, float):
+        kind = next((kind for kind in SCALARS if annotation in (kind, kind | None)), None)
+        if kind is None or (given is None and annotation is not kind):
             return given
         number = as_number(given)
-        if number is None or (annotation is int and number != int(number)):
-            raise InputError("", given, "a whole number" if annotation is int else "a number")
+        fits = isinstance(given, bool) if kind is bool else number is not None and (kind is float or not number % 1)
+        if not fits:
+            raise InputError("", given, SCALARS[kind])
         return number if isinstance(given, str) else given
 
 

@@ -21,6 +21,7 @@ from rich.console import Console
 from ch6dist.cli import leave, new_app
 from ch6dist.cli import run as run_app
 from ch6dist.errors import InputError, UsageError
+from ch6dist.paths import given_path
 from ch6dist.runs.folders import find_run
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def best(
         print(text, end="" if text.endswith("\n") else "\n")
         return
     try:
-        output.write_text(text)
+        given_path(output, key="-o").write_text(text)
     except OSError as error:
         raise UsageError(f"cannot write {output}: {error.strerror}", "choose another file with -o") from None
     print(f"written: {output}")

@@ -64,7 +64,7 @@ def target_of(ranked: Sequence[Ranked], study: Study) -> float | None:
 def ranking_rule(study: Study) -> str:
     """Return the ranking rule as a sentence, with the number of epochs that a score averages."""
     epochs = study.trials.loc[(study.trials["type"] == "train") & ~study.trials["final"], "epochs"]
-    return "; ".join(sorted({rule(int(number), study.metric) for number in epochs}))
+    return "; ".join([*sorted({rule(int(number), study.metric) for number in epochs}), *study.metric_notes])
 
 
 def chosen(board: pd.DataFrame, *, k: int = 5) -> pd.DataFrame:

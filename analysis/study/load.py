@@ -59,6 +59,12 @@ class Study:
     goal: str  # maximize | minimize
     numbered: dict[str, str]  # what the numbered parts of labels stand for
 
+    @property
+    def metric_notes(self) -> list[str]:
+        """Return, for each run whose sweep gives its metric another goal, that it is ranked by the metric's own."""
+        notes = ((run.name, Metric.note(run.ledger.spec)) for run in self.runs)
+        return [f"{note} ({name})" if len(self.runs) > 1 else note for name, note in notes if note]
+
     @cached_property
     def synthetic(self) -> bool:
         """Return whether any trial was trained on synthetic data: then every table and figure says so."""

@@ -9,6 +9,9 @@ from pathlib import Path
 
 from ch6dist.catalog.datasets import DATASETS, DataFile
 from ch6dist.errors import UsageError
+from ch6dist.paths import given_path
+
+VARIABLE = "CH6DIST_DATA"
 
 
 class DataFilesError(UsageError):
@@ -16,8 +19,14 @@ class DataFilesError(UsageError):
 
 
 def data_root(root: str | None = None) -> Path:
-    """Return the folder of all data sets: `data.root`, else CH6DIST_DATA, else ./data."""
-    return Path(root or os.environ.get("CH6DIST_DATA") or "data")
+    """Return the folder of all data sets: `data.root`, else CH6DIST_DATA, else ./data; absolute."""
+    return given_path(root, key="data.root") if root else given_path(os.environ.get(VARIABLE) or "data", key=VARIABLE)
+
+
+def adopt_data_root(root: str) -> None:
+    """Make `root` this process's CH6DIST_DATA, unless its host has an absolute one of its own."""
+    if not Path(os.environ.get(VARIABLE, "")).expanduser().is_absolute():  # relative to another working directory
+        os.environ[VARIABLE] = root
 
 
 def check_files(name: str, *, root: str | None = None, test: bool = False) -> None:

@@ -18,7 +18,7 @@ Schema = dict[str, Any]
 BOUNDS = {"low": "minimum", "high": "maximum", "above": "exclusiveMinimum", "below": "exclusiveMaximum"}
 _NULL: Schema = {"type": "null"}
 _STEPS: Schema = {"type": "integer", "minimum": 1}
-_FRACTION: Schema = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+_FRACTION: Schema = {"type": "number", "exclusiveMinimum": 0, "maximum": 1}
 _EPOCHS: Schema = {
     "type": "object",
     "properties": {"epochs": {"type": "number", "exclusiveMinimum": 0}},

@@ -51,15 +51,15 @@ def schedule_label(schedule: Mapping[str, Any]) -> str:
     """Return a schedule's label: its name, lengths, factors, and what else differs from the defaults."""
     name = schedule["name"]
     if name == "SequentialLR":
-        ends = [f" to {value_text(milestone)}" for milestone in schedule.get("milestones", ())]
+        ends = [f" to {_setting(milestone)}" for milestone in schedule.get("milestones", ())]
         children = zip_longest(map(schedule_label, schedule["schedulers"]), ends, fillvalue="")
         return " → ".join(child + end for child, end in children)
     if name == "ChainedScheduler":
         return " and ".join(schedule_label(child) for child in schedule["schedulers"])
     changed = differences(SCHEDULES[name], schedule)
     interval = changed.pop("interval", None)
-    if "monitor" in schedule and changed.get("mode") == _mode_of(schedule["monitor"]):
-        del changed["mode"]
+    if "monitor" in schedule:
+        changed.pop("mode", None)  # it follows from the metric
     factors = {key: schedule[key] for key in _FACTORS if schedule.get(key, 1.0) != 1.0}
     parts = [_schedule_part(key, value) for key, value in {**changed, **factors}.items()]
     return " ".join([_warmup_label(schedule) + name, *parts, *([f"per {interval}"] if interval else [])])
@@ -98,22 +98,24 @@ def _schedule_part(key: str, value: Any) -> str:
     if key in _FACTORS:
         return f"×{number_text(value)}"
     if key in _BARE:
-        return value_text(value)
-    return ABBREVIATIONS.get(key, key) + (f" {value_text(value)}" if value is not True else "")
-
-
-def _mode_of(monitor: str) -> str:
-    """Return the mode that follows from the monitored metric."""
-    return "min" if monitor.endswith("loss") else "max"
+        return _setting(value)
+    return ABBREVIATIONS.get(key, key) + (f" {_setting(value)}" if value is not True else "")
 
 
 def _warmup_label(schedule: Mapping[str, Any]) -> str:
     if "warmup" not in schedule:
         return ""
     changed = differences(WARMUP, schedule["warmup"])
-    length = f" {value_text(changed['epochs'])}" if "epochs" in changed else ""
+    length = f" {_setting(changed['epochs'])}" if "epochs" in changed else ""
     start = f" from ×{number_text(changed['start_factor'])}" if "start_factor" in changed else ""
     return f"warm-up{length}{start}, "
+
+
+def _setting(value: Any) -> str:
+    """Return a schedule's setting: 1.0, the whole training run, is not 1, one step."""
+    if isinstance(value, (list, tuple)):
+        return "-".join(_setting(item) for item in value)
+    return "1.0" if isinstance(value, float) and value == 1 else value_text(value)
 
 
 def _text(value: Any) -> str:

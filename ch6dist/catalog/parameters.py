@@ -6,6 +6,7 @@ Nothing here imports torch: `--help`, `plan` and `status` read the catalog and a
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -26,6 +27,7 @@ class _Marker:
 
 REQUIRED = _Marker("REQUIRED")  # there is no default: it has to be given
 DERIVED = _Marker("DERIVED")  # left out, it follows from the trial (epochs, steps per epoch, optimizer.lr)
+LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Parameter:
             "bool": "true or false",
             "choice": "one of " + ", ".join(self.choices),
             "floats": f"a list of {self.length} numbers" if self.length else "a list of numbers",
-            "duration": "a whole number, a fraction of the training run (0 < x < 1), or {epochs: x}",
+            "duration": "a whole number, a fraction of the training run (0 < x ≤ 1.0), or {epochs: x}",
             "durations": "an increasing list of whole numbers or of fractions of the training run",
         }[self.kind]
         return (f"{base} {limits}" if limits else base) + (" or null" if self.none else "")
@@ -106,8 +108,13 @@ def unknown_key(key: object, valid: Mapping[str, Any], whose: str) -> InputError
 
 
 def as_number(value: Any) -> float | None:
-    """Return `value` as a finite float, else None. Text such as `1e-3` is a number (YAML 1.2), a boolean is none."""
+    """Return `value` as a finite float, else None.
+
+    Text such as `1e-3` is a number (YAML 1.2), a boolean is none, and neither is `010`: 8 to some, 10 to others.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    if isinstance(value, str) and LEADING_ZERO.fullmatch(value.strip()):
         return None
     try:
         number = float(value)
@@ -164,7 +171,10 @@ def _floats(p: Parameter, value: Any) -> list[float | None]:
 
 
 def _duration(p: Parameter, value: Any) -> int | float | dict[str, float]:
-    """Return a length in the schedule's own unit (int), as a fraction of the run (float), or in epochs (mapping)."""
+    """Return a length in the schedule's own unit (int), as a fraction of the run (float), or in epochs (mapping).
+
+    `1` is one step, `1.0` the whole training run.
+    """
     if isinstance(value, Mapping):
         epochs = as_number(value.get("epochs"))
         if set(value) == {"epochs"} and epochs is not None and epochs > 0:
@@ -173,7 +183,12 @@ def _duration(p: Parameter, value: Any) -> int | float | dict[str, float]:
     number = as_number(value)
     if number is None or number <= 0 or (number > 1 and number != int(number)):
         raise InputError(p.name, value, p.allowed())
-    return number if number < 1 else int(number)
+    return number if number < 1 or (number == 1 and not _is_whole(value)) else int(number)
+
+
+def _is_whole(value: Any) -> bool:
+    """Return whether a number is written as a whole one: `1`, not `1.0`."""
+    return isinstance(value, int) or (isinstance(value, str) and value.strip().lstrip("+").isdecimal())
 
 
 def _durations(p: Parameter, value: Any) -> list[int | float]:

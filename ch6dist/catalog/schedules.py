@@ -4,11 +4,12 @@
     resolve_schedule({"name": "StepLR", "step_size": 15, "warmup": {"epochs": 5}}, optimizer=…)
     resolve_schedule([{"name": "LinearLR", "epochs": 5}, "CosineAnnealingLR"], optimizer=…)     # one after the other
 
-`interval` says how often a schedule steps. A length is a whole number of such steps, a fraction of the training run
-(0 < x < 1) or {epochs: x}; T_0 of CosineAnnealingWarmRestarts and SequentialLR's milestones always count epochs.
-After a warm-up or in a sequence, lengths count from where the schedule begins. Left out, these follow the trial:
-T_max, total_steps and PolynomialLR's total_iters (torch: 5) the epochs that are left; max_lr optimizer.lr; base_lr a
-tenth of max_lr; cycle_momentum whether the optimizer has momentum > 0 or betas; mode the monitored metric.
+`interval` says how often a schedule steps. A length is a whole number of such steps, a fraction of the training run (0
+< x ≤ 1.0) or {epochs: x}: `1` is one step, `1.0` the whole training run. T_0 of CosineAnnealingWarmRestarts and
+SequentialLR's milestones always count epochs. After a warm-up or in a sequence, lengths count from where the schedule
+begins. Left out, these follow the trial: T_max, total_steps and PolynomialLR's total_iters (torch: 5) the epochs that
+are left; max_lr optimizer.lr; base_lr a tenth of max_lr; cycle_momentum whether the optimizer has momentum > 0 or
+betas; mode the monitored metric.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
+from ch6dist.catalog.metrics import goal_of
 from ch6dist.catalog.optimizers import cycles_momentum
 from ch6dist.catalog.parameters import REQUIRED, Entry, Parameter
 from ch6dist.catalog.schedule_entries import SCHEDULES, ScheduleEntry
@@ -140,7 +142,9 @@ def _single(name: str, rest: dict[str, Any], optimizer: Mapping[str, Any], *, al
     if entry.sets_lr:
         _check_cycle(resolved, optimizer)
     if "monitor" in resolved:
-        resolved.setdefault("mode", "min" if resolved["monitor"].endswith("loss") else "max")
+        mode = goal_of(resolved["monitor"])[:3]  # min or max
+        if resolved.setdefault("mode", mode) != mode:
+            raise InputError("mode", resolved["mode"], f"{mode}, which follows from {resolved['monitor']}")
     return resolved
 
 

@@ -13,6 +13,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from ch6dist.errors import InputError, UsageError
+from ch6dist.paths import given_path
 from ch6dist.runs.fetch import fetch_run
 from ch6dist.runs.names import CHECKPOINTS, LEDGER, checkpoint_name
 from ch6dist.storage.files import Folder, is_remote, join, split_last
@@ -34,8 +35,9 @@ def has_checkpoint(checkpoints: Folder, trial: str, *, attempt: int = 1) -> bool
 
 
 def runs_root(given: Path | str | None = None) -> Path:
-    """Return the folder that holds run folders: the given one, else CH6DIST_RUNS, else ./runs."""
-    return Path(given or os.environ.get("CH6DIST_RUNS") or "runs")
+    """Return the folder that holds run folders: the given one, else CH6DIST_RUNS, else ./runs; absolute."""
+    variable = os.environ.get("CH6DIST_RUNS") or "runs"
+    return given_path(given, key="--runs") if given else given_path(variable, key="CH6DIST_RUNS")
 
 
 def home_of(runs: Path | None, storage: str | None) -> Path | None:
@@ -58,7 +60,7 @@ def find_run(run: Path | str, *, root: Path | str | None = None) -> Path:
     if is_remote(run):
         name = check_name(split_last(str(run))[1], key="RUN")
         return fetch_run(str(run), runs_root(root) / name)
-    for folder in (Path(run), runs_root(root) / run):
+    for folder in (given_path(run, key="RUN"), runs_root(root) / run):
         if (folder / LEDGER).is_dir():
             return folder
     home = runs_root(root)

@@ -13,6 +13,7 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict  # pydantic can check lines by these types, on Python 3.11 only so
 
+from ch6dist.catalog.metrics import DEFAULT_METRIC, check_goal, goal_of
 from ch6dist.errors import UsageError
 
 FORMAT = 1  # of ledgers and checkpoints that are written
@@ -53,29 +54,29 @@ ROW_COLUMNS = (
 VOLATILE_COLUMNS = frozenset(column.name for column in ROW_COLUMNS if column.volatile)
 
 
-MetricName = Literal["val_accuracy", "val_loss", "train_accuracy", "train_loss"]
-Goal = Literal["maximize", "minimize"]
-DEFAULT_METRIC: MetricName = "val_accuracy"
-
-
 @dataclass(frozen=True)
 class Metric:
-    """What configurations are ranked by: a column of the rows, and which end of it is good."""
+    """What configurations are ranked by: a column of the rows; which end of it is best follows from its name."""
 
     name: str = DEFAULT_METRIC
-    goal: str = "maximize"
+    goal: str = ""  # left out: that of the metric; InputError for another one
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "goal", check_goal(self.name, self.goal or goal_of(self.name)))
 
     @classmethod
     def of(cls, spec: Mapping[str, Any]) -> Metric:
         """Return the metric of a sweep as its head line or sweep.yaml has it."""
-        given = spec.get("metric", {})
-        name = given.get("name", DEFAULT_METRIC)
-        return cls(name, given.get("goal", goal_of(name)))
+        return cls(spec.get("metric", {}).get("name", DEFAULT_METRIC))
 
-
-def goal_of(metric: str) -> Goal:
-    """Return which end of a metric is good: a loss is minimized, anything else maximized."""
-    return "minimize" if metric.endswith("_loss") else "maximize"
+    @classmethod
+    def note(cls, spec: Mapping[str, Any]) -> str:
+        """Return that a sweep gives its metric another goal, as older versions allowed; empty for all others."""
+        metric, given = cls.of(spec), spec.get("metric", {}).get("goal")
+        if given in (None, metric.goal):
+            return ""
+        better = "smaller" if metric.goal == "minimize" else "larger"
+        return f"a {better} {metric.name} is better, although the sweep says goal: {given}"
 
 
 class Status(StrEnum):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ch6dist.errors import InputError
+from ch6dist.paths import given_path
 from ch6dist.storage.atomic import replace_file
 
 SCHEMES = {"s3": "ch6dist.storage.s3:S3Folder"}  # by name: pyarrow takes a moment to import
@@ -54,7 +55,7 @@ def is_remote(path: Path | str, *, key: str = "storage") -> bool:
 
 
 def check_storage(given: str, *, key: str = "storage") -> str:
-    """Return `given` if runs can be kept there, else raise InputError."""
+    """Return `given`, a folder's path made absolute, if runs can be kept there; else raise InputError."""
     if not isinstance(given, str) or not given.strip():
         raise InputError(key, given, ALLOWED)
     if is_remote(given, key=key):
@@ -63,7 +64,8 @@ def check_storage(given: str, *, key: str = "storage") -> str:
             raise InputError(key, "a URL with a password in it", "keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
         if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.=+-]+)*/?", path):
             raise InputError(key, given, ALLOWED)
-    return given
+        return given
+    return str(given_path(given, key=key))
 
 
 def join(path: str, *names: str) -> str:

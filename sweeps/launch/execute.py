@@ -183,7 +183,7 @@ def _job(task: Task, record: Record, slots: Slots, how: Launch, wire: Address) -
         wire=wire,
         checkpoints=record.checkpoints,
         slots=slots,
-        data_root=str(data_root().absolute()),
+        data_root=str(data_root()),
         checkpoint_seconds=task.settings.checkpoints.seconds,
         worker=how.worker,
     )

@@ -23,6 +23,7 @@ from ch6dist.catalog.text import list_text
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError, UsageError
 from ch6dist.optim.schedules import preview
+from ch6dist.paths import given_path
 from ch6dist.runs.folders import check_name, find_run, runs_root
 from ch6dist.runs.ledger import Ledger, find_trial, observe, read, read_heads
 from ch6dist.runs.names import LEDGER, SEGMENTS, SWEEP_FILE
@@ -193,13 +194,13 @@ def newest_final(source: str, *, runs: Path | None = None) -> Path:
 
     Raises UsageError when there is none.
     """
-    if not Path(source).is_file():
+    if not given_path(source).is_file():
         run = find_run(source, root=runs)
         if "chosen_from" in read_mapping(run / SWEEP_FILE):
             return run
-    name = f"{Path(source).stem if Path(source).is_file() else Path(source).name}-final"
+    name = f"{Path(source).stem if given_path(source).is_file() else Path(source).name}-final"
     numbered = re.compile(rf"{re.escape(name)}(-\d+)?")
-    homes = {runs_root(runs), *([] if Path(source).is_file() else [find_run(source, root=runs).parent])}
+    homes = {runs_root(runs), *([] if given_path(source).is_file() else [find_run(source, root=runs).parent])}
     named = [folder for home in homes for folder in home.glob(f"{name}*") if numbered.fullmatch(folder.name)]
     begun = {folder: read_heads(folder)[0]["time"] for folder in named if any((folder / LEDGER).glob(SEGMENTS))}
     if not begun:
@@ -209,7 +210,7 @@ def newest_final(source: str, *, runs: Path | None = None) -> Path:
 
 
 def _choice(source: str, runs: Path | None, trial: str | None) -> _Choice:
-    if Path(source).is_file():
+    if given_path(source).is_file():
         if trial:
             raise InputError("--trial", trial, "nothing beside a trial.yaml: it is the choice")
         return _Choice(parse_trial(read_mapping(source), file=source), f"from {source}", Path(source).stem, {})

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from ch6dist.catalog.dataset_files import adopt_data_root
 from ch6dist.config import TrialConfig
 from ch6dist.distributed.group import SOLO, Group, connect, default_device, process_group, rendezvous
 from ch6dist.engines.step_counter import StepCounter
@@ -116,7 +117,7 @@ def train_job(
         variants: kernel variants of the run, by key; those that it agrees on later too, when it does.
     """
     if job.data_root:  # a host of a cluster has its own environment and working directory
-        os.environ.setdefault("CH6DIST_DATA", job.data_root)
+        adopt_data_root(job.data_root)
     checkpoints = Checkpoints(job.checkpoints, attempts)
     train(
         trials,

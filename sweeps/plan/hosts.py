@@ -72,7 +72,7 @@ def shared_storage_note(hosts: Hosts, trials: Iterable[TrialConfig], *, run: Pat
     every = as_hosts(hosts)
     needed = [] if "://" in str(run) else [f"the run folder {Path(run).absolute()}"]
     from_files = {trial.data.root for trial in trials if DATASETS[trial.data.name].train_files}
-    needed += sorted({f"the data in {data_root(root).absolute()}" for root in from_files})
+    needed += sorted({f"the data in {data_root(root)}" for root in from_files})
     if len(every) == 1 or not needed:
         return ""
     return f"{describe_hosts(every)}: {' and '.join(needed)} must be on storage they share"

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from ch6dist.catalog.parameters import unknown_key
-from ch6dist.errors import MISSING, InputError, unknown_name
+from ch6dist.errors import MISSING, InputError, suggestion
 from ch6dist.sections import Frozen
 
 PRESETS: dict[str, tuple[float, ...]] = {  # grids of learning rates, named by the factor between neighbours
@@ -29,10 +29,13 @@ Point = dict[str, Any]  # a value for each axis
 
 
 class Axis(Frozen):
-    """The values of one trial key: listed, or drawn from a distribution (method random)."""
+    """The values of one trial key: listed, or drawn from a distribution (method random).
+
+    `[0.1, 0.01]`, `0.1` and `factor3` alone are short for a mapping with `values`.
+    """
 
     values: tuple[Any, ...] | None = Field(
-        None, description="the values, or the name of a preset of learning rates: `factor3` or `factor10`"
+        None, description="the values, a list or one; or the name of a preset of learning rates: `factor3`, `factor10`"
     )
     distribution: Literal["log_uniform", "uniform", "int_uniform"] | None = Field(
         None, description="method random: what the values are drawn from, between `min` and `max`"
@@ -43,10 +46,12 @@ class Axis(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _known(cls, given: Any) -> Any:
+        if isinstance(given, (list, tuple, str, int, float)):
+            return {"values": _listed(given)}
+        if not isinstance(given, Mapping):
+            raise InputError("", given, "values, as in [0.1, 0.01], or a mapping with distribution, min and max")
         refuse_unknown(given, cls.model_fields, "an axis")
-        if isinstance(given, Mapping) and "values" in given:
-            return {**given, "values": _listed(given["values"])}
-        return given
+        return {**given, "values": _listed(given["values"])} if "values" in given else given
 
     @model_validator(mode="after")
     def _one_kind(self) -> Axis:
@@ -116,10 +121,12 @@ def refuse_unknown(given: Any, fields: Mapping[str, Any], whose: str) -> None:
 
 
 def _listed(values: Any) -> tuple[Any, ...]:
-    if isinstance(values, str):
-        if values not in PRESETS:
-            raise unknown_name("values", values, PRESETS)
-        return PRESETS[values]
-    if not isinstance(values, (list, tuple)) or not values:
+    """Return the values of an axis: those of a preset, those in a list, or one alone that is no text."""
+    if isinstance(values, str) and values not in PRESETS:
+        near = suggestion(values, PRESETS)
+        raise InputError("values", values, f"{near}a list of values, as in [{values}], or {' or '.join(PRESETS)}")
+    if values is None or values in ([], ()):
         raise InputError("values", values, f"a list of at least one value, or {' or '.join(PRESETS)}")
-    return tuple(values)
+    if isinstance(values, str):
+        return PRESETS[values]
+    return tuple(values) if isinstance(values, (list, tuple)) else (values,)

@@ -15,6 +15,7 @@ from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
 from ch6dist.yamlfile import with_dotted
 from sweeps.spec.axes import Axis, Point, grid, random
+from sweeps.spec.shorthand import PARTS
 from sweeps.spec.sweep_file import MAX_TRIALS, Resources, SweepSpec, with_names
 
 
@@ -58,7 +59,7 @@ def _configure(spec: SweepSpec, base: Mapping[str, Any], point: Point) -> TrialC
             content = with_dotted(content, key, point[key])
         config = _with_global_batch(parse_trial(content), spec.resources)
     except InputError as error:
-        raise _in_sweep(error, spec, point) from None
+        raise _of_some(error, content, point) or _in_sweep(error, spec, point) from None
     ignored = lr_overrides(config.schedule)
     if ignored and _varies(spec.parameters.get("optimizer.lr")):
         allowed = f"no learning-rate axis beside {ignored[0]}, which replaces the learning rate"
@@ -96,11 +97,29 @@ def _in_sweep(error: InputError, spec: SweepSpec, point: Point) -> InputError:
         section = error.key.partition(".")[0]
         beside = [f"{axis}={value!r}" for axis, value in point.items() if axis.partition(".")[0] == section]
         hint = f" (with {', '.join(beside)})" if beside else ""
+        if isinstance(error.value, (list, tuple)) and "list" not in error.allowed:
+            hint += f"; several values are an axis, as in parameters: {{{error.key}: […]}}"
         return InputError(f"trial.{error.key}", error.value, error.allowed + hint)
     axis = max(axes, key=len)
     values = spec.parameters[axis].values
     where = f"values[{values.index(point[axis])}]" if values else "distribution"
     return InputError(f"parameters.{axis}.{where}{error.key.removeprefix(axis)}", error.value, error.allowed)
+
+
+def _of_some(error: InputError, content: Mapping[str, Any], point: Point) -> InputError | None:
+    """Return the error for an axis over a parameter that only some of the models, optimizers or schedules have."""
+    section, _, name = error.key.partition(".")
+    chosen = content.get(section)
+    if error.key not in point or error.value != name or not {section, f"{section}.name"} & set(point):
+        return None
+    if name not in PARTS.get(section, ()) or not isinstance(chosen, Mapping):
+        return None
+    allowed = (
+        f"parameters that {chosen.get('name')} has too; what only some have goes into values of the axis {section}"
+    )
+    return InputError(
+        f"parameters.{error.key}", point[error.key], f"{allowed}: {{name: …, {name}: {point[error.key]}}}"
+    )
 
 
 def _check_count(spec: SweepSpec) -> None:

@@ -20,7 +20,7 @@ def override(content: Mapping[str, Any], text: str, *, fields: Mapping[str, Any]
     """Return a checked sweep (plain data, with `trial` and `parameters`) after one `key=value`."""
     key, value = parse_override(text)
     head = key.partition(".")[0]
-    if head == "parameters":
+    if head == "parameters" != key:
         return {**content, "parameters": _set_axis(content["parameters"], key.removeprefix("parameters."), value)}
     if head in fields and not key.startswith("trial."):
         return with_dotted(content, key, value)

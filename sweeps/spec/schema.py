@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.json_schema import Schema, any_of, entry_schema, names_schema, parameter_schema
+from ch6dist.catalog.metrics import Goal, MetricName, goal_of
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.parameters import Entry
@@ -22,12 +23,18 @@ from ch6dist.catalog.schedules import WARMUP
 from ch6dist.config import TrialConfig
 from ch6dist.runs.folders import NAME
 from sweeps.spec.axes import NOT_HERE, PRESETS, Axis
+from sweeps.spec.shorthand import PARTS
 from sweeps.spec.sweep_file import MAX_TRIALS, SweepSpec
 
 WIDTH = 110  # characters of a line of the schema
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 SECTIONS = {"data": "DataConfig", "range_test": "RangeTestConfig"}
 REGISTRIES: dict[str, Mapping[str, Entry]] = {"model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+SCALAR = ["number", "boolean"]  # what stands for a list of one value
+LOSS: Schema = {
+    "properties": {"name": {"enum": [name for name in get_args(MetricName) if goal_of(name) == "minimize"]}},
+    "required": ["name"],
+}
 SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 WHOLE: Schema = {"type": "integer", "minimum": 0}
 SEEDS: Schema = {
@@ -60,15 +67,23 @@ def sweep_schema() -> Schema:
     properties["name"]["pattern"] = f"^{NAME.pattern}$"
     properties["seeds"] = {**SEEDS, "description": properties["seeds"]["description"], "default": 1}
     properties["trial"] = {**trial, "description": properties["trial"]["description"]}
+    properties["metric"] = {
+        "anyOf": [{"enum": list(get_args(MetricName))}, {"$ref": "#/$defs/Metric"}],
+        "description": properties["metric"]["description"],
+    }
+    definitions["Metric"] |= {"if": LOSS, "then": _goal("minimize"), "else": _goal("maximize")}
+    keys = _trial_keys(fields, definitions)
+    definitions |= {f"{key}.value": schema for key, schema in keys.items()}
+    definitions |= {f"{key}.axis": _axis(key, schema) for key, schema in keys.items()}
     properties["parameters"] = {
         "description": properties["parameters"]["description"],
-        "type": "object",
-        "properties": {key: _axis(schema) for key, schema in _trial_keys(fields, definitions).items()},
         "minProperties": 1,
-        "additionalProperties": False,
+        **_axes_at("", keys),
     }
+    sweep["required"] = [name for name in sweep["required"] if name != "name"]  # left out: the file's
     drawn = {"properties": {"method": {"const": "random"}}, "required": ["method"]}
-    listed = {"additionalProperties": {"required": ["values"]}}
+    nothing_drawn = {"properties": {"distribution": False}}
+    listed = {"additionalProperties": {**nothing_drawn, "additionalProperties": nothing_drawn}}
     grid = {"properties": {"trials": False, "seed": False, "parameters": listed}}
     sweep |= {"if": drawn, "then": {"required": ["trials", "seed"]}, "else": grid}
     head = {"$schema": DRAFT, "title": "sweep file", "description": "A sweep: base trial, axes, seeds, resources."}
@@ -165,19 +180,45 @@ def _axes() -> dict[str, Schema]:
     """Return the definitions of an axis: of listed values, or (`numbers`) also of a preset or a distribution."""
     fields = _plain(Axis.model_json_schema())["properties"]
     values = {"description": fields["values"]["description"]}
-    once = {"type": "array", "minItems": 1, "uniqueItems": True}
-    listed, preset = values | once, values | {"anyOf": [once, {"enum": list(PRESETS)}]}
+    short = [{"type": "array", "minItems": 1, "uniqueItems": True}, {"type": SCALAR}]
+    preset = {"enum": list(PRESETS)}
+    listed, numbers = values | {"anyOf": [*short, {"type": "object"}]}, values | {"anyOf": [*short, preset]}
     drawn = {name: schema["anyOf"][0] | {"description": schema["description"]} for name, schema in fields.items()}
     del drawn["values"]
-    return {"axis": _object({"values": listed}), "numbers": {"anyOf": [_object({"values": preset}), _object(drawn)]}}
+    return {
+        "axis": {"anyOf": [_object({"values": listed}), *short]},
+        "numbers": {"anyOf": [_object({"values": numbers}), _object(drawn), *short, preset]},
+    }
+
+
+def _axes_at(section: str, keys: Iterable[str]) -> Schema:
+    """Return the schema of a mapping of axes: by the dotted keys of a trial, or by keys within `section`."""
+    axes: dict[str, Schema] = {}
+    for key in keys:
+        if key.startswith(section):
+            axis = {"$ref": f"#/$defs/{key}.axis"}
+            inner = [_axes_at(f"{key}.", keys)] if key in PARTS else []
+            axes[key.removeprefix(section)] = {"anyOf": [axis, *inner]} if inner else axis
+    return {"type": "object", "properties": axes, "additionalProperties": False}
 
 
 def _object(properties: dict[str, Schema]) -> Schema:
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
-def _axis(item: Schema) -> Schema:
-    """Return the schema of an axis whose values are `item`."""
-    kinds = {part.get("type") for part in item.get("anyOf", [item])}
+def _axis(key: str, schema: Schema) -> Schema:
+    """Return the schema of the axis `key`, whose values have `schema`, or its short form."""
+    kinds = {part.get("type") for part in schema.get("anyOf", [schema])}
     kind = "numbers" if kinds & {"number", "integer"} else "axis"
-    return {"allOf": [{"$ref": f"#/$defs/{kind}"}], "properties": {"values": {"items": item}}}
+    item = {"$ref": f"#/$defs/{key}.value"}
+    values = _each(item, [*SCALAR, "object"])
+    return {"allOf": [{"$ref": f"#/$defs/{kind}"}], "properties": {"values": values}, **_each(item, SCALAR)}
+
+
+def _each(item: Schema, kinds: list[str]) -> Schema:
+    """Return the schema of a list of `item`, or of one alone that is of `kinds`."""
+    return {"items": item, "if": {"type": kinds}, "then": item}
+
+
+def _goal(goal: Goal) -> Schema:
+    return {"properties": {"goal": {"const": goal}}}

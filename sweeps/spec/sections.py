@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from pydantic import ByteSize, Field, ValidatorFunctionWrapHandler, field_validator, model_validator
 
+from ch6dist.catalog.metrics import DEFAULT_METRIC, Goal, MetricName, check_goal, goal_of
 from ch6dist.catalog.parameters import as_number
 from ch6dist.errors import InputError
-from ch6dist.runs.schema import DEFAULT_METRIC, Goal, MetricName, goal_of
 from ch6dist.sections import Frozen
 
 
@@ -18,15 +18,22 @@ class Metric(Frozen):
 
     name: MetricName = Field(default=DEFAULT_METRIC, description="a column of the rows")
     goal: Goal = Field(
-        default="maximize", description="which end is best; left out: maximize an accuracy, minimize a loss"
+        default="maximize",
+        description="which end is best; it follows from the name; left out: maximize an accuracy, minimize a loss",
     )
 
     @model_validator(mode="before")
     @classmethod
     def _goal(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping):
+        given = {"name": given} if isinstance(given, str) else given
+        if not isinstance(given, Mapping) or not isinstance(given.get("name", ""), str):
             return given
-        return {"goal": goal_of(str(given.get("name", ""))), **given}
+        return {"goal": goal_of(given.get("name", DEFAULT_METRIC)), **given}
+
+    @model_validator(mode="after")
+    def _goal_of_the_name(self) -> Metric:
+        check_goal(self.name, self.goal)
+        return self
 
 
 class Resources(Frozen):
@@ -94,7 +101,7 @@ class CheckpointRules(Frozen):
         number = as_number(given)
         text = str(given).strip() if number is None else str(int(number))
         try:
-            if not ByteSize.byte_string_re.fullmatch(text):
+            if not ByteSize.byte_string_re.fullmatch(text) or (number is None and text.isdecimal()):  # 010
                 raise ValueError
             return parse(text)
         except ValueError:

@@ -15,13 +15,15 @@ from pydantic import Field, field_validator, model_validator
 
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import MISSING, InputError
-from ch6dist.runs.folders import check_name
+from ch6dist.paths import given_path
+from ch6dist.runs.folders import NAME, NAME_RULE, check_name
 from ch6dist.sections import Frozen, parse_section
 from ch6dist.storage.files import check_storage
 from ch6dist.yamlfile import read_mapping
 from sweeps.spec.axes import Axis, refuse_unknown
 from sweeps.spec.overrides import override
 from sweeps.spec.sections import CheckpointRules, Metric, Resources
+from sweeps.spec.shorthand import flat_axes, refuse_dotted, refuse_misplaced
 
 MAX_TRIALS = 100_000
 
@@ -29,7 +31,9 @@ MAX_TRIALS = 100_000
 class SweepSpec(Frozen):
     """A sweep as resolved: base trial, axes, seeds, metric, resources, storage."""
 
-    name: str = Field(description="the run folder's name; the next runs are called NAME-2, NAME-3, …")
+    name: str = Field(
+        description="the run folder's name; the next runs are called NAME-2, NAME-3, …; left out: the file's name"
+    )
     question: str = Field("", description="the question that the sweep answers; heads its report")
     trial: dict[str, Any] = Field(default_factory=dict, description="the fields that all trials share")
     method: Literal["grid", "random"] = Field(
@@ -38,7 +42,7 @@ class SweepSpec(Frozen):
     )
     metric: Metric = Field(default_factory=Metric, description="what configurations are ranked by")
     parameters: dict[str, Axis] = Field(
-        description="the axes: dotted trial keys, each with `values`, or (random) `distribution`, `min` and `max`"
+        description="the axes: trial keys, each with `values`, or (random) `distribution`, `min` and `max`"
     )
     trials: int | None = Field(
         None, ge=1, le=MAX_TRIALS, description="method random, which needs it: how many configurations are drawn"
@@ -61,6 +65,7 @@ class SweepSpec(Frozen):
     @model_validator(mode="before")
     @classmethod
     def _known(cls, given: Any) -> Any:
+        refuse_misplaced(given, cls.model_fields)
         refuse_unknown(given, cls.model_fields, "a sweep")
         if isinstance(given, Mapping) and given.get("method") == "optuna":
             raise InputError("method", "optuna", "grid or random (optuna is not there yet)")
@@ -89,12 +94,18 @@ class SweepSpec(Frozen):
     @field_validator("trial")
     @classmethod
     def _trial(cls, given: dict[str, Any]) -> dict[str, Any]:
+        refuse_dotted(given)
         refuse_unknown(given, TrialConfig.model_fields, "a trial")
         if "seed" in given:
             raise InputError("seed", given["seed"], "nothing: the seeds of the trials are the sweep's `seeds`")
         if given.get("evaluate_test", False) is not False:
             raise InputError("evaluate_test", given["evaluate_test"], "false: a sweep never looks at the test set")
-        return given
+        return {**given, "data": _with_root(given["data"])} if "data" in given else given
+
+    @field_validator("parameters", mode="before")
+    @classmethod
+    def _flat(cls, given: Any) -> Any:
+        return flat_axes(given) if isinstance(given, Mapping) else given
 
     @field_validator("parameters")
     @classmethod
@@ -105,6 +116,8 @@ class SweepSpec(Frozen):
             refuse_unknown({key.partition(".")[0]: key}, TrialConfig.model_fields, "a trial")
             if key in ("seed", "evaluate_test"):
                 raise InputError(key, key, "any trial key but seed (the sweep has `seeds`) and evaluate_test")
+        if (data := given.get("data")) and data.values:
+            return {**given, "data": parse_section(Axis, [_with_root(value) for value in data.values])}
         return given
 
     @model_validator(mode="after")
@@ -128,14 +141,23 @@ def load_spec(path: Path | str, overrides: Iterable[str] = ()) -> SweepSpec:
     """
     content = read_mapping(path)
     try:
+        content = _with_name(content, Path(path).stem)
         spec = parse_section(SweepSpec, content)
         for number, text in enumerate(overrides):
             if number == 0:
-                content = {**dump(spec), "trial": with_names(spec.trial)}
+                # without the goal, which follows from the metric that an override may change
+                content = {**dump(spec), "trial": with_names(spec.trial), "metric": {"name": spec.metric.name}}
             content = override(content, text, fields=SweepSpec.model_fields)
         return parse_section(SweepSpec, content)
     except InputError as error:
         raise error.in_file(str(path)) from None
+
+
+def _with_name(content: Mapping[str, Any], stem: str) -> dict[str, Any]:
+    """Return a sweep with a name: where it has none, that of its file."""
+    if "name" not in content and not NAME.fullmatch(stem):
+        raise InputError("name", MISSING, f"the file's, {stem!r}, can be no run folder's: {NAME_RULE}")
+    return {"name": stem, **content}
 
 
 def dump(spec: SweepSpec) -> dict[str, Any]:
@@ -157,6 +179,13 @@ def _refuse_lost(spec: SweepSpec) -> None:
             for value in spec.parameters[outer].values or ():
                 if _holds(value, path):
                     raise InputError(f"parameters.{outer}.values", value, f"no {path[-1]}: the axis {key} sets it")
+
+
+def _with_root(data: Any) -> Any:
+    """Return the `data` of a trial with an absolute `root`: the sweep is read again, elsewhere, from its run folder."""
+    if not isinstance(data, Mapping) or not isinstance(data.get("root"), str):
+        return data
+    return {**data, "root": str(given_path(data["root"], key="data.root"))}
 
 
 def _holds(value: Any, path: list[str]) -> bool:

@@ -238,7 +238,8 @@ def _next(folder: Path, ledger: Ledger, counts: Counter[Status], *, alive: bool)
 def _rule(ledger: Ledger) -> str:
     configs = [line["config"] for line in ledger.trials.values()]
     epochs = max((config["epochs"] for config in configs if config["type"] == "train"), default=1)
-    return rule(epochs, Metric.of(ledger.spec).name)
+    note = Metric.note(ledger.spec)
+    return "; ".join([rule(epochs, Metric.of(ledger.spec).name), *([note] if note else [])])
 
 
 def _synthetic(ledger: Ledger) -> bool:

@@ -17,7 +17,6 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown axis field": (sweep(parameters={"epochs": {"value": [1]}}), ["parameters.epochs.value", "'values'"]),
     "unknown metric": (sweep(metric={"name": "accuracy"}), ["metric.name", "'accuracy'", "val_accuracy"]),
     "unknown resource": (sweep(resources={"gpu": 1}), ["resources.gpu", "did you mean 'gpus'"]),
-    "no name": ({"parameters": sweep()["parameters"]}, ["name is required"]),
     "no parameters": ({"name": "demo"}, ["parameters is required"]),
     "an empty axis": (sweep(parameters={"epochs": {}}), ["parameters.epochs.values is required"]),
     "half a distribution": (
@@ -36,7 +35,56 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown preset": (axes(optimizer__lr="factor30"), ["values", "did you mean 'factor3'"]),
     "no axis": (sweep(parameters={}), ["parameters", "at least one axis"]),
     "no value": (axes(epochs=[]), ["parameters.epochs.values", "[]"]),
-    "one value, no list": (axes(epochs=5), ["parameters.epochs.values", "5", "a list"]),
+    "a name alone, no list": (axes(optimizer="Adam"), ["parameters.optimizer.values: 'Adam'", "a list", "[Adam]"]),
+    "no values": (axes(epochs=None), ["parameters.epochs.values: None", "a list"]),
+    "nothing for an axis": (sweep(parameters={"epochs": None}), ["parameters.epochs: None", "[0.1, 0.01]"]),
+    "an axis inside an axis": (
+        sweep(parameters={"optimizer": {"values": ["SGD"], "lr": [0.1]}}),
+        ["parameters.optimizer.lr: [0.1]", "an axis of its own"],
+    ),
+    "an axis in two ways": (
+        sweep(parameters={"optimizer": {"lr": [0.1]}, "optimizer.lr": [0.1]}),
+        ["parameters.optimizer.lr", "each axis once"],
+    ),
+    "a misspelt axis inside a section": (
+        sweep(parameters={"optimizer": {"lrr": [0.1]}}),
+        ["parameters.optimizer.lrr", "did you mean 'lr'"],
+    ),
+    "a misspelt field of an axis of mappings": (
+        sweep(parameters={"optimizer": {"value": ["SGD"]}}),
+        ["parameters.optimizer.value", "did you mean 'values'"],
+    ),
+    "an axis named with trial": (
+        sweep(parameters={"trial.epochs": [1, 2]}),
+        ["parameters.trial.epochs", "without `trial.`: epochs"],
+    ),
+    "a number for an axis's key": (sweep(parameters={3: [1]}), ["parameters: 3", "optimizer.lr"]),
+    "a trial's key beside the trial": (sweep(epochs=3), ["epochs: 3", "trial: {epochs: …}"]),
+    "a trial's dotted key beside the trial": (
+        {**sweep(), "optimizer.lr": 1},
+        ["optimizer.lr: 1", "trial: {optimizer: {lr: …}}"],
+    ),
+    "several values in the trial": (
+        sweep(trial={"optimizer": {"name": "SGD", "momentum": [0.5, 0.9]}}),
+        ["trial.optimizer.momentum: [0.5, 0.9]", "parameters: {optimizer.momentum: […]}"],
+    ),
+    "a dotted key in the trial": (sweep(trial={"optimizer.lr": 1}), ["trial.optimizer.lr: 1", "{optimizer: {lr: …}}"]),
+    "a parameter of some optimizers": (
+        axes(optimizer=["SGD", "Adam"], optimizer__momentum=[0.5, 0.9]),
+        ["parameters.optimizer.momentum: 0.5", "that Adam has too", "{name: …, momentum: 0.5}"],
+    ),
+    "a goal against its metric": (
+        sweep(metric={"name": "val_loss", "goal": "maximize"}),
+        ["metric.goal: 'maximize'", "minimize, which follows from val_loss"],
+    ),
+    "a goal against the default metric": (sweep(metric={"goal": "minimize"}), ["metric.goal: 'minimize'", "maximize"]),
+    "a mode against the metric of a plateau": (
+        sweep(trial={"schedule": {"name": "ReduceLROnPlateau", "mode": "max"}}),
+        ["trial.schedule.mode: 'max'", "min, which follows from val_loss"],
+    ),
+    "true for a number": (sweep(method="random", trials=True, seed=0), ["trials: True", "a whole number"]),
+    "a number for true": (sweep(trial={"deterministic": 1}), ["trial.deterministic: 1", "true or false"]),
+    "text for true": (sweep(resources={"span_hosts": "yes"}), ["resources.span_hosts: 'yes'", "true or false"]),
     "no seed": (sweep(seeds=0), ["seeds", "0 is not allowed"]),
     "seeds twice": (sweep(seeds=[1, 1]), ["seeds", "different"]),
     "negative seed": (sweep(seeds=[-1]), ["seeds"]),
@@ -145,6 +193,20 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
         },
         ["parameters.optimizer", "one learning rate for all beside"],
     ),
+}
+YAML_1_1: dict[str, list[str]] = {  # text of what follows a name and a parameters line → parts of the message
+    "trial: {epochs: 010}": ["trial.epochs: '010' (8 in YAML 1.1)", "a whole number"],
+    "trial: {data: {train_size: 10:00}}": ["trial.data.train_size: '10:00' (600 in YAML 1.1)"],
+    "trial: {deterministic: no}": ["trial.deterministic: 'no' (false in YAML 1.1)", "true or false"],
+    "trial: {optimizer: {name: SGD, nesterov: On}}": ["trial.optimizer.nesterov: 'On' (true in YAML 1.1)"],
+    "trial: {schedule: {name: StepLR, step_size: 017}}": ["trial.schedule.step_size: '017' (15 in YAML 1.1)"],
+    "{method: random, trials: yes, seed: 0}": ["trials: 'yes' (true in YAML 1.1)"],
+    "{method: random, trials: 1, seed: on}": ["seed: 'on' (true in YAML 1.1)"],
+    "max_retries: off": ["max_retries: 'off' (false in YAML 1.1)"],
+    "seeds: 0b11": ["seeds: '0b11' (3 in YAML 1.1)"],
+    "seeds: [1, 02]": ["seeds: [1, '02' (2 in YAML 1.1)]"],
+    "checkpoints: {total: 010}": ["checkpoints.total: '010' (8 in YAML 1.1)"],
+    "resources: {gpus: yes}": ["resources.gpus: 'yes' (true in YAML 1.1)"],
 }
 DAMAGED = {  # text of a file → part of the message
     "a tag": ("name: !!python/object/apply:os.system ['touch evil']", "line 1"),

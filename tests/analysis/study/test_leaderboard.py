@@ -104,6 +104,17 @@ def test_a_loss_is_minimized(tmp_path):
     assert row["target"].isna().all()
 
 
+def test_an_old_run_whose_goal_contradicts_its_metric_is_ranked_by_the_metric_and_says_so(tmp_path):
+    right = load_study([twelve(tmp_path / "a", spec={"metric": {"name": "val_loss"}})])
+    old = load_study([twelve(tmp_path / "b", spec={"metric": {"name": "val_loss", "goal": "maximize"}})])
+    assert leaderboard(old)["lr"].tolist() == leaderboard(right)["lr"].tolist()
+    assert (old.goal, old.sign) == ("minimize", -1)
+    assert "although the sweep says goal: maximize" in ranking_rule(old)
+    assert "although" not in ranking_rule(right)
+    both = load_study([tmp_path / "a", tmp_path / "b"])
+    assert ranking_rule(both).endswith("goal: maximize (b)")
+
+
 def test_empty_sweep(tmp_path):
     assert board_of(write_ledger(tmp_path, [])).empty
 

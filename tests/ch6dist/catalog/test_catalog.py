@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from typing import Any
 
 import pytest
 import torch
+import yaml
 
 from ch6dist.catalog.naming import LIMIT, optimizer_label, short_name
 from ch6dist.catalog.optimizers import OPTIMIZERS, cycles_momentum
@@ -119,6 +121,28 @@ def test_short_name_is_a_short_file_name_whatever_is_changed() -> None:
     name = short_name(parse_trial({"optimizer": optimizer, "schedule": schedule, "model": "resnet18"}).model_dump())
     assert re.fullmatch(r"[A-Za-z0-9._-]+", name)
     assert len(name) <= LIMIT
+
+
+LENGTHS = [case for case in EVERY_PARAMETER if case.values[0].kind in ("duration", "durations")]
+
+
+@pytest.mark.parametrize("parameter", LENGTHS)
+@pytest.mark.parametrize(
+    ("given", "length"), [(1, 1), ("1", 1), (1.0, 1.0), ("1.0", 1.0), ("1e0", 1.0), (0.5, 0.5), (2.0, 2), ("2", 2)]
+)
+def test_every_length_is_a_fraction_up_to_1_0_and_a_count_from_1(parameter: Parameter, given: Any, length: Any) -> None:
+    several = parameter.kind == "durations"
+    found = parameter.parse([given] if several else given)
+    for value in (found, json.loads(json.dumps(found)), yaml.safe_load(yaml.safe_dump(found)), parameter.parse(found)):
+        item = value[0] if several else value
+        assert (item, type(item)) == (length, type(length))
+
+
+@pytest.mark.parametrize("parameter", LENGTHS)
+@pytest.mark.parametrize("bad", [0, 0.0, -1, 1.5, True, "010", "1.0001", "x"])
+def test_what_is_no_length_is_refused(parameter: Parameter, bad: Any) -> None:
+    with pytest.raises(InputError, match=parameter.name):
+        parameter.parse([bad] if parameter.kind == "durations" else bad)
 
 
 def test_momentum_can_cycle_where_torch_has_one_above_zero() -> None:

@@ -33,10 +33,11 @@ def test_labels_read_as_documented() -> None:
         ({"name": "StepLR", "step_size": 15}, "StepLR 15 ×0.1"),
         ({"name": "StepLR", "step_size": {"epochs": 2.5}}, "StepLR 2.5 epochs ×0.1"),
         ({"name": "MultiStepLR", "milestones": [30, 80], "interval": "batch"}, "MultiStepLR 30-80 ×0.1 per batch"),
+        ({"name": "CosineAnnealingLR", "T_max": 1}, "CosineAnnealingLR 1"),
+        ({"name": "CosineAnnealingLR", "T_max": 1.0}, "CosineAnnealingLR 1.0"),
         ({"name": "CosineAnnealingLR", "warmup": {"epochs": 5}}, "warm-up 5, CosineAnnealingLR"),
         ({"name": "CyclicLR", "mode": "triangular2"}, "CyclicLR triangular2"),
         ({"name": "ReduceLROnPlateau", "patience": 4}, "ReduceLROnPlateau patience 4 ×0.1"),
-        ({"name": "ReduceLROnPlateau", "mode": "max"}, "ReduceLROnPlateau max ×0.1"),
         ({"name": "LambdaLR", "recipe": "inverse_sqrt"}, "LambdaLR inverse_sqrt timescale 1"),
         ([{"name": "LinearLR", "epochs": 5}, "CosineAnnealingLR"], "LinearLR to 5 → CosineAnnealingLR"),
         (

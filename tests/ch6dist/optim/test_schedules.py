@@ -35,6 +35,7 @@ SAMPLES: list[Any] = [
     COSINE,
     {**COSINE, "interval": "batch", "warmup": {"epochs": 1}},
     {**COSINE, "T_max": 2},
+    {**COSINE, "T_max": 1.0},
     {"name": "CosineAnnealingWarmRestarts", "T_0": 1, "T_mult": 2},
     {"name": "CosineAnnealingWarmRestarts", "T_0": 2, "interval": "epoch"},
     {"name": "CosineAnnealingWarmRestarts", "T_0": 2, "warmup": {"epochs": 1}},

@@ -48,6 +48,17 @@ def test_derived_lengths_follow_epochs_and_steps() -> None:
     assert lr_curve(quarter, lr=1, epochs=4, steps=5) == pytest.approx(np.repeat([1, 0.1, 0.01, 0.001], 5))
 
 
+def test_a_length_of_1_0_is_the_whole_training_and_of_1_one_step() -> None:
+    whole = lr_curve(COSINE, lr=1, epochs=8)
+    assert lr_curve({**COSINE, "T_max": 1.0}, lr=1, epochs=8) == pytest.approx(whole)
+    assert lr_curve({**COSINE, "T_max": 0.9999}, lr=1, epochs=8) == pytest.approx(whole, abs=1e-3)
+    assert lr_curve({**COSINE, "T_max": 1}, lr=1, epochs=8) == pytest.approx([1] + [0] * 7)
+    restarts = {"name": "CosineAnnealingWarmRestarts", "T_0": 1.0, "interval": "epoch"}
+    assert lr_curve(restarts, lr=1, epochs=8) == pytest.approx(whole)
+    linear = {"name": "LambdaLR", "recipe": "linear_to_zero"}
+    assert lr_curve({**linear, "total_iters": 1.0}, lr=1, epochs=4) == pytest.approx(lr_curve(linear, lr=1, epochs=4))
+
+
 def test_max_lr_is_the_optimizers_lr_and_base_lr_a_tenth() -> None:
     assert max(lr_curve("OneCycleLR", lr=0.3, epochs=1, steps=100)) == pytest.approx(0.3)
     cyclic = lr_curve({"name": "CyclicLR", "step_size_up": {"epochs": 1}}, lr=0.3, epochs=2, steps=10)

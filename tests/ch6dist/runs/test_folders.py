@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from ch6dist.errors import InputError
@@ -77,10 +79,10 @@ def test_the_given_root_comes_before_the_environment(tmp_path, monkeypatch):
     assert runs_root(tmp_path / "given") == tmp_path / "given"
     assert runs_root() == tmp_path / "environment"
     monkeypatch.setenv("CH6DIST_RUNS", "")
-    assert str(runs_root()) == "runs"
+    assert runs_root() == Path.cwd() / "runs"
 
 
-@pytest.mark.parametrize("run", ["three", "", ".", "..", "/", "file", "a\x00b", "one/ledger"])
+@pytest.mark.parametrize("run", ["three", "", ".", "..", "/", "file", "one/ledger"])
 def test_a_name_of_no_run_is_refused_with_the_runs_there_are(tmp_path, monkeypatch, run):
     home = tmp_path / "runs"
     made(home / "one")

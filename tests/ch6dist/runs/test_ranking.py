@@ -114,15 +114,15 @@ def test_an_incomplete_configuration_is_last_even_beside_a_diverged_one(tmp_path
     assert found[1].note == "1 of 3 diverged, 1 of 3 not finished"
 
 
-@pytest.mark.parametrize("goal", ["maximize", "minimize"])
-def test_nan_never_wins(tmp_path, goal):
+@pytest.mark.parametrize("metric", ["val_accuracy", "val_loss"])
+def test_nan_never_wins(tmp_path, metric):
     found = ranked(
         tmp_path,
         trial(lr=0.1, seed=0, curve=[0.9, 0.9, None]),
         trial(lr=0.1, seed=1, curve=[0.9, 0.9, 0.9]),
         trial(lr=0.2, seed=0, curve=[None, None, None]),
         trial(lr=0.3, seed=0, curve=[None, 0.1, 0.1]),
-        metric=Metric(goal=goal),
+        metric=Metric(metric),
     )
     assert names(found)[0] == "sgd-lr0.3"
     assert dict(zip(names(found), (item.eligible for item in found), strict=True)) == {
@@ -131,8 +131,8 @@ def test_nan_never_wins(tmp_path, goal):
         "sgd-lr0.3": True,
     }
     notes = dict(zip(names(found), (item.note for item in found), strict=True))
-    assert notes["sgd-lr0.1"] == "1 of 2 without a finite val_accuracy"
-    assert notes["sgd-lr0.2"] == "1 of 1 without a finite val_accuracy"
+    assert notes["sgd-lr0.1"] == f"1 of 2 without a finite {metric}"
+    assert notes["sgd-lr0.2"] == f"1 of 1 without a finite {metric}"
 
 
 def test_a_metric_no_trial_has_makes_none_eligible(tmp_path):

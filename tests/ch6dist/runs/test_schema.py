@@ -10,7 +10,7 @@ import pytest
 import torch
 from pydantic import ConfigDict, TypeAdapter, with_config
 
-from ch6dist.errors import UsageError
+from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.ledger import Ledger, add_lines, observe, read, read_heads, read_spec
 from ch6dist.runs.schema import FORMAT, LINES, ROW_COLUMNS, Metric, RowLine, Status
 from ch6dist.runs.writer import Writer
@@ -149,8 +149,17 @@ def test_a_running_trial_without_a_driver_is_interrupted(tmp_path: Path) -> None
         ({}, Metric("val_accuracy", "maximize")),
         ({"metric": {"name": "val_loss"}}, Metric("val_loss", "minimize")),
         ({"metric": {"name": "train_accuracy", "goal": "maximize"}}, Metric("train_accuracy", "maximize")),
+        ({"metric": {"name": "val_loss", "goal": "maximize"}}, Metric("val_loss", "minimize")),  # of an older version
     ],
 )
 def test_a_sweeps_metric_has_one_reader(spec: dict[str, dict[str, str]], metric: Metric) -> None:
     assert Metric.of(spec) == metric
     assert Metric.of(Ledger(sweeps=[head(spec=spec)]).spec) == metric  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize(("name", "goal"), [("val_loss", "maximize"), ("train_accuracy", "minimize")])
+def test_a_goal_against_the_metric_is_refused_and_in_old_runs_noted(name: str, goal: str) -> None:
+    with pytest.raises(InputError, match=f"goal: '{goal}' is not allowed; allowed: .*which follows from {name}"):
+        Metric(name, goal)
+    assert Metric.note({"metric": {"name": name, "goal": goal}}).endswith(f"although the sweep says goal: {goal}")
+    assert Metric.note({"metric": {"name": name}}) == Metric.note({}) == ""

@@ -57,7 +57,10 @@ class Run:
         where = {"trial": trial, "attempt": attempt}
         for name in BOTH:
             self.checkpoints.write(self.file(trial, name, attempt), b"x" * SIZE)
-        rows = [{"kind": "row", **where, "epoch": e, "step": 4 * e, "val_accuracy": accuracy} for e in (1, 2, 3)]
+        rows = [
+            {"kind": "row", **where, "epoch": e, "step": 4 * e, "val_accuracy": accuracy, "val_loss": accuracy}
+            for e in (1, 2, 3)
+        ]
         made = [
             {
                 "kind": "artifact",
@@ -165,7 +168,7 @@ def test_a_diverged_trial_is_removed_before_every_finished_one(tmp_path):
 
 def test_a_loss_is_ranked_as_a_loss(tmp_path):
     run = Run(tmp_path)
-    content = sweep_of_one("one", [small_trial()]) | {"metric": {"name": "val_accuracy", "goal": "minimize"}}
+    content = sweep_of_one("one", [small_trial()]) | {"metric": {"name": "val_loss"}}
     run.write([sweep_line(content)])
     retention = run.retention(ended_limit_bytes=2 * SIZE)
     run.end(retention, run.trials[0], 0.1)

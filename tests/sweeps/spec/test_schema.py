@@ -116,6 +116,29 @@ GOOD: dict[str, dict[str, Any]] = {
         parameters={"schedule.step_size": {"values": [1, 0.5]}, "schedule.warmup.epochs": {"values": [1, 2]}},
     ),
     "a lambda preset": sweep(trial={"schedule": {"name": "LambdaLR", "recipe": "step_power", "step_size": 2}}),
+    "a metric by its name": sweep(metric="val_loss"),
+    "a metric and its goal": sweep(metric={"name": "train_loss", "goal": "minimize"}),
+    "axes that are lists": sweep(parameters={"optimizer.lr": [0.1, 0.01], "optimizer": ["SGD", {"name": "Adam"}]}),
+    "axes of one value": sweep(parameters={"epochs": {"values": 3}, "optimizer.lr": 0.1, "deterministic": False}),
+    "an axis of one mapping": sweep(parameters={"optimizer": {"values": {"name": "SGD", "momentum": 0.9}}}),
+    "a preset alone": sweep(parameters={"optimizer.lr": "factor10"}),
+    "axes inside sections": sweep(
+        trial={"schedule": {"name": "StepLR", "step_size": 2, "warmup": {"epochs": 1}}},
+        parameters={
+            "optimizer": {"lr": {"values": [0.1, 0.2]}, "momentum": 0.9},
+            "schedule": {"warmup": {"epochs": [1, 2]}, "step_size": [1, 2]},
+        },
+    ),
+    "a drawn axis inside a section": sweep(
+        method="random",
+        trials=3,
+        seed=0,
+        parameters={"optimizer": {"lr": {"distribution": "log_uniform", "min": 1e-4, "max": 0.1}}},
+    ),
+    "the whole training and one step": sweep(
+        trial={"schedule": "CosineAnnealingLR"}, parameters={"schedule.T_max": [1, 0.5]}
+    ),
+    "no name": {"parameters": sweep()["parameters"]},
     "other axes": sweep(
         parameters={
             "epochs": {"values": [1, 2]},
@@ -133,6 +156,9 @@ BEYOND_THE_SCHEMA = {  # what only the program can see
     "ignored lr axis",
     "ignored lrs inside an axis",
     "lost base",
+    "a mode against the metric of a plateau",
+    "a parameter of some optimizers",
+    "an axis in two ways",
     "lost value",
     "a schedule without its length",  # an axis may set it
     "NaN GPUs",
@@ -146,7 +172,7 @@ BEYOND_THE_SCHEMA = {  # what only the program can see
 
 @pytest.mark.parametrize("name", GOOD)
 def test_a_valid_sweep_follows_the_schema(name: str) -> None:
-    expand(parse_section(SweepSpec, GOOD[name]))
+    expand(parse_section(SweepSpec, {"name": "demo", **GOOD[name]}))
     VALIDATOR.validate(in_yaml_1_2(GOOD[name]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from pathlib import Path
@@ -16,7 +17,7 @@ from ch6dist.errors import InputError, UsageError
 from sweeps.spec.axes import PRESETS
 from sweeps.spec.expand import expand
 from sweeps.spec.sweep_file import dump, load_spec
-from tests.support.bad_sweeps import BAD, DAMAGED, DRAWN
+from tests.support.bad_sweeps import BAD, DAMAGED, DRAWN, YAML_1_1
 from tests.support.sweep_files import CONFIGS, axes, refusal, spec_of, sweep, write
 
 
@@ -76,6 +77,72 @@ def test_presets_are_the_grids_of_the_chapter() -> None:
 def test_goal_follows_the_metric() -> None:
     assert spec_of(sweep(metric={"name": "val_loss"})).metric.goal == "minimize"
     assert spec_of(sweep(metric={"name": "train_accuracy"})).metric.goal == "maximize"
+    assert spec_of(sweep(metric="train_loss")).metric.goal == "minimize"
+
+
+@pytest.mark.parametrize("override", ["metric.name=val_loss", "metric=val_loss", "metric={name: val_loss}"])
+def test_a_metric_of_the_command_line_brings_its_goal(override: str, tmp_path: Path) -> None:
+    written = write(tmp_path, sweep(metric={"name": "val_accuracy", "goal": "maximize"}))
+    metric = load_spec(written, [override]).metric
+    assert (metric.name, metric.goal) == ("val_loss", "minimize")
+    assert "metric.goal: 'maximize'" in refusal(written, override, "metric.goal=maximize")
+
+
+def test_a_sweep_without_a_name_is_called_as_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "my_sweep.yaml"
+    path.write_text("parameters: {optimizer.lr: [0.1]}\n")
+    assert load_spec(path).name == "my_sweep"
+    bad = path.rename(tmp_path / "größe.yaml")
+    with pytest.raises(InputError, match="name is required: the file's, 'größe', can be no run folder's: letters"):
+        load_spec(bad)
+
+
+SHORT: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({"optimizer.lr": [0.1, 0.01]}, {"optimizer.lr": [0.1, 0.01]}),
+    ({"optimizer.lr": 0.1}, {"optimizer.lr": [0.1]}),
+    ({"optimizer.lr": {"values": 0.1}}, {"optimizer.lr": [0.1]}),
+    ({"optimizer.lr": "factor10"}, {"optimizer.lr": "factor10"}),
+    ({"optimizer": {"values": {"name": "Adam"}}}, {"optimizer": [{"name": "Adam"}]}),
+    ({"optimizer": {"lr": [0.1, 0.2], "momentum": 0.9}}, {"optimizer.lr": [0.1, 0.2], "optimizer.momentum": [0.9]}),
+    ({"optimizer": {"name": ["SGD", "Adam"]}}, {"optimizer.name": ["SGD", "Adam"]}),
+    ({"data": {"batch_size": {"values": [32, 64]}}, "epochs": 2}, {"data.batch_size": [32, 64], "epochs": [2]}),
+]
+
+
+@pytest.mark.parametrize(("short", "full"), SHORT)
+def test_a_short_form_of_an_axis_means_the_long_one(short: dict[str, Any], full: dict[str, Any]) -> None:
+    written_out = sweep(parameters={key: {"values": values} for key, values in full.items()})
+    assert spec_of(sweep(parameters=short)) == spec_of(written_out)
+
+
+@pytest.mark.parametrize("text", YAML_1_1)
+def test_what_only_yaml_1_1_reads_as_a_number_is_refused_with_its_meaning(text: str, tmp_path: Path) -> None:
+    plain = {"name": "demo", "parameters": "{optimizer.lr: [0.1]}"}
+    rest = text.strip("{}").split(", ") if text.startswith("{") else [text]
+    lines = [f"{key}: {value}" for key, value in plain.items()] + rest
+    message = refusal(write(tmp_path, "\n".join(lines)))
+    for part in YAML_1_1[text]:
+        assert part in message
+
+
+def test_text_may_be_what_yaml_1_1_reads_as_truth(tmp_path: Path) -> None:
+    spec = load_spec(write(tmp_path, "name: on\nquestion: yes\nparameters: {optimizer.lr: [0.1]}"))
+    assert (spec.name, spec.question) == ("on", "yes")
+    assert load_spec(write(tmp_path, dump(spec))) == spec
+
+
+def test_the_whole_training_is_written_1_0_and_one_step_1_in_files_and_on_the_command_line(tmp_path: Path) -> None:
+    text = "name: t\ntrial: {epochs: 8, schedule: {name: CosineAnnealingLR, T_max: 1.0}}\nparameters: {optimizer.lr: 1}"
+    spec = load_spec(write(tmp_path, text))
+    again = load_spec(write(tmp_path, dump(spec)))  # as sweep.yaml
+    overridden = load_spec(write(tmp_path, text), ["schedule.T_max=1", "schedule.T_max=1.0", "epochs=8"])
+    for found in (spec, again, overridden):
+        whole = expand(found)[0].schedule["T_max"]
+        assert (whole, type(whole)) == (1.0, float)
+    axis = expand(load_spec(write(tmp_path, text), ["parameters.schedule.T_max=[1, 1.0]"]))
+    assert [type(trial.schedule["T_max"]) for trial in axis] == [int, float]
+    in_ledger = [json.loads(json.dumps(trial.model_dump())) for trial in axis]
+    assert [parse_trial(config).trial_id for config in in_ledger] == [trial.trial_id for trial in axis]
 
 
 def test_a_text_number_makes_the_trial_of_the_number() -> None:

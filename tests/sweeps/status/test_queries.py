@@ -152,6 +152,19 @@ def test_a_loss_is_minimized(tmp_path: Path) -> None:
     assert "%" not in printed(render_top(found))
 
 
+def test_an_old_run_whose_goal_contradicts_its_metric_is_ranked_by_the_metric_and_says_so(tmp_path: Path) -> None:
+    trials = [config(0.1), config(0.01)]
+    lines = []
+    for trial, loss in zip(trials, (2.0, 3.0), strict=True):
+        lines += [{**row, "val_loss": loss} for row in rows(trial, *[0.1] * EPOCHS)] + [state(trial, "finished")]
+    old = write(tmp_path, trials, *lines, spec={**SPEC, "metric": {"name": "val_loss", "goal": "maximize"}})
+    assert [item["score"] for item in top(old)["top"]] == [2.0, 3.0]
+    assert best(old)["score"] == 2.0
+    note = "a smaller val_loss is better, although the sweep says goal: maximize"
+    for text in (printed(render_top(top(old))), best_yaml(best(old))):
+        assert note in " ".join(text.split())
+
+
 # best
 
 

@@ -1,0 +1,28 @@
+"""The metrics by which configurations are ranked and plateaus are watched, and which end of each is best.
+
+goal_of("val_loss")                     # 'minimize'
+check_goal("val_loss", "maximize")      # InputError: goal: 'maximize' is not allowed; allowed: minimize …
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ch6dist.errors import InputError
+
+MetricName = Literal["val_accuracy", "val_loss", "train_accuracy", "train_loss"]
+Goal = Literal["maximize", "minimize"]
+DEFAULT_METRIC: MetricName = "val_accuracy"
+
+
+def goal_of(metric: str) -> Goal:
+    """Return which end of a metric is best: a loss is minimized, anything else maximized."""
+    return "minimize" if metric.endswith("_loss") else "maximize"
+
+
+def check_goal(metric: str, goal: object) -> Goal:
+    """Return the goal of a metric; InputError if `goal` is another one."""
+    right = goal_of(metric)
+    if goal != right:
+        raise InputError("goal", goal, f"{right}, which follows from {metric}; it may be left out")
+    return right

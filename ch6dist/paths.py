@@ -1,0 +1,26 @@
+"""Paths as a person gives them, in a file, an option or the environment: one meaning, wherever one is read.
+
+given_path("~/data")    # /home/me/data, for good: it is absolute, whatever the working directory becomes
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ch6dist.errors import InputError
+
+
+def given_path(path: Path | str, *, key: str = "path") -> Path:
+    """Return `path` as the process that reads it means it: `~` expanded, absolute from its working directory.
+
+    A path is absolute from here on: it may be handed to other processes and hosts. InputError for a `~name` of nobody
+    and for what no file can be called.
+    """
+    if "\0" in str(path):
+        raise InputError(key, str(path), "a path without the character NUL")
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError:  # there is no such user
+        raise InputError(
+            key, str(path), "a path; `~` is the home folder, `~name` that of a user of this machine"
+        ) from None

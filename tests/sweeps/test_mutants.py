@@ -1,0 +1,60 @@
+"""A sweep file with mistakes in it is planned or refused in one line; a command line too. Nothing is written."""
+
+from __future__ import annotations
+
+import io
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from ch6dist.cli import run as run_app
+from sweeps.__main__ import app
+from tests.support.mutants import ODD_TEXTS, mutants
+from tests.support.sweep_files import CONFIGS
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_tmp_path")]
+MUTANTS = 125  # of each file: 500 in all
+KEYS = [
+    *("epochs", "seeds", "seed", "trials", "name", "metric", "metric.name", "metric.goal", "storage", "model"),
+    *("optimizer", "optimizer.lr", "optimizer.betas", "schedule", "schedule.T_max", "data", "data.root", "data.name"),
+    *("checkpoints.total", "resources.gpus", "parameters", "parameters.optimizer.lr", "trial"),
+]
+
+
+def ended_well(*arguments: str) -> None:
+    """Plan; the command must end with a plan, or with status 2 and one line."""
+    before = sorted(Path().rglob("*"))
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        status = run_app(app, name="sweeps", arguments=["plan", *arguments])
+    assert sorted(Path().rglob("*")) == before
+    if status == 0:
+        assert "trials" in out.getvalue()
+        assert not err.getvalue()
+    else:
+        assert (status, out.getvalue(), err.getvalue().count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_sweep_file_with_mistakes_is_planned_or_refused_in_one_line(path: Path) -> None:
+    file = Path("file.yaml")
+    for text in mutants(path.read_text(), count=MUTANTS, rng=Random(path.stem)):
+        file.write_text(text, encoding="utf-8", errors="surrogatepass")
+        try:
+            ended_well(str(file))
+        except BaseException as error:
+            error.add_note(text)
+            raise
+
+
+def test_a_command_line_with_mistakes_is_planned_or_refused_in_one_line() -> None:
+    rng, file = Random(0), str(CONFIGS[0])
+    for _ in range(MUTANTS):
+        overrides = [f"{rng.choice(KEYS)}={rng.choice(ODD_TEXTS)}" for _ in range(rng.choice((1, 1, 2)))]
+        try:
+            ended_well(file, "--", *overrides)
+        except BaseException as error:
+            error.add_note(str(overrides))
+            raise
