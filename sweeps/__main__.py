@@ -190,7 +190,7 @@ def best(
         print(text, end="" if text.endswith("\n") else "\n")
         return
     try:
-        output.write_text(text)
+        output.write_text(text, encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise UsageError(f"cannot write {output}: {error.strerror}", "choose another file with -o") from None
     print(f"written: {output}")

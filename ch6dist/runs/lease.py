@@ -96,7 +96,7 @@ def held(run: object, holder: Lease) -> UsageError:
 
 
 def _take(folder: Path) -> None:
-    with open(folder / (LEASE + ".lock"), "w") as guard:  # two drivers may find a dead lease at once
+    with open(folder / (LEASE + ".lock"), "w", encoding="utf-8") as guard:  # two drivers may find a dead lease at once
         fcntl.flock(guard, fcntl.LOCK_EX)
         holder = current(folder)
         if holder:
@@ -127,7 +127,7 @@ def _write(folder: Path) -> None:
 def _process_start(pid: int) -> str:
     """Return when a process began, as the kernel counts it; empty when there is none (or no /proc)."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return ""
     return "" if fields[0] == "Z" else fields[19]
@@ -135,6 +135,6 @@ def _process_start(pid: int) -> str:
 
 def _boot() -> str:
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:
         return ""
