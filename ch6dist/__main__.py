@@ -88,10 +88,8 @@ def _read(path: Path, overrides: list[str] | None) -> TrialConfig:
 def _train(config: TrialConfig, folder: Path | None, resume: bool) -> int:
     from rich.console import Console
 
-    from ch6dist.runs.folders import runs_root
-    from ch6dist.training.solo import default_run, run_trial
+    from ch6dist.training.solo import run_trial
 
-    folder = folder or default_run(config, runs_root())
     return run_trial(config, run=folder, resume=resume, console=Console(soft_wrap=True, markup=False))
 
 

@@ -202,6 +202,7 @@ def final(
         str, typer.Argument(metavar="RUN|trial.yaml", help="a run, whose best is trained, or a trial file")
     ],
     trial: Annotated[str | None, typer.Option(help="this trial of RUN instead of its best")] = None,
+    name: Annotated[str | None, typer.Option(help="of the run folder; must be free; left out: RUN-final")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="left out: as in the sweep")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="processes that train one seed together")] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="how many repeats; left out: one")] = None,
@@ -215,13 +216,21 @@ def final(
     from sweeps.launch import final as finals
 
     if resume:
-        chosen = {"--trial": trial, "--epochs": epochs, "--seeds": seeds, "--all-data": all_data or None}
+        chosen = {
+            "--trial": trial,
+            "--name": name,
+            "--epochs": epochs,
+            "--seeds": seeds,
+            "--all-data": all_data or None,
+        }
         for option, value in chosen.items():
             if value is not None:
                 raise InputError(option, value, "nothing beside --resume: what is trained was chosen before")
         folder, code = finals.resume_final(source, launch, workers=workers, runs=runs)
     else:
-        planned = finals.plan_final(source, runs=runs, trial=trial, epochs=epochs, seeds=seeds or 1, all_data=all_data)
+        planned = finals.plan_final(
+            source, runs=runs, name=name, trial=trial, epochs=epochs, seeds=seeds or 1, all_data=all_data
+        )
         finals.say_plan(planned, launch.console)
         folder, code = finals.train_final(planned, launch, workers=workers, runs=runs)
     finals.say_result(finals.result(folder), launch.console)

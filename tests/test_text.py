@@ -20,9 +20,8 @@ RUNNERS = {"run", "Popen", "check_output"}
 def guilty_calls(source: str) -> Iterator[int]:
     """The lines of calls that read or write text in the locale's encoding."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and "encoding" not in {keyword.arg for keyword in node.keywords}:
-            if _is_text(node):
-                yield node.lineno
+        if isinstance(node, ast.Call) and _is_text(node) and "encoding" not in {k.arg for k in node.keywords}:
+            yield node.lineno
 
 
 def _is_text(call: ast.Call) -> bool:
@@ -47,8 +46,10 @@ def test_a_file_says_that_its_text_is_utf8(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["open(p)", "open(p, 'w')", "p.open('r')", "p.read_text()", "p.write_text('x')", "os.fdopen(3, 'w')"]
-    + ["subprocess.run(c, text=True)", "subprocess.Popen(c, universal_newlines=True)"],
+    [
+        *("open(p)", "open(p, 'w')", "p.open('r')", "p.read_text()", "p.write_text('x')", "os.fdopen(3, 'w')"),
+        *("subprocess.run(c, text=True)", "subprocess.Popen(c, universal_newlines=True)"),
+    ],
 )
 def test_each_way_to_leave_it_to_the_locale_is_found(line: str) -> None:
     assert list(guilty_calls(line)) == [1]
@@ -56,8 +57,10 @@ def test_each_way_to_leave_it_to_the_locale_is_found(line: str) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["open(p, 'rb')", "open(p, encoding='utf-8')", "p.read_text(encoding='utf-8')", "engine.open(trial)"]
-    + ["subprocess.run(c, text=True, encoding='utf-8')", "subprocess.run(c)"],
+    [
+        *("open(p, 'rb')", "open(p, encoding='utf-8')", "p.read_text(encoding='utf-8')", "engine.open(trial)"),
+        *("subprocess.run(c, text=True, encoding='utf-8')", "subprocess.run(c)"),
+    ],
 )
 def test_other_calls_are_not(line: str) -> None:
     assert list(guilty_calls(line)) == []

@@ -23,6 +23,7 @@ from ch6dist.config import parse_trial
 from ch6dist.host.hardware import Devices
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.schema import BROKEN
+from ch6dist.shell import command
 from ch6dist.storage.files import is_remote
 from sweeps.driver.driver import Driver, Rules
 from sweeps.driver.halt import HaltedError
@@ -122,10 +123,10 @@ def _close(driver: Driver, how: Launch) -> int:
     for entry in failed:
         say(f"{entry.status}: {entry.trial}: {entry.reason}")
     if driver.halted:
-        there = f" --address {how.address}" if how.address else ""
-        say(f"{driver.halt.reason}\nresume with: sweeps resume {run}{there}")
+        there = ["--address", how.address] if how.address else []
+        say(f"{driver.halt.reason}\nresume with: {command('sweeps', 'resume', run, *there)}")
         return driver.halt.exit_status
-    say(f"done in {format_seconds(time.monotonic() - table.started)}; next: analysis report {run}")
+    say(f"done in {format_seconds(time.monotonic() - table.started)}; next: {command('analysis', 'report', run)}")
     return 1 if failed else 0
 
 

@@ -21,7 +21,7 @@ from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError, UsageError
 from ch6dist.optim.schedules import preview
-from ch6dist.runs.folders import check_name, find_run, runs_root
+from ch6dist.runs.folders import check_name, find_run, name_from, runs_root
 from ch6dist.runs.ledger import find_trial, observe, read, read_heads
 from ch6dist.runs.names import LEDGER, SEGMENTS, SWEEP_FILE
 from ch6dist.runs.provenance import sweep_of_one
@@ -44,7 +44,10 @@ KEPT = ("resources", "checkpoints", "storage", "max_retries")  # what a final tr
 class FinalPlan:
     """What a final training trains, and what it changed of the chosen configuration."""
 
-    name: str
+    name: str  # of its run folder
+    named: bool  # by the person: the name must be free, else it is numbered
+    home: Path | None  # the folder of its sweep; None for a trial file
+    of: str  # the name of the run or of the trial file
     chosen: TrialConfig  # as the sweep had it
     trials: tuple[TrialConfig, ...]  # one per seed
     source: str  # where the choice comes from, as text
@@ -58,7 +61,7 @@ class _Choice:
 
     trial: TrialConfig
     source: str
-    name: str
+    path: Path  # of the run folder, or of the trial file
     spec: dict[str, Any]  # of its sweep; empty for a trial file
 
 
@@ -66,12 +69,19 @@ def plan_final(
     source: str,
     *,
     runs: Path | None = None,
+    name: str | None = None,
     trial: str | None = None,
     epochs: int | None = None,
     seeds: int = 1,
     all_data: bool = False,
 ) -> FinalPlan:
-    """Read the choice (the best of a RUN, one trial of it, or a trial.yaml) and resize it."""
+    """Read the choice (the best of a RUN, one trial of it, or a trial.yaml) and resize it.
+
+    Args:
+        name: of the run folder, which must be free; left out: that of the choice and `-final`, numbered.
+    """
+    if name is not None:
+        check_name(name, key="--name")
     choice = _choice(source, runs, trial)
     chosen = choice.trial
     if chosen.type != "train":
@@ -87,7 +97,17 @@ def plan_final(
     resized = [parse_trial(content | {"seed": seed}) for seed in range(seeds)]
     notes += _kept_counts(chosen, resized[0])
     settings = {key: choice.spec[key] for key in KEPT if key in choice.spec}
-    return FinalPlan(check_name(f"{choice.name}-final"), chosen, tuple(resized), choice.source, tuple(notes), settings)
+    return FinalPlan(
+        name=name or _default_name(choice.path),
+        named=name is not None,
+        home=choice.path.parent if choice.spec else None,
+        of=choice.path.name,
+        chosen=chosen,
+        trials=tuple(resized),
+        source=choice.source,
+        notes=tuple(notes),
+        settings=settings,
+    )
 
 
 def train_final(
@@ -97,6 +117,7 @@ def train_final(
 
     Args:
         workers: processes that train one seed together; on a cluster they may be on several hosts. Left out: one.
+        runs: the folder that is to hold the run folder; left out: the one that holds its sweep.
     """
     question = f"How well does the chosen configuration do on the test set? ({plan.source})"
     # the chosen trial's batch is the global one already
@@ -106,8 +127,8 @@ def train_final(
         if resources.get("gpus") not in (0, 1):  # a worker trains on one device
             resources["gpus"] = "auto"
     spec = sweep_of_one(plan.name, plan.trials, question=question)
-    spec |= {**plan.settings, "chosen_from": plan.source, "resources": resources}
-    return start(spec, plan.trials, how, runs=runs)
+    spec |= {**plan.settings, "chosen_from": plan.source, "final_of": plan.of, "resources": resources}
+    return start(spec, plan.trials, how, name=plan.name if plan.named else None, runs=runs or plan.home)
 
 
 def resume_final(source: str, how: Launch, *, workers: int | None = None, runs: Path | None = None) -> tuple[Path, int]:
@@ -172,35 +193,50 @@ def newest_final(source: str, *, runs: Path | None = None) -> Path:
 
     Raises UsageError when there is none.
     """
-    if not Path(source).is_file():
-        run = find_run(source, root=runs)
-        if "chosen_from" in read_mapping(run / SWEEP_FILE):
-            return run
-    name = f"{Path(source).stem if Path(source).is_file() else Path(source).name}-final"
-    numbered = re.compile(rf"{re.escape(name)}(-\d+)?")
-    homes = {runs_root(runs), *([] if Path(source).is_file() else [find_run(source, root=runs).parent])}
-    named = [folder for home in homes for folder in home.glob(f"{name}*") if numbered.fullmatch(folder.name)]
-    begun = {folder: read_heads(folder)[0]["time"] for folder in named if any((folder / LEDGER).glob(SEGMENTS))}
-    if not begun:
-        why = f"{source} has no final training to resume: there is no {name} in {runs_root(runs)}/"
-        raise UsageError(why, "leave --resume out to start one")
-    return max(begun, key=lambda folder: begun[folder])
+    path = Path(source) if Path(source).is_file() else find_run(source, root=runs)
+    if path.is_dir() and "chosen_from" in read_mapping(path / SWEEP_FILE):
+        return path
+    homes = dict.fromkeys([*([path.parent] if path.is_dir() else []), runs_root(runs)])
+    for home in homes:
+        begun = {folder: read_heads(folder)[0]["time"] for folder in _finals_in(home, path)}
+        if begun:
+            return max(begun, key=lambda folder: begun[folder])
+    why = f"{source} has no final training to resume in {' or '.join(f'{home}/' for home in homes)}"
+    raise UsageError(why, "leave --resume out to start one")
+
+
+def _finals_in(home: Path, source: Path) -> list[Path]:
+    """Return the run folders in `home` of final training runs that were chosen from a run or a trial file."""
+    segments = {path.parent.parent for path in home.glob(f"*/{LEDGER}/{SEGMENTS}")}
+    return [folder for folder in segments if (folder / SWEEP_FILE).is_file() and _is_final_of(folder, source)]
+
+
+def _is_final_of(folder: Path, source: Path) -> bool:
+    if b"chosen_from" not in (folder / SWEEP_FILE).read_bytes():  # most are sweeps, some are long
+        return False
+    spec = read_mapping(folder / SWEEP_FILE)
+    numbered = re.compile(rf"{re.escape(_default_name(source))}(-\d+)?")  # of those that do not say what they are of
+    return bool(spec["final_of"] == source.name if "final_of" in spec else numbered.fullmatch(folder.name))
+
+
+def _default_name(source: Path) -> str:
+    return name_from(source.name if source.is_dir() else source.stem, ending="-final")
 
 
 def _choice(source: str, runs: Path | None, trial: str | None) -> _Choice:
     if Path(source).is_file():
         if trial:
             raise InputError("--trial", trial, "nothing beside a trial.yaml: it is the choice")
-        return _Choice(parse_trial(read_mapping(source), file=source), f"from {source}", Path(source).stem, {})
+        return _Choice(parse_trial(read_mapping(source), file=source), f"from {source}", Path(source), {})
     run = find_run(source, root=runs)
     ledger, _ = observe(run)
     if trial:
         name = find_trial(ledger, trial)
         chosen = parse_trial(ledger.trials[name]["config"], file=str(run))
-        return _Choice(chosen, f"trial {name} of {run.name}", run.name, ledger.spec)
+        return _Choice(chosen, f"trial {name} of {run.name}", run, ledger.spec)
     found = best(run, ledger)
     why = f"best of {run.name}: {found['configuration']}, {found['score']:.4g} by {found['rule']}"
-    return _Choice(parse_trial(found["trial"], file=str(run)), why, run.name, ledger.spec)
+    return _Choice(parse_trial(found["trial"], file=str(run)), why, run, ledger.spec)
 
 
 def _without_validation(schedule: dict[str, Any]) -> tuple[dict[str, Any], bool]:

@@ -16,7 +16,7 @@ from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError, UsageError
 from ch6dist.host.hardware import Devices, visible_devices
 from ch6dist.runs.fetch import refresh
-from ch6dist.runs.folders import checkpoints_root, home_of, new_run, runs_root
+from ch6dist.runs.folders import checkpoints_root, home_of, new_run, removed_unless_begun, runs_root
 from ch6dist.runs.ledger import Ledger, find_trial, read, read_spec
 from ch6dist.runs.provenance import trial_line
 from ch6dist.runs.schema import BROKEN, ENDED, Status
@@ -58,7 +58,8 @@ def start(
     taken = runs_in_store(settings.storage)
     run = new_run(name or spec["name"], root=home, explicit=name is not None, taken=taken)
     ledger, lines = Ledger(), [trial_line(trial) for trial in trials]
-    with opened(run, spec, say=how.console.print, ledger=ledger, lines=lines, address=how.address) as record:
+    opening = opened(run, spec, say=how.console.print, ledger=ledger, lines=lines, address=how.address)
+    with removed_unless_begun(run), opening as record:
         status = execute(Task(TrialTable.from_ledger(ledger), packs, settings, hosts, limit), ledger, record, how)
     return run, record.status(status)
 

@@ -214,7 +214,7 @@ def begun(folder: Path, name: str, *, at: float) -> Path:
 
 
 def test_the_newest_final_of_a_run_is_resumed(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="has no final training to resume: there is no tiny-final in"):
+    with pytest.raises(UsageError, match="has no final training to resume in"):
         newest_final(str(run), runs=tmp_path)
     old = begun(tmp_path, "tiny-final", at=10.0)
     begun(tmp_path, "tiny-final-best", at=90.0)  # a name a user chose
