@@ -6,8 +6,13 @@ torchrun --nproc-per-node 2 -m -- ch6dist train trial.yaml --run runs/two   # wi
 
 from __future__ import annotations
 
-import json
+import os
 import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:  # `python -m` put the working directory before all libraries
+    sys.path[:] = [*sys.path[1:], os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 

@@ -10,8 +10,13 @@ Commands import what they need when they run: help, plan, status and top answer 
 
 from __future__ import annotations
 
-import json
+import os
 import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:  # `python -m` put the working directory before all libraries
+    sys.path[:] = [*sys.path[1:], os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+
+import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -67,7 +72,9 @@ def plan(
     make = partial(make_plan, sweep, trials, packs=chosen, devices=hosts, runs=runs)
     planned = make(calibration=read_calibration())
     if calibrate:
-        _calibrate(planned)
+        from sweeps.launch.calibrate import calibrate as time_packs
+
+        time_packs(planned)
         planned = make(calibration=read_calibration())
     _show(plan_json(planned), render_plan(planned), as_json)
 
@@ -275,18 +282,6 @@ def _launch(address: str | None, packs: str) -> Launch:
 
 def _not_installed(error: ModuleNotFoundError) -> UsageError:
     return UsageError(f"{error.name} is not installed", "pip install 'ch6dist[train]' brings it")
-
-
-def _calibrate(planned: Any) -> None:
-    """Time the largest pack of each model and engine."""
-    from ch6dist.training.calibrate import images_per_second
-    from sweeps.plan.calibration import calibration_key, record_calibration
-
-    packs = sorted(planned.packs, key=lambda pack: len(pack.trials))
-    for (model, engine), pack in {(pack.trials[0].model["name"], pack.engine): pack for pack in packs}.items():
-        lanes = len(pack.trials) if engine == "fused" else 1  # eager lanes take turns: one says it all
-        speed = images_per_second(pack.trials[0], engine=engine, lanes=lanes)
-        record_calibration(calibration_key(planned.slots.device, model, engine), speed)
 
 
 def _show(data: Any, rendered: Any, as_json: bool) -> None:

@@ -54,6 +54,7 @@ class Launch:
     packs: str | int = "auto"
     console: Console = field(default_factory=plain_console)
     worker: str = WORKER  # module:function that trains a pack; another one to measure what is not training
+    paths: tuple[str, ...] = ()  # folders that workers import from, besides the installed libraries and this project
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def execute(task: Task, ledger: Ledger, record: Record, how: Launch) -> int:
     progress = Progress(table, how.console, title=record.run.name)
     driver = Driver(record, table, progress, _unfinished(task), _rules(task, slots))
     here = task.hosts[0]
-    session = ray_session(address=how.address, cpus=here.cpus, gpus=len(here.gpus))
+    session = ray_session(address=how.address, cpus=here.cpus, gpus=len(here.gpus), paths=how.paths)
     with driver.halt.on_signals(), progress, session, contextlib.suppress(HaltedError):
         driver.begin(ledger)
         ledger.release_rows()

@@ -8,7 +8,6 @@ It is a sweep of one configuration: a run folder, a ledger and a resume like any
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +20,12 @@ from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError, UsageError
 from ch6dist.optim.schedules import preview
-from ch6dist.runs.folders import check_name, find_run, name_from, runs_root
-from ch6dist.runs.ledger import find_trial, observe, read, read_heads
-from ch6dist.runs.names import LEDGER, SEGMENTS, SWEEP_FILE
+from ch6dist.runs.folders import check_name, find_run
+from ch6dist.runs.ledger import find_trial, observe, read
 from ch6dist.runs.provenance import sweep_of_one
 from ch6dist.yamlfile import read_mapping
 from sweeps.launch.execute import Launch
+from sweeps.launch.finals import default_name, newest_final
 from sweeps.launch.run import resume, start
 from sweeps.status.queries import best
 from sweeps.units import format_count
@@ -98,7 +97,7 @@ def plan_final(
     notes += _kept_counts(chosen, resized[0])
     settings = {key: choice.spec[key] for key in KEPT if key in choice.spec}
     return FinalPlan(
-        name=name or _default_name(choice.path),
+        name=name or default_name(choice.path),
         named=name is not None,
         home=choice.path.parent if choice.spec else None,
         of=choice.path.name,
@@ -186,41 +185,6 @@ def say_result(found: Mapping[str, Any], console: Console) -> None:
         console.print(f"{trial}: test accuracy {100 * accuracy:.2f} %")
     spread = f" ± {100 * found['std']:.2f} (std over {found['seeds']} seeds)" if found["std"] is not None else ""
     console.print(f"test accuracy {100 * found['mean']:.2f} %{spread}")
-
-
-def newest_final(source: str, *, runs: Path | None = None) -> Path:
-    """Return the run folder of a final training: `source` itself, or the newest chosen from it (run or trial file).
-
-    Raises UsageError when there is none.
-    """
-    path = Path(source) if Path(source).is_file() else find_run(source, root=runs)
-    if path.is_dir() and "chosen_from" in read_mapping(path / SWEEP_FILE):
-        return path
-    homes = dict.fromkeys([*([path.parent] if path.is_dir() else []), runs_root(runs)])
-    for home in homes:
-        begun = {folder: read_heads(folder)[0]["time"] for folder in _finals_in(home, path)}
-        if begun:
-            return max(begun, key=lambda folder: begun[folder])
-    why = f"{source} has no final training to resume in {' or '.join(f'{home}/' for home in homes)}"
-    raise UsageError(why, "leave --resume out to start one")
-
-
-def _finals_in(home: Path, source: Path) -> list[Path]:
-    """Return the run folders in `home` of final training runs that were chosen from a run or a trial file."""
-    segments = {path.parent.parent for path in home.glob(f"*/{LEDGER}/{SEGMENTS}")}
-    return [folder for folder in segments if (folder / SWEEP_FILE).is_file() and _is_final_of(folder, source)]
-
-
-def _is_final_of(folder: Path, source: Path) -> bool:
-    if b"chosen_from" not in (folder / SWEEP_FILE).read_bytes():  # most are sweeps, some are long
-        return False
-    spec = read_mapping(folder / SWEEP_FILE)
-    numbered = re.compile(rf"{re.escape(_default_name(source))}(-\d+)?")  # of those that do not say what they are of
-    return bool(spec["final_of"] == source.name if "final_of" in spec else numbered.fullmatch(folder.name))
-
-
-def _default_name(source: Path) -> str:
-    return name_from(source.name if source.is_dir() else source.stem, ending="-final")
 
 
 def _choice(source: str, runs: Path | None, trial: str | None) -> _Choice:

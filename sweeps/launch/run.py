@@ -26,6 +26,7 @@ from sweeps.driver.trial_table import TrialTable
 from sweeps.launch.execute import Launch, Settings, Task, execute
 from sweeps.launch.packing import kept_engine_notes, pack_new, pack_resumed
 from sweeps.on_ray.cluster import cluster_hosts
+from sweeps.on_ray.temporary import ray_folder
 from sweeps.plan.disk import bytes_for_ended_trials, total_bytes
 from sweeps.plan.slots import find_slots
 from sweeps.record.record import opened
@@ -122,7 +123,10 @@ def _continue(run: Path, ledger: Ledger, how: Launch, *, again: Sequence[str] = 
 
 def hosts_of(how: Launch) -> list[Devices]:
     """Return where a launch can train: this machine, or the hosts of the cluster that it joins."""
-    return [visible_devices()] if how.address is None else cluster_hosts(how.address)
+    if how.address:
+        return cluster_hosts(how.address)
+    ray_folder()  # refused, if there is none, before anything is written
+    return [visible_devices()]
 
 
 def check_data(trials: Sequence[TrialConfig]) -> None:

@@ -21,7 +21,8 @@ from ch6dist.packs import Orders
 from ch6dist.runs.ledger import read
 from ch6dist.runs.writer import Writer
 from ch6dist.training.loop import train
-from sweeps.launch.final import newest_final, plan_final, result, say_plan, say_result
+from sweeps.launch.final import plan_final, result, say_plan, say_result
+from sweeps.launch.finals import newest_final
 from tests.support.commands import TINY, driving, succeed, sweep_file
 from tests.support.namespaces import wait_for
 from tests.support.processes import alive, offspring
