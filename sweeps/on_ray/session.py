@@ -19,7 +19,7 @@ from typing import Any
 import ray
 
 from sweeps.on_ray import private
-from sweeps.on_ray.temporary import ray_folder
+from sweeps.on_ray.temporary import own_token, ray_folder
 
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", **private.ENVIRONMENT}
 HOME = Path(__file__).resolve().parents[2]  # where the packages of the project lie
@@ -48,6 +48,7 @@ def ray_session(*, address: str | None, cpus: int, gpus: int, paths: Sequence[st
     else:
         local: dict[str, Any] = {"num_cpus": cpus, "num_gpus": gpus, "object_store_memory": OBJECT_STORE_BYTES}
         local[private.TEMP_DIR], instead = ray_folder()
+        os.environ.update(own_token())
         if instead:
             log.warning("Ray's own files lie in %s: %s", local[private.TEMP_DIR], instead)
         ray.init(address="local", include_dashboard=False, **local, **quiet)  # also where another Ray is running

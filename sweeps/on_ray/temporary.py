@@ -1,4 +1,6 @@
-"""Where a Ray that is started here keeps its sockets and logs: below TMPDIR, or elsewhere where that cannot be.
+"""Where a Ray that is started here keeps its own: sockets and logs below TMPDIR, its token in the home of the user.
+
+Each of them elsewhere where that cannot be.
 
 folder, note = ray_folder()
 ray.init(**{private.TEMP_DIR: folder})
@@ -8,7 +10,9 @@ The path of a socket has at most 107 bytes, of which Ray takes 68 below its fold
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import shutil
 from pathlib import Path
 
@@ -17,6 +21,8 @@ from sweeps.units import format_bytes
 
 SOCKET_BYTES = 107  # of sockaddr_un's path on Linux
 BELOW = "/session_2026-01-01_00-00-00_000000_4194304/sockets/plasma_store"
+TOKEN = "RAY_AUTH_TOKEN"
+GIVEN = (TOKEN, "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE")  # how a person says which token Ray uses, or that it uses none
 LEAST_BYTES = 64 * 2**20  # that must be free: logs, and objects that leave memory
 ELSEWHERE = ("/tmp", "/var/tmp", "/dev/shm")
 
@@ -39,6 +45,17 @@ def ray_folder() -> tuple[str, str]:
     raise UsageError(
         f"Ray has no place for its own files: {reasons}", "set TMPDIR to a short path of a folder with space"
     )
+
+
+def own_token() -> dict[str, str]:
+    """Return a token for the processes of this Ray, as environment, where the user's home can keep none."""
+    kept = Path(os.path.expanduser("~"), ".ray", "auth_token")
+    if any(name in os.environ for name in GIVEN) or kept.is_file():
+        return {}
+    if kept.is_absolute():  # not so where neither HOME nor the system knows a home
+        with contextlib.suppress(OSError):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+    return {} if kept.is_absolute() and _writable(kept.parent) else {TOKEN: secrets.token_hex(32)}
 
 
 def _in(place: str) -> Path:
