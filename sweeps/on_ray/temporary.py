@@ -33,18 +33,17 @@ def ray_folder() -> tuple[str, str]:
     Also returns why it is not where it was asked for, or an empty text. Raises UsageError where there is none.
     """
     asked = [name for name in ("RAY_TMPDIR", "TMPDIR") if os.environ.get(name)]
-    places = {os.environ[name]: name for name in asked[:1]} | dict.fromkeys(ELSEWHERE, "")
-    refused = {}
-    for place, name in places.items():
+    first = [os.environ[name] for name in asked[:1]]
+    problems: dict[str, str] = {}
+    for place in dict.fromkeys([*first, *ELSEWHERE]):
         folder = _in(place)
-        refused[place] = _problem(folder)
-        if not refused[place]:
-            first = next(iter(refused))
-            return str(folder), f"{asked[0]} {first} {refused[first]}" if asked and not name else ""
-    reasons = "; ".join(f"{place} {why}" for place, why in refused.items())
-    raise UsageError(
-        f"Ray has no place for its own files: {reasons}", "set TMPDIR to a short path of a folder with space"
-    )
+        if problem := _problem(folder):
+            problems[place] = problem
+            continue
+        return str(folder), f"{asked[0]} {first[0]} {problems[first[0]]}" if first and problems else ""
+    reasons = "; ".join(f"{place} {problem}" for place, problem in problems.items())
+    hint = "set TMPDIR to a short path of a folder with space"
+    raise UsageError(f"Ray has no place for its own files: {reasons}", hint)
 
 
 def own_token() -> dict[str, str]:
