@@ -134,10 +134,16 @@ def test_a_run_that_is_the_working_directory_has_its_name(tmp_path, monkeypatch)
     assert find_run("..").name == "one"
 
 
+def interrupted(run, lines):
+    """Write lines to the ledger of a new run, and stop."""
+    with removed_unless_begun(run), Writer(run) as writer:
+        writer.append(lines)
+        raise KeyboardInterrupt
+
+
 def test_a_folder_made_in_vain_is_removed_and_one_with_lines_stays(tmp_path):
     for lines, stays in (([], False), ([{"kind": "row"}], True)):
         run = new_run("one", root=tmp_path, explicit=True)
-        with pytest.raises(KeyboardInterrupt), removed_unless_begun(run), Writer(run) as writer:
-            writer.append(lines)
-            raise KeyboardInterrupt
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(run, lines)
         assert run.exists() == stays
