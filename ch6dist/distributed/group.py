@@ -131,7 +131,10 @@ def from_environment() -> Iterator[Group]:
         return
     with contextlib.ExitStack() as stack:
         try:
-            group = stack.enter_context(_joined(backend="nccl" if device.type == "cuda" else "gloo"))
+            store, rank, world_size = next(torch.distributed.rendezvous("env://", timeout=CONNECT_TIMEOUT))
+            _meet(store, rank=rank, world_size=world_size)
+            how = {"store": store, "rank": rank, "world_size": world_size}
+            group = stack.enter_context(_joined(backend="nccl" if device.type == "cuda" else "gloo", **how))
         except torch.distributed.DistError as error:  # the port is taken, nobody answers
             where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
             raise UsageError(f"the ranks cannot meet at {where}: {str(error).splitlines()[0]}") from None
