@@ -10,7 +10,12 @@ import what they need, so that --help is fast.
 
 from __future__ import annotations
 
+import os
 import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:  # `python -m` put the working directory before all libraries
+    sys.path[:] = [*sys.path[1:], os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+
 from pathlib import Path
 from typing import Annotated
 

@@ -73,7 +73,9 @@ def run(command: Sequence[str], **environment: str) -> dict[str, float]:
     """
     settings = {**os.environ, **QUIET, **environment}
     started = time.perf_counter()
-    done = subprocess.run(command, env=settings, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=settings, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", check=False
+    )
     seconds = time.perf_counter() - started
     if done.returncode != 0:
         sys.exit(f"{shlex.join(command)} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
@@ -113,7 +115,7 @@ def publish(text: str, path: Path | None) -> None:
     print(text)
     if path:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
 
 
 def command_line() -> str:

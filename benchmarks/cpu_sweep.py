@@ -33,7 +33,7 @@ def tune_loop(number: int) -> Measures:
 def sweeps_run(number: int, *, folder: Path) -> Measures:
     """Run `sweeps run` on the same trials; `number` keeps the run folders apart."""
     spec = folder / "sweep.yaml"
-    spec.write_text(yaml.safe_dump(WORK.sweep("cpu-sweep")))
+    spec.write_text(yaml.safe_dump(WORK.sweep("cpu-sweep")), encoding="utf-8")
     return run(module("sweeps", "run", spec, "--name", f"run{number}", "--runs", folder))
 
 

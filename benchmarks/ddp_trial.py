@@ -31,7 +31,7 @@ def sweep(number: int, *, folder: Path, workers: int, cpus: int, more: int) -> M
         resources = {"gpus": 0, "workers": workers, "cpus": cpus}  # one trial at a time on either side
         content = {"name": "ddp", "trial": WORK.content(), "parameters": {"optimizer.lr": {"values": lrs}}}
         spec = folder / f"sweep-{workers}-{count}.yaml"
-        spec.write_text(yaml.safe_dump(content | {"resources": resources}))
+        spec.write_text(yaml.safe_dump(content | {"resources": resources}), encoding="utf-8")
         name = f"run-{workers}-{count}-{number}"
         seconds.append(
             run(module("sweeps", "run", spec, "--packs", "off", "--name", name, "--runs", folder))["seconds"]

@@ -33,7 +33,7 @@ def sweep(number: int, *, cluster: Cluster, work: Work, trials: int) -> Measures
     lrs = [0.05 / (1 + index) for index in range(count)]
     content = {"name": "hosts", "trial": work.content(), "parameters": {"optimizer.lr": {"values": lrs}}}
     name = f"hosts{len(cluster.names)}-{number}"
-    (cluster.runs / "hosts.yaml").write_text(yaml.safe_dump(content))
+    (cluster.runs / "hosts.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     command = f"sweeps run /srv/runs/hosts.yaml --packs off --address auto --name {name}"
     cluster.exec("head", command, timeout=1200)
     ledger = read(cluster.runs / name)

@@ -64,7 +64,7 @@ def sweep(number: int, *, work: Work, folder: Path) -> Measures:
     spec = folder / "sweep.yaml"
     trial = {**work.content(), "type": "range_test", "range_test": RANGE_TEST}
     axes = {"optimizer": {"values": [dict(optimizer) for optimizer in CURVES]}}
-    spec.write_text(yaml.safe_dump({"name": "curves", "trial": trial, "parameters": axes}))
+    spec.write_text(yaml.safe_dump({"name": "curves", "trial": trial, "parameters": axes}), encoding="utf-8")
     measures = run(module("sweeps", "run", spec, "--name", f"run{number}", "--runs", folder))
     return {**measures, "steps": count_steps(read(folder / f"run{number}").rows)}
 

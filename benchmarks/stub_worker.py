@@ -1,6 +1,6 @@
 """A worker that trains nothing: what a training of one epoch reports of every trial of a pack, made up, in its order.
 
-    start(content, trials, Launch(worker="benchmarks.stub_worker:train_pack"))
+    start(content, trials, Launch(worker="benchmarks.stub_worker:train_pack", paths=("the checkout",)))
 
 It says that it begins, opens every trial, reports a row each and closes them, in four reports and with as many lines as
 the real worker; the checkpoints that its lines name are not written. It has no torch.

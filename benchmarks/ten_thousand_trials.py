@@ -23,7 +23,7 @@ from typing import Any
 from rich.console import Console
 
 from analysis.study.load import load_study
-from benchmarks.common import document, in_turn, module, new_parser, publish, row, run
+from benchmarks.common import ROOT, document, in_turn, module, new_parser, publish, row, run
 from ch6dist.host.hardware import visible_devices
 from ch6dist.runs.writer import Writer
 from sweeps.launch.run import Launch, start
@@ -59,7 +59,7 @@ def once(trials: int, *, packs: str) -> dict[str, float]:
         plan = make_plan(spec, configs, devices=visible_devices(), calibration=read_calibration(), packs=packs)
         quiet.print(render_plan(plan))
         planned = time.perf_counter()
-        how = Launch(packs=packs, console=quiet, worker="benchmarks.stub_worker:train_pack")
+        how = Launch(packs=packs, console=quiet, worker="benchmarks.stub_worker:train_pack", paths=(str(ROOT),))
         with ledger.around(Writer, "append"):
             path, status = start(dump(spec), configs, how, name="untrained", runs=Path(folder))
         ran = time.perf_counter()

@@ -45,7 +45,7 @@ def packs(number: int, *, work: Work, seeds: int, folder: Path) -> Measures:
     """Run `sweeps run` on the same configurations as a whole command."""
     spec, runs = folder / "sweep.yaml", folder / f"runs{number}"
     gpus = 1 if work.device == "cuda" else 0
-    spec.write_text(yaml.safe_dump(work.sweep("packs", seeds=seeds) | {"resources": {"gpus": gpus}}))
+    spec.write_text(yaml.safe_dump(work.sweep("packs", seeds=seeds) | {"resources": {"gpus": gpus}}), encoding="utf-8")
     measures = run(module("sweeps", "run", spec, "--name", "packs", "--runs", runs))
     return with_rates({**measures, **from_ledger(runs / "packs")}, trials=len(grid(range(seeds))))
 

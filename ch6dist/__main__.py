@@ -6,8 +6,13 @@ torchrun --nproc-per-node 2 -m -- ch6dist train trial.yaml --run runs/two   # wi
 
 from __future__ import annotations
 
-import json
+import os
 import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:  # `python -m` put the working directory before all libraries
+    sys.path[:] = [*sys.path[1:], os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -89,10 +94,9 @@ def _train(config: TrialConfig, folder: Path | None, resume: bool) -> int:
     from rich.console import Console
 
     from ch6dist.paths import given_path
-    from ch6dist.runs.folders import runs_root
-    from ch6dist.training.solo import default_run, run_trial
+    from ch6dist.training.solo import run_trial
 
-    folder = given_path(folder, key="--run") if folder else default_run(config, runs_root())
+    folder = given_path(folder, key="--run") if folder else None
     return run_trial(config, run=folder, resume=resume, console=Console(soft_wrap=True, markup=False, emoji=False))
 
 

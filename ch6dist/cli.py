@@ -1,8 +1,13 @@
-"""The part that the three command lines share: an error is one line on stderr and exit status 2, no traceback."""
+"""The part that the three command lines share: an error is one line on stderr and exit status 2, no traceback.
+
+sys.exit(run(app, name="sweeps"))       # what was typed
+status = run(app, name="sweeps", arguments=["plan", "demo.yaml"])
+"""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -30,7 +35,14 @@ def new_app(help_text: str) -> typer.Typer:
 
 
 def run(app: typer.Typer, *, name: str, arguments: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status. Commands return theirs, or None for 0."""
+    """Run a command and return its exit status. Commands return theirs, or None for 0.
+
+    Args:
+        arguments: left out: those of this process, which begins again in UTF-8 mode where its locale has another text.
+    """
+    if arguments is None:
+        _begin_in_utf8()
+    _print_what_can_be_shown()
     try:
         status = app(args=arguments, prog_name=name, standalone_mode=False)
     except (InputError, UsageError) as error:
@@ -50,6 +62,26 @@ def leave(status: int) -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(status)
+
+
+def _begin_in_utf8() -> None:
+    """Replace this process by one in Python's UTF-8 mode, unless text is UTF-8 already.
+
+    Names of files, what libraries read and write, and the worker processes follow it then, not the locale. A terminal
+    still gets what its locale says.
+    """
+    if sys.getfilesystemencoding() == "utf-8" or os.environ.get("PYTHONUTF8") == "1":
+        return
+    os.environ["PYTHONUTF8"] = "1"
+    if sys.stdout.isatty():
+        os.environ.setdefault("PYTHONIOENCODING", sys.stdout.encoding)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _print_what_can_be_shown() -> None:
+    """Print a `?` for a character that the terminal's encoding lacks, and for half of one in a file's name."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _refuse(name: str, message: str, *, status: int = 2) -> int:

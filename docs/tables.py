@@ -38,7 +38,7 @@ def renew(page: str) -> str:
 
 def main() -> None:
     """Renew the page."""
-    PAGE.write_text(renew(PAGE.read_text()))
+    PAGE.write_text(renew(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def tables() -> dict[str, str]:

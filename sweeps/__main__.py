@@ -10,6 +10,12 @@ Commands import what they need when they run: help, plan, status and top answer 
 
 from __future__ import annotations
 
+import os
+import sys
+
+if __name__ == "__main__" and not sys.flags.safe_path:  # `python -m` put the working directory before all libraries
+    sys.path[:] = [*sys.path[1:], os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
+
 import json
 from functools import partial
 from pathlib import Path
@@ -67,7 +73,9 @@ def plan(
     make = partial(make_plan, sweep, trials, packs=chosen, devices=hosts, runs=runs)
     planned = make(calibration=read_calibration())
     if calibrate:
-        _calibrate(planned)
+        from sweeps.launch.calibrate import calibrate as time_packs
+
+        time_packs(planned)
         planned = make(calibration=read_calibration())
     _show(plan_json(planned), render_plan(planned), as_json)
 
@@ -190,7 +198,7 @@ def best(
         print(text, end="" if text.endswith("\n") else "\n")
         return
     try:
-        given_path(output, key="-o").write_text(text)
+        given_path(output, key="-o").write_text(text, encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise UsageError(f"cannot write {output}: {error.strerror}", "choose another file with -o") from None
     print(f"written: {output}")
@@ -202,6 +210,7 @@ def final(
         str, typer.Argument(metavar="RUN|trial.yaml", help="a run, whose best is trained, or a trial file")
     ],
     trial: Annotated[str | None, typer.Option(help="this trial of RUN instead of its best")] = None,
+    name: Annotated[str | None, typer.Option(help="of the run folder; must be free; left out: RUN-final")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="left out: as in the sweep")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="processes that train one seed together")] = None,
     seeds: Annotated[
@@ -217,13 +226,21 @@ def final(
     from sweeps.launch import final as finals
 
     if resume:
-        chosen = {"--trial": trial, "--epochs": epochs, "--seeds": seeds, "--all-data": all_data or None}
+        chosen = {
+            "--trial": trial,
+            "--name": name,
+            "--epochs": epochs,
+            "--seeds": seeds,
+            "--all-data": all_data or None,
+        }
         for option, value in chosen.items():
             if value is not None:
                 raise InputError(option, value, "nothing beside --resume: what is trained was chosen before")
         folder, code = finals.resume_final(source, launch, workers=workers, runs=runs)
     else:
-        planned = finals.plan_final(source, runs=runs, trial=trial, epochs=epochs, seeds=seeds or 1, all_data=all_data)
+        planned = finals.plan_final(
+            source, runs=runs, name=name, trial=trial, epochs=epochs, seeds=seeds or 1, all_data=all_data
+        )
         finals.say_plan(planned, launch.console)
         folder, code = finals.train_final(planned, launch, workers=workers, runs=runs)
     finals.say_result(finals.result(folder), launch.console)
@@ -268,18 +285,6 @@ def _launch(address: str | None, packs: str) -> Launch:
 
 def _not_installed(error: ModuleNotFoundError) -> UsageError:
     return UsageError(f"{error.name} is not installed", "pip install 'ch6dist[train]' brings it")
-
-
-def _calibrate(planned: Any) -> None:
-    """Time the largest pack of each model and engine."""
-    from ch6dist.training.calibrate import images_per_second
-    from sweeps.plan.calibration import calibration_key, record_calibration
-
-    packs = sorted(planned.packs, key=lambda pack: len(pack.trials))
-    for (model, engine), pack in {(pack.trials[0].model["name"], pack.engine): pack for pack in packs}.items():
-        lanes = len(pack.trials) if engine == "fused" else 1  # eager lanes take turns: one says it all
-        speed = images_per_second(pack.trials[0], engine=engine, lanes=lanes)
-        record_calibration(calibration_key(planned.slots.device, model, engine), speed)
 
 
 def _show(data: Any, rendered: Any, as_json: bool) -> None:

@@ -14,8 +14,8 @@ PACKAGES = ("ch6dist", "sweeps", "analysis")
 
 # From the bottom up; the order within a row counts. A file beside folders counts as one.
 FLOORS = [
-    "ch6dist.errors ch6dist.paths ch6dist.seeding",
-    "ch6dist.catalog ch6dist.storage ch6dist.host ch6dist.cli",
+    "ch6dist.errors ch6dist.paths ch6dist.shell ch6dist.seeding",
+    "ch6dist.catalog ch6dist.host ch6dist.storage ch6dist.cli",
     "ch6dist.yamlfile ch6dist.sections ch6dist.config",
     "ch6dist.runs ch6dist.packs",
     "ch6dist.data ch6dist.distributed ch6dist.models ch6dist.optim",

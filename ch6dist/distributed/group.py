@@ -30,6 +30,8 @@ from torch.distributed import DistStoreError, TCPStore
 from torch.nn.parallel import DistributedDataParallel
 
 from ch6dist.distributed.batch_norm import over_all_ranks
+from ch6dist.distributed.environment import read_place
+from ch6dist.errors import InputError, UsageError
 from ch6dist.host.interfaces import interface_of
 from ch6dist.packs import share
 
@@ -118,11 +120,24 @@ def _portable(error: Exception) -> Exception:
 
 @contextlib.contextmanager
 def from_environment() -> Iterator[Group]:
-    """Join the group that `torchrun` describes (RANK, WORLD_SIZE, …), or a group of one."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    """Join the group that `torchrun` describes (RANK, WORLD_SIZE, …), or a group of one.
+
+    Raises InputError or UsageError for an environment that describes none, or whose ranks cannot meet.
+    """
+    place = read_place()
+    device = default_device(local_rank=place.local_rank)
+    if place.world_size == 1:
         yield SOLO
         return
-    with _joined(backend="nccl" if torch.cuda.is_available() else "gloo") as group:
+    with contextlib.ExitStack() as stack:
+        try:
+            store, rank, world_size = next(torch.distributed.rendezvous("env://", timeout=CONNECT_TIMEOUT))
+            _meet(store, rank=rank, world_size=world_size)
+            how = {"store": store, "rank": rank, "world_size": world_size}
+            group = stack.enter_context(_joined(backend="nccl" if device.type == "cuda" else "gloo", **how))
+        except torch.distributed.DistError as error:  # the port is taken, nobody answers
+            where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+            raise UsageError(f"the ranks cannot meet at {where}: {str(error).splitlines()[0]}") from None
         yield group
 
 
@@ -221,9 +236,17 @@ def _environment(**defaults: str) -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def default_device() -> torch.device:
-    """Return this process's device: the GPU of its local rank if there are any, else the CPU."""
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        return torch.device("cuda", torch.cuda.current_device())
-    return torch.device("cpu")
+def default_device(*, local_rank: int | None = None) -> torch.device:
+    """Return this process's device: its current GPU if there are any, else the CPU.
+
+    Args:
+        local_rank: the number of the GPU that becomes the current one.
+    """
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    if local_rank is not None:
+        if local_rank >= torch.cuda.device_count():
+            allowed = f"less than the {torch.cuda.device_count()} GPUs of this host (from the environment)"
+            raise InputError("LOCAL_RANK", local_rank, allowed)
+        torch.cuda.set_device(local_rank)
+    return torch.device("cuda", torch.cuda.current_device())

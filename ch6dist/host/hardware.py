@@ -67,11 +67,11 @@ def _gpus() -> tuple[Gpu, ...]:
     if program is None:
         return ()
     try:
-        answer = subprocess.run([program, *QUERY], capture_output=True, text=True, timeout=QUERY_SECONDS, check=True)
+        answer = subprocess.run([program, *QUERY], capture_output=True, timeout=QUERY_SECONDS, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         log.warning("no GPU is counted: %s", error)
         return ()
-    gpus, chosen = parse_gpus(answer.stdout), os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus, chosen = parse_gpus(answer.stdout.decode(errors="replace")), os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:
         return gpus
     entries = [entry.strip() for entry in chosen.split(",") if entry.strip() and not entry.strip().startswith("-")]
@@ -116,6 +116,6 @@ def _number(path: Path) -> int | None:
 
 def _read(path: Path | str) -> str:
     try:
-        return Path(path).read_text()
+        return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""

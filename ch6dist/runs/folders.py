@@ -7,19 +7,24 @@ With `storage: s3://…` the checkpoints lie there, and all but the report is co
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
-from collections.abc import Collection
+import shutil
+import unicodedata
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from ch6dist.errors import InputError, UsageError
 from ch6dist.paths import given_path
 from ch6dist.runs.fetch import fetch_run
-from ch6dist.runs.names import CHECKPOINTS, LEDGER, checkpoint_name
+from ch6dist.runs.names import CHECKPOINTS, LEDGER, SEGMENTS, checkpoint_name
 from ch6dist.storage.files import Folder, is_remote, join, split_last
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-NAME_RULE = "letters, digits, '.', '_' and '-', beginning with a letter or digit, at most 100"
+LONGEST = 100  # characters of a name, its number included
+NUMBERS = 100_000  # of runs of one name
+NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST - 1}}}")
+NAME_RULE = f"letters, digits, '.', '_' and '-', beginning with a letter or digit, at most {LONGEST}"
 
 
 def checkpoints_root(run: Path, *, storage: str | None = None) -> str:
@@ -52,6 +57,16 @@ def check_name(name: str, *, key: str = "name") -> str:
     return name
 
 
+def name_from(text: str, *, ending: str = "") -> str:
+    """Return a name for a run folder made of any text, such as the name of a file, and `ending`.
+
+    What a name cannot hold becomes `-`, letters lose their accents, and so much is cut off that a number still fits.
+    """
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+    kept = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).lstrip("._-") or "unnamed"
+    return kept[: LONGEST - len(ending) - len(f"-{NUMBERS}")] + ending
+
+
 def find_run(run: Path | str, *, root: Path | str | None = None) -> Path:
     """Return the run folder that RUN means; of one in an object store, a copy under `root`, without its checkpoints.
 
@@ -62,7 +77,7 @@ def find_run(run: Path | str, *, root: Path | str | None = None) -> Path:
         return fetch_run(str(run), runs_root(root) / name)
     for folder in (given_path(run, key="RUN"), runs_root(root) / run):
         if (folder / LEDGER).is_dir():
-            return folder
+            return folder if folder.name not in ("", "..") else folder.resolve()  # its name is asked for
     home = runs_root(root)
     there = sorted(p.name for p in home.iterdir() if (p / LEDGER).is_dir()) if home.is_dir() else []
     raise InputError("RUN", str(run), f"a run folder, or one of the runs in {home}/: {', '.join(there) or 'none yet'}")
@@ -77,8 +92,8 @@ def new_run(name: str, *, root: Path | str | None = None, explicit: bool, taken:
     check_name(name)
     home = runs_root(root)
     home.mkdir(parents=True, exist_ok=True)
-    for number in range(1, 100_000):
-        folder = home / (name if number == 1 else f"{name}-{number}")
+    for number in range(1, NUMBERS):
+        folder = home / _numbered(name, number)
         try:
             if folder.name in taken:
                 raise FileExistsError(folder.name)
@@ -90,3 +105,20 @@ def new_run(name: str, *, root: Path | str | None = None, explicit: bool, taken:
             continue
         return folder
     raise UsageError(f"{home}/ holds too many runs of the name {name}", "choose another one with --name")
+
+
+@contextlib.contextmanager
+def removed_unless_begun(run: Path) -> Iterator[None]:
+    """Remove a folder that this process made for a new run if the block fails before its ledger has a line."""
+    try:
+        yield
+    except BaseException:
+        if not any(path.stat().st_size for path in (run / LEDGER).glob(SEGMENTS)):
+            shutil.rmtree(run, ignore_errors=True)
+        raise
+
+
+def _numbered(name: str, number: int) -> str:
+    """Return NAME, NAME-2, …, as much of it as a name may have."""
+    ending = "" if number == 1 else f"-{number}"
+    return name[: LONGEST - len(ending)] + ending

@@ -78,10 +78,10 @@ def git_commit() -> str | None:
     here = Path(__file__).resolve().parent
     try:
         run = ["git", "-C", str(here), "describe", "--always", "--abbrev=12", "--dirty=+"]
-        found = subprocess.run(run, capture_output=True, text=True, timeout=10, check=True)
+        found = subprocess.run(run, capture_output=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return found.stdout.strip() or None
+    return found.stdout.decode(errors="replace").strip() or None
 
 
 def hardware() -> dict[str, Any]:

@@ -3,19 +3,19 @@
     replace_file(path, b"content")
     replace_file(path, content, sync=True)      # and it is still there after a power cut
 
-A half-written copy that a killed writer left beside the file is removed by the next writer.
+A half-written copy that a killed writer left beside the file is removed by a later writer.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-STALE_SECONDS = 600.0  # age from which a half-written file of another host counts as left behind
+from ch6dist.host.process import place, start_of
+
+STALE_SECONDS = 600.0  # age from which a half-written file of another host or container counts as left behind
 
 
 def replace_file(path: Path, content: bytes | memoryview | str, *, sync: bool = False) -> None:
@@ -27,11 +27,11 @@ def replace_file(path: Path, content: bytes | memoryview | str, *, sync: bool = 
     Raises OSError, a full disk say; the old file is there then, and nothing beside it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in _left_behind(path):
-        left.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{place()}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
+            for left in _left_behind(path, now=os.fstat(file.fileno()).st_mtime):
+                left.unlink(missing_ok=True)
             file.write(content.encode() if isinstance(content, str) else content)
             if sync:
                 file.flush()
@@ -42,14 +42,18 @@ def replace_file(path: Path, content: bytes | memoryview | str, *, sync: bool = 
         raise
 
 
-def _left_behind(path: Path) -> Iterator[Path]:
-    """Yield half-written copies of `path` whose writers are gone: dead on this host, or on another and old."""
+def _left_behind(path: Path, *, now: float) -> Iterator[Path]:
+    """Yield half-written copies of `path` whose writers are gone: dead in this system, or in another and old.
+
+    Args:
+        now: by the clock of the file system, which dates files: those of two hosts may differ.
+    """
     for copy in path.parent.glob(f".{path.name}.*.tmp"):
-        host, _, pid = copy.name.removeprefix(f".{path.name}.").removesuffix(".tmp").rpartition(".")
-        if host == socket.gethostname():
-            if not Path(f"/proc/{pid}").exists():
+        writer, _, pid = copy.name.removeprefix(f".{path.name}.").removesuffix(".tmp").rpartition(".")
+        if writer == place():
+            if not start_of(pid):
                 yield copy
         else:
             with contextlib.suppress(FileNotFoundError):  # its writer has renamed it meanwhile
-                if time.time() - copy.stat().st_mtime > STALE_SECONDS:
+                if now - copy.stat().st_mtime > STALE_SECONDS:
                     yield copy

@@ -2,90 +2,170 @@
 
     status = run_trial(parse_trial(content), run=Path("runs/one"), console=Console())
 
-Rank 0 is the driver: it holds the lease and writes the ledger.
+Rank 0 is the driver: it holds the lease, reads and writes the ledger, and tells the other ranks what they need of it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from ch6dist.catalog.dataset_files import check_files
-from ch6dist.config import TrialConfig
-from ch6dist.distributed.group import Group, default_device, from_environment
-from ch6dist.errors import UsageError
+from ch6dist.config import TrialConfig, parse_trial
+from ch6dist.distributed.group import default_device, from_environment
+from ch6dist.errors import MISSING, InputError, UsageError
 from ch6dist.optim.schedules import preview
-from ch6dist.packs import Orders, Report, engine_for, no_report
+from ch6dist.packs import Orders, engine_for, no_report
 from ch6dist.runs import lease
+from ch6dist.runs.folders import name_from, new_run, removed_unless_begun
 from ch6dist.runs.ledger import Ledger, read
-from ch6dist.runs.names import LEDGER
+from ch6dist.runs.names import CHECKPOINTS, LEDGER, SEGMENTS
 from ch6dist.runs.narration import describe
 from ch6dist.runs.provenance import sweep_line, sweep_of_one, trial_line
-from ch6dist.runs.schema import BROKEN, ENDED, Line
+from ch6dist.runs.schema import BROKEN, ENDED, Line, Status
 from ch6dist.runs.writer import Writer
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
 
+SHOWN = 3  # differences of two trials that a message lists
 
-def run_trial(trial: TrialConfig, *, run: Path, resume: bool = False, console: Console) -> int:
+
+def run_trial(trial: TrialConfig, *, run: Path | None = None, resume: bool = False, console: Console) -> int:
     """Train `trial` into `run`; return the exit status.
 
     Args:
+        run: the run folder; None: a new one among those of CH6DIST_RUNS or ./runs, named after the trial.
         resume: continue a run that is there, from the trial's checkpoint if there is one.
     """
     check_files(trial.data.name, root=trial.data.root, test=trial.evaluate_test)
     preview(trial, steps_per_epoch=trial.data.steps_per_epoch)  # raises before anything is written
-    there = any((run / LEDGER).glob("*.jsonl"))
-    if there and not resume:
-        raise UsageError(f"{run} holds a run already", "name another one with --run, or continue it with --resume")
-    before = read(run) if there else Ledger()
-    if (status := before.status(trial.trial_id)) in ENDED:
-        console.print(f"{trial.trial_id} has ended: {status}", highlight=False)
-        return 1 if status in BROKEN else 0
-    with from_environment() as group, _reporting(trial, before, run, group, console) as report:
-        device = default_device()
-        kind, attempts = "gpu" if device.type == "cuda" else "cpu", {trial.trial_id: before.attempt(trial.trial_id)}
+    if resume and run is None:
+        raise InputError("--run", MISSING, "the run folder that --resume continues")
+    with from_environment() as group, contextlib.ExitStack() as stack:
+        record = _Record(trial, run, resume, console, stack)
+        opened = group.on_rank_zero(record.open)
+        if opened.ended:
+            return 1 if opened.ended in BROKEN else 0
+        device, attempts = default_device(), {trial.trial_id: opened.attempt}
+        kind = "gpu" if device.type == "cuda" else "cpu"
         status = train(
             [trial],
-            report=report,
-            checkpoints=Checkpoints(run / "checkpoints", attempts),
+            report=no_report if group.rank else record.report,
+            checkpoints=Checkpoints(opened.run / CHECKPOINTS, attempts),
             attempts=attempts,
-            variants=before.variants,
+            variants=opened.variants,
             device=device,
             group=group,
-            checkpoint_seconds=before.spec.get("checkpoints", {}).get("seconds", 30.0),
+            checkpoint_seconds=opened.checkpoint_seconds,
             engine=engine_for(trial.optimizer["name"], kind=kind, workers=group.world_size)[0],
             threads=1,
         )[trial.trial_id]
     return 1 if status in BROKEN else 0
 
 
-@contextlib.contextmanager
-def _reporting(trial: TrialConfig, before: Ledger, run: Path, group: Group, console: Console) -> Iterator[Report]:
-    """Give rank 0 the function that writes the ledger and prints each epoch, other ranks one that does nothing."""
-    if group.rank != 0:
-        yield no_report
-        return
-    run.mkdir(parents=True, exist_ok=True)
-    with lease.hold(run), Writer(run) as writer:
-        spec = before.spec or sweep_of_one(run.name, [trial])  # in a run that a sweep began, the sweep's stays
-        writer.append([sweep_line(spec), trial_line(trial)])
+@dataclass(frozen=True)
+class _Opened:
+    """What every rank needs to know of the run folder that rank 0 has opened."""
 
-        def report(lines: Sequence[Line]) -> Orders:
-            writer.append(lines)
-            for line in lines:
-                for text in describe(line, trial):
-                    console.print(text, highlight=False)
-            return Orders()
-
-        console.print(f"run folder: {run}", highlight=False)
-        yield report
+    run: Path
+    attempt: int = 1
+    checkpoint_seconds: float = 30.0
+    variants: Mapping[str, str] = field(default_factory=dict)  # kernel variants that the run has recorded
+    ended: Status | None = None  # there is nothing to train
 
 
-def default_run(trial: TrialConfig, root: Path) -> Path:
-    """Return a free folder for a trial without a name."""
-    return root / f"{trial.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+@dataclass(frozen=True)
+class _Record:
+    """The run folder as rank 0 holds it until `stack` is closed: it alone reads, locks and writes it."""
+
+    trial: TrialConfig
+    run: Path | None
+    resume: bool
+    console: Console
+    stack: contextlib.ExitStack
+    writers: list[Writer] = field(default_factory=list)  # one, once the folder is open
+
+    def open(self) -> _Opened:
+        """Make or find the run folder, take its lease, and write the head of a segment."""
+        run = self._claim()
+        if (status := self._before(run).status(self.trial.trial_id)) in ENDED:
+            self._say(f"{self.trial.trial_id} has ended: {status}")
+            return _Opened(run, ended=status)
+        self.stack.enter_context(lease.hold(run, say=self._say))
+        before = self._before(run)  # another process may have trained here until it gave the lease back
+        self.writers.append(self.stack.enter_context(Writer(run)))
+        spec = before.spec or sweep_of_one(run.name, [self.trial])  # in a run that a sweep began, the sweep's stays
+        self.writers[0].append([sweep_line(spec), trial_line(self.trial)])
+        self._say(f"run folder: {run}")
+        seconds = before.spec.get("checkpoints", {}).get("seconds", 30.0)
+        return _Opened(run, before.attempt(self.trial.trial_id), seconds, before.variants)
+
+    def report(self, lines: Sequence[Line]) -> Orders:
+        """Write lines to the ledger, and print each epoch."""
+        self.writers[0].append(lines)
+        for line in lines:
+            for text in describe(line, self.trial):
+                self._say(text)
+        return Orders()
+
+    def _claim(self) -> Path:
+        """Return the folder, which another process that starts now gets no more: a new one is made in one step."""
+        if self.run is None:
+            name = name_from(self.trial.name, ending=time.strftime("-%Y%m%d-%H%M%S"))
+            run = new_run(name, explicit=False)
+        elif self.run.exists():
+            return self.run
+        else:
+            run = self.run
+            run.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                run.mkdir()
+            except FileExistsError:  # made by another process, which removes it if it must
+                return run
+        self.stack.enter_context(removed_unless_begun(run))
+        return run
+
+    def _before(self, run: Path) -> Ledger:
+        """Return the ledger of a run that is there. UsageError if it may not be continued, or not with this trial."""
+        if not any((run / LEDGER).glob(SEGMENTS)):
+            return Ledger()
+        if not self.resume:
+            raise UsageError(f"{run} holds a run already", "name another one with --run, or continue it with --resume")
+        ledger = read(run)
+        if ledger.trials and self.trial.trial_id not in {*ledger.trials, *ledger.statuses}:
+            raise other_trial(self.trial, ledger, run)
+        return ledger
+
+    def _say(self, text: str) -> None:
+        self.console.print(text, highlight=False)
+
+
+def other_trial(trial: TrialConfig, ledger: Ledger, run: Path) -> UsageError:
+    """Make the error for a trial that is none of a run's: it says what differs from the nearest of them."""
+    recorded = [parse_trial(line["config"], file=str(run)) for line in ledger.trials.values()]
+    changes = min((differences(other, trial) for other in recorded), key=len)
+    more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
+    what = f"{run} holds {'another trial' if len(recorded) == 1 else 'no such trial'}"
+    hint = "--resume continues a trial as it was begun; for this one, name another folder with --run"
+    return UsageError(f"{what}: {', '.join(changes[:SHOWN]) or 'its id differs'}{more}", hint)
+
+
+def differences(there: TrialConfig, here: TrialConfig) -> list[str]:
+    """Return what differs between two trials, as `epochs is 2 there and 4 here`."""
+    a, b = _flat(there.model_dump(exclude_none=True)), _flat(here.model_dump(exclude_none=True))
+    changed = [key for key in {**a, **b} if a.get(key) != b.get(key) and key != "data.root"]
+    return [f"{key} is {a.get(key, 'not set')} there and {b.get(key, 'not set')} here" for key in changed]
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the values of nested mappings by their dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in content.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found

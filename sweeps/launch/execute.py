@@ -25,6 +25,7 @@ from ch6dist.config import parse_trial
 from ch6dist.host.hardware import Devices
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.schema import BROKEN
+from ch6dist.shell import command
 from ch6dist.storage.files import is_remote
 from sweeps.driver.driver import Driver, Rules
 from sweeps.driver.halt import HaltedError
@@ -57,6 +58,7 @@ class Launch:
     packs: str | int = "auto"
     console: Console = field(default_factory=plain_console)
     worker: str = WORKER  # module:function that trains a pack; another one to measure what is not training
+    paths: tuple[str, ...] = ()  # folders that workers import from, besides the installed libraries and this project
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def execute(task: Task, ledger: Ledger, record: Record, how: Launch) -> int:
     progress = Progress(table, how.console, title=record.run.name)
     driver = Driver(record, table, progress, _unfinished(task), _rules(task, slots))
     here = task.hosts[0]
-    session = ray_session(address=how.address, cpus=here.cpus, gpus=len(here.gpus))
+    session = ray_session(address=how.address, cpus=here.cpus, gpus=len(here.gpus), paths=how.paths)
     meanwhile = ThreadPoolExecutor(1)  # Ray's start is waiting, mostly
     tune = meanwhile.submit(importlib.import_module, "sweeps.on_ray.tune_run")
     with meanwhile, driver.halt.on_signals(), progress, session as host, contextlib.suppress(HaltedError):
@@ -132,10 +134,10 @@ def _close(driver: Driver, how: Launch) -> int:
     for entry in failed:
         say(f"{entry.status}: {entry.trial}: {entry.reason}")
     if driver.halted:
-        there = f" --address {how.address}" if how.address else ""
-        say(f"{driver.halt.reason}\nresume with: sweeps resume {run}{there}")
+        there = ["--address", how.address] if how.address else []
+        say(f"{driver.halt.reason}\nresume with: {command('sweeps', 'resume', run, *there)}")
         return driver.halt.exit_status
-    say(f"done in {format_seconds(time.monotonic() - table.started)}; next: analysis report {run}")
+    say(f"done in {format_seconds(time.monotonic() - table.started)}; next: {command('analysis', 'report', run)}")
     return 1 if failed else 0
 
 

@@ -9,7 +9,6 @@ sweep's: the winner was chosen by what it reached with those, so they would say 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +23,12 @@ from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError, UsageError
 from ch6dist.optim.schedules import preview
 from ch6dist.paths import given_path
-from ch6dist.runs.folders import check_name, find_run, runs_root
-from ch6dist.runs.ledger import Ledger, find_trial, observe, read, read_heads
-from ch6dist.runs.names import LEDGER, SEGMENTS, SWEEP_FILE
+from ch6dist.runs.folders import check_name, find_run
+from ch6dist.runs.ledger import Ledger, find_trial, observe, read
 from ch6dist.runs.provenance import sweep_of_one
 from ch6dist.yamlfile import read_mapping
 from sweeps.launch.execute import Launch
+from sweeps.launch.finals import default_name, newest_final
 from sweeps.launch.run import resume, start
 from sweeps.status.queries import best
 from sweeps.units import format_count
@@ -47,7 +46,10 @@ KEPT = ("resources", "checkpoints", "storage", "max_retries")  # what a final tr
 class FinalPlan:
     """What a final training trains, and what it changed of the chosen configuration."""
 
-    name: str
+    name: str  # of its run folder
+    named: bool  # by the person: the name must be free, else it is numbered
+    home: Path | None  # the folder of its sweep; None for a trial file
+    of: str  # the name of the run or of the trial file
     chosen: TrialConfig  # as the sweep had it
     trials: tuple[TrialConfig, ...]  # one per seed
     source: str  # where the choice comes from, as text
@@ -62,7 +64,7 @@ class _Choice:
 
     trial: TrialConfig
     source: str
-    name: str
+    path: Path  # of the run folder, or of the trial file
     spec: dict[str, Any]  # of its sweep; empty for a trial file
     seeds: tuple[int, ...] = ()  # of its sweep, and those by which that was chosen itself
 
@@ -71,6 +73,7 @@ def plan_final(
     source: str,
     *,
     runs: Path | None = None,
+    name: str | None = None,
     trial: str | None = None,
     epochs: int | None = None,
     seeds: int = 1,
@@ -79,8 +82,11 @@ def plan_final(
     """Read the choice (the best of a RUN, one trial of it, or a trial.yaml) and resize it.
 
     Args:
+        name: of the run folder, which must be free; left out: that of the choice and `-final`, numbered.
         seeds: how many; they begin after the largest of RUN, or with that of a trial.yaml.
     """
+    if name is not None:
+        check_name(name, key="--name")
     choice = _choice(source, runs, trial)
     chosen = choice.trial
     if chosen.type != "train":
@@ -97,8 +103,18 @@ def plan_final(
     resized = [parse_trial(content | {"seed": seed}) for seed in range(first, first + seeds)]
     notes += _kept_counts(chosen, resized[0])
     settings = {key: choice.spec[key] for key in KEPT if key in choice.spec}
-    name = check_name(f"{choice.name}-final")
-    return FinalPlan(name, chosen, tuple(resized), choice.source, tuple(notes), settings, choice.seeds)
+    return FinalPlan(
+        name=name or default_name(choice.path),
+        named=name is not None,
+        home=choice.path.parent if choice.spec else None,
+        of=choice.path.name,
+        chosen=chosen,
+        trials=tuple(resized),
+        source=choice.source,
+        notes=tuple(notes),
+        settings=settings,
+        chosen_by=choice.seeds,
+    )
 
 
 def train_final(
@@ -108,6 +124,7 @@ def train_final(
 
     Args:
         workers: processes that train one seed together; on a cluster they may be on several hosts. Left out: one.
+        runs: the folder that is to hold the run folder; left out: the one that holds its sweep.
     """
     question = f"How well does the chosen configuration do on the test set? ({plan.source})"
     # the chosen trial's batch is the global one already
@@ -117,9 +134,9 @@ def train_final(
         if resources.get("gpus") not in (0, 1):  # a worker trains on one device
             resources["gpus"] = "auto"
     spec = sweep_of_one(plan.name, plan.trials, question=question)
-    spec |= {**plan.settings, "chosen_from": plan.source, "resources": resources}
+    spec |= {**plan.settings, "chosen_from": plan.source, "final_of": plan.of, "resources": resources}
     spec |= {"chosen_by_seeds": list(plan.chosen_by)} if plan.chosen_by else {}
-    return start(spec, plan.trials, how, runs=runs)
+    return start(spec, plan.trials, how, name=plan.name if plan.named else None, runs=runs or plan.home)
 
 
 def resume_final(source: str, how: Launch, *, workers: int | None = None, runs: Path | None = None) -> tuple[Path, int]:
@@ -189,40 +206,20 @@ def say_result(found: Mapping[str, Any], console: Console) -> None:
     console.print(f"test accuracy {100 * found['mean']:.2f} %{spread}")
 
 
-def newest_final(source: str, *, runs: Path | None = None) -> Path:
-    """Return the run folder of a final training: `source` itself, or the newest chosen from it (run or trial file).
-
-    Raises UsageError when there is none.
-    """
-    if not given_path(source).is_file():
-        run = find_run(source, root=runs)
-        if "chosen_from" in read_mapping(run / SWEEP_FILE):
-            return run
-    name = f"{Path(source).stem if given_path(source).is_file() else Path(source).name}-final"
-    numbered = re.compile(rf"{re.escape(name)}(-\d+)?")
-    homes = {runs_root(runs), *([] if given_path(source).is_file() else [find_run(source, root=runs).parent])}
-    named = [folder for home in homes for folder in home.glob(f"{name}*") if numbered.fullmatch(folder.name)]
-    begun = {folder: read_heads(folder)[0]["time"] for folder in named if any((folder / LEDGER).glob(SEGMENTS))}
-    if not begun:
-        why = f"{source} has no final training to resume: there is no {name} in {runs_root(runs)}/"
-        raise UsageError(why, "leave --resume out to start one")
-    return max(begun, key=lambda folder: begun[folder])
-
-
 def _choice(source: str, runs: Path | None, trial: str | None) -> _Choice:
     if given_path(source).is_file():
         if trial:
             raise InputError("--trial", trial, "nothing beside a trial.yaml: it is the choice")
-        return _Choice(parse_trial(read_mapping(source), file=source), f"from {source}", Path(source).stem, {})
+        return _Choice(parse_trial(read_mapping(source), file=source), f"from {source}", Path(source), {})
     run = find_run(source, root=runs)
     ledger, _ = observe(run)
     if trial:
         name = find_trial(ledger, trial)
         chosen = parse_trial(ledger.trials[name]["config"], file=str(run))
-        return _Choice(chosen, f"trial {name} of {run.name}", run.name, ledger.spec, _seeds(ledger))
+        return _Choice(chosen, f"trial {name} of {run.name}", run, ledger.spec, _seeds(ledger))
     found = best(run, ledger)
     why = f"best of {run.name}: {found['configuration']}, {found['score']:.4g} by {found['rule']}"
-    return _Choice(parse_trial(found["trial"], file=str(run)), why, run.name, ledger.spec, _seeds(ledger))
+    return _Choice(parse_trial(found["trial"], file=str(run)), why, run, ledger.spec, _seeds(ledger))
 
 
 def _seeds(ledger: Ledger) -> tuple[int, ...]:

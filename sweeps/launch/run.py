@@ -16,7 +16,7 @@ from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError, UsageError
 from ch6dist.host.hardware import Devices, visible_devices
 from ch6dist.runs.fetch import refresh
-from ch6dist.runs.folders import checkpoints_root, home_of, new_run, runs_root
+from ch6dist.runs.folders import checkpoints_root, home_of, new_run, removed_unless_begun, runs_root
 from ch6dist.runs.ledger import Ledger, find_trial, read, read_spec
 from ch6dist.runs.provenance import trial_line
 from ch6dist.runs.schema import BROKEN, ENDED, Status
@@ -26,6 +26,7 @@ from sweeps.driver.trial_table import TrialTable
 from sweeps.launch.execute import Launch, Settings, Task, execute
 from sweeps.launch.packing import kept_engine_notes, pack_new, pack_resumed
 from sweeps.on_ray.cluster import cluster_hosts
+from sweeps.on_ray.temporary import ray_folder
 from sweeps.plan.disk import bytes_for_ended_trials, total_bytes
 from sweeps.plan.slots import find_slots
 from sweeps.record.record import opened
@@ -58,7 +59,8 @@ def start(
     taken = runs_in_store(settings.storage)
     run = new_run(name or spec["name"], root=home, explicit=name is not None, taken=taken)
     ledger, lines = Ledger(), [trial_line(trial) for trial in trials]
-    with opened(run, spec, say=how.console.print, ledger=ledger, lines=lines, address=how.address) as record:
+    opening = opened(run, spec, say=how.console.print, ledger=ledger, lines=lines, address=how.address)
+    with removed_unless_begun(run), opening as record:
         status = execute(Task(TrialTable.from_ledger(ledger), packs, settings, hosts, limit), ledger, record, how)
     return run, record.status(status)
 
@@ -121,7 +123,10 @@ def _continue(run: Path, ledger: Ledger, how: Launch, *, again: Sequence[str] = 
 
 def hosts_of(how: Launch) -> list[Devices]:
     """Return where a launch can train: this machine, or the hosts of the cluster that it joins."""
-    return [visible_devices()] if how.address is None else cluster_hosts(how.address)
+    if how.address:
+        return cluster_hosts(how.address)
+    ray_folder()  # refused, if there is none, before anything is written
+    return [visible_devices()]
 
 
 def check_data(trials: Sequence[TrialConfig]) -> None:

@@ -58,7 +58,7 @@ def cluster_hosts(address: str) -> list[Devices]:
         hint = "`ray status` on a host of the cluster says whether it is running"
         raise UsageError(f"no Ray answers at --address {address}: {first_line(error)}", hint) from None
     leads = any(node["NodeID"] == here and private.HEAD_RESOURCE in node["Resources"] for node in nodes)
-    file = Path.home() / private.BOOTSTRAP_FILE
+    file = Path(os.path.expanduser("~"), private.BOOTSTRAP_FILE)
     return hosts + (coming_hosts(read_mapping(file), nodes) if leads and file.is_file() else [])
 
 

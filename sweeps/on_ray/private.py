@@ -6,11 +6,12 @@ Tried with Ray 2.60.0. `tests/sweeps/on_ray/test_private.py` tells at once when 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import psutil
 import ray._private.services
 import ray._private.worker
+from ray.job_config import JobConfig
 
 canonical_address = ray._private.services.canonicalize_bootstrap_address_or_die  # `auto` → host:port
 HEAD_RESOURCE = "node:__internal_head__"  # a resource that only the head node has: ray.nodes() says it no other way
@@ -25,7 +26,24 @@ ENVIRONMENT = {
     "RAY_prestart_worker_first_driver": "0",  # a pack's worker is started for it: one more would only take its cores
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a task without GPUs still sees which ones a host has
 }
+TEMP_DIR = "_temp_dir"  # an argument of ray.init: where its sockets and logs lie
 MAX_PENDING = "TUNE_MAX_PENDING_TRIALS_PG"  # packs that request resources at once: what an autoscaler sees
+
+
+class OwnPaths(JobConfig):
+    """A job whose workers import from `folders` before all else: Ray would add the driver's working directory."""
+
+    def __init__(self, folders: Sequence[str]) -> None:
+        self.folders = list(folders)
+        super().__init__()
+
+    @property
+    def _py_driver_sys_path(self) -> list[str]:
+        return list(self.folders)  # another list each time: what Ray adds to it is not kept
+
+    @_py_driver_sys_path.setter
+    def _py_driver_sys_path(self, value: Sequence[str]) -> None:
+        """Do nothing: JobConfig sets it to an empty list."""
 
 
 def silence_worker_logs() -> None:

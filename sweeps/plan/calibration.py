@@ -3,7 +3,8 @@
     record_calibration(calibration_key("AMD EPYC", "lenet5"), 9_800)
     read_calibration()      # {'AMD EPYC/lenet5': 9800.0}
 
-The file is `${XDG_CACHE_HOME:-~/.cache}/ch6dist/calibration.json`. Losing it costs an estimate, never a run.
+The file is `${XDG_CACHE_HOME:-~/.cache}/ch6dist/calibration.json`, below TMPDIR for a user without a home. Losing it
+costs an estimate, never a run.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import tempfile
 from pathlib import Path
 
 from ch6dist.catalog.parameters import as_number
@@ -21,7 +23,9 @@ log = logging.getLogger(__name__)
 
 def calibration_file() -> Path:
     """Return the path of the user's measured speeds; the file may be missing."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ch6dist" / "calibration.json"
+    home = os.path.expanduser("~")  # stays as it is for a user without a home, as in a container
+    cache = os.environ.get("XDG_CACHE_HOME") or (Path(home, ".cache") if home != "~" else tempfile.gettempdir())
+    return Path(cache, "ch6dist", "calibration.json")
 
 
 def calibration_key(device: str, model: str, engine: str = "eager") -> str:

@@ -27,7 +27,7 @@ from ch6dist.runs.writer import LINES_PER_SEGMENT, Writer
 from ch6dist.storage.atomic import replace_file
 from ch6dist.storage.files import is_remote, open_folder
 from sweeps.record import stop_requests
-from sweeps.record.uploader import NoUploader, Say, Uploader, uploading
+from sweeps.record.uploader import NoUploader, Say, Uploader, lease_in_store, uploading
 
 UPLOADED_LINES = 2_000  # of a segment that is uploaded whole whenever it has grown
 
@@ -78,12 +78,12 @@ def opened(
     """
     ledger, storage = Ledger() if ledger is None else ledger, spec.get("storage")
     remote = bool(storage and is_remote(storage))
-    with lease.hold(run):
+    with lease.hold(run, store=lease_in_store(run, storage), say=say) as free:
         _refuse_changed(run, ledger)
         stop_requests.clear(run)
         replace_file(run / SWEEP_FILE, yaml.safe_dump(dict(spec), sort_keys=False, allow_unicode=True))
         with (
-            uploading(run, storage, say=say) as uploader,
+            uploading(run, storage, say=say, free=free) as uploader,
             Writer(run, lines_per_segment=UPLOADED_LINES if remote else LINES_PER_SEGMENT) as writer,
         ):
             record = Record(run, writer, uploader, checkpoints_root(run, storage=storage), say)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ch6dist.errors import UsageError
 from ch6dist.runs.fetch import refresh
-from ch6dist.runs.lease import current
+from ch6dist.runs.lease import current, in_folder
 from ch6dist.runs.ledger import find_trial, read, read_spec
 from ch6dist.storage.files import is_remote, join
 from sweeps.record.stop_requests import request_stop
@@ -28,8 +28,8 @@ def stop(run: str, folder: Path, trial: str | None = None) -> str:
     if not is_remote(run) and current(folder) is None:
         refresh(folder, storage)
     chosen = find_trial(read(folder), trial) if trial else None
-    driver = current(folder)
-    if driver is None:
+    driver = in_folder(folder)
+    if driver is None or driver.alive() is False:
         raise UsageError(f"no driver is running for {run}", "there is nothing to stop")
     url = run if is_remote(run) else join(storage, folder.name) if storage and is_remote(storage) else ""
     if driver.here or not url:
@@ -37,4 +37,5 @@ def stop(run: str, folder: Path, trial: str | None = None) -> str:
     if url:
         with suppress(UsageError) if driver.here else nullcontext():  # an outage of the store prevents no stop
             request_stop_in_store(url, chosen)
-    return str(chosen or folder)
+    doubt = "" if current(folder) else f", if process {driver.pid} on {driver.host} is still running"
+    return str(chosen or folder) + doubt

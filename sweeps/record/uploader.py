@@ -65,13 +65,16 @@ class Uploader:
         """Remove files of the run, once the ledger that says so is uploaded."""
         self.to_remove += names
 
-    def begin(self) -> None:
+    def begin(self, free: bytes | None) -> None:
         """Take the run's lease in the store, upload everything once, and continue in a thread.
+
+        Args:
+            free: the lease that lay there when its holder was found to be dead; None: there was none.
 
         Raises UsageError where another driver holds the lease or the store does not answer.
         """
         try:
-            self._take_lease()
+            self._take_lease(free)
             for name in self.remote.sizes(REQUESTS):  # what an earlier driver left unanswered
                 self.remote.remove(name)
             self._upload()
@@ -91,7 +94,7 @@ class Uploader:
                 break
             time.sleep(UPLOAD_SECONDS)
         if not self.failed and not self.lost:
-            with contextlib.suppress(OSError):  # then it is stale after a minute
+            with contextlib.suppress(OSError):  # then it stays, and this process is dead
                 self.remote.remove(LEASE)
 
     def _upload_regularly(self) -> None:
@@ -139,14 +142,14 @@ class Uploader:
             (self.run / name).touch()
             self.remote.remove(name)
 
-    def _take_lease(self) -> None:
-        self._refuse_held()
+    def _take_lease(self, free: bytes | None) -> None:
+        self._refuse_held(free)
         self._write_lease()
         time.sleep(SETTLE_SECONDS)  # another driver may have looked when this one did
-        self._refuse_held()
+        self._refuse_held(None)
 
-    def _refuse_held(self) -> None:
-        holder = self._holder()
+    def _refuse_held(self, free: bytes | None) -> None:
+        holder = self._holder(free)
         if holder:
             raise lease.held(self.remote, holder)
 
@@ -154,16 +157,17 @@ class Uploader:
         """Renew the lease every few seconds, unless another driver has taken it."""
         if time.monotonic() - self.beat_at < lease.BEAT_SECONDS and not self.ended:
             return
-        holder = self._holder()
+        holder = self._holder(None)
         if holder:
             self.lost = f"process {holder.pid} on {holder.host} has taken over this run"
             return
         self._write_lease()
 
-    def _holder(self) -> lease.Lease | None:
-        """Return the lease in the store if another live driver holds it."""
-        there, ours = lease.living(self.remote.read(LEASE) or b""), lease.current(self.run)
-        if there is None or (ours and (there.host, there.boot, there.pid) == (ours.host, ours.boot, ours.pid)):
+    def _holder(self, free: bytes | None) -> lease.Lease | None:
+        """Return the lease in the store if it is another driver's, which may be alive."""
+        content, ours = self.remote.read(LEASE), lease.in_folder(self.run)
+        there = lease.parsed(content)
+        if there is None or content == free or there.alive() is False or (ours and there.is_of(ours)):
             return None
         return there
 
@@ -173,10 +177,13 @@ class Uploader:
 
 
 @contextlib.contextmanager
-def uploading(run: Path, storage: str | None, *, say: Say) -> Iterator[Uploader | NoUploader]:
+def uploading(
+    run: Path, storage: str | None, *, say: Say, free: bytes | None = None
+) -> Iterator[Uploader | NoUploader]:
     """Upload a run folder, whose lease this process holds, for the length of the block.
 
     Args:
+        free: as for `Uploader.begin`.
         storage: `storage` of the sweep; the run is at its name there. A path, or None: nothing to upload.
         say: prints a line; called from another thread too.
     """
@@ -184,11 +191,30 @@ def uploading(run: Path, storage: str | None, *, say: Say) -> Iterator[Uploader 
         yield NoUploader(run)
         return
     uploader = Uploader(run, open_folder(join(storage, run.name)), say=say)
-    uploader.begin()
+    uploader.begin(free)
     try:
         yield uploader
     finally:
         uploader.end()
+
+
+def lease_in_store(run: Path, storage: str | None) -> lease.Read | None:
+    """Return what reads the lease that a run has in an object store; None for a run on paths.
+
+    Reading it raises UsageError when the store does not answer.
+    """
+    if not storage or not is_remote(storage):
+        return None
+    remote = open_folder(join(storage, run.name))
+
+    def read() -> bytes | None:
+        """Return the content of the lease; None where there is none."""
+        try:
+            return remote.read(LEASE)
+        except OSError as error:
+            raise _unanswered(remote, error) from error
+
+    return read
 
 
 def runs_in_store(storage: str | None) -> set[str]:
@@ -201,7 +227,11 @@ def runs_in_store(storage: str | None) -> set[str]:
     try:
         return open_folder(storage).names()
     except OSError as error:
-        raise UsageError(f"{storage} does not answer: {first_line(error)}", "check `storage` and try again") from error
+        raise _unanswered(storage, error) from error
+
+
+def _unanswered(place: object, error: OSError) -> UsageError:
+    return UsageError(f"{place} does not answer: {first_line(error)}", "check `storage` and try again")
 
 
 def request_stop_in_store(url: str, trial: str | None = None) -> None:

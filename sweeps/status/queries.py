@@ -24,6 +24,7 @@ from ch6dist.runs.ledger import Ledger, find_trial, observe
 from ch6dist.runs.names import LEDGER
 from ch6dist.runs.ranking import rank, rule
 from ch6dist.runs.schema import BROKEN, ENDED, HALTED, Line, Metric, Status
+from ch6dist.shell import command
 from sweeps.record.pace_file import NOTHING, read_pace
 from sweeps.units import format_count
 
@@ -216,22 +217,27 @@ def _age_seconds(folder: Path) -> float:
 
 def _next(folder: Path, ledger: Ledger, counts: Counter[Status], *, alive: bool) -> str:
     """Return what the user may do now, in one sentence."""
+
+    def of(program: str, name: str, *more: object) -> str:
+        """Return a command of this run."""
+        return command(program, name, folder, *more)
+
     waiting = sum(counts[state] for state in (Status.PLANNED, Status.RUNNING, Status.INTERRUPTED))
     broken = sum(counts[state] for state in BROKEN)
     if alive:
-        return f"running: `sweeps stop {folder}` stops it, `sweeps top {folder}` ranks the trials so far"
+        return f"running: `{of('sweeps', 'stop')}` stops it, `{of('sweeps', 'top')}` ranks the trials so far"
     if waiting:
         address = ledger.sweeps[-1].get("address") if ledger.sweeps else None
-        there = f" --address {address}" if address else ""
-        command = f"sweeps resume {folder}{there}"
-        return f"the driver is not running: `{command}` trains the remaining {format_count(waiting, 'trial')}"
+        again = of("sweeps", "resume", *(["--address", address] if address else []))
+        return f"the driver is not running: `{again}` trains the remaining {format_count(waiting, 'trial')}"
     if broken:
-        return f"`sweeps show {folder} TRIAL` shows a failure in detail, `sweeps rerun {folder} TRIAL` trains it again"
-    ended, report = "all trials have ended", f"`analysis report {folder}`"
+        shown, again = of("sweeps", "show", "TRIAL"), of("sweeps", "rerun", "TRIAL")
+        return f"`{shown}` shows a failure in detail, `{again}` trains it again"
+    ended, report = "all trials have ended", f"`{of('analysis', 'report')}`"
     if "chosen_from" in ledger.spec:
         return f"{ended}: {report} shows their test accuracy"
     if any(line["config"]["type"] == "train" for line in ledger.trials.values()):
-        return f"{ended}: `sweeps top {folder}` ranks them, {report} plots them"
+        return f"{ended}: `{of('sweeps', 'top')}` ranks them, {report} plots them"
     return f"{ended}: {report} plots them"
 
 

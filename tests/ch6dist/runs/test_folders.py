@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ch6dist.errors import InputError
-from ch6dist.runs.folders import check_name, find_run, new_run, runs_root
+from ch6dist.runs.folders import check_name, find_run, name_from, new_run, removed_unless_begun, runs_root
 from ch6dist.runs.writer import Writer
 
 BAD_NAMES = [
@@ -97,3 +97,55 @@ def test_a_name_of_no_run_is_refused_with_the_runs_there_are(tmp_path, monkeypat
 def test_without_any_runs_it_says_so(tmp_path):
     with pytest.raises(InputError, match="none yet"):
         find_run("one", root=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        *(("demo", "demo-final"), ("best trial", "best-trial-final"), ("größe", "gro-e-final"), ("…", "unnamed-final")),
+        *((".hidden", "hidden-final"), ("../x", "x-final"), ("a$b'c", "a-b-c-final"), ("模型", "unnamed-final")),
+        *(("gr\udcf6", "gr--final"), ("", "unnamed-final")),
+    ],
+)
+def test_any_text_gives_a_name(text, name):
+    assert name_from(text, ending="-final") == name
+    check_name(name_from(text, ending="-final"))
+
+
+@pytest.mark.parametrize("length", [*range(85, 101), 300])
+def test_a_long_name_stays_a_name_with_its_ending_and_any_number(tmp_path, length):
+    name = name_from("a" * length, ending="-final")
+    assert name.endswith("-final")
+    for _ in range(3):
+        made(folder := new_run(name, root=tmp_path, explicit=False))
+        assert find_run(check_name(folder.name), root=tmp_path) == folder
+        assert folder.name.startswith(name), "the number is added, nothing is cut off"
+
+
+def test_a_number_fits_into_the_longest_name(tmp_path):
+    names = [new_run("a" * 100, root=tmp_path, explicit=False).name for _ in range(11)]
+    assert len(set(names)) == 11
+    assert [check_name(name) for name in names] == names
+
+
+def test_a_run_that_is_the_working_directory_has_its_name(tmp_path, monkeypatch):
+    run = made(tmp_path / "one")
+    monkeypatch.chdir(run)
+    assert find_run(".").name == "one"
+    monkeypatch.chdir(run / "ledger")
+    assert find_run("..").name == "one"
+
+
+def interrupted(run, lines):
+    """Write lines to the ledger of a new run, and stop."""
+    with removed_unless_begun(run), Writer(run) as writer:
+        writer.append(lines)
+        raise KeyboardInterrupt
+
+
+def test_a_folder_made_in_vain_is_removed_and_one_with_lines_stays(tmp_path):
+    for lines, stays in (([], False), ([{"kind": "row"}], True)):
+        run = new_run("one", root=tmp_path, explicit=True)
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(run, lines)
+        assert run.exists() == stays

@@ -6,13 +6,13 @@ import os
 import pickle
 import resource
 import signal
-import socket
 import sys
 
 import pytest
 import torch
 
 from ch6dist.errors import UsageError
+from ch6dist.host.process import place
 from ch6dist.storage.atomic import STALE_SECONDS
 from ch6dist.training.checkpoint import Checkpoints
 from tests.support.trials import files_in, in_process
@@ -69,7 +69,7 @@ def test_a_kill_in_mid_write_leaves_the_old_checkpoint_whole(tmp_path, limit):
 def test_what_dead_writers_left_goes_and_what_living_ones_write_stays(tmp_path):
     store, home = Checkpoints(tmp_path), tmp_path / "a"
     home.mkdir()
-    dead, living = f".last.pt.{socket.gethostname()}.4194305.tmp", f".last.pt.{socket.gethostname()}.1.tmp"
+    dead, living = f".last.pt.{place()}.4194305.tmp", f".last.pt.{place()}.1.tmp"
     old, young = ".last.pt.other.host.1.tmp", ".last.pt.another.1.tmp"
     for name in (dead, living, old, young):
         (home / name).write_text("half")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from rich.console import Console
 
 from ch6dist.__main__ import app
 from ch6dist.cli import run as run_command
@@ -24,6 +26,7 @@ from ch6dist.runs.schema import Status
 from ch6dist.runs.writer import Writer
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
+from ch6dist.training.solo import run_trial
 from ch6dist.yamlfile import read_mapping
 from tests.support.paths import ROOT
 from tests.support.trials import DATA, in_process, same_weights, saved_weights
@@ -211,3 +214,54 @@ def test_a_range_test_prints_its_suggestions(file, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "suggested learning rates: steepest" in out or "no signal" in out
     assert json.dumps(value)
+
+
+@pytest.mark.parametrize("changes", [["epochs=4"], ["seed=1"], ["optimizer.lr=0.1", "model=lenet5"]])
+def test_a_run_is_not_continued_with_another_trial(file, tmp_path, capsys, changes):
+    run = tmp_path / "one"
+    assert call("train", file, "--run", run) == 0
+    before = sorted((path, path.stat().st_mtime_ns) for path in run.rglob("*"))
+    capsys.readouterr()
+    assert call("train", file, *changes, "--run", run, "--resume") == 2
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    for change in changes:
+        key, _, value = change.partition("=")
+        assert re.search(rf"{key}(\.name)? is \S+ there and {value} here", message)
+    assert "name another folder with --run" in message
+    assert sorted((path, path.stat().st_mtime_ns) for path in run.rglob("*")) == before
+
+
+def test_a_resume_without_a_run_folder_is_refused(file, capsys):
+    assert call("train", file, "--resume") == 2
+    assert "--run is required" in capsys.readouterr().err
+
+
+def test_processes_that_start_at_once_get_a_folder_each(file, tmp_path):
+    command = [sys.executable, "-m", "ch6dist", "train", str(file), "epochs=1"]
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "CH6DIST_RUNS": str(tmp_path / "runs"), "OMP_NUM_THREADS": "1"}
+    started = [subprocess.Popen([*command, f"seed={seed}"], cwd=tmp_path, env=env) for seed in range(3)]
+    assert [process.wait() for process in started] == [0, 0, 0]
+    seeds = [line["seed"] for run in (tmp_path / "runs").iterdir() for line in read(run).trials.values()]
+    assert sorted(seeds) == [0, 1, 2]
+
+
+def test_processes_that_start_at_once_with_one_clock_get_a_folder_each(tmp_path, monkeypatch):
+    monkeypatch.setenv("CH6DIST_RUNS", str(tmp_path))
+    monkeypatch.setattr(time, "strftime", lambda form: "-now")
+    for _ in range(3):
+        assert run_trial(parse_trial({**TRIAL, "epochs": 1}), console=Console(quiet=True)) == 0
+    assert [len(read(run).rows) for run in tmp_path.iterdir()] == [1, 1, 1]
+
+
+def test_a_folder_that_was_made_for_a_trial_which_cannot_begin_is_removed(file, tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Writer, "append", full)
+    assert call("train", file, "--run", tmp_path / "runs" / "one") == 1
+    assert list((tmp_path / "runs").iterdir()) == []
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes").touch()
+    assert call("train", file, "--run", tmp_path / "mine") == 1
+    assert (tmp_path / "mine" / "notes").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +19,15 @@ from rich.console import Console
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError, UsageError
 from ch6dist.packs import Orders
+from ch6dist.runs.folders import check_name
 from ch6dist.runs.ledger import read
 from ch6dist.runs.provenance import trial_line
 from ch6dist.runs.writer import Writer
 from ch6dist.training.loop import train
-from sweeps.launch.final import newest_final, plan_final, result, say_plan, say_result
+from sweeps.launch import final
+from sweeps.launch.execute import Launch
+from sweeps.launch.final import plan_final, result, say_plan, say_result, train_final
+from sweeps.launch.finals import newest_final
 from tests.support.commands import TINY, driving, succeed, sweep_file
 from tests.support.namespaces import wait_for
 from tests.support.processes import alive, offspring
@@ -249,16 +254,16 @@ def test_two_processes_are_ended_and_resumed_seed_by_seed(run: Path) -> None:
     assert "std over 2 seeds" in printed(say_result, result(folder))
 
 
-def begun(folder: Path, name: str, *, at: float) -> Path:
+def begun(folder: Path, name: str, *, at: float, **spec: str) -> Path:
     """A final training that began at `at`, in seconds."""
     with Writer(folder / name) as writer:
         writer.append([{"kind": "sweep", "name": "tiny-final", "time": at}])
-    (folder / name / "sweep.yaml").write_text(yaml.safe_dump({"name": "tiny-final", "chosen_from": "tiny"}))
+    (folder / name / "sweep.yaml").write_text(yaml.safe_dump({"name": "tiny-final", "chosen_from": "tiny", **spec}))
     return folder / name
 
 
 def test_the_newest_final_of_a_run_is_resumed(run: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="has no final training to resume: there is no tiny-final in"):
+    with pytest.raises(UsageError, match="has no final training to resume in"):
         newest_final(str(run), runs=tmp_path)
     old = begun(tmp_path, "tiny-final", at=10.0)
     begun(tmp_path, "tiny-final-best", at=90.0)  # a name a user chose
@@ -272,6 +277,49 @@ def test_the_newest_final_of_a_run_is_resumed(run: Path, tmp_path: Path) -> None
 def test_how_the_sweep_was_trained_is_taken_over(run: Path) -> None:
     assert plan_final(str(run)).settings["resources"] == read(run).spec["resources"]
     assert plan_final(str(run)).settings["max_retries"] == read(run).spec["max_retries"]
+
+
+@pytest.mark.parametrize("name", ["a" * 94, "a" * 100, "tiny.v2", "my run", "größe", "$(x)"])
+def test_a_final_of_a_run_of_any_name_has_one_and_is_found_by_it(run: Path, tmp_path: Path, name: str) -> None:
+    source = tmp_path / "elsewhere" / name
+    shutil.copytree(run, source)
+    plan = plan_final(str(source))
+    assert check_name(plan.name).endswith("-final")
+    found = begun(source.parent, plan.name, at=1.0, final_of=plan.of)
+    begun(source.parent, f"{plan.name}-2", at=2.0, final_of="another run of which so little fits into the name")
+    assert newest_final(str(source)) == found
+
+
+@pytest.mark.parametrize("name", ["best trial.yaml", "größe.yaml", "a" * 120 + ".yaml", "no-ending", ".yaml"])
+def test_a_final_of_a_trial_file_of_any_name_has_one(tmp_path: Path, name: str) -> None:
+    shutil.copy(trial_file(tmp_path), tmp_path / name)
+    assert check_name(plan_final(str(tmp_path / name)).name).endswith("-final")
+
+
+def test_a_final_of_the_working_directory_is_called_after_it(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run)
+    assert plan_final(".").name == "tiny-final"
+
+
+def test_a_given_name_is_the_name_and_is_checked(run: Path) -> None:
+    assert plan_final(str(run), name="mine").name == "mine"
+    with pytest.raises(InputError, match=r"--name: 'my own' is not allowed"):
+        plan_final(str(run), name="my own")
+
+
+def test_a_final_lies_beside_its_sweep(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[dict[str, Any]] = []
+
+    def start(*_: Any, **how: Any) -> tuple[Path, int]:
+        started.append(how)
+        return tmp_path, 0
+
+    monkeypatch.setattr(final, "start", start)
+    train_final(plan_final(str(run)), Launch())
+    train_final(plan_final(str(run), name="mine"), Launch(), runs=tmp_path)
+    train_final(plan_final(trial_file(tmp_path)), Launch())
+    assert [how["runs"] for how in started] == [run.parent, tmp_path, None]
+    assert [how["name"] for how in started] == [None, "mine", None]
 
 
 @pytest.mark.slow

@@ -67,6 +67,14 @@ def test_the_head_and_the_node_types_have_these_names() -> None:
     assert readers(private.BOOTSTRAP_FILE)
 
 
+def test_a_job_has_only_the_search_path_that_it_was_given() -> None:
+    job = private.OwnPaths(["/own"])
+    job._py_driver_sys_path.extend(["/working/directory"])  # as Ray does when it connects
+    assert list(job._get_proto_job_config().py_driver_sys_path) == ["/own"]
+    assert "job_config._py_driver_sys_path.extend" in inspect.getsource(ray._private.worker.connect)
+    assert private.TEMP_DIR in inspect.getsource(ray._private.worker.init)
+
+
 @pytest.mark.parametrize("name", [*private.ENVIRONMENT, private.MAX_PENDING])
 def test_ray_still_reads_the_environment_variable(name: str) -> None:
     assert readers(name)

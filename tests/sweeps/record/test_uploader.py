@@ -29,7 +29,7 @@ from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
 from sweeps.record import stop_requests
 from sweeps.record import uploader as uploader_module
-from sweeps.record.uploader import NoUploader, request_stop_in_store, runs_in_store, uploading
+from sweeps.record.uploader import NoUploader, lease_in_store, request_stop_in_store, runs_in_store, uploading
 from tests.support.commands import succeed, sweeps
 from tests.support.namespaces import wait_for
 from tests.support.s3_server import s3_server
@@ -235,6 +235,25 @@ def test_a_driver_whose_run_was_taken_over_says_so_and_uploads_no_more(storage, 
         writer.append([LINE])
     assert there(storage).read("ledger/000001.jsonl") == before
     assert json.loads(there(storage).read("lease.json")) == other, "the lease is the other's"
+
+
+@pytest.mark.parametrize("ahead", [-90, 3600])
+def test_a_lease_in_the_store_is_taken_when_it_was_watched_and_stood_still_whatever_its_clock(
+    storage, tmp_path, monkeypatch, ahead
+):
+    monkeypatch.setattr(lease, "WATCH_SECONDS", 0.5)
+    run, said = tmp_path / "one", []
+    dead = {"host": "elsewhere", "pid": 7, "started": "1", "heartbeat": time.time() + ahead, "boot": "x"}
+    there(storage).write("lease.json", json.dumps(dead).encode())
+    reader = lease_in_store(run, storage)
+    with begun(run), lease.hold(run, store=reader, say=said.append) as free:
+        with uploading(run, storage, say=pytest.fail, free=free):
+            assert json.loads(there(storage).read("lease.json"))["pid"] == os.getpid()
+        there(storage).write("lease.json", json.dumps(dead | {"heartbeat": 1.0}).encode())  # it beats again
+        refusing = pytest.raises(UsageError, match="process 7 on elsewhere")
+        with refusing, uploading(run, storage, say=pytest.fail, free=free):
+            pytest.fail("it began")
+    assert len(said) == 1
 
 
 # A lost head

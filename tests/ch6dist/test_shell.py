@@ -1,0 +1,24 @@
+"""Commands that are suggested can be pasted into a shell."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+
+from ch6dist.shell import command
+from tests.support.paths import ROOT
+
+UNQUOTED = re.compile(r"\b(sweeps|analysis|ch6dist) [a-z-]+ \{(run|folder|path|source|file)\b")
+
+
+@pytest.mark.parametrize("name", ["plain", "my run", "größe", "$HOME", "a'b", "-n", ""])
+def test_a_shell_reads_the_words_back(name: str) -> None:
+    assert shlex.split(command("sweeps", "resume", name, 3)) == ["sweeps", "resume", name, "3"]
+
+
+def test_no_source_puts_a_name_into_a_command_unquoted() -> None:
+    sources = [path for part in ("ch6dist", "sweeps", "analysis") for path in (ROOT / part).rglob("*.py")]
+    assert [path.name for path in sources if UNQUOTED.search(path.read_text(encoding="utf-8"))] == []
+    assert UNQUOTED.search('f"`sweeps stop {run}` ends it"')
