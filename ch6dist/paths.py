@@ -1,6 +1,7 @@
 """Paths as a person gives them, in a file, an option or the environment: one meaning, wherever one is read.
 
-given_path("~/data")    # /home/me/data, for good: it is absolute, whatever the working directory becomes
+given_path("~/data")                        # /home/me/data, for good: it is absolute
+shown_path(Path("/home/me/runs/demo"))      # runs/demo, in /home/me: for a person who reads it now
 """
 
 from __future__ import annotations
@@ -24,3 +25,8 @@ def given_path(path: Path | str, *, key: str = "path") -> Path:
         raise InputError(
             key, str(path), "a path; `~` is the home folder, `~name` that of a user of this machine"
         ) from None
+
+
+def shown_path(path: Path) -> Path:
+    """Return a path as a person in the working directory would write it: relative where it lies below."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

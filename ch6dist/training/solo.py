@@ -22,6 +22,7 @@ from ch6dist.distributed.group import default_device, from_environment
 from ch6dist.errors import MISSING, InputError, UsageError
 from ch6dist.optim.schedules import preview
 from ch6dist.packs import Orders, engine_for, no_report
+from ch6dist.paths import shown_path
 from ch6dist.runs import lease
 from ch6dist.runs.folders import name_from, new_run, removed_unless_begun
 from ch6dist.runs.ledger import Ledger, read
@@ -102,7 +103,7 @@ class _Record:
         self.writers.append(self.stack.enter_context(Writer(run)))
         spec = before.spec or sweep_of_one(run.name, [self.trial])  # in a run that a sweep began, the sweep's stays
         self.writers[0].append([sweep_line(spec), trial_line(self.trial)])
-        self._say(f"run folder: {run}")
+        self._say(f"run folder: {shown_path(run)}")
         seconds = before.spec.get("checkpoints", {}).get("seconds", 30.0)
         return _Opened(run, before.attempt(self.trial.trial_id), seconds, before.variants)
 

@@ -23,6 +23,7 @@ from rich.console import Console
 from ch6dist.catalog.dataset_files import data_root
 from ch6dist.config import parse_trial
 from ch6dist.host.hardware import Devices
+from ch6dist.paths import shown_path
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.schema import BROKEN
 from ch6dist.shell import command
@@ -97,7 +98,7 @@ def execute(task: Task, ledger: Ledger, record: Record, how: Launch) -> int:
         ledger: of the run as it is now; its rows are released when they are no longer needed.
     """
     say, table = how.console.print, task.table
-    say(f"run folder: {record.run}")
+    say(f"run folder: {shown_path(record.run)}")
     slots = find_slots(task.settings.resources, task.hosts)
     for note in _notes(task, record, slots):
         say(note)

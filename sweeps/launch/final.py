@@ -22,7 +22,7 @@ from ch6dist.catalog.text import list_text
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError, UsageError
 from ch6dist.optim.schedules import preview
-from ch6dist.paths import given_path
+from ch6dist.paths import given_path, shown_path
 from ch6dist.runs.folders import check_name, find_run
 from ch6dist.runs.ledger import Ledger, find_trial, observe, read
 from ch6dist.runs.provenance import sweep_of_one
@@ -146,7 +146,7 @@ def resume_final(source: str, how: Launch, *, workers: int | None = None, runs: 
         workers: processes that train one seed together; left out: as many as before.
     """
     run = newest_final(source, runs=runs)
-    how.console.print(f"resuming {run}")
+    how.console.print(f"resuming {shown_path(run)}")
     return run, resume(run, how, changes=[f"resources.workers={workers}"] if workers else [])
 
 

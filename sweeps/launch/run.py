@@ -15,6 +15,7 @@ from ch6dist.catalog.dataset_files import check_files
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError, UsageError
 from ch6dist.host.hardware import Devices, visible_devices
+from ch6dist.paths import shown_path
 from ch6dist.runs.fetch import refresh
 from ch6dist.runs.folders import checkpoints_root, home_of, new_run, removed_unless_begun, runs_root
 from ch6dist.runs.ledger import Ledger, find_trial, read, read_spec
@@ -103,7 +104,7 @@ def _continue(run: Path, ledger: Ledger, how: Launch, *, again: Sequence[str] = 
     if len(ledger.trials) < max((line.get("trials", 1) for line in ledger.sweeps), default=1):
         raise UsageError(f"{run} was cut off before all of its trials were written", "run the sweep again")
     if not again and all(ledger.status(trial) in ENDED for trial in ledger.trials):
-        how.console.print(f"{run}: nothing to do, every trial has ended")
+        how.console.print(f"{shown_path(run)}: nothing to do, every trial has ended")
         return 1 if any(ledger.status(trial) in BROKEN for trial in ledger.trials) else 0
     unfinished = [trial for trial in ledger.trials if trial in again or ledger.status(trial) not in ENDED]
     todo = [parse_trial(ledger.trials[trial]["config"], file=str(run)) for trial in unfinished]

@@ -66,7 +66,7 @@ def test_killed_workers_and_drivers_leave_no_trace_in_the_ledger(
         driver.until(lambda: row_count(run) > before + 4)
         driver.interrupt()
         assert driver.wait() == 130, driver.output()
-        assert f"resume with: sweeps resume {run} --address {address}" in driver.output()
+        assert f"resume with: sweeps resume runs/tiny-final --address {address}" in driver.output()
     before = row_count(run)
     with driving("final", "tiny", "--resume", *there, cwd=tmp_path) as driver:
         driver.until(lambda: row_count(run) > before + 8)
