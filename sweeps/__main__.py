@@ -206,16 +206,12 @@ def best(
 
 @app.command()
 def final(
-    source: Annotated[
-        str, typer.Argument(metavar="RUN|trial.yaml", help="a run, whose best is trained, or a trial file")
-    ],
+    source: Annotated[str, typer.Argument(metavar="RUN|trial.yaml", help="a run, for its best, or a trial file")],
     trial: Annotated[str | None, typer.Option(help="this trial of RUN instead of its best")] = None,
     name: Annotated[str | None, typer.Option(help="of the run folder; must be free; left out: RUN-final")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="left out: as in the sweep")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="processes that train one seed together")] = None,
-    seeds: Annotated[
-        int | None, typer.Option(min=1, help="how many repeats, with seeds the sweep did not use; left out: one")
-    ] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="how many repeats, on new seeds; left out: one")] = None,
     all_data: Annotated[bool, typer.Option("--all-data", help="train on the validation split as well")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="resume the newest final training of RUN")] = False,
     runs: Runs = None,
