@@ -31,7 +31,7 @@ def write_pace(run: Path, trials: Mapping[str, Mapping[str, Any]], *, remaining_
 def read_pace(run: Path) -> dict[str, Any]:
     """Return what a driver has written last; nothing where none has, or a damaged file is there."""
     with contextlib.suppress(OSError, ValueError, TypeError):
-        return NOTHING | dict(json.loads((run / PACE).read_text("utf-8")))
+        return NOTHING | dict(json.loads((run / PACE).read_text(encoding="utf-8")))
     return NOTHING
 
 

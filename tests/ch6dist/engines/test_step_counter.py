@@ -40,11 +40,12 @@ def test_an_epoch_is_counted_from_nothing_to_its_last_image_in_each_engine(engin
     ]
 
     def report(lines: Sequence[Line]) -> Orders:
-        between.append(counter.now)
+        if lines[0]["kind"] != "variant":  # which is reported within an epoch
+            between.append(counter.now)
         return Orders()
 
     train(trials, report=report, device="cpu", engine=engine, counter=counter)
-    assert set(between) == {None}
+    assert [now for now in between if now] == []
     half = len(counter.seen) // 2
     for epoch in (counter.seen[:half], counter.seen[half:]):
         steps, done = [seen[0] for seen in epoch], [seen[2] for seen in epoch]
