@@ -55,7 +55,7 @@ def test_a_final_training_continues_with_fewer_workers(tmp_path: Path) -> None:
         driver.interrupt()
         assert driver.wait() == 130, driver.output()
     done = succeed("final", "tiny", "--resume", "--workers", 1, cwd=tmp_path)
-    assert f"resuming {final}" in done.stdout
+    assert "resuming runs/tiny-final" in done.stdout
     [trial] = read(final).trials
     assert [line["workers"] for line in read(final).history[trial] if line["status"] == "running"] == [2, 1]
     assert read(final).rows[-1]["test_accuracy"] is not None

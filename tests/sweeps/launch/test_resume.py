@@ -64,7 +64,7 @@ def test_ctrl_c_ends_it_and_a_stopped_trial_stays_stopped(tmp_path: Path) -> Non
         begun(run, driver)  # the other continues
         driver.interrupt()
         assert driver.wait() == 130
-        assert f"sweeps resume {run}" in driver.output()
+        assert f"sweeps resume {run.relative_to(tmp_path)}" in driver.output()
         assert "Traceback" not in driver.output()
         wait_for(lambda: gone(below, run))
     stopped = [line for line in raw_lines(run, "status") if line["status"] == "stopped"]
