@@ -58,8 +58,15 @@ def run(app: typer.Typer, *, name: str, arguments: Sequence[str] | None = None) 
 
 def leave(status: int) -> NoReturn:
     """End this process with a status, without unloading what it has loaded: Ray's modules alone take 0.3 s."""
-    with contextlib.suppress(OSError):  # a reader who has left, as `head` does
-        sys.stdout.flush()
+    try:
+        if sys.stdout is not None:  # it may have been closed by who started this
+            sys.stdout.flush()
+    except BrokenPipeError:  # a reader has left, as `head` does
+        pass
+    except OSError as error:
+        _refuse("output", f"{error.strerror}: what was printed is not complete")
+        status = status or 1
+    with contextlib.suppress(OSError, AttributeError):
         sys.stderr.flush()
     os._exit(status)
 

@@ -1,6 +1,6 @@
 """Which of several processes this one is, as `torchrun` says in the environment.
 
-    place = read_place()            # Place(rank=1, world_size=2, local_rank=1)
+    info = read_rank()              # RankInfo(rank=1, world_size=2, local_rank=1)
 
 What is missing or wrong is refused in one line: torch itself would raise, or wait for ranks that never come.
 """
@@ -20,7 +20,7 @@ OF_ONE = NAMES[:2]  # what a group of one process needs
 
 
 @dataclass(frozen=True)
-class Place:
+class RankInfo:
     """This process among those that train together. This one, of size 1, is alone."""
 
     rank: int = 0
@@ -28,13 +28,13 @@ class Place:
     local_rank: int = 0  # among the processes of its host: the number of its GPU
 
 
-def read_place() -> Place:
-    """Return this process's place; alone where neither WORLD_SIZE nor another RANK than 0 is set.
+def read_rank() -> RankInfo:
+    """Return which of them this process is; alone where neither WORLD_SIZE nor another RANK than 0 is set.
 
     Raises UsageError for what is missing, InputError for what is no number or out of range.
     """
     if "WORLD_SIZE" not in os.environ and os.environ.get("RANK", "0") == "0":
-        return Place()
+        return RankInfo()
     needed = OF_ONE if os.environ.get("WORLD_SIZE") == "1" else NAMES
     if missing := [name for name in needed if not os.environ.get(name)]:
         given = ", ".join(f"{name}={os.environ[name]}" for name in NAMES if os.environ.get(name))
@@ -45,7 +45,7 @@ def read_place() -> Place:
     rank, local_rank = _number("RANK", 0, world_size - 1), _number("LOCAL_RANK", 0, world_size - 1, default="0")
     if world_size > 1:
         _check_meeting_point()
-    return Place(rank, world_size, local_rank)
+    return RankInfo(rank, world_size, local_rank)
 
 
 def _number(name: str, least: int, most: int | None = None, *, default: str = "") -> int:

@@ -30,7 +30,7 @@ from torch.distributed import DistStoreError, TCPStore
 from torch.nn.parallel import DistributedDataParallel
 
 from ch6dist.distributed.batch_norm import over_all_ranks
-from ch6dist.distributed.environment import read_place
+from ch6dist.distributed.environment import read_rank
 from ch6dist.errors import InputError, UsageError
 from ch6dist.host.interfaces import interface_of
 from ch6dist.packs import share
@@ -124,9 +124,9 @@ def from_environment() -> Iterator[Group]:
 
     Raises InputError or UsageError for an environment that describes none, or whose ranks cannot meet.
     """
-    place = read_place()
-    device = default_device(local_rank=place.local_rank)
-    if place.world_size == 1:
+    info = read_rank()
+    device = default_device(local_rank=info.local_rank)
+    if info.world_size == 1:
         yield SOLO
         return
     with contextlib.ExitStack() as stack:

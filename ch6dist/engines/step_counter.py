@@ -63,7 +63,7 @@ class StepCounter:
         self.now = EpochProgress(tuple(trials), steps, images, time.monotonic())
 
     def end(self) -> None:
-        """Count no more: the epoch's steps are done, or the epoch has failed."""
+        """Count no more: the epoch's steps are done."""
         self.now = None
 
     def add(self, images: int) -> None:

@@ -112,7 +112,7 @@ def hold(run: Path | str, *, store: Read | None = None, say: Say = lambda text: 
         stop.set()
         beat.join()
         with contextlib.suppress(OSError):
-            if not _lost(folder):
+            if not lost(folder):
                 (folder / LEASE).unlink()
 
 
@@ -174,13 +174,13 @@ def _reader(folder: Path) -> Read:
 def _beat(folder: Path, stop: threading.Event) -> None:
     while not stop.wait(BEAT_SECONDS):
         with contextlib.suppress(OSError):  # a full disk is reported where the ledger is written
-            if not _lost(folder):
+            if not lost(folder):
                 _write(folder)
 
 
-def _lost(folder: Path) -> bool:
-    """Return whether another process took the lease over because this one missed its own heartbeats."""
-    holder = in_folder(folder)
+def lost(run: Path) -> bool:
+    """Return whether another process took over the lease that this one held, because it missed its own heartbeats."""
+    holder = in_folder(run)
     return holder is not None and not holder.is_of(_own())
 
 

@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ch6dist.host.process import place, start_of
+from ch6dist.host.process import host_id, start_of
 
 STALE_SECONDS = 600.0  # age from which a half-written file of another host or container counts as left behind
 
@@ -27,7 +27,7 @@ def replace_file(path: Path, content: bytes | memoryview | str, *, sync: bool = 
     Raises OSError, a full disk say; the old file is there then, and nothing beside it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{place()}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{host_id()}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as file:
             for left in _left_behind(path, now=os.fstat(file.fileno()).st_mtime):
@@ -50,7 +50,7 @@ def _left_behind(path: Path, *, now: float) -> Iterator[Path]:
     """
     for copy in path.parent.glob(f".{path.name}.*.tmp"):
         writer, _, pid = copy.name.removeprefix(f".{path.name}.").removesuffix(".tmp").rpartition(".")
-        if writer == place():
+        if writer == host_id():
             if not start_of(pid):
                 yield copy
         else:

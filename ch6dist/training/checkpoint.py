@@ -33,10 +33,13 @@ Answer = TypeVar("Answer")
 
 
 class Checkpoints:
-    """The checkpoints of a run, at a path or a URL. `attempts`: which of a trial's is meant; left out: the first."""
+    """The checkpoints of a run, at a path or a URL.
+
+    `attempts`: which of a trial's is meant, now and for trials that are added to it later; left out: the first.
+    """
 
     def __init__(self, root: Path | str, attempts: Mapping[str, int] | None = None) -> None:
-        self.root, self.attempts = Path(root), dict(attempts or {})
+        self.root, self.attempts = Path(root), {} if attempts is None else attempts
         self.folder: Folder = open_folder(root)
         self.remote = is_remote(root)
         self.reported: dict[str, list[Line]] = {}  # by trial: what an object store keeps beside `last`

@@ -95,11 +95,13 @@ class _Record:
     def open(self) -> _Opened:
         """Make or find the run folder, take its lease, and write the head of a segment."""
         run = self._claim()
-        if (status := self._before(run).status(self.trial.trial_id)) in ENDED:
+        before = self._before(run)
+        if before.status(self.trial.trial_id) not in ENDED:
+            self.stack.enter_context(lease.hold(run, say=self._say))
+            before = self._before(run)  # another process may have trained here until it gave the lease back
+        if (status := before.status(self.trial.trial_id)) in ENDED:
             self._say(f"{self.trial.trial_id} has ended: {status}")
             return _Opened(run, ended=status)
-        self.stack.enter_context(lease.hold(run, say=self._say))
-        before = self._before(run)  # another process may have trained here until it gave the lease back
         self.writers.append(self.stack.enter_context(Writer(run)))
         spec = before.spec or sweep_of_one(run.name, [self.trial])  # in a run that a sweep began, the sweep's stays
         self.writers[0].append([sweep_line(spec), trial_line(self.trial)])

@@ -12,6 +12,7 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from ch6dist.runs import lease
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.schema import Status
 from sweeps.driver.halt import INTERRUPTED, Halt
@@ -27,6 +28,8 @@ from sweeps.record.stop_requests import pending_stops
 from sweeps.wire.messages import Begin, Failed, Lines, Message, Reply
 
 REQUESTS_SECONDS = 1.0  # between two looks for requests
+NO_REPORT = "its worker ended without a report"
+NOT_REACHED = "its worker could not reach the driver; is there a firewall between the hosts?"
 STALL_SECONDS = 60.0  # after which packs that all wait for resources are worth a message
 
 
@@ -72,7 +75,7 @@ class Driver:
     def on_messages(self, batch: Sequence[tuple[int, Message]]) -> list[Reply | None]:
         """Write the lines of a batch, with one sync, and return what each pack is to do next.
 
-        A pack that Tune has declared dead is not answered: another one may train its trials by now.
+        A pack that Tune has declared dead gets no reply: another one may train its trials by now.
         A ledger that cannot be written ends the sweep.
         """
         with self.lock:
@@ -114,7 +117,7 @@ class Driver:
         return None
 
     def admit(self, trials: Sequence[str]) -> Reply:
-        """Return the order to train these trials."""
+        """Return the reply that has a pack train these trials."""
         entries = [self.table.entries[trial] for trial in trials]
         attempts = {entry.trial: entry.attempt for entry in entries}
         return Reply(admit=tuple(entry.config for entry in entries), attempts=attempts)
@@ -169,8 +172,11 @@ class Driver:
     def on_end(self, number: int) -> None:
         """Retry or give up what a pack left unfinished when its worker is done. After a halt nothing has failed."""
         with self.lock:
+            silent = NO_REPORT if number in self.queue.lanes else NOT_REACHED
             rest = self.queue.end(number)
-            failure = self.failed.pop(number, None) or Failed("failed", "its worker ended without a report")
+            for trial in rest:
+                self.table.entries[trial].pace = None
+            failure = self.failed.pop(number, None) or Failed("failed", silent)
             if rest and not self.halted:
                 self.retry(number, rest, failure)
 
@@ -213,6 +219,8 @@ class Driver:
         self.stops |= trials & self.table.entries.keys()
         if everything:
             self.stop_all("asked to stop", exit_status=INTERRUPTED)
+        if lease.lost(self.record.run):
+            self.stop_all("another driver has taken over the run", exit_status=1)
         if self.record.uploader.lost:
             self.stop_all(self.record.uploader.lost, exit_status=1)
 

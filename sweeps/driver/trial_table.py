@@ -50,15 +50,17 @@ class TrialState:
     @property
     def part(self) -> float:
         """Return the part that is done of the epoch that is being trained."""
-        return self.pace.part if self.pace and self.done < self.epochs else 0.0
+        pace = self.pace  # another thread may clear it
+        return pace.part if pace and self.done < self.epochs else 0.0
 
     @property
     def remaining_seconds(self) -> float | None:
         """Return the time to go at the pace of its pack, whose lanes share it; None where that is not known yet."""
-        if self.pace is None or not self.pace.images_per_second or self.config["type"] != "train":
+        pace = self.pace
+        if pace is None or not pace.images_per_second or self.config["type"] != "train":
             return None
-        images = (self.epochs - self.done - self.part) * self.config["data"]["train_size"]
-        return images * len(self.pace.trials) / self.pace.images_per_second
+        images = (self.epochs - self.done - pace.part) * self.config["data"]["train_size"]
+        return images * len(pace.trials) / pace.images_per_second
 
 
 class TrialTable:
@@ -66,7 +68,8 @@ class TrialTable:
 
     def __init__(self, trials: Mapping[str, dict[str, Any]]) -> None:
         self.entries = {trial: TrialState(trial, config) for trial, config in trials.items()}
-        self.started = self.training_since = time.monotonic()
+        self.started = time.monotonic()
+        self.training_since: float | None = None  # when this driver's first trial began: Ray's start does not count
         self.epochs_done = 0  # by this driver
         self.notes: list[str] = []  # what torch overrides, each once
         self.variants: dict[str, str] = {}  # kernel variants of the run by key, as first recorded
@@ -91,13 +94,16 @@ class TrialTable:
                 self._take_row(line)
             elif line["kind"] == "status":
                 self._take_status(line)
+                if line["status"] == Status.RUNNING and self.training_since is None:
+                    self.training_since = time.monotonic()
             elif line["kind"] == "variant":
                 self.variants.setdefault(line["key"], line["variant"])
 
     def take_pace(self, pace: Pace) -> None:
         """Note how far the trials of a pack are within their epoch."""
         for trial in pace.trials:
-            self.entries[trial].pace = pace
+            if self.entries[trial].status == Status.RUNNING:
+                self.entries[trial].pace = pace
 
     def _take_row(self, line: Line) -> None:
         entry = self.entries[line["trial"]]
@@ -109,8 +115,6 @@ class TrialTable:
         entry.reason, entry.pace = line.get("reason", ""), None
         if entry.status == Status.RUNNING:
             entry.engine, entry.host = line.get("engine", "eager"), line.get("host", "")
-            if not self.epochs_done:
-                self.training_since = time.monotonic()  # the start of Ray does not count in the pace of the training
         if entry.status == Status.PLANNED:  # a new attempt begins at zero
             entry.epoch, entry.last = 0, {}
         self.notes += [note for note in line.get("notes", []) if note not in self.notes]
@@ -141,7 +145,7 @@ class TrialTable:
         """Return the time to go at this driver's pace so far; None before there is one, and at the end."""
         done, total = self.epochs()
         begun = sum(entry.part for entry in self.entries.values())
-        if done >= total or not self.epochs_done + begun:
+        if done >= total or self.training_since is None or not self.epochs_done + begun:
             return None
         per_epoch = (time.monotonic() - self.training_since) / (self.epochs_done + begun)
         return per_epoch * (total - done - begun)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from statistics import median
@@ -108,7 +108,14 @@ def execute(task: Task, ledger: Ledger, record: Record, how: Launch) -> int:
     session = ray_session(address=how.address, cpus=here.cpus, gpus=len(here.gpus), paths=how.paths)
     meanwhile = ThreadPoolExecutor(1)  # Ray's start is waiting, mostly
     tune = meanwhile.submit(importlib.import_module, "sweeps.on_ray.tune_run")
-    with meanwhile, driver.halt.on_signals(), progress, session as host, contextlib.suppress(HaltedError):
+    with (
+        _closed_record(record, driver),
+        meanwhile,
+        driver.halt.on_signals(),
+        progress,
+        session as host,
+        contextlib.suppress(HaltedError),
+    ):
         driver.begin(ledger)
         ledger.release_rows()
         if not driver.over:
@@ -117,13 +124,22 @@ def execute(task: Task, ledger: Ledger, record: Record, how: Launch) -> int:
                 tune.result().tune_run(_job(task, record, slots, how, server.address), driver=driver)
             if server.error:
                 raise server.error
-    remove_pace(record.run)
-    if driver.halted:
-        with contextlib.suppress(OSError):
-            record.append([halt_line(driver.halt.reason)])
     if how.address is None and slots.workers == 1:  # a calibration is of one process on this machine
         remember_speeds(table, slots.device)
     return _close(driver, how)
+
+
+@contextlib.contextmanager
+def _closed_record(record: Record, driver: Driver) -> Iterator[None]:
+    """Let the record say how the block ended, whatever ended it, and nothing of what runs before or after it."""
+    remove_pace(record.run)  # a killed driver's
+    try:
+        yield
+    finally:
+        remove_pace(record.run)
+        if driver.halted:
+            with contextlib.suppress(OSError):
+                record.append([halt_line(driver.halt.reason)])
 
 
 def _close(driver: Driver, how: Launch) -> int:

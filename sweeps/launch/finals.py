@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from ch6dist.errors import UsageError
-from ch6dist.paths import given_path
+from ch6dist.paths import given_path, shown_path
 from ch6dist.runs.folders import find_run, name_from, runs_root
 from ch6dist.runs.ledger import read_heads
 from ch6dist.runs.names import LEDGER, SEGMENTS, SWEEP_FILE
@@ -24,13 +24,13 @@ def newest_final(source: str, *, runs: Path | None = None) -> Path:
     path = given_path(source) if given_path(source).is_file() else find_run(source, root=runs)
     if path.is_dir() and "chosen_from" in read_mapping(path / SWEEP_FILE):
         return path
-    homes = dict.fromkeys([*([path.parent] if path.is_dir() else []), runs_root(runs)])
-    for home in homes:
-        begun = {folder: read_heads(folder)[0]["time"] for folder in _finals_in(home, path)}
-        if begun:
-            return max(begun, key=lambda folder: begun[folder])
-    why = f"{source} has no final training to resume in {' or '.join(f'{home}/' for home in homes)}"
-    raise UsageError(why, "leave --resume out to start one")
+    home = path.parent if path.is_dir() and runs is None else runs_root(runs)
+    heads = {folder: read_heads(folder) for folder in _finals_in(home, path)}
+    begun = {folder: found[0]["time"] for folder, found in heads.items() if found}
+    if not begun:
+        why = f"{source} has no final training to resume in {shown_path(home)}/"
+        raise UsageError(why, "leave --resume out to start one, or name its folder by --runs")
+    return max(begun, key=lambda folder: begun[folder])
 
 
 def _finals_in(home: Path, source: Path) -> list[Path]:

@@ -28,7 +28,11 @@ from sweeps.wire.reporter import Reporter
 
 def train_pack(config: dict[str, Any], *, job: Job) -> None:
     """Train a pack as Ray Tune's function trainable. Failures are reported, not raised: the driver decides."""
-    with Reporter(job.wire, pack=config["pack"]) as reporter:
+    try:
+        reporter = Reporter(job.wire, pack=config["pack"])
+    except DriverGoneError:  # the driver knows what it means when a pack ends before it begins
+        return
+    with reporter:
         try:
             _train(reporter, job, engine=config["engine"])
         except Exception as error:

@@ -16,7 +16,7 @@ from pydantic import Field, field_validator, model_validator
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import MISSING, InputError
 from ch6dist.paths import given_path
-from ch6dist.runs.folders import NAME, NAME_RULE, check_name
+from ch6dist.runs.folders import check_name, name_from
 from ch6dist.sections import Frozen, parse_section
 from ch6dist.storage.files import check_storage
 from ch6dist.yamlfile import read_mapping
@@ -141,7 +141,7 @@ def load_spec(path: Path | str, overrides: Iterable[str] = ()) -> SweepSpec:
     """
     content = read_mapping(path)
     try:
-        content = _with_name(content, Path(path).stem)
+        content = {"name": name_from(Path(path).stem), **content}
         spec = parse_section(SweepSpec, content)
         for number, text in enumerate(overrides):
             if number == 0:
@@ -151,13 +151,6 @@ def load_spec(path: Path | str, overrides: Iterable[str] = ()) -> SweepSpec:
         return parse_section(SweepSpec, content)
     except InputError as error:
         raise error.in_file(str(path)) from None
-
-
-def _with_name(content: Mapping[str, Any], stem: str) -> dict[str, Any]:
-    """Return a sweep with a name: where it has none, that of its file."""
-    if "name" not in content and not NAME.fullmatch(stem):
-        raise InputError("name", MISSING, f"the file's, {stem!r}, can be no run folder's: {NAME_RULE}")
-    return {"name": stem, **content}
 
 
 def dump(spec: SweepSpec) -> dict[str, Any]:

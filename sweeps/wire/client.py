@@ -2,13 +2,14 @@
 
 wire = Wire(address, pack=3)
 reply = wire.ask(Begin())
-wire.tell(Pace(trials, step=10, steps=450, images_per_second=9000.0))
+wire.tell(lambda: Pace(trials, step=10, steps=450, images_per_second=9000.0))
 wire.close()
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client
 
@@ -41,14 +42,21 @@ class Wire:
             raise DriverGoneError("the driver takes no more messages") from error
         return reply
 
-    def tell(self, message: Message) -> None:
-        """Send a message that is not answered; raises DriverGoneError."""
+    def tell(self, make: Callable[[], Message | None]) -> None:
+        """Send a message that is not answered; raises DriverGoneError.
+
+        Args:
+            make: called when nothing else is being sent or awaited, so that the message is true then; None: nothing to
+                tell.
+        """
         try:
             with self.lock:
-                self.connection.send((self.pack, message))
+                if message := make():
+                    self.connection.send((self.pack, message))
         except OSError as error:
             raise DriverGoneError("the driver takes no more messages") from error
 
     def close(self) -> None:
         """Hang up."""
-        self.connection.close()
+        with self.lock:  # another thread may be telling something
+            self.connection.close()

@@ -1,4 +1,4 @@
-"""The messages between a worker and the driver. A worker asks, the driver answers with what the pack is to do next.
+"""The messages between a worker and the driver. The driver replies to each but Pace with what the pack is to do next.
 
 Begin → Reply          a pack's worker is there: the trials that it trains
 Lines → Reply          ledger lines of a pack; on the disk when the answer comes

@@ -70,8 +70,7 @@ class Reporter:
     def _tell_pace(self, pace: Callable[[], Pace | None], ended: threading.Event) -> None:
         with contextlib.suppress(DriverGoneError):  # the next report will find that out
             while not ended.wait(PACE_SECONDS):
-                if now := pace():
-                    self.wire.tell(now)
+                self.wire.tell(pace)
 
     def failed(self, error: Exception) -> None:
         """Report why the pack failed, and of which kind the failure is: the driver decides on retries."""

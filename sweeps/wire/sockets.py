@@ -17,12 +17,21 @@ def without_delay(connection: Connection) -> None:
 
 def receive_within(connection: Connection, seconds: float) -> None:
     """Let each later read fail with OSError after `seconds`; 0: never."""
+    _set_time(connection, socket.SO_RCVTIMEO, seconds)
+
+
+def send_within(connection: Connection, seconds: float) -> None:
+    """Let each later write fail with OSError after `seconds`; 0: never."""
+    _set_time(connection, socket.SO_SNDTIMEO, seconds)
+
+
+def _set_time(connection: Connection, option: int, seconds: float) -> None:
     with socket.socket(fileno=os.dup(connection.fileno())) as same:
         whole = int(seconds)
-        same.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", whole, int((seconds - whole) * 1e6)))
+        same.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", whole, int((seconds - whole) * 1e6)))
 
 
 def hang_up(connection: Connection) -> None:
     """End a connection that another thread reads from: closing it would leave that thread waiting."""
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as same:
+    with contextlib.suppress(OSError, TypeError, ValueError), socket.socket(fileno=os.dup(connection.fileno())) as same:
         same.shutdown(socket.SHUT_RDWR)

@@ -70,3 +70,18 @@ def test_files_of_the_working_directory_shadow_no_module_of_a_command(tmp_path: 
     done = ran(*program, trial_in(tmp_path, "t.yaml"), cwd=tmp_path, PYTHONPATH=str(ROOT))
     assert b"Traceback" not in done.stderr
     assert done.returncode == (0 if program[0] == "ch6dist" else 2), "t.yaml is no run"
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status", "said"),
+    [
+        (">/dev/full", 1, "output: No space left on device: what was printed is not complete\n"),
+        (">&-", 0, ""),
+        (">&- 2>&-", 0, ""),
+        ("| head -n 1 >/dev/null", 0, ""),
+    ],
+)
+def test_a_command_whose_output_cannot_be_written_says_so(redirection: str, status: int, said: str) -> None:
+    line = f"set -o pipefail; {sys.executable} -m sweeps schema {redirection}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (status, said)

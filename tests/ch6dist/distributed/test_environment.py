@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from ch6dist.distributed.environment import NAMES, Place, read_place
+from ch6dist.distributed.environment import NAMES, RankInfo, read_rank
 from ch6dist.errors import InputError, UsageError
 
 WHOLE = {"WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
 
 
-def place_in(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Place:
+def rank_in(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> RankInfo:
     for name in NAMES:
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    return read_place()
+    return read_rank()
 
 
 def test_a_whole_environment_says_the_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert place_in(monkeypatch, WHOLE) == Place(rank=3, world_size=4, local_rank=1)
+    assert rank_in(monkeypatch, WHOLE) == RankInfo(rank=3, world_size=4, local_rank=1)
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_a_whole_environment_says_the_place(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_process_is_alone_where_nothing_says_otherwise(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
 ) -> None:
-    assert place_in(monkeypatch, environment) == Place()
+    assert rank_in(monkeypatch, environment) == RankInfo()
 
 
 @pytest.mark.parametrize("missing", NAMES)
@@ -36,13 +36,13 @@ def test_a_process_is_alone_where_nothing_says_otherwise(
 def test_each_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, missing: str, empty: bool) -> None:
     environment = {name: value for name, value in WHOLE.items() if name != missing} | ({missing: ""} if empty else {})
     with pytest.raises(UsageError, match=f"but no {missing}; torchrun") as refused:
-        place_in(monkeypatch, environment)
+        rank_in(monkeypatch, environment)
     assert "\n" not in str(refused.value)
 
 
 def test_a_world_size_alone_lacks_all_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UsageError, match="has WORLD_SIZE=2, but no RANK, LOCAL_RANK, MASTER_ADDR, MASTER_PORT"):
-        place_in(monkeypatch, {"WORLD_SIZE": "2"})
+        rank_in(monkeypatch, {"WORLD_SIZE": "2"})
 
 
 @pytest.mark.parametrize(
@@ -59,4 +59,4 @@ def test_what_is_no_number_or_out_of_range_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     with pytest.raises(InputError, match=f"^{name}: '{value}' is not allowed.*from the environment"):
-        place_in(monkeypatch, {**WHOLE, name: value})
+        rank_in(monkeypatch, {**WHOLE, name: value})

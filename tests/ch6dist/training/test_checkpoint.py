@@ -7,12 +7,13 @@ import pickle
 import resource
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from ch6dist.errors import UsageError
-from ch6dist.host.process import place
+from ch6dist.host.process import host_id
 from ch6dist.storage.atomic import STALE_SECONDS
 from ch6dist.training.checkpoint import Checkpoints
 from tests.support.trials import files_in, in_process
@@ -69,7 +70,7 @@ def test_a_kill_in_mid_write_leaves_the_old_checkpoint_whole(tmp_path, limit):
 def test_what_dead_writers_left_goes_and_what_living_ones_write_stays(tmp_path):
     store, home = Checkpoints(tmp_path), tmp_path / "a"
     home.mkdir()
-    dead, living = f".last.pt.{place()}.4194305.tmp", f".last.pt.{place()}.1.tmp"
+    dead, living = f".last.pt.{host_id()}.4194305.tmp", f".last.pt.{host_id()}.1.tmp"
     old, young = ".last.pt.other.host.1.tmp", ".last.pt.another.1.tmp"
     for name in (dead, living, old, young):
         (home / name).write_text("half")
@@ -148,3 +149,11 @@ def test_attempts_have_folders_of_their_own(tmp_path):
     second.save("a", "last", NEW)
     assert files_in(tmp_path) == ["a/attempt-2/last.pt", "a/last.pt"]
     assert is_old(first.load("a", "last"))
+
+
+def test_the_attempt_of_a_trial_that_is_added_later_is_its_own(tmp_path: Path) -> None:
+    attempts: dict[str, int] = {}
+    store = Checkpoints(tmp_path, attempts)
+    attempts["late"] = 2
+    store.save("late", "last", {})
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.pt")] == ["late/attempt-2/last.pt"]

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from ch6dist.runs.schema import Status
+from sweeps.driver import trial_table
 from sweeps.driver.progress import Progress
 from sweeps.driver.trial_table import TrialTable
 from sweeps.wire.messages import Pace
@@ -28,12 +29,17 @@ def test_a_failure_counts_against_a_trial_unless_it_got_further_than_ever(
 EPOCHS = {"type": "train", "epochs": 4, "data": {"train_size": 1000}}
 
 
+def running(table: TrialTable) -> TrialTable:
+    table.take([{"kind": "status", "trial": trial, "status": "running", "attempt": 1} for trial in table.entries])
+    return table
+
+
 def pace(step: int, speed: float = 500.0) -> Pace:
     return Pace(("a", "b"), step=step, steps=10, images_per_second=speed)
 
 
 def test_the_time_to_go_of_a_trial_counts_the_part_of_its_epoch_and_the_lanes_beside_it() -> None:
-    table = TrialTable({"a": EPOCHS, "b": EPOCHS, "c": EPOCHS})
+    table = running(TrialTable({"a": EPOCHS, "b": EPOCHS, "c": EPOCHS}))
     assert table.entries["a"].remaining_seconds is None
     table.take_pace(pace(5))
     assert table.entries["a"].remaining_seconds == 3.5 * 1000 * 2 / 500
@@ -44,8 +50,29 @@ def test_the_time_to_go_of_a_trial_counts_the_part_of_its_epoch_and_the_lanes_be
     assert table.entries["a"].remaining_seconds is None
 
 
-def test_a_row_ends_the_progress_of_its_epoch() -> None:
+def test_the_time_to_go_counts_from_the_first_trial_whatever_begins_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(trial_table.time, "monotonic", lambda: now[0])
+    table = TrialTable({"a": EPOCHS, "b": EPOCHS, "c": EPOCHS})
+    begins = {"kind": "status", "status": "running", "attempt": 1}
+    now[0] = 105.0  # Ray has started
+    table.take([{**begins, "trial": "a"}, {**begins, "trial": "b"}])
+    table.take_pace(pace(5))
+    now[0] = 115.0
+    table.take([{**begins, "trial": "c"}])
+    assert table.remaining_seconds() == (12 - 1) * 10.0
+
+
+def test_a_late_word_of_a_trial_that_has_ended_is_not_taken() -> None:
     table = TrialTable({"a": EPOCHS, "b": EPOCHS})
+    table.entries["a"].status = Status.RUNNING
+    table.entries["b"].status = Status.DIVERGED
+    table.take_pace(pace(10))
+    assert list(table.paces()) == ["a"]
+
+
+def test_a_row_ends_the_progress_of_its_epoch() -> None:
+    table = running(TrialTable({"a": EPOCHS, "b": EPOCHS}))
     table.take_pace(pace(10))
     assert table.entries["a"].part == 1.0
     table.take([{"kind": "row", "trial": "a", "epoch": 1}])
@@ -59,6 +86,8 @@ def test_the_live_table_fits_a_terminal_of_80_by_24_whatever_happens() -> None:
     names = [f"{long}{n}" if n < 30 else f"adam{n}" for n in range(40)]
     config = {"type": "train", "epochs": 100_000, "data": {"train_size": 50_000}}
     table = TrialTable(dict.fromkeys(names, config))
+    for name in names[:30]:
+        table.entries[name].status = Status.RUNNING
     table.take_pace(Pace(tuple(names[:30]), step=351, steps=352, images_per_second=123_456.7))
     for number, entry in enumerate(table.entries.values()):
         entry.status, entry.epoch = (Status.RUNNING, 99_999) if number < 30 else (Status.FAILED, 3)

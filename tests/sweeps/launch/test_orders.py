@@ -1,4 +1,4 @@
-"""The driver's orders reach real workers: stops in the epoch that earned them, trials unknown at the launch."""
+"""The driver's orders reach real workers: stops in the epoch in which they were ordered, trials unknown before."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def driven(spec: Path, monkeypatch: pytest.MonkeyPatch, decide: Decide) -> Path:
     return run
 
 
-def test_a_stop_is_obeyed_at_the_end_of_the_epoch_that_earned_it(
+def test_a_stop_is_obeyed_at_the_end_of_the_epoch_in_which_it_was_ordered(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a search stops them: each trial at another epoch, decided when its row arrives."""

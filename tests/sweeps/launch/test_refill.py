@@ -62,6 +62,18 @@ def test_a_waiting_trial_takes_the_lane_of_one_that_diverged(tmp_path: Path) -> 
 
 
 @pytest.mark.exhaustive
+def test_trials_that_are_rerun_in_lanes_of_others_begin_from_scratch_too(tmp_path: Path) -> None:
+    spec, run = refilled(tmp_path, epochs=4)
+    succeed("run", spec, "--packs", "3", cwd=tmp_path)
+    once = read(run)
+    succeed("rerun", run, *once.trials, "--packs", "3", cwd=tmp_path)
+    again = [line for line in raw_lines(run, "row") if line["attempt"] == 2]
+    assert Counter(row["trial"] for row in again) == Counter(row["trial"] for row in once.rows)
+    assert len(packs(run)) == 8, "lanes were refilled"
+    assert {path.parent.name for path in (run / "checkpoints").glob("*/*/last.pt")} == {"attempt-2"}
+    assert differences(read(run), once) == []
+
+
 def test_a_worker_killed_after_an_admission_loses_and_doubles_nothing(tmp_path: Path) -> None:
     spec, run = refilled(tmp_path, epochs=60)
     with driving("run", spec, "--packs", "3", cwd=tmp_path) as driver:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -15,10 +16,12 @@ from dataclasses import replace
 import pytest
 
 from sweeps.wire import reporter as reporter_module
+from sweeps.wire import server as server_module
 from sweeps.wire.client import DriverGoneError, Wire
 from sweeps.wire.messages import Address, Begin, Lines, Message, Pace, Reply
 from sweeps.wire.reporter import Reporter
 from sweeps.wire.server import Server
+from tests.support.namespaces import wait_for
 
 HOST = "127.0.0.1"
 PACE = Pace(("a",), step=1, steps=2, images_per_second=3.0)
@@ -68,11 +71,9 @@ def test_no_reply_comes_before_the_message_was_handled_and_what_waits_is_handled
     driver.may_answer.clear()
     with Server(driver, host=HOST) as server, ThreadPoolExecutor(9) as pool:
         first = pool.submit(Wire(server.address, pack=0).ask, Begin())
-        while not driver.batches:
-            pass
+        wait_for(lambda: driver.batches)
         others = [pool.submit(Wire(server.address, pack=pack).ask, Begin()) for pack in range(1, 9)]
-        while server.waiting.qsize() < 8:
-            pass
+        wait_for(lambda: server.waiting.qsize() == 8)
         assert not first.done()
         driver.may_answer.set()
         assert [asked.result(60) for asked in (first, *others)] == [reply(pack) for pack in range(9)]
@@ -84,7 +85,7 @@ def test_a_message_that_is_told_is_not_answered() -> None:
     with Server(driver, host=HOST) as server:
         wire = Wire(server.address, pack=4)
         for _ in range(3):
-            wire.tell(PACE)
+            wire.tell(lambda: PACE)
             assert wire.ask(Begin()) == reply(4)
     assert [message for batch in driver.batches for _, message in batch] == [PACE, Begin()] * 3
 
@@ -110,7 +111,8 @@ def test_a_stranger_is_not_heard(key: bytes) -> None:
     assert driver.batches == [[(1, Begin())]]
 
 
-def test_a_stranger_who_says_nothing_holds_nobody_up() -> None:
+def test_a_stranger_who_says_nothing_holds_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "HANDSHAKE_SECONDS", 3600.0)
     with Server(Driver(), host=HOST) as server, socket.create_connection((HOST, server.address.port)):
         assert Wire(server.address, pack=1).ask(Begin()) == reply(1)
 
@@ -135,7 +137,7 @@ def test_a_driver_that_has_ended_is_gone_for_those_who_wait_and_for_those_who_co
     with pytest.raises(DriverGoneError):
         wire.ask(Begin())
     with pytest.raises(DriverGoneError):
-        wire.tell(PACE)
+        wire.tell(lambda: PACE)
     with pytest.raises(DriverGoneError):
         Wire(server.address, pack=0)
 
@@ -161,11 +163,82 @@ def test_a_worker_that_is_killed_disturbs_no_other() -> None:
 def test_a_pack_tells_its_pace_while_it_trains_and_not_after(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reporter_module, "PACE_SECONDS", 0.01)
     driver, paces = Driver(), iter([None, None, *(replace(PACE, step=step) for step in range(1000))])
+    with Server(driver, host=HOST) as server, Reporter(server.address, pack=5) as reporter:
+        with reporter.telling_pace(lambda: next(paces)):
+            wait_for(lambda: len(driver.batches) >= 3)
+            [teller] = [thread for thread in threading.enumerate() if "_tell_pace" in thread.name]
+        teller.join(60)
+        assert not teller.is_alive(), "though the connection is open"
+        reporter([])
+    *told, last = [asked for batch in driver.batches for asked in batch]
+    assert told == [(5, replace(PACE, step=step)) for step in range(len(told))]
+    assert last == (5, Lines(()))
+
+
+def test_what_is_told_is_made_when_nothing_else_is_asked() -> None:
+    driver, made = Driver(), []
+    driver.may_answer.clear()
+    with Server(driver, host=HOST) as server, ThreadPoolExecutor(2) as pool:
+        wire = Wire(server.address, pack=0)
+        asked = pool.submit(wire.ask, line(1))
+        wait_for(lambda: driver.batches)
+        told = pool.submit(wire.tell, lambda: made.append(asked.done()))
+        driver.may_answer.set()
+        told.result(60)
+    assert made == [True], "not while the report of an epoch waits"
+
+
+def test_a_worker_that_is_not_wanted_any_more_is_hung_up_on_and_the_others_go_on() -> None:
+    def handle(batch: Sequence[tuple[int, Message]]) -> list[Reply | None]:
+        return [None if pack == 1 else reply(pack) for pack, _ in batch]
+
+    with Server(handle, host=HOST) as server:
+        dead, living = Wire(server.address, pack=1), Wire(server.address, pack=2)
+        dead.tell(lambda: PACE)  # wants no reply
+        assert living.ask(Begin()) == reply(2)
+        with pytest.raises(DriverGoneError):
+            dead.ask(Begin())
+        assert living.ask(Begin()) == reply(2)
+
+
+def test_a_worker_that_takes_no_reply_holds_nobody_up_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "SEND_SECONDS", 0.2)
+    large = Reply(admit=({"text": "x" * 2**26},))
+
+    def handle(batch: Sequence[tuple[int, Message]]) -> list[Reply | None]:
+        return [large if pack == 1 else reply(pack) for pack, _ in batch]
+
+    with Server(handle, host=HOST) as server:
+        stopped, living = Wire(server.address, pack=1), Wire(server.address, pack=2)
+        stopped.connection.send((1, Begin()))  # and never reads
+        assert living.ask(Begin()) == reply(2)
+    assert server.error is None
+
+
+@pytest.mark.parametrize("replies", [0, 2])
+def test_a_driver_that_does_not_answer_each_message_is_a_driver_that_fails(replies: int) -> None:
+    with Server(lambda batch: [reply(0)] * replies, host=HOST) as server:
+        with pytest.raises(DriverGoneError):
+            [Wire(server.address, pack=0).ask(Begin()) for _ in range(2)]
+        server.answering.join(60)
+        assert isinstance(server.error, ValueError)
+
+
+def test_workers_may_come_after_the_descriptors_were_used_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    driver, refused = Driver(), [OSError(errno.EMFILE, "Too many open files"), RuntimeError("can't start new thread")]
     with Server(driver, host=HOST) as server:
-        with Reporter(server.address, pack=5) as reporter, reporter.telling_pace(lambda: next(paces)):
-            while len(driver.batches) < 3:
-                pass
-        for teller in [thread for thread in threading.enumerate() if "_tell_pace" in thread.name]:
-            teller.join(60)
-    heard = [asked for batch in driver.batches for asked in batch]
-    assert heard == [(5, replace(PACE, step=step)) for step in range(len(heard))]
+        accept = server.listener.accept
+
+        def without_luck() -> object:
+            """Accept, and fail where a descriptor or a thread is lacking."""
+            found = accept()
+            if refused:
+                raise refused.pop()
+            return found
+
+        monkeypatch.setattr(server_module.socket.socket, "accept", lambda self: without_luck())
+        Wire(server.address, pack=0).ask(Begin())  # the thread was in the real accept already
+        for _ in range(2):
+            with pytest.raises(DriverGoneError):
+                Wire(server.address, pack=1).ask(Begin())
+        assert Wire(server.address, pack=2).ask(Begin()) == reply(2)
