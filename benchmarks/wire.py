@@ -98,8 +98,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         line
         for count, runs in measured.items()
         for line in (
-            row(f"{count} workers: reports a second", runs, "reports_per_s", ",.0f"),
-            row(f"{count} workers: rows a second", runs, "rows_per_s", ",.0f"),
+            row(f"workers: {count}, reports a second", runs, "reports_per_s", ",.0f"),
+            row(f"workers: {count}, rows a second", runs, "rows_per_s", ",.0f"),
         )
     ]
     what = (

@@ -166,10 +166,14 @@ def _pool(runs: Sequence[Run]) -> Ledger:
 
 
 def _labels(pooled: Ledger, runs: Sequence[Run]) -> Labels:
-    """Return a label per trial, in order."""
-    lines = list(pooled.trials.values())
-    names = [cast(Line, line)["run"] for line in lines] if len(runs) > 1 else []
-    return label_all([line["config"] for line in lines], runs=names)
+    """Return a label per trial, in order: that of its configuration."""
+    firsts: dict[str, TrialLine] = {}
+    for line in pooled.trials.values():
+        firsts.setdefault(line["configuration"], line)
+    names = [cast(Line, line)["run"] for line in firsts.values()] if len(runs) > 1 else []
+    found = label_all([line["config"] for line in firsts.values()], runs=names)
+    labels = dict(zip(firsts, found.labels, strict=True))
+    return Labels(tuple(labels[line["configuration"]] for line in pooled.trials.values()), found.numbered)
 
 
 def _trials(pooled: Ledger, runs: Sequence[Run], found: Labels) -> pd.DataFrame:
