@@ -50,7 +50,7 @@ def run(app: typer.Typer, *, name: str, arguments: Sequence[str] | None = None) 
     except USAGE_ERROR as error:
         return _refuse(name, getattr(error, "format_message", error.__str__)())
     except OSError as error:  # an unwritable folder, a full disk: the reason is the message
-        return _refuse(name, f"{error.strerror or error}: {error.filename}" if error.filename else str(error), status=1)
+        return _refuse(name, f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""), status=1)
     except (typer.Abort, KeyboardInterrupt):
         return 130
     return int(status or 0)

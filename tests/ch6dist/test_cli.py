@@ -75,7 +75,7 @@ def test_files_of_the_working_directory_shadow_no_module_of_a_command(tmp_path: 
 @pytest.mark.parametrize(
     ("redirection", "status", "said"),
     [
-        (">/dev/full", 1, "output: No space left on device: what was printed is not complete\n"),
+        (">/dev/full", 1, "sweeps: No space left on device\n"),
         (">&-", 0, ""),
         (">&- 2>&-", 0, ""),
         ("| head -n 1 >/dev/null", 0, ""),
@@ -85,3 +85,10 @@ def test_a_command_whose_output_cannot_be_written_says_so(redirection: str, stat
     line = f"set -o pipefail; {sys.executable} -m sweeps schema {redirection}"
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, cwd=ROOT)
     assert (done.returncode, done.stderr) == (status, said)
+
+
+def test_output_that_is_lost_at_the_very_end_is_not_success() -> None:
+    line = f"{sys.executable} -c 'from ch6dist.cli import leave; print(1); leave(0)' >/dev/full"
+    buffered = {**os.environ, "PYTHONUNBUFFERED": ""}
+    done = subprocess.run(["bash", "-c", line], env=buffered, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (1, "output: No space left on device: what was printed is not complete\n")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -229,10 +230,11 @@ def test_workers_may_come_after_the_descriptors_were_used_up(monkeypatch: pytest
     with Server(driver, host=HOST) as server:
         accept = server.listener.accept
 
-        def without_luck() -> object:
+        def without_luck() -> Any:
             """Accept, and fail where a descriptor or a thread is lacking."""
             found = accept()
             if refused:
+                found[0].close()
                 raise refused.pop()
             return found
 
