@@ -8,13 +8,14 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from hypothesis import note
 
 from ch6dist.__main__ import app
 from ch6dist.cli import run as run_app
 from ch6dist.config import parse_trial
 from ch6dist.errors import InputError, UsageError
 from ch6dist.yamlfile import read_mapping
-from tests.support.mutants import mutants
+from tests.support.mutants import mutant, mutations
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_tmp_path")]
 MUTANTS = 100  # of each file
@@ -43,16 +44,13 @@ def is_short(file: Path) -> bool:
 
 
 @pytest.mark.parametrize("name", TRIALS)
-def test_a_trial_file_with_mistakes_is_previewed_or_refused_in_one_line(name: str) -> None:
-    file = Path("file.yaml")
-    for text in mutants(DATA + TRIALS[name], count=MUTANTS, rng=Random(name)):
-        file.write_text(text, encoding="utf-8", errors="surrogatepass")
-        try:
-            if is_short(file):
-                ended_well(file)
-        except BaseException as error:
-            error.add_note(text)
-            raise
+@mutations(MUTANTS)
+def test_a_trial_file_with_mistakes_is_previewed_or_refused_in_one_line(name: str, rng: Random) -> None:
+    file, text = Path("file.yaml"), mutant(DATA + TRIALS[name], rng)
+    note(text)
+    file.write_text(text, encoding="utf-8", errors="surrogatepass")
+    if is_short(file):
+        ended_well(file)
 
 
 def ended_well(file: Path) -> None:

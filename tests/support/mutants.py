@@ -1,6 +1,8 @@
-"""Sweep and trial files with mistakes in them, as people and editors make them: from a seed, any number of them.
+"""Sweep and trial files with mistakes in them, as people and editors make them; hypothesis chooses and shrinks them.
 
-for text in mutants(path.read_text(), count=500, rng=Random(0)): …
+    @mutations(500)
+    def test(rng: Random) -> None:
+        text = mutant(path.read_text(), rng)
 
 Half of the mutants change what a file says (keys, values, nesting), half its text.
 """
@@ -13,6 +15,8 @@ from random import Random
 from typing import Any
 
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 # fmt: off
 ODD_VALUES: list[Any] = [
@@ -32,13 +36,18 @@ ODD_TEXTS = [
 NEAR = "abcdefghijklmnopqrstuvwxyz_.-0"
 
 
-def mutants(text: str, *, count: int, rng: Random) -> Iterator[str]:
-    """Yield `count` texts that differ from `text` by one to three mistakes."""
-    for _ in range(count):
-        mutant = text
-        for _ in range(rng.choice((1, 1, 1, 2, 3))):
-            mutant = rng.choice((_of_content, _of_text))(mutant, rng)
-        yield mutant
+def mutations(count: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Call a test `count` times with an `rng` of hypothesis. Its files are its own: none is left from call to call."""
+    checks = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    chosen = settings(deadline=None, database=None, max_examples=count, suppress_health_check=checks)
+    return lambda test: chosen(given(rng=st.randoms(use_true_random=False))(test))
+
+
+def mutant(text: str, rng: Random) -> str:
+    """Return a text that differs from `text` by one to three mistakes."""
+    for _ in range(rng.choice((1, 1, 1, 2, 3))):
+        text = rng.choice((_of_content, _of_text))(text, rng)
+    return text
 
 
 def _of_content(text: str, rng: Random) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from hypothesis import note
 
 from ch6dist.cli import run as run_app
 from sweeps.__main__ import app
-from tests.support.mutants import ODD_TEXTS, mutants
+from tests.support.mutants import ODD_TEXTS, mutant, mutations
 from tests.support.sweep_files import CONFIGS
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_tmp_path")]
@@ -38,23 +39,16 @@ def ended_well(*arguments: str) -> None:
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_a_sweep_file_with_mistakes_is_planned_or_refused_in_one_line(path: Path) -> None:
-    file = Path("file.yaml")
-    for text in mutants(path.read_text(), count=MUTANTS, rng=Random(path.stem)):
-        file.write_text(text, encoding="utf-8", errors="surrogatepass")
-        try:
-            ended_well(str(file))
-        except BaseException as error:
-            error.add_note(text)
-            raise
+@mutations(MUTANTS)
+def test_a_sweep_file_with_mistakes_is_planned_or_refused_in_one_line(path: Path, rng: Random) -> None:
+    file, text = Path("file.yaml"), mutant(path.read_text(encoding="utf-8"), rng)
+    note(text)
+    file.write_text(text, encoding="utf-8", errors="surrogatepass")
+    ended_well(str(file))
 
 
-def test_a_command_line_with_mistakes_is_planned_or_refused_in_one_line() -> None:
-    rng, file = Random(0), str(CONFIGS[0])
-    for _ in range(MUTANTS):
-        overrides = [f"{rng.choice(KEYS)}={rng.choice(ODD_TEXTS)}" for _ in range(rng.choice((1, 1, 2)))]
-        try:
-            ended_well(file, "--", *overrides)
-        except BaseException as error:
-            error.add_note(str(overrides))
-            raise
+@mutations(MUTANTS)
+def test_a_command_line_with_mistakes_is_planned_or_refused_in_one_line(rng: Random) -> None:
+    overrides = [f"{rng.choice(KEYS)}={rng.choice(ODD_TEXTS)}" for _ in range(rng.choice((1, 1, 2)))]
+    note(str(overrides))
+    ended_well(str(CONFIGS[0]), "--", *overrides)
