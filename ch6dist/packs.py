@@ -24,6 +24,7 @@ class Orders:
 
     stop: frozenset[str] = frozenset()  # trial ids
     admit: tuple[TrialConfig, ...] = ()  # trials that may join, sharing what a pack shares
+    halt: bool = False  # save what is trained, and end: the driver goes, the trials will resume
 
 
 Report = Callable[[Sequence[Line]], Orders]

@@ -27,7 +27,7 @@ def finalize(pack: Pack, lanes: Sequence[Lane]) -> tuple[dict[str, Status], list
     Returns the statuses of those by trial id, and the lanes that are still running.
     """
     ended = [lane for lane in lanes if lane.status != Status.RUNNING]
-    due = time.monotonic() - pack.saved_at >= pack.checkpoint_seconds
+    due = pack.halted or time.monotonic() - pack.saved_at >= pack.checkpoint_seconds
     if pack.engine.group_dependent and (ended or pack.joining):
         due = True  # what is trained again after a crash is trained in the same batch group
     if pack.checkpoints:

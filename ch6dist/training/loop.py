@@ -46,6 +46,8 @@ def train(
 ) -> dict[str, Status]:
     """Train a pack to its end, resuming from checkpoints where there are any; return each trial's status.
 
+    Trials that have not ended when the orders say to halt have none; their checkpoints are written.
+
     Args:
         trials: configurations that share type, data, model, epochs, precision and determinism (else InputError).
         report: called on rank 0 after each epoch of the pack, and before a kernel variant that was measured is used
@@ -82,9 +84,9 @@ def train(
 
 
 def _run(pack: Pack, trials: Sequence[TrialConfig]) -> dict[str, Status]:
-    """Train epoch after epoch until no lane is left; return each trial's status."""
+    """Train epoch after epoch until no lane is left, or the driver halts; return the status of each that has ended."""
     statuses, lanes = _begin(pack, trials)
-    while lanes:
+    while lanes and not pack.halted:
         records = train_epoch(pack, lanes)
         validate(pack, lanes, records)
         orders = pack.send(finish_epoch(pack, lanes, records))

@@ -33,6 +33,7 @@ class Pack:
     checkpoints: Checkpoints | None  # on rank 0 alone
     checkpoint_seconds: float
     counter: StepCounter
+    halted: bool = False  # the driver has ordered to save and end
     joining: list[TrialConfig] = field(default_factory=list)  # admitted, not opened yet
     saved_at: float = field(default_factory=time.monotonic)
 
@@ -61,6 +62,7 @@ class Pack:
         """
         orders = self.group.on_rank_zero(lambda: self.report(lines))
         self.joining += orders.admit
+        self.halted |= orders.halt
         return orders
 
     def clock(self) -> float:

@@ -98,6 +98,9 @@ class Driver:
 
     def reply(self, number: int, message: Message) -> Reply | None:
         """Return what a pack is to do next, once the lines of its message are written."""
+        if self.halted and isinstance(message, (Begin, Lines)):
+            # after a takeover, or without data, nothing of it may be saved
+            return Reply(halt=True) if self.halt.exit_status == INTERRUPTED else None
         match message:
             case Begin():
                 return replace(self.admit(self.queue.begin(number).trials), variants=dict(self.table.variants))
@@ -110,7 +113,7 @@ class Driver:
                 return Reply(variants={key: self.table.variants[key]})
             case Lines():
                 opening = all(line.get("status") == Status.RUNNING for line in message.lines)
-                admitted = () if opening or self.halted else self.queue.refill(number, without=self.stops)
+                admitted = () if opening else self.queue.refill(number, without=self.stops)
                 self.refilled |= {number} if admitted else set()
                 return replace(self.admit(admitted), stop=frozenset(self.queue.packs[number].trials) & self.stops)
         self.table.take_pace(message)

@@ -36,7 +36,7 @@ class EndCallback(tune.Callback):
 
 
 class HaltStopper(tune.Stopper):
-    """Ends the Tune run when the driver has halted."""
+    """Ends the Tune run when the driver has halted. Tune gives packs 5 s to end by themselves, then kills them."""
 
     def __init__(self, driver: Driver) -> None:
         self.driver = driver

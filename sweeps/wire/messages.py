@@ -63,6 +63,7 @@ class Reply:
     admit: tuple[Mapping[str, Any], ...] = ()  # configurations, as data, of trials that it trains from now on
     attempts: Mapping[str, int] = field(default_factory=dict)  # of these, by id
     variants: Mapping[str, str] = field(default_factory=dict)  # kernel variants of the run, by key
+    halt: bool = False  # it is to save its trials and end: the driver was asked to stop
 
 
 @dataclass(frozen=True)

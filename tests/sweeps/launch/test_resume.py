@@ -11,10 +11,11 @@ import pytest
 
 from ch6dist.runs.lease import current
 from ch6dist.runs.ledger import differences, read
+from ch6dist.training.checkpoint import Checkpoints
 from tests.support.commands import Driving, driving, refused, succeed, sweep_file, sweeps
 from tests.support.namespaces import wait_for
 from tests.support.processes import alive, offspring, workers
-from tests.support.runs import ended, raw_lines, row_count, statuses, without_ray
+from tests.support.runs import ended, newest_epochs, raw_lines, row_count, statuses, without_ray
 
 EPOCHS = 150
 LONG = 100_000  # epochs; never reached
@@ -51,6 +52,18 @@ def test_killed_driver_and_killed_worker_leave_no_trace_in_the_ledger(tmp_path: 
         assert "worker process died" in driver.output()
         assert max(map(len, driver.output().splitlines())) < 200  # Ray's own message is ten times as long
     assert differences(read(run), without_ray(spec, tmp_path / "alone")) == []
+
+
+def test_ctrl_c_saves_what_is_trained_however_short_ago_it_began(tmp_path: Path) -> None:
+    spec, run = sweep_file(tmp_path, epochs=LONG), tmp_path / "runs" / "tiny"
+    with driving("run", spec, cwd=tmp_path) as driver:
+        driver.until(lambda: min(newest_epochs(run).values(), default=0) > 3 and len(newest_epochs(run)) == 4)
+        driver.interrupt()
+        assert driver.wait() == 130, driver.output()
+    store = Checkpoints(run / "checkpoints")
+    saved = {trial: store.load(trial, "last") for trial in newest_epochs(run)}
+    assert {trial: state and state["epoch"] for trial, state in saved.items()} == newest_epochs(run)
+    assert set(statuses(read(run)).values()) == {"running"}
 
 
 def test_ctrl_c_ends_it_and_a_stopped_trial_stays_stopped(tmp_path: Path) -> None:
