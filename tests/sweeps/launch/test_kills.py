@@ -165,5 +165,5 @@ def check_status(run: Path, *, kills: int, drivers: int) -> None:
     found = json.loads(sweeps("status", run, "--json", cwd=ROOT).stdout)
     assert (found["retries"], found["drivers"], found["failures"]) == ({"failed": len(events)}, drivers, [])
     text = " ".join(sweeps("status", run, cwd=ROOT).stdout.split())  # the terminal wraps lines
-    assert f"{format_count(len(events), 'worker failure')}, resumed {format_count(drivers - 1, 'time')}" in text
+    assert f"resumed {format_count(drivers - 1, 'time')} failures {format_count(len(events), 'worker failure')}" in text
     assert "its worker process died; retried" in text
