@@ -123,14 +123,11 @@ def _names(folders: Sequence[Path]) -> list[str]:
     """Return a name for each run that no other has, a line of text: a folder may be called anything."""
     if len({folder.resolve() for folder in folders}) < len(folders):
         raise InputError("RUN", ", ".join(str(folder) for folder in folders), "each run once")
-    short, whole = ([one_line(str(name)) for name in names] for names in (_last_parts(folders), folders))
+    last = [folder.resolve().name for folder in folders]
+    short, whole = ([one_line(str(name)) for name in names] for names in (last, folders))
     if len(set(short)) == len(short):
         return short
     return whole if len(set(whole)) == len(whole) else [f"{name} ({n})" for n, name in enumerate(whole, start=1)]
-
-
-def _last_parts(folders: Sequence[Path]) -> list[str]:
-    return [folder.resolve().name for folder in folders]
 
 
 def _metric(runs: Sequence[Run]) -> Metric:

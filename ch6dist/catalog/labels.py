@@ -214,11 +214,8 @@ def _numbered(labels: Sequence[Label]) -> Labels:
     """Replace parts by numbers where labels are too long, one kind of part after another, the longest first."""
     numbered: dict[str, str] = {}
     kinds = [field.name for field in fields(Label) if field.name != "lr"]
-
-    def longest(kind: str) -> int:
-        return max(len(getattr(label, kind)) for label in labels)
-
-    for kind in sorted(kinds, key=longest, reverse=True) if labels else ():
+    longest = {kind: max((len(getattr(label, kind)) for label in labels), default=0) for kind in kinds}
+    for kind in sorted(kinds, key=lambda kind: longest[kind], reverse=True):
         texts = dict.fromkeys(getattr(label, kind) for label in labels if len(str(label)) > LIMIT)
         short = {text: f"{kind} {number}" for number, text in enumerate(filter(_worth_it(kind), texts), start=1)}
         numbered |= {number: text for text, number in short.items()}

@@ -200,6 +200,7 @@ class FusedEngine:
         names = {f"stacks of {n}": n for n in range(1, lanes_key(len(lanes)) + 1)}
 
         def measure() -> str:
+            """Return the stack size whose steps take least time per lane."""
             times = {n: self.timed(lanes[:n], epoch.part(slice(n)), columns[:n]) / n for n in sizes}
             return f"stacks of {min(sizes, key=lambda n: times[n])}"
 

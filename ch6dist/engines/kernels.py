@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Container, Mapping
+from functools import partial
 from statistics import median
 
 import torch
@@ -147,12 +148,11 @@ def pick_convolution(
     key = f"{what}, {lanes_key(lanes)} lanes, {'shared' if width < lanes else 'own'} input"
 
     def measure() -> str:
+        """Return the name of the variant that is fastest on tensors of these shapes."""
         like = torch.ones_like(x).requires_grad_(x.requires_grad), torch.ones_like(weight).requires_grad_(), bias
-
-        def runner(variant: Callable[..., Tensor]) -> Callable[[], object]:
-            return lambda: _forward_backward(variant, like, width=width, stride=stride, padding=padding)
-
-        return fastest({name: runner(variant) for name, variant in CONVOLUTIONS.items()}, device=x.device)
+        how = {"width": width, "stride": stride, "padding": padding}
+        runs = {name: partial(_forward_backward, variant, like, **how) for name, variant in CONVOLUTIONS.items()}
+        return fastest(runs, device=x.device)
 
     return CONVOLUTIONS[cache.choose(key, CONVOLUTIONS, measure)]
 

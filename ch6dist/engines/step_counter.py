@@ -79,5 +79,6 @@ class StepCounter:
             mark.record()
             self.marks.append((mark, self.launched))
             if len(self.marks) > MARKS_AHEAD:
-                reached, self.now.done = self.marks.popleft()
+                reached, done = self.marks.popleft()
                 reached.synchronize()
+                self.now.done = done

@@ -2,7 +2,7 @@
 
     system()                    # "3f1c…-boot pid:[4026531836]": equal for processes that see each other's pids
     start_of(os.getpid())       # when it began, so that a reused pid is not taken for it
-    host_id()                     # "node3-4026531836": its host and its system, for the name of a file
+    host_id()                   # "node3-4026531836": its host and its system, for the name of a file
 
 Two containers of one machine have one boot but number their processes each for itself: they are two systems.
 """

@@ -81,7 +81,7 @@ class _Opened:
     ended: Status | None = None  # there is nothing to train
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Record:
     """The run folder as rank 0 holds it until `stack` is closed: it alone reads, locks and writes it."""
 
@@ -90,7 +90,7 @@ class _Record:
     resume: bool
     console: Console
     stack: contextlib.ExitStack
-    writers: list[Writer] = field(default_factory=list)  # one, once the folder is open
+    writer: Writer = field(init=False)  # of the folder that is open
 
     def open(self) -> _Opened:
         """Make or find the run folder, take its lease, and write the head of a segment."""
@@ -102,16 +102,16 @@ class _Record:
         if (status := before.status(self.trial.trial_id)) in ENDED:
             self._say(f"{self.trial.trial_id} has ended: {status}")
             return _Opened(run, ended=status)
-        self.writers.append(self.stack.enter_context(Writer(run)))
+        self.writer = self.stack.enter_context(Writer(run))
         spec = before.spec or sweep_of_one(run.name, [self.trial])  # in a run that a sweep began, the sweep's stays
-        self.writers[0].append([sweep_line(spec), trial_line(self.trial)])
+        self.writer.append([sweep_line(spec), trial_line(self.trial)])
         self._say(f"run folder: {shown_path(run)}")
         seconds = before.spec.get("checkpoints", {}).get("seconds", 30.0)
         return _Opened(run, before.attempt(self.trial.trial_id), seconds, before.variants)
 
     def report(self, lines: Sequence[Line]) -> Orders:
         """Write lines to the ledger, and print each epoch."""
-        self.writers[0].append(lines)
+        self.writer.append(lines)
         for line in lines:
             for text in describe(line, self.trial):
                 self._say(text)
@@ -142,24 +142,24 @@ class _Record:
             raise UsageError(f"{run} holds a run already", "name another one with --run, or continue it with --resume")
         ledger = read(run)
         if ledger.trials and self.trial.trial_id not in {*ledger.trials, *ledger.statuses}:
-            raise other_trial(self.trial, ledger, run)
+            raise _other_trial(self.trial, ledger, run)
         return ledger
 
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False)
 
 
-def other_trial(trial: TrialConfig, ledger: Ledger, run: Path) -> UsageError:
+def _other_trial(trial: TrialConfig, ledger: Ledger, run: Path) -> UsageError:
     """Make the error for a trial that is none of a run's: it says what differs from the nearest of them."""
     recorded = [parse_trial(line["config"], file=str(run)) for line in ledger.trials.values()]
-    changes = min((differences(other, trial) for other in recorded), key=len)
+    changes = min((_differences(other, trial) for other in recorded), key=len)
     more = f" and {len(changes) - SHOWN} more" if len(changes) > SHOWN else ""
     what = f"{run} holds {'another trial' if len(recorded) == 1 else 'no such trial'}"
     hint = "--resume continues a trial as it was begun; for this one, name another folder with --run"
     return UsageError(f"{what}: {', '.join(changes[:SHOWN]) or 'its id differs'}{more}", hint)
 
 
-def differences(there: TrialConfig, here: TrialConfig) -> list[str]:
+def _differences(there: TrialConfig, here: TrialConfig) -> list[str]:
     """Return what differs between two trials, as `epochs is 2 there and 4 here`."""
     a, b = _flat(there.model_dump(exclude_none=True)), _flat(here.model_dump(exclude_none=True))
     changed = [key for key in {**a, **b} if a.get(key) != b.get(key) and key != "data.root"]

@@ -75,11 +75,13 @@ class Driver:
     def on_messages(self, batch: Sequence[tuple[int, Message]]) -> list[Reply | None]:
         """Write the lines of a batch, with one sync, and return what each pack is to do next.
 
-        A pack that Tune has declared dead gets no reply: another one may train its trials by now.
+        A pack that Tune has declared dead gets no reply: another one may train its trials by now. Nor does any pack
+        after a halt that nobody asked for: another driver may have taken over the run.
         A ledger that cannot be written ends the sweep.
         """
         with self.lock:
-            heard = [number in self.queue.under_way for number, _ in batch]
+            given_up = self.halted and self.halt.exit_status != INTERRUPTED
+            heard = [not given_up and number in self.queue.under_way for number, _ in batch]
             try:
                 self.ledger.write(
                     [
@@ -99,8 +101,7 @@ class Driver:
     def reply(self, number: int, message: Message) -> Reply | None:
         """Return what a pack is to do next, once the lines of its message are written."""
         if self.halted and isinstance(message, (Begin, Lines)):
-            # after a takeover, or without data, nothing of it may be saved
-            return Reply(halt=True) if self.halt.exit_status == INTERRUPTED else None
+            return Reply(halt=True)
         match message:
             case Begin():
                 return replace(self.admit(self.queue.begin(number).trials), variants=dict(self.table.variants))

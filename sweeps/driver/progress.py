@@ -71,7 +71,7 @@ class Progress:
         training = any(entry.config["type"] == "train" for entry in self.table.entries.values())
         remaining = self.table.remaining_seconds()
         to_go = "" if remaining is None else f" · about {format_seconds(remaining)} to go"
-        return f"{done:.0f} of {total} {'epochs' if training else 'range tests'} · {self.elapsed()}{to_go}"
+        return f"{done} of {total} {'epochs' if training else 'range tests'} · {self.elapsed()}{to_go}"
 
     def elapsed(self) -> str:
         """Return the time since this driver began."""

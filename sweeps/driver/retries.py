@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from ch6dist.runs.folders import has_checkpoint
-from ch6dist.runs.schema import EventLine, Line, Status, StatusLine
+from ch6dist.runs.schema import HALTED, EventLine, Line, Status, StatusLine
 from ch6dist.storage.files import Folder
 from sweeps.driver.trial_table import TrialState, TrialTable
 from sweeps.wire.messages import Failed
@@ -58,7 +58,7 @@ def failure_line(rest: Sequence[str], failure: Failed, table: TrialTable, retry:
 
 def halt_line(reason: str) -> EventLine:
     """Make the ledger's line of a driver that was halted."""
-    return _event(reason, broken="halted", what="the driver ended")
+    return _event(reason, broken=HALTED, what="the driver ended")
 
 
 def _event(reason: str, *, broken: str, what: str, entries: Sequence[TrialState] = ()) -> EventLine:

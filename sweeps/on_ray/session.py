@@ -64,9 +64,8 @@ def ray_session(*, address: str | None, cpus: int, gpus: int, paths: Sequence[st
 
 def _own_path() -> list[str]:
     """Return the folder of the project where a new Python would not find it, or another copy of it."""
-    elsewhere = {
-        name: value for name, value in os.environ.items() if name != "PYTHONPATH"
-    }  # of a Ray that runs already
+    # a Ray that runs already may have been started without this process's PYTHONPATH
+    elsewhere = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     asked = [sys.executable, "-P", "-c", FOUND]
     found = subprocess.run(asked, cwd="/", env=elsewhere, capture_output=True, check=False).stdout
     return [] if Path(os.fsdecode(found.strip())).resolve() == HOME / "sweeps" else [str(HOME)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,15 @@ def address() -> Iterator[str]:
     """The address of a real Ray of two cores."""
     with two_cores() as found:
         yield found
+
+
+@pytest.fixture
+def one_core() -> Iterator[None]:
+    """A slot for one pack at a time, whatever this machine has."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    yield
+    os.sched_setaffinity(0, before)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from sweeps.driver.trial_table import TrialTable
 from sweeps.launch.packing import recorded_engines, recorded_packs
 from sweeps.record.record import Record
 from sweeps.record.uploader import NoUploader
-from sweeps.wire.messages import Begin, Failed, Lines, Message
+from sweeps.wire.messages import Begin, Failed, Lines, Message, Reply
 
 EPOCHS = 3
 
@@ -312,6 +312,18 @@ def test_missing_data_halts_on_the_only_host_and_on_a_second_one(kind: str, tmp_
         assert not several.driver.halted
         several.ask(min(number, 1), lack(host))
     assert several.driver.halted
+
+
+@pytest.mark.parametrize(("exit_status", "reply", "rows"), [(130, Reply(halt=True), 1), (1, None, 0)])
+def test_a_halt_that_was_asked_for_has_packs_save_and_another_one_writes_nothing_more(
+    exit_status: int, reply: Reply | None, rows: int, tmp_path: Path
+) -> None:
+    test = Fixture(tmp_path, [PackJob(names(0))])
+    test.begin(0)
+    test.driver.stop_all("why", exit_status=exit_status)
+    assert test.driver.on_messages([(0, Lines((test.row("t0"),)))]) == [reply]
+    assert len(read(tmp_path).rows) == rows
+    assert test.driver.on_messages([(0, Begin())]) == [reply]
 
 
 def test_a_ledger_that_cannot_be_written_halts_and_the_table_stays(

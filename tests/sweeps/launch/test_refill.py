@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +17,8 @@ from tests.support.commands import driving, environment, succeed, sweep_file
 from tests.support.processes import workers
 from tests.support.runs import raw_lines, statuses, without_ray
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_core")]
 LRS = [0.01, 0.001, 1000.0, 0.003, 0.002]  # in packs of 3: the last three begin, of them the first diverges at once
-
-
-@pytest.fixture(autouse=True)
-def one_core() -> Iterator[None]:
-    """A slot for one pack at a time, whatever this machine has."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(before)})
-    yield
-    os.sched_setaffinity(0, before)
 
 
 def refilled(folder: Path, *, epochs: int, **changes: Any) -> tuple[Path, Path]:

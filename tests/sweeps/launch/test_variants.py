@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,16 +52,8 @@ def kill(driver: Driving, whom: str) -> None:
     os.kill(driver.pid if whom == "driver" else workers(driver.pid)[0], signal.SIGKILL)
 
 
-@pytest.fixture(autouse=True)
-def one_core() -> Iterator[None]:
-    """A slot for one pack, whatever this machine has."""
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(before)})
-    yield
-    os.sched_setaffinity(0, before)
-
-
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_core")
 @pytest.mark.parametrize("whom", ["driver", "worker"])
 @pytest.mark.parametrize("seconds", [0, 1e9], ids=["after a checkpoint", "before any checkpoint"])
 def test_a_killed_run_and_its_rerun_end_with_the_same_rows_and_weights(
