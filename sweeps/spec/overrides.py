@@ -12,16 +12,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from ch6dist.config import TrialConfig
+from ch6dist.errors import InputError
+from ch6dist.sections import parse_section
 from ch6dist.yamlfile import parse_override, with_dotted
 from sweeps.spec.axes import Axis, refuse_unknown
+from sweeps.spec.shorthand import flat_axes
 
 
 def override(content: Mapping[str, Any], text: str, *, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return a checked sweep (plain data, with `trial` and `parameters`) after one `key=value`."""
     key, value = parse_override(text)
     head = key.partition(".")[0]
-    if head == "parameters" != key:
-        return {**content, "parameters": _set_axis(content["parameters"], key.removeprefix("parameters."), value)}
+    if head == "parameters":
+        try:
+            axes = _axes(value) if key == head else _set_axis(content[head], key.removeprefix(f"{head}."), value)
+        except InputError as error:
+            raise error.within(head) from None
+        return {**content, head: axes}
     if head in fields and not key.startswith("trial."):
         return with_dotted(content, key, value)
     key = key.removeprefix("trial.")
@@ -34,14 +41,34 @@ def override(content: Mapping[str, Any], text: str, *, fields: Mapping[str, Any]
     if outer:
         axis = max(outer, key=len)
         inside = f"value.{key.removeprefix(f'{axis}.')}"
+        if "values" not in axes[axis]:
+            raise InputError(f"parameters.{axis}", axes[axis], f"values that are mappings, so that {key} can be set")
         values = [with_dotted({"value": item}, inside, value)["value"] for item in axes[axis]["values"]]
         return {**content, "parameters": {**axes, axis: {"values": values}}}
     return with_dotted(content, f"trial.{key}", value)
 
 
 def _set_axis(axes: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
-    """Set `optimizer.lr.values=[…]` or a whole axis: an axis's key has dots of its own."""
+    """Set `optimizer.lr.values=[…]` or a whole axis: an axis's key has dots of its own.
+
+    A whole axis is checked here, so that the next override finds what it expects. A part of one is not: `min` may come
+    before `max`.
+    """
     axis, _, field = key.rpartition(".")
-    if axis and field in Axis.model_fields:
-        return {**axes, axis: {**axes.get(axis, {}), field: value}}
-    return {**axes, key: value}
+    if not axis or field not in Axis.model_fields:
+        return {**axes, **_axes({key: value})}
+    part = _axes({axis: {field: value}})[axis] if field == "values" else {field: value}
+    return {**axes, axis: {**axes.get(axis, {}), **part}}
+
+
+def _axes(given: Any) -> dict[str, Any]:
+    """Return axes in any of their forms as checked plain data."""
+    if not isinstance(given, Mapping):
+        raise InputError("", given, "a mapping of axes, such as {optimizer.lr: [0.1, 0.01]}")
+    axes = {}
+    for key, value in flat_axes(given).items():
+        try:
+            axes[key] = parse_section(Axis, value).model_dump(mode="json", exclude_unset=True)
+        except InputError as error:
+            raise error.within(key) from None
+    return axes

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ch6dist.errors import InputError, UsageError
 from sweeps.spec.expand import expand
 from sweeps.spec.sweep_file import SweepSpec, load_spec
 from tests.support.sweep_files import axes, refusal, sweep, write
@@ -46,6 +48,37 @@ def test_an_override_can_change_the_values_of_an_axis(tmp_path: Path) -> None:
     assert spec.max_retries == 0
 
 
+def test_what_an_override_made_the_next_one_may_change(tmp_path: Path) -> None:
+    spec = overridden(tmp_path, sweep(), "parameters={epochs: 2, optimizer: [SGD]}", "optimizer.lr=0.2", "epochs=3")
+    assert [(t.epochs, t.optimizer["lr"]) for t in expand(spec)] == [(3, 0.2)]
+    nested = overridden(tmp_path, sweep(), "parameters.optimizer={lr: factor10}", "parameters.optimizer.lr.values=0.5")
+    assert [trial.optimizer["lr"] for trial in expand(nested)] == [0.5]
+    drawn = ("method=random", "trials=2", "seed=1", "parameters.optimizer.lr.distribution=uniform")
+    bounds = ("parameters.optimizer.lr.max=0.3", "parameters.optimizer.lr.min=0.2")
+    content = {**sweep(), "parameters": {"epochs": [1]}}
+    assert all(0.2 <= t.optimizer["lr"] <= 0.3 for t in expand(overridden(tmp_path, content, *drawn, *bounds)))
+
+
+ODD = ("5", "x", "~", "[]", "[[]]", "[1, {}]", "{}", "{a: 1}", "{1: 2}", "{values: 3}", "{min: 3}", "{name: SGD}")
+PLACES = [
+    *("parameters", "parameters.optimizer", "parameters.optimizer.values", "parameters.optimizer.min", "parameters."),
+    *("parameters.optimizer.lr", "optimizer", "optimizer.lr", "trial", "trial.optimizer", "epochs", "metric", "seeds"),
+]
+
+
+@pytest.mark.parametrize("first", PLACES)
+def test_two_overrides_of_any_kind_are_planned_or_refused(first: str, tmp_path: Path) -> None:
+    path, refused = write(tmp_path, sweep()), 0
+    for texts in itertools.product([f"{first}={odd}" for odd in ODD], PLACES, ("3", "SGD", "{values: [1]}")):
+        overrides = [texts[0], f"{texts[1]}={texts[2]}"]
+        try:
+            load_spec(path, overrides)
+        except (InputError, UsageError) as error:
+            refused += 1
+            assert "\n" not in str(error), overrides
+    assert refused
+
+
 @pytest.mark.parametrize(
     ("override", "parts"),
     [
@@ -57,6 +90,8 @@ def test_an_override_can_change_the_values_of_an_axis(tmp_path: Path) -> None:
         ("epochs=0", ["trial.epochs", "0"]),
         ("seed=1", ["seed", "`seeds`"]),
         ("epochs.warm=1", ["trial.epochs"]),
+        ("parameters=5", ["parameters: 5", "a mapping of axes"]),
+        ("parameters.optimizer.lr=[]", ["parameters.optimizer.lr.values", "at least one value"]),
         ("optimizer.lr=nan", ["parameters.optimizer.lr.values[0]", "nan"]),
     ],
 )
