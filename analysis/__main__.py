@@ -75,7 +75,7 @@ def plot(
 ) -> None:
     """Write one figure (PNG, SVG) and its numbers (CSV)."""
     from analysis.plots.registry import PLOTS
-    from analysis.report.page import write_plot
+    from analysis.report.figures import write_plot
     from analysis.study.load import load_study
     from analysis.study.results import analyse
 

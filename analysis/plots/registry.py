@@ -17,6 +17,7 @@ from analysis.study.load import Study
 from ch6dist.catalog.labels import explain
 
 LINE_INCHES = 0.16  # height of a line of the caption
+TITLE_INCHES = 0.3  # height of a title
 
 PLOTS: dict[str, Plot] = {
     plot.name: plot
@@ -24,9 +25,19 @@ PLOTS: dict[str, Plot] = {
 }
 
 
-def draw(plot: Plot, data: pd.DataFrame, *, study: Study) -> Figure:
-    """Return the figure of `data`, which are not empty, with title and caption. Call it within style.context()."""
+def draw(plot: Plot, data: pd.DataFrame, *, study: Study, captioned: bool = True) -> Figure:
+    """Return the figure of `data`, which are not empty. Call it within style.context().
+
+    Args:
+        captioned: with title and caption, for a file that stands alone; else where they are written beside it.
+    """
     (width, height), legend = plot.size(data), explanation(data, study)
+    if not captioned:
+        figure = style.new_figure(width, height - TITLE_INCHES)
+        plot.draw(figure, data, style.palette(study.trials["optimizer"]))
+        if study.synthetic:
+            style.title(figure, "", caption="", synthetic=True)
+        return figure
     caption_height = LINE_INCHES * len(style.caption_lines(legend, width))
     figure = style.new_figure(width, height + caption_height)
     plot.draw(figure, data, style.palette(study.trials["optimizer"]))

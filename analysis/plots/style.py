@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import matplotlib as mpl
 from matplotlib.artist import Artist
@@ -122,6 +122,14 @@ def save(figure: Figure, folder: Path, name: str) -> None:
         figure.savefig(folder / f"{name}.png", metadata={"Software": None})
         figure.set_layout_engine("none")  # it was laid out for the PNG
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+
+
+def picture(figure: Figure, file: IO[bytes], *, dpi: int, kind: str = "png") -> None:
+    """Write a figure to an open file, as png, svg or pdf, without dates or random ids."""
+    nothing = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
+    with mpl.rc_context({"svg.hashsalt": "figure", "pdf.fonttype": 42}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(file, format=kind, dpi=dpi, metadata=nothing)
 
 
 def grid_shape(panels: int, *, max_columns: int) -> tuple[int, int]:

@@ -1,0 +1,121 @@
+"""The figures of a report: drawn, written beside the page, and made small for it, in sections.
+
+shown = show_figures(results, folder)       # figures/NAME.png and .svg, data/NAME.csv
+sections(shown)                             # as the page shows them
+write_plot("lr_sensitivity", results, folder)
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import pandas as pd
+from PIL import Image
+
+from analysis.plots import style
+from analysis.plots.plot import Plot, Section
+from analysis.plots.registry import PLOTS, draw, explanation, write_figure
+from analysis.study.load import Study
+from analysis.study.results import Results
+from ch6dist.errors import UsageError
+
+SECTIONS: tuple[str, ...] = get_args(Section)
+DPI = 130  # of a picture on the page: sharp on a laptop and a phone; the files beside it have more
+COLOURS = 96  # of such a picture: text and lines need few, and a page stays a few megabytes
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A figure on the page. Without data it has no picture, and the page says why instead."""
+
+    plot: Plot
+    caption: str  # with what numbered names stand for
+    picture: str = ""  # a data URL
+    width: int = 0  # of the picture, in pixels
+    height: int = 0
+
+    @property
+    def csv(self) -> str:
+        """Return where its numbers lie, seen from the page."""
+        return f"data/{self.plot.name}.csv"
+
+    @property
+    def png(self) -> str:
+        """Return where its picture lies, seen from the page."""
+        return f"figures/{self.plot.name}.png"
+
+    @property
+    def svg(self) -> str:
+        """Return where its drawing lies, seen from the page."""
+        return f"figures/{self.plot.name}.svg"
+
+
+def show_figures(results: Results, folder: Path) -> list[Shown]:
+    """Write the files of every figure under `folder` and return the figures as a page shows them."""
+    return [_show(plot, results, folder) for plot in PLOTS.values()]
+
+
+def sections(shown: Sequence[Shown]) -> dict[str, tuple[list[Shown], list[Shown]]]:
+    """Return the figures of each section, in the order of the page: those with a picture, and those without data."""
+    return {
+        section: (
+            [figure for figure in shown if figure.plot.section == section and figure.picture],
+            [figure for figure in shown if figure.plot.section == section and not figure.picture],
+        )
+        for section in SECTIONS
+    }
+
+
+def write_plot(name: str, results: Results, folder: Path) -> Path:
+    """Write one figure and its numbers under `folder` and return the path of its PNG.
+
+    Raises:
+        UsageError: the study has no data for the figure, or the folder cannot be written.
+    """
+    plot = PLOTS[name]
+    data = plot.data(results)
+    with writing(folder):
+        path = write_figure(plot, data, folder, study=results.study)
+    if path is None:
+        raise UsageError(f"nothing to draw for {name}: {plot.empty}")
+    return path
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Turn an error of the disk into a UsageError that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"cannot write to {folder}: {error.strerror}", "choose another folder with -o") from None
+
+
+def caption_of(plot: Plot, data: pd.DataFrame, study: Study) -> str:
+    """Return the caption of a figure, and what the numbered names in it stand for."""
+    return "\n".join(text for text in (plot.caption(data), explanation(data, study)) if text)
+
+
+def _show(plot: Plot, results: Results, folder: Path) -> Shown:
+    data, study = plot.data(results), results.study
+    if write_figure(plot, data, folder, study=study) is None:
+        return Shown(plot, "")
+    picture = _picture(plot, data, study)
+    content = io.BytesIO()
+    picture.save(content, format="PNG", optimize=True)
+    url = "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
+    return Shown(plot, caption_of(plot, data, study), url, *picture.size)
+
+
+def _picture(plot: Plot, data: pd.DataFrame, study: Study) -> Image.Image:
+    """Return the figure without title and caption, which the page has as text, in few colours."""
+    content = io.BytesIO()
+    with style.context():
+        style.picture(draw(plot, data, study=study, captioned=False), content, dpi=DPI)
+    whole = Image.open(content).convert("RGB")
+    return whole.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
