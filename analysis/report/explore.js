@@ -29,10 +29,10 @@
     const bySeed = state.group === "seed";
     axes = data.axes.map((axis) => ({ ...axis }));
     items = data.configurations.flatMap((one) => {
-      if (!bySeed) return [{ one, values: one.group, curve: one.mean, name: one.label, diverged: one.diverged }];
+      if (!bySeed) return [{ one, values: one.values, curve: one.mean, name: one.label, diverged: one.diverged }];
       return one.seeds.map((seed) => ({
         one, seed, curve: seed.curve, diverged: seed.diverged, name: `${one.label} · seed ${seed.seed}`,
-        values: [...one.group.slice(0, -1), seed.seed, seed.score],
+        values: [...one.values.slice(0, -1), seed.seed, seed.score],
       }));
     });
     if (bySeed) axes.splice(-1, 0, { label: "seed" });
@@ -79,7 +79,7 @@
     if (state.group === "schedule") return item.one.schedule;
     if (state.group === "learning rate") return item.one.lr;
     const axis = data.axes.findIndex((one) => one.label === "optimizer");
-    return data.axes[axis].names[item.one.group[axis]];
+    return data.axes[axis].names[item.one.values[axis]];
   }
 
   function colour() {
@@ -121,8 +121,8 @@
 
   function drawParallel() {
     const box = find("parallel"), gap = 128, left = 24, right = 120;
-    const width = Math.max(box.parentElement.clientWidth, left + right + gap * (axes.length - 1)), height = 340;
-    const top = 34, bottom = 296;
+    const width = Math.max(box.parentElement.clientWidth, left + right + gap * (axes.length - 1)), top = 34, bottom = 296;
+    const height = items.some((item) => item.values.includes(null)) ? 340 : 308; // with the place of what is missing
     const x = (a) => left + (a * (width - left - right)) / Math.max(1, axes.length - 1);
     const y = (t) => bottom - t * (bottom - top);
     const svg = element("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "group", "aria-label": "Parallel coordinates of the configurations" });
@@ -139,7 +139,8 @@
   function drawAxis(axis, a, x, y, top, bottom) {
     const group = element("g", { tabindex: 0, role: "slider", "aria-orientation": "vertical", "aria-valuemin": 0, "aria-valuemax": axis.stops.length - 1 });
     const missing = items.some((item) => item.values[a] === null);
-    group.append(element("text", { x: x - 8, y: 16, class: "halo", "font-weight": 600 }, short(axis.label, 19)));
+    const isLast = a === axes.length - 1;
+    group.append(element("text", { x: isLast ? x + 112 : x - 8, y: 16, class: "halo", "font-weight": 600, "text-anchor": isLast ? "end" : "start" }, short(axis.label, isLast ? 24 : 17)));
     group.append(element("line", { x1: x, x2: x, y1: top, y2: bottom, class: "axis" }));
     const ticks = axis.ticks || axis.stops, every = Math.ceil(ticks.length / 16);
     ticks.forEach((tick, i) => {
@@ -148,7 +149,7 @@
       label.append(element("title", {}, tick.text));
       group.append(element("line", { x1: x - 3, x2: x + 3, y1: y(axis.place(tick.value)), y2: y(axis.place(tick.value)), class: "axis" }), label);
     });
-    if (missing) group.append(element("text", { x: x + 6, y: y(MISSING) + 4, class: "tick halo" }, a === axes.length - 1 ? "no score" : "none"));
+    if (missing) group.append(element("text", { x: x + 6, y: y(MISSING) + 4, class: "tick halo" }, isLast ? "no score" : "none"));
     axis.brush = element("rect", { x: x - 9, width: 18, height: 0, class: "brush" });
     const grip = element("rect", { x: x - 14, y: top - 8, width: 28, height: bottom - top + 60, class: "grip" });
     group.append(axis.brush, grip);

@@ -2,7 +2,8 @@
 
     data = explore_data(results)            # JSON can hold it; explore.js draws it
 
-A configuration's `values` stand in the order of `axes`: a number, the position of a name in the axis's `names`, or None.
+A configuration's `values` stand in the order of `axes`: a number, the position of a name in the axis's
+`names`, or None.
 Curves are lists of epochs and of values of the metric.
 """
 
@@ -27,6 +28,7 @@ MAX_CONFIGURATIONS = 300
 MAX_CURVES = 900  # of seeds: a configuration of ten seeds is as much as ten of one
 MAX_POINTS = 60  # of a curve
 MAX_SETTINGS = 6  # axes of settings beyond optimizer, schedule, learning rate and weight decay
+SETTING = "setting "  # before the names of settings among the columns of a leaderboard
 LOG_RATIO = 30  # of the largest to the smallest positive value from which on an axis is logarithmic
 # settings with an axis or a part of their own, and those that are no setting
 APART = ("seed", "type", "evaluate_test", "data.root", "schedule", "range_test")
@@ -38,13 +40,14 @@ Axis = dict[str, Any]
 def explore_data(results: Results) -> dict[str, Any] | None:
     """Return what the block shows; None where no configuration has a row yet."""
     study, board = results.study, results.board
-    usable = board[[any(study.rows[trial] for trial in trials) for trials in board["trials"]]]
+    usable = board[board["trials"].map(lambda trials: any(study.rows[trial] for trial in trials)).astype(bool)]
     if usable.empty:
         return None
     seeds = max(1, int(usable["seeds"].max()))
     shown = usable.head(max(1, min(MAX_CONFIGURATIONS, MAX_CURVES // seeds)))
     settings = _settings(shown, study)
     axes = _axes(shown, study, settings)
+    places = _places(shown.join(settings.add_prefix(SETTING)), axes)
     return {
         "metric": metric_label(study.metric),
         "percent": is_fraction(study.metric),
@@ -53,7 +56,9 @@ def explore_data(results: Results) -> dict[str, Any] | None:
         "axes": [{key: value for key, value in axis.items() if key != "column"} for axis in axes],
         "groups": _groups(shown),
         "optimizers": [one_line(name) for name in sorted(set(study.trials["optimizer"]))],  # as figures colour them
-        "configurations": [_configuration(int(i), row, axes, study) for i, row in shown.join(settings).iterrows()],
+        "configurations": [
+            _configuration(row, place, study) for place, (_, row) in zip(places, shown.iterrows(), strict=True)
+        ],
     }
 
 
@@ -98,7 +103,7 @@ def _axes(board: pd.DataFrame, study: Study, settings: pd.DataFrame) -> list[Axi
         label = str(name).removeprefix("optimizer.").removeprefix("data.").removeprefix("model.").replace("_", " ")
         values = settings[name].dropna()
         are_numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
-        axes.append(_numbers(str(name), label, values) if are_numbers else _names(str(name), label, values))
+        axes.append((_numbers if are_numbers else _names)(f"{SETTING}{name}", label, values))
     axes += [_numbers("lr", "learning rate", board["lr"])] if board["lr"].notna().any() else []
     axes += [_numbers("weight_decay", "weight decay", board["weight_decay"])] * (board["weight_decay"].nunique() > 1)
     return [*axes, {**_numbers("score", metric_label(study.metric), board["score"]), "log": False}]
@@ -126,12 +131,16 @@ def _groups(board: pd.DataFrame) -> list[str]:
     return [*groups, *(["seed"] if board["seeds"].max() > 1 else [])]
 
 
-def _configuration(position: int, row: pd.Series, axes: Sequence[Axis], study: Study) -> dict[str, Any]:
+def _places(table: pd.DataFrame, axes: Sequence[Axis]) -> list[list[float | int | None]]:
+    return [[_place(row, axis) for axis in axes] for _, row in table.iterrows()]
+
+
+def _configuration(row: pd.Series, places: Sequence[float | int | None], study: Study) -> dict[str, Any]:
     seeds = [_seed(trial, study) for trial in row["trials"]]
     return {
-        "row": position,
+        "row": int(str(row.name)),
         "label": one_line(row["label"]),
-        "group": [_place(row, axis) for axis in axes],
+        "values": list(places),
         "run": one_line(row["run"]),
         "schedule": one_line(row["scheduler"]),
         "lr": _number(row["lr"]),
@@ -159,13 +168,13 @@ def _seed(trial: str, study: Study) -> dict[str, Any]:
             "score": _number(score), "curve": points}  # fmt: skip
 
 
-def _mean_curve(curves: Sequence[Mapping[int, float]]) -> list[list[float]]:
+def _mean_curve(curves: Sequence[Mapping[int, float]]) -> list[Sequence[float]]:
     """Return the mean over seeds at the epochs that all have: it ends where the shortest does."""
     common = set.intersection(*(set(curve) for curve in curves)) if curves else set()
     return _thin({epoch: float(np.mean([curve[epoch] for curve in curves])) for epoch in sorted(common)})
 
 
-def _thin(curve: Mapping[int, float]) -> list[list[float]]:
+def _thin(curve: Mapping[int, float]) -> list[Sequence[float]]:
     """Return epochs and values of a curve, so many evenly spaced points at most, the first and the last among them."""
     epochs = list(curve)
     if len(epochs) > MAX_POINTS:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pandas as pd
 from PIL import Image
 
@@ -27,6 +28,8 @@ from ch6dist.errors import UsageError
 
 SECTIONS: tuple[str, ...] = get_args(Section)
 DPI = 130  # of a picture on the page: sharp on a laptop and a phone; the files beside it have more
+PAPER = np.array([0x17, 0x18, 0x1A]) / 255  # of the dark scheme in report.css
+INK = np.array([0xE8, 0xE8, 0xE6]) / 255
 COLOURS = 96  # of such a picture: text and lines need few, and a page stays a few megabytes
 
 
@@ -37,6 +40,7 @@ class Shown:
     plot: Plot
     caption: str  # with what numbered names stand for
     picture: str = ""  # a data URL
+    dark: str = ""  # the same for the dark scheme
     width: int = 0  # of the picture, in pixels
     height: int = 0
 
@@ -106,10 +110,13 @@ def _show(plot: Plot, results: Results, folder: Path) -> Shown:
     if write_figure(plot, data, folder, study=study) is None:
         return Shown(plot, "")
     picture = _picture(plot, data, study)
+    return Shown(plot, caption_of(plot, data, study), _url(picture), _url(_darkened(picture)), *picture.size)
+
+
+def _url(picture: Image.Image) -> str:
     content = io.BytesIO()
     picture.save(content, format="PNG", optimize=True)
-    url = "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
-    return Shown(plot, caption_of(plot, data, study), url, *picture.size)
+    return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
 
 
 def _picture(plot: Plot, data: pd.DataFrame, study: Study) -> Image.Image:
@@ -119,3 +126,19 @@ def _picture(plot: Plot, data: pd.DataFrame, study: Study) -> Image.Image:
         style.picture(draw(plot, data, study=study, captioned=False), content, dpi=DPI)
     whole = Image.open(content).convert("RGB")
     return whole.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+
+
+def _darkened(picture: Image.Image) -> Image.Image:
+    """Return a picture with a palette for the dark scheme: white is the page, black its ink, and colours stay bright.
+
+    A colour is a mixture of white, black and a pure hue (Smith and Lyons 1996, HWB); the first two are exchanged. To
+    invert lightness as a whole would make orange brown. The white of a vivid colour stays, so that pink is no purple.
+    """
+    colours = np.array(picture.getpalette(), dtype=np.float64).reshape(-1, 3) / 255
+    white, largest = colours.min(axis=1, keepdims=True), colours.max(axis=1, keepdims=True)
+    vivid = ((1 - white / largest.clip(1 / 255) - 0.2) / 0.4).clip(0, 1)  # by saturation: 0 for shades, 1 for lines
+    paper = PAPER + vivid * (1 - PAPER)
+    dark = white * paper + (1 - largest) * INK + (0.6 + 0.5 * vivid) * (colours - white)
+    picture = picture.copy()
+    picture.putpalette((255 * dark.clip(0, 1)).round().astype(np.uint8).ravel().tolist())
+    return picture

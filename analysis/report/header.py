@@ -39,7 +39,7 @@ def question(run: Run) -> str:
 
 
 def made(run: Run) -> dict[str, str]:
-    """Return how a run was made: command, commit, versions, hardware, dates; what its ledger does not hold is left out."""
+    """Return how a run was made: command, commit, versions, hardware, dates, as far as its ledger holds them."""
     head, drivers = run.head, run.ledger.sweeps
     lines = [*drivers, *run.ledger.statuses.values()]
     times = sorted(float(line["time"]) for line in lines if line.get("time"))
@@ -99,13 +99,17 @@ def assumptions(verdict: Verdict) -> str:
     parts = [
         "Seeds are taken as independent draws from a normal distribution.",
         f"{format_count(k, 'configuration')} that learned and ended with all seeds "
-        f"{'is' if k == 1 else 'are'} compared with the best by Hsu's multiple comparison, which holds together with 95 %.",
+        f"{'is' if k == 1 else 'are'} compared with the best by Hsu's multiple comparison, with 95 % for all together.",
     ]
     if verdict.sd is not None and not verdict.why_not_pooled:
         spread = format_difference(verdict.sd, verdict.metric.name)
-        parts.append(f"Standard deviation over seeds: {spread}, pooled over {verdict.pooled} of them, {verdict.df:.0f} df.")
+        parts.append(
+            f"Standard deviation over seeds: {spread}, pooled over {verdict.pooled} of them, "
+            f"{verdict.df:.0f} degrees of freedom."
+        )
     if verdict.own:
-        parts.append(f"{format_count(verdict.own, 'configuration')} compared by a standard deviation of their own.")
+        counted = "1 configuration is" if verdict.own == 1 else f"{verdict.own} configurations are"
+        parts.append(f"{counted} compared by a standard deviation of {'its' if verdict.own == 1 else 'their'} own.")
     if verdict.why_not_pooled:
         parts.append(f"Not pooled: {verdict.why_not_pooled}.")
     if verdict.margin is not None:

@@ -107,7 +107,11 @@ def _page(results: Results, shown: Sequence[Shown], sentences: Sequence[str], re
     tested = tables.finals_table(final, study) if len(final) else None
     likely = members_table(results.verdict, names_of(results))
     explore = explore_data(results)
-    contents = [Content(heading, *found) for heading, found in sections(shown).items()]
+    contents = [
+        Content(heading, *found)
+        for heading, found in sections(shown).items()
+        if any(found) or heading in (SECTIONS[0], SECTIONS[-1]) or (heading == SECTIONS[1] and likely.rows)
+    ]
     return environment.get_template("report.html.j2").render(
         css=_source("report.css"),
         scripts=[_source("report.js"), *([_source("explore.js")] if explore else [])],
@@ -137,6 +141,7 @@ def _page(results: Results, shown: Sequence[Shown], sentences: Sequence[str], re
         explore=explore,
         explore_json=page_json(explore) if explore else "",
         max_points=MAX_POINTS,
+        text_columns=tables.TEXT_HEADS,
     )
 
 

@@ -27,6 +27,10 @@ from ch6dist.catalog.wording import metric_label, short_number
 _LISTS = ["trials", "scores"]  # columns of the JSON, not of the CSV
 # what begins markup in Markdown (and, on GitHub, mathematics); _ within a word does not
 MARKUP = re.compile(r"[\\`*\[\]<>|$~]|&(?=#?\w+;)|(?<![^\W_])_|_(?![^\W_])")
+TEXT_HEADS = {  # of columns of text, which stand on the left
+    *("run", "question", "swept", "best configuration", "optimizer", "schedule", "setting", "drawn", "configuration"),
+    *("each seed", "flags", "choice", "name", "stands for"),
+}
 _PARTS = ["run", "optimizer", "scheduler", "setting", "drawn"]  # whole in CSV and JSON, also where labels number them
 
 # what the columns of the leaderboard and of the final training runs are sorted by; the others by their text
