@@ -1,10 +1,11 @@
 """The figures by name, and the files of one: NAME.png, NAME.svg and its numbers, NAME.csv.
 
-path = write_figure(PLOTS["lr_sensitivity"], data, folder, study=study)
+written = write_figure(PLOTS["lr_sensitivity"], data, folder, study=study)
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
@@ -23,6 +24,14 @@ PLOTS: dict[str, Plot] = {
     plot.name: plot
     for plot in (leaderboard.PLOT, lr_sensitivity.PLOT, training_curves.PLOT, lr_range_test.PLOT, sweep_health.PLOT)
 }
+
+
+@dataclass(frozen=True)
+class Written:
+    """A figure that was written."""
+
+    png: Path
+    body: tuple[float, float]  # what lies between title and caption: fractions of the height, from the top
 
 
 def draw(plot: Plot, data: pd.DataFrame, *, study: Study, captioned: bool = True) -> Figure:
@@ -53,8 +62,8 @@ def explanation(data: pd.DataFrame, study: Study) -> str:
     return "\n".join(f"{part}: {whole}" for part, whole in explain(texts, study.numbered).items())
 
 
-def write_figure(plot: Plot, data: pd.DataFrame, folder: Path, *, study: Study) -> Path | None:
-    """Write figures/NAME.png and .svg and data/NAME.csv under `folder`; return the PNG's path, or None without data.
+def write_figure(plot: Plot, data: pd.DataFrame, folder: Path, *, study: Study) -> Written | None:
+    """Write figures/NAME.png and .svg and data/NAME.csv under `folder`; return None without data.
 
     Without data, the files of an earlier report are removed: they would be taken for this one's.
     """
@@ -67,5 +76,6 @@ def write_figure(plot: Plot, data: pd.DataFrame, folder: Path, *, study: Study) 
         return None
     (data.assign(synthetic=True) if study.synthetic else data).to_csv(numbers / f"{plot.name}.csv", index=False)
     with style.context():
-        style.save(draw(plot, data, study=study), figures, plot.name)
-    return figures / f"{plot.name}.png"
+        figure = draw(plot, data, study=study)
+        style.save(figure, figures, plot.name)
+        return Written(figures / f"{plot.name}.png", style.body(figure))

@@ -124,6 +124,13 @@ def save(figure: Figure, folder: Path, name: str) -> None:
         figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
 
 
+def body(figure: Figure) -> tuple[float, float]:
+    """Return what lies between the title and the caption of a saved figure: fractions of its height, from the top."""
+    texts, height = {text.get_text(): text for text in figure.texts}, figure.bbox.height
+    heading, caption = texts[figure.get_suptitle()], texts[figure.get_supxlabel()]
+    return 1 - heading.get_window_extent().y0 / height, 1 - caption.get_window_extent().y1 / height
+
+
 def picture(figure: Figure, file: IO[bytes], *, dpi: int, kind: str = "png") -> None:
     """Write a figure to an open file, as png, svg or pdf, without dates or random ids."""
     nothing = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]

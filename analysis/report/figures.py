@@ -19,15 +19,14 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from analysis.plots import style
 from analysis.plots.plot import Plot, Section
-from analysis.plots.registry import PLOTS, draw, explanation, write_figure
+from analysis.plots.registry import PLOTS, Written, explanation, write_figure
 from analysis.study.load import Study
 from analysis.study.results import Results
 from ch6dist.errors import UsageError
 
 SECTIONS: tuple[str, ...] = get_args(Section)
-DPI = 130  # of a picture on the page: sharp on a laptop and a phone; the files beside it have more
+GAP = 2  # pixels below a title that its letters may reach
 PAPER = np.array([0x17, 0x18, 0x1A]) / 255  # of the dark scheme in report.css
 INK = np.array([0xE8, 0xE8, 0xE6]) / 255
 COLOURS = 96  # of such a picture: text and lines need few, and a page stays a few megabytes
@@ -85,10 +84,10 @@ def write_plot(name: str, results: Results, folder: Path) -> Path:
     plot = PLOTS[name]
     data = plot.data(results)
     with writing(folder):
-        path = write_figure(plot, data, folder, study=results.study)
-    if path is None:
+        written = write_figure(plot, data, folder, study=results.study)
+    if written is None:
         raise UsageError(f"nothing to draw for {name}: {plot.empty}")
-    return path
+    return written.png
 
 
 @contextlib.contextmanager
@@ -107,9 +106,10 @@ def caption_of(plot: Plot, data: pd.DataFrame, study: Study) -> str:
 
 def _show(plot: Plot, results: Results, folder: Path) -> Shown:
     data, study = plot.data(results), results.study
-    if write_figure(plot, data, folder, study=study) is None:
+    written = write_figure(plot, data, folder, study=study)
+    if written is None:
         return Shown(plot, "")
-    picture = _picture(plot, data, study)
+    picture = _picture(written, whole=study.synthetic)
     return Shown(plot, caption_of(plot, data, study), _url(picture), _url(_darkened(picture)), *picture.size)
 
 
@@ -119,13 +119,17 @@ def _url(picture: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
 
 
-def _picture(plot: Plot, data: pd.DataFrame, study: Study) -> Image.Image:
-    """Return the figure without title and caption, which the page has as text, in few colours."""
-    content = io.BytesIO()
-    with style.context():
-        style.picture(draw(plot, data, study=study, captioned=False), content, dpi=DPI)
-    whole = Image.open(content).convert("RGB")
-    return whole.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+def _picture(written: Written, *, whole: bool) -> Image.Image:
+    """Return a figure without title and caption, which the page has as text, in few colours.
+
+    Args:
+        whole: leave the title, which says that data are synthetic.
+    """
+    with Image.open(written.png) as opened:
+        picture = opened.convert("RGB")
+    top, bottom = (round(share * picture.height) for share in written.body)
+    picture = picture.crop((0, 0 if whole else top + GAP, picture.width, bottom))
+    return picture.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
 
 
 def _darkened(picture: Image.Image) -> Image.Image:

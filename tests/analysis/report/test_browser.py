@@ -27,7 +27,8 @@ const rgba = (colour) => {
   return [...canvas.getImageData(0, 0, 1, 1).data];
 };
 const linear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-const luminance = (colour) => [0.2126, 0.7152, 0.0722].reduce((sum, part, i) => sum + part * linear(colour[i] / 255), 0);
+const parts = [0.2126, 0.7152, 0.0722];
+const luminance = (colour) => parts.reduce((sum, part, i) => sum + part * linear(colour[i] / 255), 0);
 const behind = (node) => {
   for (let at = node; at; at = at.parentElement) {
     const found = rgba(getComputedStyle(at).backgroundColor);
