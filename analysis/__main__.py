@@ -43,11 +43,12 @@ def report(runs: Runs, output: Output = None, root: Root = None) -> None:
     """Write one HTML page, its figures and their numbers."""
     from analysis.report.page import write_report
     from analysis.study.load import load_study
+    from analysis.study.results import analyse
 
     folders = [find_run(run, root=root) for run in runs]
     if output is None and len(folders) > 1:
         raise InputError("-o", MISSING, "a folder for the report of several runs")
-    print(write_report(load_study(folders), given_path(output or folders[0] / REPORT, key="-o")))
+    print(write_report(analyse(load_study(folders)), given_path(output or folders[0] / REPORT, key="-o")))
 
 
 @app.command()
@@ -56,13 +57,12 @@ def table(
 ) -> None:
     """Print the leaderboard."""
     from analysis.report import tables
-    from analysis.study.finals import finals
-    from analysis.study.leaderboard import leaderboard
     from analysis.study.load import load_study
+    from analysis.study.results import analyse
 
-    study = load_study([find_run(run, root=root)])
+    results = analyse(load_study([find_run(run, root=root)]))
     write = tables.leaderboard_json if as_json else tables.leaderboard_markdown
-    print(write(study, leaderboard(study), finals(study)))
+    print(write(results.study, results.board, results.finals))
 
 
 @app.command()
@@ -76,11 +76,12 @@ def plot(
     from analysis.plots.registry import PLOTS
     from analysis.report.page import write_plot
     from analysis.study.load import load_study
+    from analysis.study.results import analyse
 
     if name not in PLOTS:
         raise unknown_name("NAME", name, PLOTS)
     folder = find_run(run, root=root)
-    print(write_plot(name, load_study([folder]), given_path(output or folder / REPORT, key="-o")))
+    print(write_plot(name, analyse(load_study([folder])), given_path(output or folder / REPORT, key="-o")))
 
 
 def main() -> None:

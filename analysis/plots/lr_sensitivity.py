@@ -1,6 +1,6 @@
 """Which learning rate, how wide is the safe range, and is the best at the edge of what was tried?
 
-data = lr_sensitivity_data(study, board)     # one row per trial
+data = lr_sensitivity_data(results)     # one row per trial
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.load import Study
 from analysis.study.lr_ranges import LINE, best_by_lr, point_summary, safe_ranges
-from analysis.text import format_count_range, is_fraction, metric_label
+from analysis.study.results import Results
+from ch6dist.catalog.wording import format_count_range, is_fraction, metric_label
 from ch6dist.runs.ranking import trial_score
 from ch6dist.runs.schema import Status
 
@@ -25,8 +26,9 @@ MAX_COLUMNS = 3
 COLUMNS = [*LINE, "panel", "drawn", "lr", "seed", "trial", "status", "score", "metric", "goal", "chance"]
 
 
-def lr_sensitivity_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
+def lr_sensitivity_data(results: Results) -> pd.DataFrame:
     """Return one row per ended trial, with the score used for ranking; none if only one learning rate was tried."""
+    study, board = results.study, results.board
     trials = study.trials[study.trials["configuration"].isin(board["configuration"]) & study.trials["lr"].notna()]
     data = trials[trials["status"].isin([Status.FINISHED, Status.DIVERGED])]
     if data.empty or data.groupby(LINE)["lr"].nunique().max() < 2:
@@ -124,6 +126,8 @@ def _heights(optimizers: int) -> tuple[float, float]:
 
 def _same_scale(ax: Axes, data: pd.DataFrame) -> None:
     values = pd.concat([data["score"], data["chance"].head(1)]).dropna()
+    if values.empty:  # every trial diverged, and a loss has no chance
+        return
     pad = 0.06 * (values.max() - values.min()) or 0.01
     ax.set_ylim(values.min() - pad, values.max() + pad)
 
@@ -146,6 +150,7 @@ def _caption(data: pd.DataFrame) -> str:
 
 PLOT = Plot(
     name="lr_sensitivity",
+    section="Learning rates",
     heading="Learning-rate sensitivity",
     title="Which learning rate, how wide is the safe range, and is the best at its edge?",
     data=lr_sensitivity_data,

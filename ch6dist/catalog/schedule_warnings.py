@@ -16,6 +16,7 @@ from ch6dist.catalog.parameters import Entry
 from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
 from ch6dist.catalog.schedules import count_steps, parts
 from ch6dist.catalog.text import value_text
+from ch6dist.catalog.wording import format_count
 
 CHANGES = ("step_size", "milestones", "step_size_up", "T_0")  # after them the learning rate changes its course
 ENDS = ("T_max", "total_iters", "total_steps")  # with them a course ends; the training may end at the same time
@@ -31,9 +32,9 @@ def schedule_warnings(schedule: Schedule, *, epochs: int, steps_per_epoch: int) 
     """
     for number, (part, begin, end) in enumerate(parts(schedule, epochs=epochs)):
         inside = f"schedulers.{number}." if "schedulers" in schedule else ""
-        until = f"training ends after {_epochs(epochs)}"
+        until = f"training ends after {format_count(epochs, 'epoch')}"
         if end - begin < epochs:
-            until = f"the schedule has {end - begin} of the {_epochs(epochs)}"
+            until = f"the schedule has {end - begin} of the {format_count(epochs, 'epoch')}"
         for key, value in unreached(part, epochs=epochs, steps_per_epoch=steps_per_epoch, begin=begin, end=end):
             yield f"{schedule['name']}: {inside}{key} {_text(value)} is never reached: {until}"
         for key, value in _passed(part, epochs, steps_per_epoch, begin):
@@ -126,7 +127,3 @@ def _first_change(part: Schedule, epochs: int, per_epoch: int) -> float:
 def _text(length: Any) -> str:
     """Return a length as it is written: 1.0, all of the training run, is not 1, one step."""
     return repr(length) if isinstance(length, float) else value_text(length)
-
-
-def _epochs(count: int) -> str:
-    return f"{count} epoch{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""Suggestions lie between the begin of the fall and the smoothed minimum, on curves with noise and with a rise beyond."""
+"""Suggestions lie between the begin of the fall and the smoothed minimum, whatever the noise and the rise beyond."""
 
 from __future__ import annotations
 
