@@ -23,18 +23,7 @@ from analysis.study.load import load_study
 from analysis.study.results import analyse
 from tests.support.ledgers import HandTrial, trial, write_ledger
 
-ENDS = (
-    "finished",
-    "finished",
-    "finished",
-    "finished",
-    "diverged",
-    "failed",
-    "stopped",
-    "out_of_memory",
-    "running",
-    None,
-)
+ENDS = (*["finished"] * 4, *["diverged"] * 2, "failed", "stopped", "out_of_memory", "running", None)
 LEVELS = st.sampled_from([0.0, 0.01, 0.0105, 0.2, 0.2, 0.5, 0.501, 0.9, 1.0])
 VALUES = st.one_of(LEVELS, LEVELS, st.floats(0, 1, width=16), st.none())
 SETTINGS = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck))
@@ -45,6 +34,7 @@ def hand_trials(draw_from: st.DrawFn) -> list[HandTrial]:
     """Return the trials of a sweep that may have gone wrong anywhere."""
     found: list[HandTrial] = []
     epochs = draw_from(st.sampled_from([1, 2, 3, 6, 9]))
+    mixed, one_end = draw_from(st.integers(0, 3)) > 0, draw_from(st.sampled_from(ENDS))
     points = draw_from(
         st.lists(
             st.tuples(st.sampled_from(["SGD", "Adam", "RMSprop"]), st.sampled_from([1.0, 0.1, 0.01, 1e-3])),
@@ -55,7 +45,7 @@ def hand_trials(draw_from: st.DrawFn) -> list[HandTrial]:
     for optimizer, lr in points:
         level = draw_from(LEVELS)
         for seed in range(draw_from(st.integers(1, 4))):
-            end = draw_from(st.sampled_from(ENDS))
+            end = draw_from(st.sampled_from(ENDS)) if mixed else one_end
             noise = draw_from(st.lists(VALUES, min_size=epochs, max_size=epochs))
             curve = [value if value is None else 0.9 * level + 0.1 * value for value in noise]
             whole = end == "finished"
@@ -65,7 +55,7 @@ def hand_trials(draw_from: st.DrawFn) -> list[HandTrial]:
 
 
 def scores_of(trials: list[HandTrial], metric: str) -> dict[tuple[str, float], list[float] | None]:
-    """Return the scores of each configuration's seeds, None where a seed is missing or diverged: from the rule's words."""
+    """Return the scores of each configuration's seeds, None where a seed is missing or diverged."""
     found: dict[tuple[str, float], list[float] | None] = {}
     for item in trials:
         key = (str(item.config.optimizer["name"]), float(item.config.optimizer["lr"]))
@@ -93,10 +83,8 @@ def check(trials: list[HandTrial], sentences: list[str], metric: str, goal: str)
     leader = complete[named[led[1]]]
     sign = 1 if goal == "maximize" else -1
     assert len(leader) == int(led[4])
-    scale = 100 if led[3] else 1
-    assert float(led[2]) == pytest.approx(
-        scale * statistics.fmean(leader), abs=0.006 * scale / 100 + 1e-3 * (scale == 1)
-    )
+    scale, rounding = (100, 0.0051) if led[3] else (1, 0.001)
+    assert float(led[2]) == pytest.approx(scale * statistics.fmean(leader), abs=rounding)
     for name, key in named.items():
         mean = statistics.fmean(complete[key])
         if sign * mean > sign * statistics.fmean(leader) + 1e-9:
@@ -108,7 +96,7 @@ def check(trials: list[HandTrial], sentences: list[str], metric: str, goal: str)
 
 
 @pytest.mark.parametrize("metric", ["val_accuracy", "val_loss"])
-@settings(SETTINGS, max_examples=150)
+@settings(SETTINGS, max_examples=60)
 @given(trials=hand_trials())
 def test_no_sentence_contradicts_the_numbers(metric: str, trials: list[HandTrial]) -> None:
     with tempfile.TemporaryDirectory() as folder:
