@@ -10,13 +10,14 @@ from dataclasses import asdict
 from typing import Any
 
 from analysis.report.figures import Shown
-from analysis.report.header import assumptions, nothing_yet, run_facts
+from analysis.report.header import nothing_yet, run_facts
 from analysis.report.health import health
 from analysis.report.tables import json_value, records, whole_names
 from analysis.study.finals import seeds_notes
 from analysis.study.leaderboard import ranking_rule
 from analysis.study.results import Results
 from ch6dist.verdict.verdict import Member, Verdict
+from ch6dist.verdict.words import assumptions
 
 FORMAT = 1
 

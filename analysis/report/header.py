@@ -2,7 +2,7 @@
 
 made(run)                    # {"Command": …, "Commit": …, …}
 runs_table(results)          # a row per run: question, what was swept, the best of it, device time
-assumptions(verdict)         # on what the verdict rests
+nothing_yet(study)           # that nothing has finished yet
 """
 
 from __future__ import annotations
@@ -21,14 +21,12 @@ from ch6dist.catalog.text import list_text
 from ch6dist.catalog.wording import (
     DASH,
     format_count,
-    format_difference,
     format_mean_std,
     format_seconds,
     metric_label,
     short_number,
 )
 from ch6dist.runs.schema import Status
-from ch6dist.verdict.verdict import Verdict
 
 MAX_NAMES = 6  # optimizers that are named; of more, only how many
 
@@ -89,32 +87,6 @@ def run_facts(results: Results) -> list[dict[str, Any]]:
             }
         )
     return facts
-
-
-def assumptions(verdict: Verdict) -> str:
-    """Return on what the verdict rests, in a line; empty where nothing was compared."""
-    if verdict.state != "compared":
-        return ""
-    k = len(verdict.compared)
-    parts = [
-        "Seeds are taken as independent draws from a normal distribution.",
-        f"{format_count(k, 'configuration')} that learned and ended with all seeds "
-        f"{'is' if k == 1 else 'are'} compared with the best by Hsu's multiple comparison, with 95 % for all together.",
-    ]
-    if verdict.sd is not None and not verdict.why_not_pooled:
-        spread = format_difference(verdict.sd, verdict.metric.name)
-        parts.append(
-            f"Standard deviation over seeds: {spread}, pooled over {verdict.pooled} of them, "
-            f"{verdict.df:.0f} degrees of freedom."
-        )
-    if verdict.own:
-        counted = "1 configuration is" if verdict.own == 1 else f"{verdict.own} configurations are"
-        parts.append(f"{counted} compared by a standard deviation of {'its' if verdict.own == 1 else 'their'} own.")
-    if verdict.why_not_pooled:
-        parts.append(f"Not pooled: {verdict.why_not_pooled}.")
-    if verdict.margin is not None:
-        parts.append(f"Differences below {format_difference(verdict.margin, verdict.metric.name)} do not matter.")
-    return " ".join([*parts, "Choose on validation, report on test, once."])
 
 
 def nothing_yet(study: Study) -> str:

@@ -15,8 +15,8 @@ MAX_MEMBERS = 20  # on the page; report.json holds all
 def members_table(verdict: Verdict, names: Mapping[str, str]) -> Table:
     """Return the set of the best, most probable first; without rows where nothing was compared."""
     metric = verdict.metric.name
-    heads = ["configuration", f"{metric_label(metric)}, mean ± std", "seeds", "P(best)", "costs on average"]
-    heads += ["behind the leader", "explained by chance up to", "choice"]
+    heads = ["configuration", f"{metric_label(metric)}, mean ± std", "seeds", "P(best)", "gives away"]
+    heads += ["behind the leader", "noise up to", "choice"]
     members = verdict.members[:MAX_MEMBERS] if verdict.state == "compared" else ()
     rows = [_row(member, verdict, names, metric) for member in members]
     keys = [[None, m.mean, float(m.n), m.p_best, m.loss, m.behind, _finite(m.allowed), None] for m in members]

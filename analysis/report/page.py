@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +22,14 @@ from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from analysis.report import tables
 from analysis.report.conclusion import conclusion
 from analysis.report.document import names_of, report_document
 from analysis.report.explore import MAX_POINTS, explore_data, page_json
 from analysis.report.figures import SECTIONS, Shown, sections, show_figures, writing
-from analysis.report.header import assumptions, made, nothing_yet, question, runs_table
+from analysis.report.header import made, nothing_yet, question, runs_table
 from analysis.report.health import health
 from analysis.report.members import members_table
 from analysis.study.finals import seeds_notes
@@ -37,7 +39,9 @@ from analysis.study.results import Results
 from ch6dist.catalog.datasets import SYNTHETIC
 from ch6dist.catalog.text import one_line
 from ch6dist.storage.atomic import replace_file
+from ch6dist.verdict.words import assumptions
 
+COMMAND = re.compile(r"`((?:sweeps|analysis) [^`]+)`")
 MAX_ROWS = 100  # rows of the leaderboard on the page; the CSV holds all
 REFRESH = '<meta name="refresh-seconds" content="{:g}">\n'  # what a page carries that is written again
 
@@ -66,7 +70,7 @@ def write_report(results: Results, folder: Path, *, refresh_seconds: float | Non
         UsageError: the folder cannot be written.
     """
     study, board, final = results.study, results.board, results.finals
-    sentences = conclusion(study, board, final)
+    sentences = conclusion(results)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "leaderboard.csv").write_text(tables.leaderboard_csv(study, board), encoding="utf-8")
@@ -103,6 +107,7 @@ def _page(results: Results, shown: Sequence[Shown], sentences: Sequence[str], re
         trim_blocks=True,
         finalize=_writable,
     )
+    environment.filters["commands"] = _with_commands
     ranking = tables.leaderboard_table(study, board.head(MAX_ROWS))
     tested = tables.finals_table(final, study) if len(final) else None
     likely = members_table(results.verdict, names_of(results))
@@ -154,13 +159,19 @@ def _writable(value: Any) -> Any:
     return one_line(value) if type(value) is str else value  # not Markup, which is the page's own
 
 
+def _with_commands(sentence: str) -> Markup:
+    """Return a sentence whose commands, which stand between backticks, can be told from its words."""
+    parts = COMMAND.split(one_line(sentence))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
+
+
 def _row_class(row: pd.Series, position: Any) -> str:
-    """Return the CSS class of a row: diverged, leader, close to it (not distinguishable), or none."""
+    """Return the CSS class of a row: diverged, leader, close to it (in the set of the best), or none."""
     if row["diverged"]:
         return "diverged"
-    if position == 0 and row["eligible"]:
+    if position == 0 and row["inside"] is True:
         return "leader"
-    return "close" if row["close"] is True else ""
+    return "close" if row["inside"] is True else ""
 
 
 def _chosen_on(study: Study, final: pd.DataFrame) -> str:

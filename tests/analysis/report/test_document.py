@@ -49,7 +49,8 @@ def swept(tmp_path_factory):
 def test_every_key_is_documented_and_every_documented_key_is_there(swept, tmp_path):
     trials = [trial(seed=s, curve=[0.1] * 3, evaluate_test=True, extra={"test_accuracy": 0.4}) for s in range(2)]
     tested, _ = document(tmp_path / "out", write_ledger(tmp_path / "final", trials))
-    there = {*keys(swept[0]), *keys(tested)}
+    begun, _ = document(tmp_path / "third", write_ledger(tmp_path / "begun", [trial(curve=[0.1] * 3, status=None)]))
+    there = {*keys(swept[0]), *keys(tested), *keys(begun)}
     assert there - DOCUMENTED == set(), "explain it in docs/report-json.md"
     assert DOCUMENTED - there == set(), "it is no longer there"
 
