@@ -29,7 +29,7 @@ SECTIONS: tuple[str, ...] = get_args(Section)
 GAP = 2  # pixels below a title that its letters may reach
 PAPER = np.array([0x17, 0x18, 0x1A]) / 255  # of the dark scheme in report.css
 INK = np.array([0xE8, 0xE8, 0xE6]) / 255
-COLOURS = 96  # of such a picture: text and lines need few, and a page stays a few megabytes
+COLOURS = 160  # of such a picture: text and lines need few, and a page stays a few megabytes
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Shown:
     plot: Plot
     caption: str  # with what numbered names stand for
     picture: str = ""  # a data URL
-    dark: str = ""  # the same for the dark scheme
+    dark: str = ""  # the same for the dark scheme; empty: the other one, on white
     width: int = 0  # of the picture, in pixels
     height: int = 0
 
@@ -110,7 +110,8 @@ def _show(plot: Plot, results: Results, folder: Path) -> Shown:
     if written is None:
         return Shown(plot, "")
     picture = _picture(written, whole=study.synthetic)
-    return Shown(plot, caption_of(plot, data, study), _url(picture), _url(_darkened(picture)), *picture.size)
+    dark = "" if plot.has_shades else _url(_darkened(picture))
+    return Shown(plot, caption_of(plot, data, study), _url(picture), dark, *picture.size)
 
 
 def _url(picture: Image.Image) -> str:
@@ -129,7 +130,7 @@ def _picture(written: Written, *, whole: bool) -> Image.Image:
         picture = opened.convert("RGB")
     top, bottom = (round(share * picture.height) for share in written.body)
     picture = picture.crop((0, 0 if whole else top + GAP, picture.width, bottom))
-    return picture.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    return picture.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
 
 
 def _darkened(picture: Image.Image) -> Image.Image:
