@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -40,11 +41,11 @@ Axis = dict[str, Any]
 def explore_data(results: Results) -> dict[str, Any] | None:
     """Return what the block shows; None where no configuration has a row yet."""
     study, board = results.study, results.board
-    usable = board[board["trials"].map(lambda trials: any(study.rows[trial] for trial in trials)).astype(bool)]
-    if usable.empty:
+    limit = min(MAX_CONFIGURATIONS, MAX_CURVES // max(1, int(board["seeds"].max()))) if len(board) else 0
+    begun = (place for place, trials in enumerate(board["trials"]) if any(study.rows[trial] for trial in trials))
+    shown = board.iloc[list(islice(begun, max(1, limit)))]
+    if shown.empty:
         return None
-    seeds = max(1, int(usable["seeds"].max()))
-    shown = usable.head(max(1, min(MAX_CONFIGURATIONS, MAX_CURVES // seeds)))
     settings = _settings(shown, study)
     axes = _axes(shown, study, settings)
     places = _places(shown.join(settings.add_prefix(SETTING)), axes)
@@ -75,8 +76,8 @@ def _settings(board: pd.DataFrame, study: Study) -> pd.DataFrame:
     names: list[str] = []
     for name in dict.fromkeys(name for leaves in flat for name in leaves):
         seen: dict[str, set[str]] = {}
-        for optimizer, leaves in zip(board["optimizer"], flat, strict=True):
-            seen.setdefault(optimizer.split()[0], set()).add(repr(leaves.get(name)))
+        for leaves in flat:
+            seen.setdefault(leaves["optimizer.name"], set()).add(repr(leaves.get(name)))
         if name not in OWN_AXES and any(len(values) > 1 for values in seen.values()):
             names.append(name)
     table = [[leaves.get(name) for name in names[:MAX_SETTINGS]] for leaves in flat]

@@ -292,6 +292,7 @@ def test_several_runs_stand_beside_each_other_with_question_best_and_device_time
     out = write_report(analyse(load_study(runs)), tmp_path / "out").parent
     text = page_of(out).text
     assert "The runs beside each other" in text
+    assert '<td class="text long">First?</td>' in (out / "index.html").read_text(encoding="utf-8")
     for fact in (
         "First?",
         "Second?",
