@@ -1,0 +1,41 @@
+"""The rows of a ledger while it is read: which of them count, and how many of each trial are kept.
+
+rows = Rows(last=5)
+rows.take(line)                     # every row, in the order in which it was written
+rows.forget("…", before=2)          # the trial has begun its second attempt
+rows.in_order()
+"""
+
+from __future__ import annotations
+
+from ch6dist.runs.schema import Line
+
+
+class Rows:
+    """The rows of each trial by step, of each step the last line; with `last`, those of so many largest steps."""
+
+    def __init__(self, last: int | None = None) -> None:
+        self.last = last
+        self.by_trial: dict[str, dict[int, Line]] = {}
+
+    def take(self, row: Line) -> None:
+        """Add a row, and drop the one of the smallest step if there are too many.
+
+        A step that is among the largest at the end was so ever since it was seen: it is never dropped on the way.
+        """
+        rows = self.by_trial.get(row["trial"])
+        if rows is None:
+            rows = self.by_trial[row["trial"]] = {}
+        rows[row["step"]] = row
+        if self.last is not None and len(rows) > self.last:
+            del rows[min(rows)]
+
+    def forget(self, trial: str, *, before: int) -> None:
+        """Drop the rows of a trial's attempts before this one."""
+        rows = self.by_trial.get(trial, {})
+        for step in [step for step, row in rows.items() if row.get("attempt", before) < before]:
+            del rows[step]
+
+    def in_order(self) -> list[Line]:
+        """Return the rows in order of trials, then of steps."""
+        return [rows[step] for _, rows in sorted(self.by_trial.items()) for step in sorted(rows)]
