@@ -82,7 +82,6 @@ def chosen(board: pd.DataFrame, *, k: int = 5) -> pd.DataFrame:
 
 def _scores(item: Ranked, study: Study, target: float | None) -> dict[str, Any]:
     """Return the columns of a configuration that follow from its trials alone."""
-    rows = [row for trial in item.trials for row in study.rows[trial]]
     finished = [trial for trial in item.trials if study.ledger.status(trial) == Status.FINISHED]
     curves = [study.values(trial, study.metric) for trial in finished]
     low, high = stats.t_interval(item.scores) or (None, None)
@@ -98,8 +97,8 @@ def _scores(item: Ranked, study: Study, target: float | None) -> dict[str, Any]:
         "late_epoch_std": _mean(_late_std(curve) for curve in curves),
         "diverged": item.diverged,
         "seeds": len(item.trials),
-        "seconds_per_epoch": _mean(row.get("seconds") for row in rows),
-        "lanes": _mean(row.get("lanes") for row in rows),
+        "seconds_per_epoch": _mean(value for trial in item.trials for value in study.values(trial, "seconds")),
+        "lanes": _mean(value for trial in item.trials for value in study.values(trial, "lanes")),
         "train_accuracy": _mean(study.last(trial, "train_accuracy") for trial in finished),
         "val_accuracy": _mean(study.last(trial, "val_accuracy") for trial in finished),
         "slope": _mean(stats.slope(curve[-LATE_EPOCHS:]) for curve in curves),
@@ -122,11 +121,10 @@ def _time_to_target(item: Ranked, study: Study, target: float | None) -> dict[st
         return {"target": target, "epochs_to_target": None, "seconds_to_target": None, "reached": 0}
     epochs, seconds = [], []
     for trial in ended:
-        rows = study.rows[trial]
-        position = stats.first_reaching([row.get(study.metric) for row in rows], target=target)
-        epochs.append(math.inf if position is None else rows[position]["epoch"])
-        spent = [] if position is None else [row.get("seconds") or 0.0 for row in rows[: position + 1]]
-        seconds.append(sum(spent) if spent else math.inf)
+        position = stats.first_reaching(study.rows.array(trial, study.metric).tolist(), target=target)
+        epochs.append(math.inf if position is None else study.rows.array(trial, "epoch").tolist()[position])
+        spent = [] if position is None else study.rows.array(trial, "seconds")[: position + 1]
+        seconds.append(math.inf if position is None else float(np.nansum(spent)))
     return {
         "target": target,
         "epochs_to_target": median(epochs),

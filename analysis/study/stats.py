@@ -6,17 +6,18 @@
     holm([0.01, 0.04])                    # p values adjusted for the number of comparisons
 
 Intervals are Student t: with 3 seeds the percentile bootstrap covers 73 % where it says 95 %, the t interval 95 %.
+The formulas are the textbooks', written out: a leaderboard of thousands of configurations needs thousands of them, and
+scipy.stats takes a millisecond for each. Its distributions (scipy.special) are used, and its tests check the results.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy.stats
+from scipy.special import stdtr, stdtrit  # Student's t: the distribution and its quantiles, by degrees of freedom
 
 CONFIDENCE = 0.95
 
@@ -49,9 +50,9 @@ def t_interval(values: Sequence[float], *, confidence: float = CONFIDENCE) -> In
     n = len(values)
     if n < 2:
         return None
-    mean, error = float(np.mean(values)), float(scipy.stats.sem(values))
-    low, high = scipy.stats.t.interval(confidence, n - 1)
-    return Interval(mean + float(low) * error, mean + float(high) * error)
+    mean, std = mean_std(values)
+    margin = float(stdtrit(n - 1, (1 + confidence) / 2)) * std / math.sqrt(n)
+    return Interval(mean - margin, mean + margin)
 
 
 def welch(a: Sequence[float], b: Sequence[float], *, confidence: float = CONFIDENCE) -> Difference | None:
@@ -61,14 +62,16 @@ def welch(a: Sequence[float], b: Sequence[float], *, confidence: float = CONFIDE
     """
     if min(len(a), len(b)) < 2:
         return None
-    if not np.ptp(a) and not np.ptp(b):
+    u, v = (float(np.var(values, ddof=1)) / len(values) for values in (a, b))  # squared errors of the means
+    if (min(a) == max(a) and min(b) == max(b)) or not u + v:
         difference = float(a[0] - b[0])  # exact, unlike that of the rounded means
         return Difference(difference, difference, difference, float(difference == 0))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # scipy warns if one of the samples is constant
-        test = scipy.stats.ttest_ind(a, b, equal_var=False)
-        low, high = test.confidence_interval(confidence)
-    return Difference(float(np.mean(a) - np.mean(b)), float(low), float(high), float(test.pvalue))
+    share = u / (u + v)
+    error, freedom = math.sqrt(u + v), 1 / (share**2 / (len(a) - 1) + (1 - share) ** 2 / (len(b) - 1))
+    difference = float(np.mean(a) - np.mean(b))
+    margin = float(stdtrit(freedom, (1 + confidence) / 2)) * error
+    p = 2 * float(stdtr(freedom, -abs(difference) / error))
+    return Difference(difference, difference - margin, difference + margin, p)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -93,7 +96,13 @@ def at_chance(accuracy: float, *, classes: int, images: int) -> bool:
 
 def slope(values: Sequence[float]) -> float:
     """Return the least-squares slope of (n,) numbers per position; NaN for n < 2."""
-    return float(scipy.stats.linregress(range(len(values)), values).slope) if len(values) > 1 else math.nan
+    n = len(values)
+    if n < 2:
+        return math.nan
+    covariance = sum((position - (n - 1) / 2) * float(value) for position, value in enumerate(values))
+    return covariance / (
+        n * (n**2 - 1) / 12
+    )  # the denominator: the sum of the squared distances of 0 … n − 1 to their mean
 
 
 def first_reaching(values: Sequence[float | None], *, target: float) -> int | None:

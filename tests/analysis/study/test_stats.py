@@ -97,6 +97,20 @@ def test_slope_by_hand():
     assert math.isnan(stats.slope([0.1]))
 
 
+@given(NUMBERS)
+def test_slope_and_interval_agree_with_scipy(values):
+    line = reference.linregress(range(len(values)), values)
+    assert stats.slope(values) == pytest.approx(line.slope, rel=1e-9, abs=1e-12)
+    theirs = reference.t.interval(0.95, len(values) - 1, np.mean(values), max(reference.sem(values), 1e-300))
+    assert stats.t_interval(values) == pytest.approx(tuple(map(float, theirs)), rel=1e-9, abs=1e-12)
+
+
+def test_samples_whose_spread_vanishes_in_rounding_are_compared(recwarn):
+    found = stats.welch([1e-200, 2e-200], [1e-200, 1e-200])
+    assert 0 <= found.p <= 1
+    assert not recwarn.list
+
+
 def test_first_reaching_skips_what_is_missing():
     assert stats.first_reaching([None, 0.2, 0.5, 0.4], target=0.4) == 2
     assert stats.first_reaching([0.1, None], target=0.4) is None
