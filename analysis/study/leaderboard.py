@@ -123,7 +123,7 @@ def _time_to_target(item: Ranked, study: Study, target: float | None) -> dict[st
     for trial in ended:
         position = stats.first_reaching(study.rows.array(trial, study.metric).tolist(), target=target)
         epochs.append(math.inf if position is None else study.rows.array(trial, "epoch").tolist()[position])
-        spent = [] if position is None else study.rows.array(trial, "seconds")[: position + 1]
+        spent = study.rows.array(trial, "seconds")[: None if position is None else position + 1]
         seconds.append(math.inf if position is None else float(np.nansum(spent)))
     return {
         "target": target,
