@@ -11,7 +11,9 @@ is kept, every line is parsed: a damaged one is always found.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import gc
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -99,7 +101,8 @@ def read(run: Path | str, *, last: int | None = None, take: Callable[[Line], Non
     """
     segments = _segments(run)
     ledger = Ledger(bytes_read=sum(path.stat().st_size for path in segments))
-    _add(ledger, _lines(segments), Rows(last), take)
+    with _no_collection():
+        _add(ledger, _lines(segments), Rows(last), take)
     return ledger
 
 
@@ -162,6 +165,18 @@ def observe(
         if driver is None and line["status"] == Status.RUNNING:
             ledger.statuses[trial] = {**line, "status": Status.INTERRUPTED.value}
     return ledger, driver
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep Python's search for cycles off: a reader makes none, and is searched again and again as it grows."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _segments(run: Path | str) -> list[Path]:
