@@ -43,11 +43,12 @@ def report(runs: Runs, output: Output = None, root: Root = None) -> None:
     """Write one HTML page, its figures and their numbers."""
     from analysis.report.page import write_report
     from analysis.study.load import load_study
+    from analysis.study.results import analyse
 
     folders = [find_run(run, root=root) for run in runs]
     if output is None and len(folders) > 1:
         raise InputError("-o", MISSING, "a folder for the report of several runs")
-    print(write_report(load_study(folders), given_path(output or folders[0] / REPORT, key="-o")))
+    print(write_report(analyse(load_study(folders)), given_path(output or folders[0] / REPORT, key="-o")))
 
 
 @app.command()
@@ -76,11 +77,12 @@ def plot(
     from analysis.plots.registry import PLOTS
     from analysis.report.page import write_plot
     from analysis.study.load import load_study
+    from analysis.study.results import analyse
 
     if name not in PLOTS:
         raise unknown_name("NAME", name, PLOTS)
     folder = find_run(run, root=root)
-    print(write_plot(name, load_study([folder]), given_path(output or folder / REPORT, key="-o")))
+    print(write_plot(name, analyse(load_study([folder])), given_path(output or folder / REPORT, key="-o")))
 
 
 def main() -> None:

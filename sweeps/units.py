@@ -1,4 +1,4 @@
-"""Format durations, sizes and counts for a reader."""
+"""Format durations and sizes for a reader."""
 
 from __future__ import annotations
 
@@ -19,8 +19,3 @@ def format_bytes(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "bytes" or count >= 10 else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
-
-
-def format_count(count: int, noun: str) -> str:
-    """Return a count with its noun, in the plural unless there is one: `1 trial`, `1,200 trials`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

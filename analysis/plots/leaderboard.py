@@ -1,6 +1,6 @@
 """The leaderboard as a figure: which configuration won, by how much, and how sure is that?
 
-data = leaderboard_data(study, board)      # one row per configuration and seed of the best 20
+data = leaderboard_data(results)      # one row per configuration and seed of the best 20
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from matplotlib.figure import Figure
 from analysis.plots import style
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
-from analysis.study.load import Study
-from analysis.text import format_count, format_count_range, is_fraction, metric_label
+from analysis.study.results import Results
+from ch6dist.catalog.wording import format_count, format_count_range, is_fraction, metric_label
 
 SHOWN = 20
 
 
-def leaderboard_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
+def leaderboard_data(results: Results) -> pd.DataFrame:
     """Return one row per seed of the best configurations: rank, label, seed's score, mean, interval, close."""
+    study, board = results.study, results.board
     best = board[board["score"].notna()].head(SHOWN)
     records = [
         {
@@ -92,6 +93,7 @@ def _caption(data: pd.DataFrame) -> str:
 
 PLOT = Plot(
     name="leaderboard",
+    section="What won",
     heading="The best configurations",
     title="Which configuration won, by how much, and how sure is that?",
     data=leaderboard_data,

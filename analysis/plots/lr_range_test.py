@@ -1,6 +1,6 @@
 """Which learning rate to start from, and did the range test predict the sweep's best?
 
-    data = lr_range_test_data(study, board)    # one row per point and per mark; `series` says which
+    data = lr_range_test_data(results)    # one row per point and per mark; `series` says which
 
 The marks are drawn as the range test recorded them, not computed again.
 """
@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from analysis.plots import style
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
-from analysis.study.load import Study
-from analysis.text import short_number
+from analysis.study.results import Results
+from ch6dist.catalog.wording import short_number
 from ch6dist.runs.schema import Line
 
 MARKS = ("steepest", "valley", "slide", "minimum")
@@ -27,11 +27,12 @@ MAX_COLUMNS = 2
 COLUMNS = ["trial", "panel", "optimizer", "seed", "series", "lr", "loss"]
 
 
-def lr_range_test_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
+def lr_range_test_data(results: Results) -> pd.DataFrame:
     """Return one row per point and mark of each range test.
 
     `series` is raw or smoothed (curves), one of MARKS, interval (two rows), diverged, no_signal or sweep_best.
     """
+    study, board = results.study, results.board
     records: list[Line] = []
     for _, trial in study.trials[study.trials["type"] == "range_test"].iterrows():
         head = {
@@ -147,6 +148,7 @@ def _caption(data: pd.DataFrame) -> str:
 
 PLOT = Plot(
     name="lr_range_test",
+    section="Learning rates",
     heading="Learning-rate range tests",
     title="Which learning rate to start from, and did the range test predict the sweep's best?",
     data=lr_range_test_data,

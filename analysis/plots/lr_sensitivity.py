@@ -1,6 +1,6 @@
 """Which learning rate, how wide is the safe range, and is the best at the edge of what was tried?
 
-data = lr_sensitivity_data(study, board)     # one row per trial
+data = lr_sensitivity_data(results)     # one row per trial
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.load import Study
 from analysis.study.lr_ranges import LINE, best_by_lr, point_summary, safe_ranges
-from analysis.text import format_count_range, is_fraction, metric_label
+from analysis.study.results import Results
+from ch6dist.catalog.wording import format_count_range, is_fraction, metric_label
 from ch6dist.runs.schema import Status
 
 MAX_PANELS = 9
@@ -25,8 +26,9 @@ MAX_COLUMNS = 3
 COLUMNS = [*LINE, "panel", "drawn", "lr", "seed", "trial", "status", "score", "metric", "goal", "chance"]
 
 
-def lr_sensitivity_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
+def lr_sensitivity_data(results: Results) -> pd.DataFrame:
     """Return one row per ended trial, with the score used for ranking; none if only one learning rate was tried."""
+    study, board = results.study, results.board
     trials = study.trials[study.trials["configuration"].isin(board["configuration"]) & study.trials["lr"].notna()]
     data = trials[trials["status"].isin([Status.FINISHED, Status.DIVERGED])]
     if data.empty or data.groupby(LINE)["lr"].nunique().max() < 2:
@@ -146,6 +148,7 @@ def _caption(data: pd.DataFrame) -> str:
 
 PLOT = Plot(
     name="lr_sensitivity",
+    section="Learning rates",
     heading="Learning-rate sensitivity",
     title="Which learning rate, how wide is the safe range, and is the best at its edge?",
     data=lr_sensitivity_data,

@@ -1,6 +1,6 @@
 """A figure as a record: the question it answers, its numbers, its drawing, and a sentence if it has no numbers.
 
-Numbers first, drawing second: `data(study, board)` gives the table that is written beside the figure, and
+Numbers first, drawing second: `data(results)` gives the table that is written beside the figure, and
 `draw(figure, data, palette)` uses nothing else, so every figure can be drawn again from its CSV.
 """
 
@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.plots.style import Palette
-from analysis.study.load import Study
+from analysis.study.results import Results
+
+Section = Literal["What won", "How sure", "Learning rates", "Schedules", "Training", "Cost", "How it was made"]
 
 
 @dataclass(frozen=True)
@@ -21,9 +24,10 @@ class Plot:
     """One kind of figure. Registered in analysis/plots/registry.py."""
 
     name: str  # on the command line and of the files
+    section: Section  # of the report
     heading: str  # in the report: what it shows
     title: str  # the question it answers
-    data: Callable[[Study, pd.DataFrame], pd.DataFrame]  # an empty table: there is nothing to draw
+    data: Callable[[Results], pd.DataFrame]  # an empty table: there is nothing to draw
     draw: Callable[[Figure, pd.DataFrame, Palette], None]
     size: Callable[[pd.DataFrame], tuple[float, float]]  # width and height in inches
     caption: Callable[[pd.DataFrame], str]  # how to read it, with n and the statistic

@@ -26,9 +26,9 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from analysis.text import is_fraction, short_number
 from ch6dist.catalog.datasets import SYNTHETIC
 from ch6dist.catalog.text import distinct_numbers, number_text
+from ch6dist.catalog.wording import is_fraction, short_number
 
 # Okabe & Ito 2008, readable with every common colour blindness; yellow left out: it vanishes on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

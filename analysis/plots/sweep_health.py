@@ -9,8 +9,8 @@ from matplotlib.ticker import MaxNLocator
 from analysis.plots import style
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
-from analysis.study.load import Study
-from analysis.text import format_count, status_label
+from analysis.study.results import Results
+from ch6dist.catalog.wording import format_count, status_label
 from ch6dist.runs.schema import Status
 
 STATUS_COLOURS = {
@@ -25,9 +25,10 @@ STATUS_COLOURS = {
 }
 
 
-def sweep_health_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
+def sweep_health_data(results: Results) -> pd.DataFrame:
     """Return (optimizers × statuses, [optimizer, status, trials]): the number of training runs of each status."""
-    counts = study.trials[study.trials["type"] == "train"].groupby(["optimizer", "status"]).size()
+    trials = results.study.trials
+    counts = trials[trials["type"] == "train"].groupby(["optimizer", "status"]).size()
     return counts.rename("trials").reset_index()
 
 
@@ -51,6 +52,7 @@ def draw_sweep_health(figure: Figure, data: pd.DataFrame, palette: Palette) -> N
 
 PLOT = Plot(
     name="sweep_health",
+    section="How it was made",
     heading="How the training runs ended",
     title="How did the training runs of each optimizer end?",
     data=sweep_health_data,

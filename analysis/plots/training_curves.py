@@ -1,6 +1,6 @@
 """How did the best training runs go: overfitting, still improving, schedule as intended?
 
-data = training_curves_data(study, board)      # one row per epoch and seed of the configurations shown
+data = training_curves_data(results)      # one row per epoch and seed of the configurations shown
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.leaderboard import chosen
 from analysis.study.load import Study
-from analysis.text import format_count_range
+from analysis.study.results import Results
+from ch6dist.catalog.wording import format_count_range
 
 VALUES = ["train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "momentum"]
 COLUMNS = ["order", "role", "label", "optimizer", "trial", "seed", "epoch", *VALUES]
@@ -31,8 +32,9 @@ PANELS = (
 )
 
 
-def training_curves_data(study: Study, board: pd.DataFrame) -> pd.DataFrame:
+def training_curves_data(results: Results) -> pd.DataFrame:
     """Return (epochs × seeds × configurations, COLUMNS), best first; of unranked trials if nothing is ranked."""
+    study, board = results.study, results.board
     shown = chosen(board)
     if shown.empty:
         shown = _unranked(study)
@@ -146,6 +148,7 @@ def _caption(data: pd.DataFrame) -> str:
 
 PLOT = Plot(
     name="training_curves",
+    section="Training",
     heading="Training curves",
     title="How did the best training runs go: overfitting, still improving, schedule as intended?",
     data=training_curves_data,

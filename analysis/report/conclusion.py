@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.study.flags import GROUP
 from analysis.study.load import Study
-from analysis.text import format_count, format_difference, format_mean_std
+from ch6dist.catalog.wording import format_count, format_difference, format_mean_std
 
 
 def conclusion(study: Study, board: pd.DataFrame, finals: pd.DataFrame) -> list[str]:

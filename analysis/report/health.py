@@ -1,6 +1,6 @@
 """Can this sweep be trusted? Counts, edges, seeds, tuning effort and cost, with warnings.
 
-for fact in health(study, board):
+for fact in health(results):
     fact.name, fact.value, fact.warning
 """
 
@@ -14,7 +14,8 @@ import pandas as pd
 from analysis.study import stats
 from analysis.study.flags import best_at_edge
 from analysis.study.load import Study
-from analysis.text import format_count, format_count_range, format_seconds, is_fraction, status_label
+from analysis.study.results import Results
+from ch6dist.catalog.wording import format_count, format_count_range, format_seconds, is_fraction, status_label
 from ch6dist.runs.schema import BROKEN, Status
 
 STATUSES = (  # in the order in which they are counted
@@ -38,8 +39,9 @@ class Fact:
     warning: str = ""
 
 
-def health(study: Study, board: pd.DataFrame) -> list[Fact]:
+def health(results: Results) -> list[Fact]:
     """Return the lines of the health box, in reading order."""
+    study, board = results.study, results.board
     facts = [_trials(study), *_budget(study), *_divergence(study), *_failed(study), *_stopped(study)]
     if len(board):
         facts += [_seeds(board), *_edges(board), *_effort(board), *_learning(board)]

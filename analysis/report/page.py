@@ -1,6 +1,6 @@
 """The report: one self-contained HTML file, with leaderboard, figures and their numbers beside it.
 
-write_report(load_study([Path("runs/optimizer-lr")]), Path("runs/optimizer-lr/report"))
+write_report(analyse(load_study([Path("runs/optimizer-lr")])), Path("runs/optimizer-lr/report"))
 
 index.html                  the page, figures embedded
 leaderboard.csv, .md        the table, for a program and for a README
@@ -26,9 +26,9 @@ from analysis.plots.registry import PLOTS, write_figure
 from analysis.report import tables
 from analysis.report.conclusion import conclusion
 from analysis.report.health import health
-from analysis.study.finals import finals, seeds_notes
-from analysis.study.leaderboard import leaderboard
+from analysis.study.finals import seeds_notes
 from analysis.study.load import Run, Study
+from analysis.study.results import Results
 from ch6dist.catalog.datasets import SYNTHETIC
 from ch6dist.catalog.text import one_line
 from ch6dist.errors import UsageError
@@ -46,40 +46,40 @@ class EmbeddedFigure:
     png_base64: str  # empty: no data
 
 
-def write_report(study: Study, folder: Path) -> Path:
+def write_report(results: Results, folder: Path) -> Path:
     """Write the report into `folder` and return the path of its index.html, which is written last and atomically.
 
     Raises:
         UsageError: the folder cannot be written.
     """
-    board, final = leaderboard(study), finals(study)
+    study, board, final = results.study, results.board, results.finals
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "leaderboard.csv").write_text(tables.leaderboard_csv(study, board), encoding="utf-8")
         (folder / "leaderboard.md").write_text(tables.leaderboard_markdown(study, board, final), encoding="utf-8")
-        figures = [_embedded(plot, study, board, folder) for plot in PLOTS.values()]
-        replace_file(folder / "index.html", _page(study, board, final, figures))
+        figures = [_embedded(plot, results, folder) for plot in PLOTS.values()]
+        replace_file(folder / "index.html", _page(results, figures))
     return folder / "index.html"
 
 
-def write_plot(name: str, study: Study, folder: Path) -> Path:
+def write_plot(name: str, results: Results, folder: Path) -> Path:
     """Write one figure and its numbers under `folder` and return the path of its PNG.
 
     Raises:
         UsageError: the study has no data for the figure, or the folder cannot be written.
     """
     plot = PLOTS[name]
-    data = plot.data(study, leaderboard(study))
+    data = plot.data(results)
     with _writing(folder):
-        path = write_figure(plot, data, folder, study=study)
+        path = write_figure(plot, data, folder, study=results.study)
     if path is None:
         raise UsageError(f"nothing to draw for {name}: {plot.empty}")
     return path
 
 
-def _embedded(plot: Plot, study: Study, board: pd.DataFrame, folder: Path) -> EmbeddedFigure:
-    data = plot.data(study, board)
-    path = write_figure(plot, data, folder, study=study)
+def _embedded(plot: Plot, results: Results, folder: Path) -> EmbeddedFigure:
+    data = plot.data(results)
+    path = write_figure(plot, data, folder, study=results.study)
     if path is None:
         return EmbeddedFigure(plot, "", "")
     return EmbeddedFigure(plot, plot.caption(data), base64.b64encode(path.read_bytes()).decode())
@@ -93,7 +93,8 @@ def _writing(folder: Path) -> Iterator[None]:
         raise UsageError(f"cannot write to {folder}: {error.strerror}", "choose another folder with -o") from None
 
 
-def _page(study: Study, board: pd.DataFrame, final: pd.DataFrame, figures: list[EmbeddedFigure]) -> str:
+def _page(results: Results, figures: list[EmbeddedFigure]) -> str:
+    study, board, final = results.study, results.board, results.finals
     environment = Environment(
         loader=PackageLoader("analysis.report", "."),
         autoescape=True,
@@ -109,7 +110,7 @@ def _page(study: Study, board: pd.DataFrame, final: pd.DataFrame, figures: list[
         title=study.title(),
         synthetic=SYNTHETIC if study.synthetic else "",
         headers=[_header(run) for run in study.runs],
-        health=health(study, board),
+        health=health(results),
         conclusion=conclusion(study, board, final),
         board=ranking,
         row_classes=[_row_class(row, position) for position, row in board.head(MAX_ROWS).iterrows()],

@@ -14,14 +14,14 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import text
 from analysis.study.finals import seeds_notes
 from analysis.study.leaderboard import LATE_EPOCHS, ranking_rule
 from analysis.study.load import Study
-from analysis.text import metric_label, short_number
+from ch6dist.catalog import wording as text
 from ch6dist.catalog.datasets import SYNTHETIC
 from ch6dist.catalog.labels import explain
 from ch6dist.catalog.text import one_line
+from ch6dist.catalog.wording import metric_label, short_number
 
 _LISTS = ["trials", "scores"]  # columns of the JSON, not of the CSV
 # what begins markup in Markdown (and, on GitHub, mathematics); _ within a word does not

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.text import is_fraction
+from ch6dist.catalog.wording import is_fraction
 from ch6dist.runs.schema import Status
 
 LINE = ["run", "scheduler", "setting", "optimizer"]

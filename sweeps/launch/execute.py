@@ -21,6 +21,7 @@ from typing import Any
 from rich.console import Console
 
 from ch6dist.catalog.dataset_files import data_root
+from ch6dist.catalog.wording import format_count
 from ch6dist.config import parse_trial
 from ch6dist.host.hardware import Devices
 from ch6dist.paths import shown_path
@@ -41,7 +42,7 @@ from sweeps.plan.slots import Slots, find_slots
 from sweeps.record.pace_file import remove_pace
 from sweeps.record.record import Record
 from sweeps.spec.sweep_file import CheckpointRules, Resources, SweepSpec
-from sweeps.units import format_count, format_seconds
+from sweeps.units import format_seconds
 from sweeps.wire.messages import Address
 from sweeps.wire.server import Server
 

@@ -19,6 +19,7 @@ from rich.console import Console
 
 from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
 from ch6dist.catalog.text import list_text
+from ch6dist.catalog.wording import format_count
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError, UsageError
 from ch6dist.optim.schedules import preview
@@ -32,7 +33,6 @@ from sweeps.launch.execute import Launch
 from sweeps.launch.finals import default_name, newest_final
 from sweeps.launch.run import resume, start
 from sweeps.status.queries import best
-from sweeps.units import format_count
 
 LENGTHS = {
     parameter.name

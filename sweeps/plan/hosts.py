@@ -14,11 +14,11 @@ from pathlib import Path
 
 from ch6dist.catalog.dataset_files import data_root
 from ch6dist.catalog.datasets import DATASETS
+from ch6dist.catalog.wording import format_count
 from ch6dist.config import TrialConfig
 from ch6dist.host.hardware import Devices
 from ch6dist.packs import shares
 from sweeps.plan.slots import Hosts, Slots, as_hosts
-from sweeps.units import format_count
 
 
 def total(hosts: Hosts) -> Devices:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ch6dist.catalog.wording import format_count
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
 from ch6dist.packs import engine_for, shared
@@ -23,7 +24,7 @@ from sweeps.plan.balance import balanced_parts, split
 from sweeps.plan.costs import CORE_MFLOPS, pack_bytes, work
 from sweeps.plan.slots import Hosts, Slots, find_slots
 from sweeps.spec.sweep_file import Resources
-from sweeps.units import format_bytes, format_count
+from sweeps.units import format_bytes
 
 MAX_LANES = 256
 EPOCH_SECONDS = 120.0  # at most, of a pack on a core: checkpoints and requests to stop wait for the end of an epoch

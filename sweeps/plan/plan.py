@@ -15,6 +15,7 @@ from typing import Any
 
 from ch6dist.catalog.schedules import unreached
 from ch6dist.catalog.text import value_text
+from ch6dist.catalog.wording import format_count
 from ch6dist.config import TrialConfig
 from ch6dist.host.hardware import Devices
 from ch6dist.runs.folders import checkpoints_root, home_of, runs_root
@@ -25,7 +26,6 @@ from sweeps.plan.hosts import describe_workers, shared_storage_note, total
 from sweeps.plan.packs import Pack, make_packs, pack_notes
 from sweeps.plan.slots import Hosts, Slots, as_hosts, find_slots
 from sweeps.spec.sweep_file import SweepSpec
-from sweeps.units import format_count
 
 
 @dataclass(frozen=True)

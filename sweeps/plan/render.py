@@ -8,11 +8,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ch6dist.catalog.wording import format_count
 from sweeps.plan.disk import kept_bytes
 from sweeps.plan.hosts import describe_devices, describe_hosts, describe_workers, total
 from sweeps.plan.packs import Pack
 from sweeps.plan.plan import Plan, plan_notes
-from sweeps.units import format_bytes, format_count, format_seconds
+from sweeps.units import format_bytes, format_seconds
 
 SHOWN_PACKS = 20
 

@@ -19,6 +19,7 @@ import yaml
 from ch6dist.catalog.datasets import SYNTHETIC, is_synthetic
 from ch6dist.catalog.labels import explain, label_all
 from ch6dist.catalog.text import one_line
+from ch6dist.catalog.wording import format_count
 from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.ledger import Ledger, find_trial, observe
 from ch6dist.runs.names import LEDGER
@@ -26,7 +27,6 @@ from ch6dist.runs.ranking import RANKED_ROWS, rank, rule
 from ch6dist.runs.schema import BROKEN, ENDED, HALTED, Line, Metric, Status
 from ch6dist.shell import command
 from sweeps.record.pace_file import NOTHING, read_pace
-from sweeps.units import format_count
 
 SHOWN_ROWS = 5
 SHOWN_EVENTS = 20

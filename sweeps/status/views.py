@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ch6dist.catalog.datasets import SYNTHETIC
-from sweeps.units import format_count, format_seconds
+from ch6dist.catalog.wording import format_count
+from sweeps.units import format_seconds
 
 COLOURS = {"finished": "green", "running": "cyan", "failed": "red", "out_of_memory": "red", "diverged": "yellow"}
 METRICS = tuple(f"{split}_{metric}" for split in ("train", "val", "test") for metric in ("loss", "accuracy"))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sweeps.units import format_bytes, format_count, format_seconds
+from ch6dist.catalog.wording import format_count
+from sweeps.units import format_bytes, format_seconds
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from analysis.plots import style
 from analysis.plots.lr_sensitivity import lr_sensitivity_data
 from analysis.plots.registry import PLOTS, draw, write_figure
 from analysis.report.health import health
-from analysis.study.leaderboard import leaderboard
 from analysis.study.load import load_study
 from analysis.study.lr_ranges import best_by_lr, point_summary, safe_ranges
-from analysis.text import short_number
+from analysis.study.results import analyse
 from ch6dist.catalog.optimizers import OPTIMIZERS
+from ch6dist.catalog.wording import short_number
 from ch6dist.config import parse_trial
 from tests.support.ledgers import NASTY, range_trial, trial, twelve, write_ledger
 
@@ -52,28 +52,27 @@ SWEEPS = {
 
 
 def written(folder, trials, **sweep):
-    study = load_study([write_ledger(folder, trials, **sweep)])
-    return study, leaderboard(study)
+    return analyse(load_study([write_ledger(folder, trials, **sweep)]))
 
 
 @pytest.mark.parametrize("sweep", SWEEPS)
 def test_every_figure_renders_or_says_why_not(tmp_path, sweep):
-    study, board = written(tmp_path / "run", SWEEPS[sweep]())
+    results = written(tmp_path / "run", SWEEPS[sweep]())
     for plot in PLOTS.values():
-        data = plot.data(study, board)
+        data = plot.data(results)
         if data.empty:
             assert plot.empty.endswith(".")
             continue
         with style.context():
-            draw(plot, data, study=study).draw_without_rendering()
+            draw(plot, data, study=results.study).draw_without_rendering()
 
 
 @pytest.mark.parametrize("name", PLOTS)
 def test_a_figure_has_its_question_and_optimizers_and_is_the_same_file_each_time(tmp_path, name):
-    study, board = written(tmp_path / "run", [*SWEEPS["one optimizer"](), *SWEEPS["range test alone"]()])
-    data = PLOTS[name].data(study, board)
+    results = written(tmp_path / "run", [*SWEEPS["one optimizer"](), *SWEEPS["range test alone"]()])
+    data = PLOTS[name].data(results)
     for folder in ("a", "b"):
-        write_figure(PLOTS[name], data, tmp_path / folder, study=study)
+        write_figure(PLOTS[name], data, tmp_path / folder, study=results.study)
     for kind in ("png", "svg"):
         a, b = (tmp_path / folder / "figures" / f"{name}.{kind}" for folder in ("a", "b"))
         assert a.read_bytes() == b.read_bytes()
@@ -89,12 +88,12 @@ def test_a_figure_has_its_question_and_optimizers_and_is_the_same_file_each_time
 def test_names_are_text_in_every_figure_and_no_number_is_markup(tmp_path, name):
     trials = [*SWEEPS["one optimizer"](), trial("Adam", curve=[0.1, 0.2, 0.3]), *SWEEPS["range test alone"]()]
     study = load_study([write_ledger(tmp_path / folder, trials) for folder in (name, f"{name}-2")])
-    board, shown = leaderboard(study), study.runs[0].name
+    results, shown = analyse(study), study.runs[0].name
     for plot in PLOTS.values():
-        data = plot.data(study, board)
-        write_figure(plot, data, tmp_path / "out", study=study)  # also layout, which reads mathtext first
+        data = plot.data(results)
+        write_figure(plot, data, tmp_path / "out", study=results.study)  # also layout, which reads mathtext first
         with style.context():
-            figure = draw(plot, data, study=study)
+            figure = draw(plot, data, study=results.study)
             figure.draw_without_rendering()
         texts = [text.get_text() for text in figure.findobj(Text)]
         assert not any("mathdefault" in text for text in texts)
@@ -143,24 +142,24 @@ MOMENTUM = {"momentum": 0.9, "nesterov": True, "weight_decay": 5e-4}
 
 
 def test_whatever_differs_stands_in_every_row_line_and_panel(tmp_path):
-    study, board = written(tmp_path, crossed())
-    rows = PLOTS["leaderboard"].data(study, board)
+    results = written(tmp_path, crossed())
+    rows = PLOTS["leaderboard"].data(results)
     assert rows.groupby("label").size().tolist() == [2] * 12
-    assert PLOTS["lr_sensitivity"].data(study, board)["panel"].nunique() == 6
-    curves = PLOTS["training_curves"].data(study, board)
+    assert PLOTS["lr_sensitivity"].data(results)["panel"].nunique() == 6
+    curves = PLOTS["training_curves"].data(results)
     assert curves["label"].nunique() == curves["order"].nunique() == 6
     for name in ("leaderboard", "lr_sensitivity"):
         with style.context():
-            figure = draw(PLOTS[name], PLOTS[name].data(study, board), study=study)
+            figure = draw(PLOTS[name], PLOTS[name].data(results), study=results.study)
         caption = figure.get_supxlabel()
         assert caption.splitlines()[-1].startswith("schedule 1: warm-up 1, CosineAnnealingWarmRestarts 2 T_mult 2")
 
 
 def test_a_figure_explains_no_numbers_that_it_does_not_show(tmp_path):
-    study, board = written(tmp_path, crossed())
+    results = written(tmp_path, crossed())
     plot = PLOTS["sweep_health"]
     with style.context():
-        assert "schedule 1" not in draw(plot, plot.data(study, board), study=study).get_supxlabel()
+        assert "schedule 1" not in draw(plot, plot.data(results), study=results.study).get_supxlabel()
 
 
 def test_points_of_a_search_are_not_averaged_over_what_it_drew(tmp_path):
@@ -169,8 +168,8 @@ def test_points_of_a_search_are_not_averaged_over_what_it_drew(tmp_path):
         for lr in (0.1, 0.01)
         for m in range(12)
     ]
-    study, board = written(tmp_path, trials)
-    points = point_summary(lr_sensitivity_data(study, board))
+    results = written(tmp_path, trials)
+    points = point_summary(lr_sensitivity_data(results))
     assert len(points) == 24
     assert best_by_lr(points, goal="maximize")[["lr", "drawn", "mean"]].to_numpy().tolist() == [
         [0.01, "momentum 0.55", pytest.approx(0.41)],
@@ -180,11 +179,11 @@ def test_points_of_a_search_are_not_averaged_over_what_it_drew(tmp_path):
 
 def test_a_figure_that_shows_the_first_panels_says_of_how_many_and_where_the_rest_is(tmp_path):
     tests = [range_trial(losses=[4.6, 4.5, 4.0, None], lrs=LRS, seed=seed, steepest=5e-3) for seed in range(14)]
-    study, board = written(tmp_path, tests)
+    results = written(tmp_path, tests)
     plot = PLOTS["lr_range_test"]
-    caption = plot.caption(plot.data(study, board))
+    caption = plot.caption(plot.data(results))
     assert "Shown are the first 12 of 14 range tests; all are in data/lr_range_test.csv." in caption
-    data = plot.data(*written(tmp_path / "few", tests[:12]))
+    data = plot.data(written(tmp_path / "few", tests[:12]))
     assert "Shown are" not in plot.caption(data)
 
 
@@ -195,26 +194,26 @@ def test_range_tests_over_two_batch_sizes_have_two_titles(tmp_path):
         for size in (50, 100)
         for test in [range_trial(**base)]
     ]
-    study, board = written(tmp_path, tests)
-    panels = PLOTS["lr_range_test"].data(study, board)["panel"].unique()
+    results = written(tmp_path, tests)
+    panels = PLOTS["lr_range_test"].data(results)["panel"].unique()
     assert list(panels) == ["SGD · batch 50, seed 0", "SGD · batch 100, seed 0"]
 
 
 def test_a_figure_without_data_removes_that_of_an_earlier_report(tmp_path):
-    study, board = written(tmp_path / "run", SWEEPS["one optimizer"]())
+    results = written(tmp_path / "run", SWEEPS["one optimizer"]())
     plot = PLOTS["lr_sensitivity"]
-    data = plot.data(study, board)
-    write_figure(plot, data, tmp_path, study=study)
-    write_figure(plot, data.head(0), tmp_path, study=study)
+    data = plot.data(results)
+    write_figure(plot, data, tmp_path, study=results.study)
+    write_figure(plot, data.head(0), tmp_path, study=results.study)
     assert list((tmp_path / "figures").iterdir()) == []
     assert list((tmp_path / "data").iterdir()) == []
 
 
 def test_a_single_epoch_is_drawn_as_points_and_without_fractions_of_an_epoch(tmp_path):
-    study, board = written(tmp_path, [trial(curve=[0.1]), trial("Adam", curve=[0.2])])
+    results = written(tmp_path, [trial(curve=[0.1]), trial("Adam", curve=[0.2])])
     plot = PLOTS["training_curves"]
     with style.context():
-        figure = draw(plot, plot.data(study, board), study=study)
+        figure = draw(plot, plot.data(results), study=results.study)
         figure.draw_without_rendering()
     for ax in figure.axes[:5]:
         assert all(line.get_marker() == "o" for line in ax.lines)
@@ -225,26 +224,25 @@ def test_a_single_epoch_is_drawn_as_points_and_without_fractions_of_an_epoch(tmp
 @pytest.mark.parametrize(("seeds", "shaded"), [(1, "cannot be compared"), (3, "not distinguishable")])
 def test_the_leaderboard_says_whether_the_best_was_compared(tmp_path, seeds, shaded):
     trials = [trial(lr=lr, seed=seed, curve=[0.1, 0.2 + seed / 100]) for lr in (0.1, 0.2) for seed in range(seeds)]
-    study, board = written(tmp_path, trials)
+    results = written(tmp_path, trials)
     plot = PLOTS["leaderboard"]
-    assert shaded in plot.caption(plot.data(study, board))
+    assert shaded in plot.caption(plot.data(results))
 
 
 @pytest.mark.parametrize(("tried", "explained"), [(1, False), (6, True)])
 def test_the_curves_explain_their_choice_if_there_was_one(tmp_path, tried, explained):
-    study, board = written(tmp_path, [trial(lr=lr / 10, curve=[0.1]) for lr in range(1, tried + 1)])
+    results = written(tmp_path, [trial(lr=lr / 10, curve=[0.1]) for lr in range(1, tried + 1)])
     plot = PLOTS["training_curves"]
-    assert ("grey: the worst" in plot.caption(plot.data(study, board))) == explained
+    assert ("grey: the worst" in plot.caption(plot.data(results))) == explained
 
 
 def test_twelve_optimizers_look_twelve_ways(tmp_path):
-    study, _ = written(tmp_path, twelve_optimizers())
-    assert len(set(style.palette(study.trials["optimizer"]).values())) == 12
+    results = written(tmp_path, twelve_optimizers())
+    assert len(set(style.palette(results.study.trials["optimizer"]).values())) == 12
 
 
 def test_scores_by_learning_rate_of_the_twelve_trials(tmp_path):
-    study = load_study([twelve(tmp_path)])
-    table = point_summary(lr_sensitivity_data(study, leaderboard(study))).set_index(["optimizer", "lr"])
+    table = point_summary(lr_sensitivity_data(analyse(load_study([twelve(tmp_path)])))).set_index(["optimizer", "lr"])
     assert table["mean"].to_dict() == pytest.approx(
         {("SGD", 0.1): 0.51, ("SGD", 0.01): 0.41, ("Adam", 0.001): 0.50, ("Adam", 0.1): 0.45}
     )
@@ -254,8 +252,8 @@ def test_scores_by_learning_rate_of_the_twelve_trials(tmp_path):
 
 def test_safe_range_is_what_lies_within_a_point_around_the_best(tmp_path):
     scores = {1e-4: 0.495, 1e-3: 0.40, 1e-2: 0.493, 1e-1: 0.50, 1.0: 0.495}
-    study, board = written(tmp_path, [trial(lr=lr, curve=[0.1, 0.2, top]) for lr, top in scores.items()])
-    row = safe_ranges(point_summary(lr_sensitivity_data(study, board)), metric="val_accuracy", goal="maximize").iloc[0]
+    results = written(tmp_path, [trial(lr=lr, curve=[0.1, 0.2, top]) for lr, top in scores.items()])
+    row = safe_ranges(point_summary(lr_sensitivity_data(results)), metric="val_accuracy", goal="maximize").iloc[0]
     assert (row["best_lr"], row["safe_low"], row["safe_high"], row["edge"]) == (0.1, 0.01, 1.0, "")
     assert row["decades"] == pytest.approx(2)
 
@@ -263,15 +261,15 @@ def test_safe_range_is_what_lies_within_a_point_around_the_best(tmp_path):
 def test_a_learning_rate_with_a_diverged_seed_is_neither_best_nor_safe(tmp_path):
     trials = [trial(lr=lr, seed=seed, curve=[0.1, 0.2, 0.5]) for lr in (0.01, 0.1) for seed in (0, 1)]
     trials.append(trial(lr=0.1, seed=2, curve=[None], epochs=3, status="diverged"))
-    study, board = written(tmp_path, trials)
-    row = safe_ranges(point_summary(lr_sensitivity_data(study, board)), metric="val_accuracy", goal="maximize").iloc[0]
+    results = written(tmp_path, trials)
+    row = safe_ranges(point_summary(lr_sensitivity_data(results)), metric="val_accuracy", goal="maximize").iloc[0]
     assert (row["best_lr"], row["safe_high"], row["edge"]) == (0.01, 0.01, "low")
 
 
 def test_range_test_is_drawn_as_recorded_with_the_best_learning_rate_of_the_sweep(tmp_path):
     test = range_trial(losses=[4.6, 4.5, 4.0, 9.0], lrs=LRS, steepest=5e-3, interval=[1e-3, 1e-2], diverged_at=4)
-    study, board = written(tmp_path, [test, trial("SGD", lr=0.03, curve=[0.1, 0.2, 0.3])])
-    data = PLOTS["lr_range_test"].data(study, board)
+    results = written(tmp_path, [test, trial("SGD", lr=0.03, curve=[0.1, 0.2, 0.3])])
+    data = PLOTS["lr_range_test"].data(results)
     lrs = data.groupby("series")["lr"].agg(list).to_dict()
     assert lrs == {
         "raw": LRS,
@@ -295,12 +293,11 @@ def test_a_learning_rate_in_few_characters():
 
 
 def facts_of(folder, trials):
-    return {fact.name: fact for fact in health(*written(folder, trials))}
+    return {fact.name: fact for fact in health(written(folder, trials))}
 
 
 def test_health_of_the_twelve_trials(tmp_path):
-    study = load_study([twelve(tmp_path)])
-    facts = {fact.name: fact for fact in health(study, leaderboard(study))}
+    facts = {fact.name: fact for fact in health(analyse(load_study([twelve(tmp_path)])))}
     assert facts["Trials"].value == "12 training runs (11 finished, 1 diverged)"
     assert facts["Epochs"].value == "69 of 72 planned (96%)"
     assert facts["Diverged"].value == "1 of 12 training runs (a result: they rank last)"

@@ -22,6 +22,7 @@ from analysis.report.tables import leaderboard_json
 from analysis.study.finals import finals
 from analysis.study.leaderboard import leaderboard
 from analysis.study.load import load_study
+from analysis.study.results import analyse
 from ch6dist.catalog.text import one_line
 from ch6dist.errors import UsageError
 from tests.analysis.plots.test_plots import SWEEPS, crossed
@@ -70,7 +71,7 @@ def page_of(folder: Path) -> Page:
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     run = twelve(tmp_path_factory.mktemp("runs") / "twelve")
-    write_report(load_study([run]), run / "report")
+    write_report(analyse(load_study([run])), run / "report")
     return run / "report"
 
 
@@ -129,7 +130,7 @@ def test_csv_holds_fractions_and_markdown_per_cent(made):
 @pytest.mark.parametrize("sweep", ["empty", "all diverged", "still running", "failed"])
 def test_a_sweep_that_went_wrong_gives_a_report_all_the_same(tmp_path, sweep):
     run = write_ledger(tmp_path, SWEEPS[sweep]())
-    write_report(load_study([run]), run / "report")
+    write_report(analyse(load_study([run])), run / "report")
     text = page_of(run / "report").text
     assert "nan" not in text.lower().split()
     assert "Conclusion" in text
@@ -138,7 +139,7 @@ def test_a_sweep_that_went_wrong_gives_a_report_all_the_same(tmp_path, sweep):
 def test_synthetic_data_is_marked_everywhere(tmp_path):
     trials = [trial(lr=lr, curve=[0.1, 0.2, 0.3], data={"name": "synthetic_cifar100"}) for lr in LRS]
     trials.append(range_trial(losses=[4.6, 4.5, 4.0, 9.0], lrs=LRS, steepest=5e-3))
-    out = write_report(load_study([write_ledger(tmp_path / "run", trials)]), tmp_path / "out").parent
+    out = write_report(analyse(load_study([write_ledger(tmp_path / "run", trials)])), tmp_path / "out").parent
     for name in PLOTS:
         assert style.SYNTHETIC in (out / "figures" / f"{name}.svg").read_text()
         assert pd.read_csv(out / "data" / f"{name}.csv")["synthetic"].all()
@@ -153,7 +154,7 @@ def test_a_final_training_shows_each_seed_and_what_it_was_chosen_on(tmp_path):
         trial(seed=s, curve=[0.1, 0.2, 0.3], data=data, evaluate_test=True, extra={"test_accuracy": 0.4 + s / 50})
         for s in range(3)
     ]
-    out = write_report(load_study([write_ledger(tmp_path / "run", trials)]), tmp_path / "out").parent
+    out = write_report(analyse(load_study([write_ledger(tmp_path / "run", trials)])), tmp_path / "out").parent
     text = page_of(out).text
     assert "42.00 ± 2.00 %" in text
     assert "40.00 %, 42.00 %, 44.00 %" in text
@@ -174,7 +175,9 @@ def test_a_final_training_shows_each_seed_and_what_it_was_chosen_on(tmp_path):
 )
 def test_a_report_says_whether_the_seeds_of_a_final_training_were_chosen_by(tmp_path, spec, said):
     trials = [trial(seed=s, curve=[0.1], evaluate_test=True, extra={"test_accuracy": 0.4}) for s in (1, 2)]
-    out = write_report(load_study([write_ledger(tmp_path / "run", trials, spec=spec)]), tmp_path / "out").parent
+    out = write_report(
+        analyse(load_study([write_ledger(tmp_path / "run", trials, spec=spec)])), tmp_path / "out"
+    ).parent
     assert "run was trained with seeds 1, 2" in page_of(out).text
     assert said in page_of(out).text
     assert said.partition("(")[0] in (out / "leaderboard.md").read_text()
@@ -182,7 +185,7 @@ def test_a_report_says_whether_the_seeds_of_a_final_training_were_chosen_by(tmp_
 
 def test_names_from_the_run_are_escaped_on_the_page(tmp_path):
     run = write_ledger(tmp_path / "run", [trial(curve=[0.1] * 3)], question="<script>alert(1)</script> & more")
-    out = write_report(load_study([run]), tmp_path / "out").parent
+    out = write_report(analyse(load_study([run])), tmp_path / "out").parent
     assert "<script>" not in (out / "index.html").read_text()
     assert "<script>alert(1)</script> & more" in page_of(out).text
 
@@ -203,7 +206,7 @@ def test_names_and_questions_are_text_in_pages_and_tables(tmp_path, name):
         write_ledger(tmp_path / folder, [trial(curve=[0.1] * 3), failed], question=name, command=f"sweeps run {name}")
         for folder in (name, f"{name}-2")
     ]
-    out = write_report(load_study(runs), tmp_path / "out").parent
+    out = write_report(analyse(load_study(runs)), tmp_path / "out").parent
     shown = one_line(name)
     text = page_of(out).text
     assert text.count(shown) > 5
@@ -220,14 +223,14 @@ def test_a_folder_that_is_no_text_has_a_report(tmp_path):
         for end in (b"/\xff", b"/\xfe")
     ]
     study = load_study(runs)
-    write_report(study, tmp_path / "out")
+    write_report(analyse(study), tmp_path / "out")
     assert len({run.name for run in study.runs}) == 2
     assert "�" in page_of(tmp_path / "out").text
 
 
 def test_what_is_numbered_is_explained_once(tmp_path):
     study = load_study([write_ledger(tmp_path / "run", crossed())])
-    out = write_report(study, tmp_path / "out").parent
+    out = write_report(analyse(study), tmp_path / "out").parent
     whole = study.numbered["schedule 1"]
     assert page_of(out).texts.count(whole) == 1
     markdown, table = (out / "leaderboard.md").read_text(), pd.read_csv(out / "leaderboard.csv")
@@ -244,28 +247,28 @@ def test_runs_that_differ_only_in_epochs_or_images_are_told_apart(tmp_path):
         write_ledger(tmp_path / "a", [trial(curve=[0.1] * 3)]),
         write_ledger(tmp_path / "b", [trial(curve=[0.1] * 4, data=data)]),
     ]
-    table = pd.read_csv(write_report(load_study(runs), tmp_path / "out").parent / "leaderboard.csv")
+    table = pd.read_csv(write_report(analyse(load_study(runs)), tmp_path / "out").parent / "leaderboard.csv")
     assert sorted(table["setting"]) == ["images 1000, epochs 4", "images 45000, epochs 3"]
     assert sorted(label.split(" · ")[0] for label in table["label"]) == ["a", "b"]
 
 
 def test_several_runs_share_one_report(tmp_path):
     runs = [twelve(tmp_path / "a"), twelve(tmp_path / "b")]
-    out = write_report(load_study(runs), tmp_path / "out").parent
+    out = write_report(analyse(load_study(runs)), tmp_path / "out").parent
     assert pd.read_csv(out / "leaderboard.csv")["run"].tolist() == ["a", "b"] * 4
     assert {panel[0] for panel in pd.read_csv(out / "data" / "lr_sensitivity.csv")["panel"]} == {"a", "b"}
 
 
 def test_a_report_that_fails_leaves_the_earlier_page_whole(tmp_path, monkeypatch):
     run = twelve(tmp_path / "run")
-    before = write_report(load_study([run]), tmp_path / "out").read_text()
+    before = write_report(analyse(load_study([run])), tmp_path / "out").read_text()
 
     def fail(*_, **__):
         raise RuntimeError("in the middle")
 
     monkeypatch.setattr(report_module, "conclusion", fail)
     with pytest.raises(RuntimeError):
-        write_report(load_study([run]), tmp_path / "out")
+        write_report(analyse(load_study([run])), tmp_path / "out")
     assert (tmp_path / "out" / "index.html").read_text() == before
     assert not list((tmp_path / "out").glob(".index*"))
 
@@ -273,7 +276,7 @@ def test_a_report_that_fails_leaves_the_earlier_page_whole(tmp_path, monkeypatch
 def test_a_folder_that_cannot_be_written_is_a_usage_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"cannot write to .*file/out: Not a directory; choose another folder with -o"):
-        write_report(load_study([twelve(tmp_path / "run")]), tmp_path / "file" / "out")
+        write_report(analyse(load_study([twelve(tmp_path / "run")])), tmp_path / "file" / "out")
 
 
 def test_the_page_renders_in_a_browser(tmp_path):
@@ -283,7 +286,7 @@ def test_the_page_renders_in_a_browser(tmp_path):
     marks = {"steepest": 5e-3, "valley": 4e-3, "diverged_at": 4}
     trials = [trial(lr=lr, seed=seed, curve=[0.1, 0.2, 0.3]) for lr in LRS for seed in range(3)]
     run = write_ledger(tmp_path / "run", [*trials, range_trial(losses=[4.6, 4.5, 4.0, 9.0], lrs=LRS, **marks)])
-    page = write_report(load_study([run]), tmp_path / "out")
+    page = write_report(analyse(load_study([run])), tmp_path / "out")
     flags = "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-component-update "
     flags += f"--disable-sync --no-first-run --window-size=1280,2000 --user-data-dir={tmp_path / 'profile'}"
     picture = tmp_path / "page.png"

@@ -12,8 +12,8 @@ DASH = "–"
 
 
 def format_count(count: int, noun: str) -> str:
-    """Return a count with its noun, in the plural unless there is one: `1 seed`, `3 seeds`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    """Return a count with its noun, in the plural unless there is one: `1 seed`, `1,200 seeds`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def metric_label(metric: str) -> str:

@@ -1,0 +1,34 @@
+"""A study and what follows from it: the leaderboard, the final training runs, the verdict. Figures and pages take it.
+
+results = analyse(load_study([Path("runs/optimizer-lr")]))
+results.verdict.members
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.study.finals import finals
+from analysis.study.leaderboard import leaderboard
+from analysis.study.load import Study, without_finals
+from ch6dist.runs.schema import Metric
+from ch6dist.verdict.candidates import verdict_of
+from ch6dist.verdict.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a report shows of a study."""
+
+    study: Study
+    board: pd.DataFrame  # of leaderboard.COLUMNS, best first
+    finals: pd.DataFrame  # one row per final configuration
+    verdict: Verdict
+
+
+def analyse(study: Study) -> Results:
+    """Return everything that a report shows of a study."""
+    verdict = verdict_of(without_finals(study), Metric(study.metric, study.goal))
+    return Results(study, leaderboard(study), finals(study), verdict)

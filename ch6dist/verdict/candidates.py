@@ -1,0 +1,79 @@
+"""From a ledger to what a verdict is made of: the configurations with the scores of their seeds, chance and cost.
+
+verdict = verdict_of(ledger)                     # of the training runs, final ones left out
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ch6dist.catalog.datasets import DATASETS
+from ch6dist.catalog.naming import optimizer_label, schedule_label
+from ch6dist.catalog.wording import is_fraction
+from ch6dist.runs.ledger import Ledger
+from ch6dist.runs.ranking import Ranked, rank
+from ch6dist.runs.schema import Line, Metric, Status
+from ch6dist.verdict.verdict import Candidate, Verdict, judge
+
+DEFAULT_MARGIN = 0.005  # half a point; of accuracies only: no size of a loss is small everywhere
+
+
+def verdict_of(ledger: Ledger, metric: Metric | None = None) -> Verdict:
+    """Return the verdict on the configurations of a ledger, by its sweep's metric unless another is given."""
+    metric = metric or Metric.of(ledger.spec)
+    found = candidates(ledger, rank(ledger, metric))
+    return judge(found, metric=metric, margin=margin_of(ledger.spec, metric))
+
+
+def margin_of(spec: Mapping[str, Any], metric: Metric) -> float | None:
+    """Return the difference that does not matter, as the sweep says it: else half a point of an accuracy."""
+    default = DEFAULT_MARGIN if is_fraction(metric.name) else None
+    return spec.get("margin", default)
+
+
+def candidates(ledger: Ledger, ranked: Sequence[Ranked]) -> list[Candidate]:
+    """Return ranked configurations as candidates, in their order."""
+    rows = ledger.rows_by_trial()
+    return [_candidate(ledger, item, rows) for item in ranked]
+
+
+def _candidate(ledger: Ledger, item: Ranked, rows: Mapping[str, Sequence[Line]]) -> Candidate:
+    config = ledger.trials[item.trials[0]]["config"]
+    finished = [rows[trial] for trial in item.trials if ledger.status(trial) == Status.FINISHED]
+    accuracy = _mean([lines[-1].get("val_accuracy") for lines in finished if lines])
+    data = DATASETS.get(config["data"]["name"])
+    chance = 1 / data.classes if data else None
+    images = config["data"].get("val_size")
+    gain = None if accuracy is None or chance is None else accuracy - chance
+    return Candidate(
+        configuration=item.configuration,
+        scores=item.scores,
+        complete=item.eligible or item.diverged == len(item.trials),
+        diverged=item.diverged,
+        gain=gain,
+        at_chance=gain is not None and chance is not None and bool(images) and gain <= noise_of_chance(chance, images),
+        seconds=_mean([sum(map(_seconds, lines)) for lines in finished if lines]),
+        parts=_parts(config),
+    )
+
+
+def noise_of_chance(chance: float, images: int) -> float:
+    """Return two binomial standard deviations of an accuracy at chance, measured on `images` images."""
+    return 2 * float((chance * (1 - chance) / images) ** 0.5)
+
+
+def _seconds(row: Line) -> float:
+    return (row.get("seconds") or 0.0) + (row.get("eval_seconds") or 0.0)
+
+
+def _parts(config: Mapping[str, Any]) -> int:
+    """Return how many settings of optimizer and schedule differ from the defaults, as their names show them."""
+    schedule = config.get("schedule") or {}
+    named = "" if schedule.get("name", "none") == "none" else schedule_label(schedule)
+    return len(optimizer_label(config["optimizer"]).split()) - 1 + len(named.split())
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

@@ -1,0 +1,212 @@
+"""The verdict on a sweep: which configurations may be the best, how sure that is, what it costs to be wrong.
+
+    verdict = judge(candidates, metric=Metric("val_accuracy"), margin=0.005)
+    verdict.members[0].p_best           # the set of the best, most probable first
+    verdict.choice                      # what to train next
+
+Candidates are plain numbers: `ch6dist/verdict/candidates.py` makes them of a ledger. What is said in words about a
+verdict is said by `ch6dist/verdict/words.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from ch6dist.runs.schema import Metric
+from ch6dist.verdict.compare import Bools, Comparison, Groups, Spread, compare, pool
+from ch6dist.verdict.posterior import Belief, believe
+from ch6dist.verdict.resolution import seeds_to_tell, smallest_difference
+from ch6dist.verdict.shrink import expected_on_fresh_seeds
+
+IN_THE_RACE = 0.5  # of the leader's gain over chance: those that reach it are pooled
+SETTLED = (0.01, 0.005)  # differences for which the verdict says how many seeds would tell them apart
+SAME_COST = 0.05  # costs that differ by no more are equal
+State = Literal["nothing", "diverged", "chance", "repeat", "compared"]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A configuration and what counts about it. Scores are in the unit of the metric, one per seed that counts."""
+
+    configuration: str
+    scores: tuple[float, ...]
+    complete: bool  # every seed has ended, and none failed
+    diverged: int  # seeds
+    gain: float | None = None  # accuracy above chance at the end; None: unknown
+    at_chance: bool = False
+    seconds: float | None = None  # of training and evaluation, mean over seeds
+    parts: int = 0  # settings beyond the defaults, schedule included: the fewer, the simpler
+    fresh: bool = False  # the scores are of seeds that took no part in the choice
+
+
+@dataclass(frozen=True)
+class Member:
+    """A configuration among the compared; `behind` and `allowed` in the unit of the metric, ≥ 0."""
+
+    configuration: str
+    mean: float
+    sd: float | None  # over its own seeds; None: one seed
+    n: int
+    behind: float  # how far the leader is ahead
+    allowed: float  # the largest such difference that chance explains; infinite: nothing to judge it by
+    inside: bool  # in the set of the best: behind ≤ allowed
+    p_best: float | None  # None: no configuration has two seeds
+    loss: float | None  # what taking it costs on average, beside the best
+    equivalent: bool = False  # to the leader: the interval of the difference lies within the margin
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a sweep says. Lists hold configurations; every number is in the unit of the metric, None if unknown."""
+
+    metric: Metric
+    state: State
+    compared: tuple[Member, ...] = ()  # all of them, best mean first
+    leader: str | None = None
+    choice: str | None = None  # the leader, or what is equivalent to it and cheaper or simpler
+    choice_reason: Literal["", "cheaper", "simpler"] = ""
+    fresh: bool = False  # the means are of fresh seeds, after a confirmation
+    expected: float | None = None  # of the leader on fresh seeds
+    sd: float | None = None  # pooled over `pooled` configurations
+    df: float = 0.0
+    pooled: int = 0
+    own: int = 0  # configurations compared by a standard deviation of their own
+    why_not_pooled: str = ""
+    resolution: float | None = None  # smallest difference that the seeds tell apart
+    seeds_needed: dict[float, int | None] = field(default_factory=dict)  # difference → seeds of each member
+    margin: float | None = None
+    unfinished: tuple[str, ...] = ()  # not complete: they may yet win
+    diverged: tuple[str, ...] = ()  # complete, with a diverged seed: out
+    at_chance: tuple[str, ...] = ()
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The set of the best, most probable first."""
+        inside = [member for member in self.compared if member.inside]
+        return tuple(sorted(inside, key=lambda member: -(member.p_best or 0.0)))
+
+    @property
+    def equivalent(self) -> tuple[str, ...]:
+        """The configurations that are equivalent to the leader, without it."""
+        return tuple(m.configuration for m in self.compared if m.equivalent and m.configuration != self.leader)
+
+
+def judge(candidates: Sequence[Candidate], *, metric: Metric, margin: float | None) -> Verdict:
+    """Return the verdict on configurations, in any order.
+
+    Args:
+        margin: differences below it do not matter, in the unit of the metric; None: all do.
+    """
+    sign = 1.0 if metric.goal == "maximize" else -1.0
+    usable = [c for c in candidates if c.complete and c.scores and not c.diverged]
+    learned = sorted((c for c in usable if not c.at_chance), key=lambda c: -sign * float(np.mean(c.scores)))
+    others = Verdict(
+        metric,
+        _state(candidates, usable, learned),
+        margin=margin,
+        unfinished=tuple(c.configuration for c in candidates if not c.complete),
+        diverged=tuple(c.configuration for c in candidates if c.complete and c.diverged),
+        at_chance=tuple(c.configuration for c in usable if c.at_chance),
+    )
+    return _compared(others, learned, sign) if learned else others
+
+
+def _state(candidates: Sequence[Candidate], usable: Sequence[Candidate], learned: Sequence[Candidate]) -> State:
+    if learned:
+        return "compared" if any(len(c.scores) > 1 for c in learned) else "repeat"
+    if usable:
+        return "chance"
+    complete = [c for c in candidates if c.complete]
+    return "diverged" if complete and len(complete) == len(candidates) else "nothing"
+
+
+def _compared(base: Verdict, learned: Sequence[Candidate], sign: float) -> Verdict:
+    """Return the verdict with everything that follows from comparing configurations that learn, best mean first."""
+    scores = [[sign * score for score in c.scores] for c in learned]
+    groups = Groups.of(scores)
+    spread = pool(groups, scores, among=_in_the_race(learned))
+    found, belief = compare(groups, spread), believe(groups, spread)
+    members = [_member(i, learned[i], groups, found, belief, base.margin, sign) for i in range(len(learned))]
+    inside = int(found.inside.sum())
+    expected = None if learned[0].fresh else expected_on_fresh_seeds(groups, spread, found.inside)
+    sd = spread.sd if spread.df else None
+    chosen, reason = _choose(learned, members)
+    return replace(
+        base,
+        compared=tuple(members),
+        leader=learned[0].configuration,
+        choice=chosen,
+        choice_reason=reason,
+        fresh=learned[0].fresh,
+        expected=None if expected is None else sign * expected,
+        sd=sd,
+        df=spread.df,
+        pooled=spread.pooled,
+        own=int(spread.own.sum()),
+        why_not_pooled=spread.why,
+        resolution=None if sd is None else _resolution(groups, spread),
+        seeds_needed={} if sd is None else {d: seeds_to_tell(d, sd=sd, k=max(2, inside)) for d in SETTLED},
+    )
+
+
+def _in_the_race(learned: Sequence[Candidate]) -> Bools:
+    """Return which configurations are pooled: those that reach half of the leader's gain over chance.
+
+    What has just begun to learn differs more from seed to seed than a contender does, what is at chance less. Standard
+    deviations are independent of means, so choosing by means does not bias them. All, where fewer than three are left.
+    """
+    best = learned[0].gain
+    if best is None or any(c.gain is None for c in learned):
+        return np.ones(len(learned), dtype=bool)
+    chosen = np.array([c.gain is not None and c.gain >= IN_THE_RACE * best for c in learned])
+    enough = sum(len(c.scores) > 1 for c, is_chosen in zip(learned, chosen, strict=True) if is_chosen) >= 3
+    return chosen if enough else np.ones(len(learned), dtype=bool)
+
+
+def _member(
+    i: int,
+    candidate: Candidate,
+    groups: Groups,
+    found: Comparison,
+    belief: Belief | None,
+    margin: float | None,
+    sign: float,
+) -> Member:
+    behind, allowed = float(found.behind[i]), float(found.allowed[i])
+    return Member(
+        configuration=candidate.configuration,
+        mean=sign * float(groups.means[i]),
+        sd=float(groups.sds[i]) if groups.counts[i] > 1 else None,
+        n=int(groups.counts[i]),
+        behind=behind,
+        allowed=allowed,
+        inside=bool(found.inside[i]),
+        p_best=None if belief is None else float(belief.p_best[i]),
+        loss=None if belief is None else float(belief.loss[i]),
+        equivalent=i == groups.leader or (margin is not None and behind + allowed <= margin),
+    )
+
+
+def _choose(learned: Sequence[Candidate], members: Sequence[Member]) -> tuple[str, Literal["", "cheaper", "simpler"]]:
+    """Return what to take of those that are equivalent to the leader: the cheapest, then the simplest."""
+    leader = learned[0]
+    equal = [c for c, member in zip(learned, members, strict=True) if member.equivalent]
+    cost = {c.configuration: math.inf if c.seconds is None else c.seconds for c in equal}
+    least = min(cost.values())
+    cheap = [c for c in equal if cost[c.configuration] <= least * (1 + SAME_COST) or cost[c.configuration] == least]
+    if leader not in cheap:
+        return min(cheap, key=lambda c: (c.parts, cost[c.configuration])).configuration, "cheaper"
+    simplest = min(cheap, key=lambda c: (c.parts, c is not leader))
+    if simplest.parts < leader.parts:
+        return simplest.configuration, "simpler"
+    return leader.configuration, ""
+
+
+def _resolution(groups: Groups, spread: Spread) -> float:
+    n = float(np.median(groups.counts))
+    return smallest_difference(sd=spread.sd, k=max(2, len(groups.means)), n=n, df=spread.df)
