@@ -136,7 +136,7 @@ def without_finals(study: Study) -> Ledger:
     """Return the pooled ledger without final training runs, which are reported apart and not ranked."""
     final = set(study.trials.loc[study.trials["final"], "trial"])
     kept = {trial: line for trial, line in study.ledger.trials.items() if trial not in final}
-    return Ledger(trials=kept, rows=study.ledger.rows, statuses=study.ledger.statuses)
+    return Ledger(trials=kept, rows=study.ledger.rows, statuses=study.ledger.statuses, seconds=study.ledger.seconds)
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
@@ -183,6 +183,7 @@ def _pool(runs: Sequence[Run]) -> Ledger:
             configuration = f"{run.name}/{line['configuration']}"
             named = {**line, "configuration": configuration, "run": run.name}
             pooled.trials[f"{run.name}/{trial}"] = cast(TrialLine, named)
+        pooled.seconds |= {f"{run.name}/{trial}": seconds for trial, seconds in content.seconds.items()}
         pooled.statuses |= {f"{run.name}/{trial}": line for trial, line in content.statuses.items()}
         pooled.artifacts |= {(f"{run.name}/{trial}", name): line for (trial, name), line in content.artifacts.items()}
     return pooled

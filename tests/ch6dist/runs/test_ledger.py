@@ -114,7 +114,9 @@ EVENTS = st.lists(
 def test_whatever_is_kept_of_the_rows_is_what_the_whole_ledger_has(tmp_path_factory, events, last, cut):
     folder = tmp_path_factory.mktemp("run")
     lines = [
-        row(step, trial, attempt, number=number) if kind == "row" else state("running", trial, attempt)
+        row(step, trial, attempt, seconds=float(number), eval_seconds=0.5)
+        if kind == "row"
+        else state("running", trial, attempt)
         for number, (trial, attempt, step, kind) in enumerate(events)
     ]
     whole = write(folder, named("a"), *lines)
@@ -128,6 +130,12 @@ def test_whatever_is_kept_of_the_rows_is_what_the_whole_ledger_has(tmp_path_fact
     taken = []
     few = read(folder, last=last, take=taken.append)
     assert few.rows_by_trial() == {trial: found[-last:] for trial, found in whole.rows_by_trial().items()}
+    spent = {
+        trial: sum(line["seconds"] + line["eval_seconds"] for line in rows.values() if line["trial"] == trial)
+        for trial in newest
+    }
+    assert whole.seconds == few.seconds == {trial: spent[trial] for trial in whole.seconds}
+    assert all(trial in whole.seconds for trial, _ in rows)
     assert (few.statuses, few.history, few.attempts, few.lines) == (whole.statuses, whole.history, newest, [])
     assert {(line["trial"], line["step"]): line for line in taken if line["attempt"] == newest[line["trial"]]} == rows
     added = write(tmp_path_factory.mktemp("half"), named("a"), *lines[:cut])
