@@ -104,8 +104,8 @@ def _scores(item: Ranked, study: Study, target: float | None) -> dict[str, Any]:
         "late_epoch_std": _mean(_late_std(curve) for curve in curves),
         "diverged": item.diverged,
         "seeds": len(item.trials),
-        "seconds_per_epoch": _mean(value for trial in item.trials for value in study.values(trial, "seconds")),
-        "lanes": _mean(value for trial in item.trials for value in study.values(trial, "lanes")),
+        "seconds_per_epoch": _mean_of_rows(study, item.trials, "seconds"),
+        "lanes": _mean_of_rows(study, item.trials, "lanes"),
         "train_accuracy": _mean(study.last(trial, "train_accuracy") for trial in finished),
         "val_accuracy": _mean(study.last(trial, "val_accuracy") for trial in finished),
         **_slope([curve[-late_epochs(len(curve)) :] for curve in curves], study.sign),
@@ -153,6 +153,12 @@ def _slope(curves: Sequence[Sequence[float]], sign: int) -> dict[str, float]:
 def _late_std(curve: Sequence[float]) -> float | None:
     late = curve[-LATE_EPOCHS:]
     return float(np.std(late, ddof=1)) if len(late) > 2 else None
+
+
+def _mean_of_rows(study: Study, trials: Sequence[str], column: str) -> float | None:
+    values = np.concatenate([study.rows.array(trial, column) for trial in trials])
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else None
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
