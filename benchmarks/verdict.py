@@ -126,8 +126,8 @@ def main() -> None:
     rows = [(case.name, once(case, arguments.pairs, generator)) for case in cases()]
     repeats = arguments.pairs
     what = (
-        f"{repeats:,} simulated sweeps for each case. “Best in the set” should be 0.95 or more; two standard errors of the "
-        f"simulation are {2 * np.sqrt(0.95 * 0.05 / repeats):.3f}. Where means are equal every configuration is a best "
+        f"{repeats:,} simulated sweeps for each case. “Best in the set” should be 0.95 or more; two standard errors "
+        f"of it are {2 * np.sqrt(0.95 * 0.05 / repeats):.3f}. Where means are equal every configuration is a best "
         "one, and one of them is watched. An excess is over the true mean of the leader, in its standard deviations."
     )
     title = f"# The verdict on simulated sweeps, {date.today()}"
