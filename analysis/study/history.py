@@ -5,16 +5,13 @@ ledger, _ = observe(folder, last=5, take=columns.take)
 history = columns.table(ledger)                 # COLUMNS, in order of trials, then of steps
 rows = TrialRows(history)
 rows["…"]                                       # the rows of one trial, as dicts
-write_rows(study, folder / "rows.parquet")
 """
 
 from __future__ import annotations
 
-import io
 from array import array
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,10 +19,6 @@ import pandas as pd
 from ch6dist.errors import UsageError
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.schema import ROW_COLUMNS, Line
-from ch6dist.storage.atomic import replace_file
-
-if TYPE_CHECKING:
-    from analysis.study.load import Study
 
 NUMBERS = tuple(column.name for column in ROW_COLUMNS if column.dtype != "string")
 WHOLE = {"attempt": 1, "epoch": 0, "step": 0}  # columns that every row has, as whole numbers; and what stands for none
@@ -126,10 +119,3 @@ class TrialRows(Mapping[str, list[Line]]):
     def _column(self, name: str, first: int, end: int) -> list[float | None]:
         column = self._columns[name][first:end]
         return [None if value != value else value for value in column.tolist()]
-
-
-def write_rows(study: Study, path: Path) -> None:
-    """Write all rows of a study as a Parquet file, in one step. OSError where that is impossible."""
-    content = io.BytesIO()
-    study.history.to_parquet(content, index=False, compression="zstd")
-    replace_file(path, content.getbuffer())

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analysis.study.history import BLOCK, COLUMNS, NUMBERS, WHOLE, Columns, write_rows
+from analysis.study.history import BLOCK, COLUMNS, NUMBERS, WHOLE, Columns
 from analysis.study.load import load_study
+from analysis.study.rows_file import write_rows
 from ch6dist.errors import UsageError
 from ch6dist.runs.ledger import read
 from ch6dist.runs.schema import ROW_COLUMNS
