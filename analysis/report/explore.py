@@ -22,7 +22,6 @@ from analysis.study.load import Study
 from analysis.study.results import Results
 from ch6dist.catalog.text import one_line, value_text
 from ch6dist.catalog.wording import is_fraction, metric_label
-from ch6dist.runs.ranking import trial_score
 from ch6dist.runs.schema import Status
 
 MAX_CONFIGURATIONS = 300
@@ -42,7 +41,8 @@ def explore_data(results: Results) -> dict[str, Any] | None:
     """Return what the block shows; None where no configuration has a row yet."""
     study, board = results.study, results.board
     limit = min(MAX_CONFIGURATIONS, MAX_CURVES // max(1, int(board["seeds"].max()))) if len(board) else 0
-    begun = (place for place, trials in enumerate(board["trials"]) if any(study.rows[trial] for trial in trials))
+    has_rows = set(study.history["trial"].unique()).__contains__
+    begun = (place for place, trials in enumerate(board["trials"]) if any(map(has_rows, trials)))
     shown = board.iloc[list(islice(begun, max(1, limit)))]
     if shown.empty:
         return None
@@ -161,10 +161,10 @@ def _place(row: pd.Series, axis: Axis) -> float | int | None:
 
 
 def _seed(trial: str, study: Study) -> dict[str, Any]:
-    line, rows = study.ledger.trials[trial], study.rows[trial]
-    finished = study.ledger.status(trial) == Status.FINISHED
-    score = trial_score(rows, study.metric, epochs=line["config"]["epochs"]) if finished else None
-    points = {int(row["epoch"]): float(row[study.metric]) for row in rows if _is_number(row.get(study.metric))}
+    line, finished = study.ledger.trials[trial], study.ledger.status(trial) == Status.FINISHED
+    score = study.score(trial, epochs=line["config"]["epochs"]) if finished else None
+    rows = zip(study.rows.array(trial, "epoch").tolist(), study.rows.array(trial, study.metric).tolist(), strict=True)
+    points = {int(epoch): value for epoch, value in rows if math.isfinite(value)}
     return {"seed": line["seed"], "diverged": study.ledger.status(trial) == Status.DIVERGED,
             "score": _number(score), "curve": points}  # fmt: skip
 

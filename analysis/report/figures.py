@@ -21,6 +21,7 @@ from PIL import Image
 
 from analysis.plots.plot import Plot, Section
 from analysis.plots.registry import PLOTS, Written, explanation, write_figure
+from analysis.report.forked import forked
 from analysis.study.load import Study
 from analysis.study.results import Results
 from ch6dist.errors import UsageError
@@ -61,7 +62,9 @@ class Shown:
 
 def show_figures(results: Results, folder: Path) -> list[Shown]:
     """Write the files of every figure under `folder` and return the figures as a page shows them."""
-    return [_show(plot, results, folder) for plot in PLOTS.values()]
+    plots = list(PLOTS.values())
+    parts = forked(lambda plot: _show(plot, results, folder), plots)  # without the plots, which no process can send
+    return [Shown(plot, *part) for plot, part in zip(plots, parts, strict=True)]
 
 
 def sections(shown: Sequence[Shown]) -> dict[str, tuple[list[Shown], list[Shown]]]:
@@ -104,14 +107,15 @@ def caption_of(plot: Plot, data: pd.DataFrame, study: Study) -> str:
     return "\n".join(text for text in (plot.caption(data), explanation(data, study)) if text)
 
 
-def _show(plot: Plot, results: Results, folder: Path) -> Shown:
+def _show(plot: Plot, results: Results, folder: Path) -> tuple[str, str, str, int, int]:
+    """Write the files of a figure and return the fields of `Shown`, in order, but for the plot."""
     data, study = plot.data(results), results.study
     written = write_figure(plot, data, folder, study=study)
     if written is None:
-        return Shown(plot, "")
+        return "", "", "", 0, 0
     picture = _picture(written, whole=study.synthetic)
     dark = "" if plot.has_shades else _url(_darkened(picture))
-    return Shown(plot, caption_of(plot, data, study), _url(picture), dark, *picture.size)
+    return caption_of(plot, data, study), _url(picture), dark, *picture.size
 
 
 def _url(picture: Image.Image) -> str:

@@ -8,7 +8,6 @@ nothing_yet(study)           # that nothing has finished yet
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -114,10 +113,10 @@ def _swept(trials: pd.DataFrame) -> str:
     return " · ".join([*parts, list_text("seed", [int(seed) for seed in seeds])])
 
 
-def _device_seconds(study: Study, trials: Sequence[str] | pd.Series) -> float:
+def _device_seconds(study: Study, trials: pd.Series) -> float:
     """Return the seconds of training and evaluation of trials, those of each lane counted."""
-    columns = ("seconds", "eval_seconds")
-    return math.fsum(value for trial in trials for column in columns for value in study.values(trial, column))
+    rows = study.history[study.history["trial"].isin(trials)]
+    return float(rows[["seconds", "eval_seconds"]].sum().sum())
 
 
 def _date(unix_seconds: float) -> str:

@@ -12,7 +12,6 @@ data/NAME.csv               the numbers behind it
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections.abc import Sequence
@@ -36,6 +35,7 @@ from analysis.study.finals import seeds_notes
 from analysis.study.leaderboard import ranking_rule
 from analysis.study.load import Study
 from analysis.study.results import Results
+from analysis.study.rows_file import write_rows
 from ch6dist.catalog.datasets import SYNTHETIC
 from ch6dist.catalog.text import one_line
 from ch6dist.storage.atomic import replace_file
@@ -87,15 +87,6 @@ def without_refresh(page: str) -> str:
     """Return a page that no longer loads itself again."""
     begin, mark, rest = page.partition(REFRESH.partition("{")[0])
     return begin + rest.partition("\n")[2] if mark else page
-
-
-def write_rows(study: Study, path: Path) -> None:
-    """Write every row of the newest attempts as a Parquet file, one per trial and step."""
-    rows = [row for trial in study.trials["trial"] for row in study.rows[trial]]
-    table = pd.DataFrame(rows).drop(columns="kind", errors="ignore")
-    content = io.BytesIO()
-    table.dropna(axis="columns", how="all").to_parquet(content, index=False)
-    replace_file(path, content.getvalue())
 
 
 def _page(results: Results, shown: Sequence[Shown], sentences: Sequence[str], refresh_seconds: float | None) -> str:

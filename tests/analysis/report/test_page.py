@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ from markdown_it import MarkdownIt
 
 from analysis.plots import style
 from analysis.plots.registry import PLOTS
+from analysis.report import figures as figures_module
 from analysis.report import page as report_module
 from analysis.report.page import write_report
 from analysis.report.tables import leaderboard_json
@@ -319,3 +321,11 @@ def test_cells_of_numbers_carry_the_number_that_they_are_sorted_by(made):
     text = (made / "index.html").read_text(encoding="utf-8")
     row = text[text.index("51.00 ± 2.00 %</td>") - 60 :][:60]
     assert 'data-key="0.51' in row
+
+
+def test_a_figure_of_shades_keeps_its_colours_in_the_dark_scheme(made, tmp_path, monkeypatch):
+    shaded = {name: replace(plot, has_shades=name == "lr_sensitivity") for name, plot in PLOTS.items()}
+    monkeypatch.setattr(figures_module, "PLOTS", shaded)
+    run = twelve(tmp_path / "run")
+    text = write_report(analyse(load_study([run])), tmp_path / "out").read_text(encoding="utf-8")
+    assert text.count("<source ") == (made / "index.html").read_text(encoding="utf-8").count("<source ") - 1
