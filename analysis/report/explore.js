@@ -241,7 +241,10 @@
         hit.style.display = passing.has(item) ? "" : "none";
       }
     }
-    for (const box of ["parallel", "curves"]) find(box).classList.toggle("dim", Boolean(lit));
+    for (const box of ["parallel", "curves"]) {
+      find(box).classList.toggle("dim", Boolean(lit));
+      find(box).classList.toggle("many", passing.size > 100); // so that what lies below shows through
+    }
     const known = new Set(data.configurations.map((one) => one.row));
     for (const [number, row] of rows) {
       row.hidden = filtered && known.has(number) && !kept.has(number);

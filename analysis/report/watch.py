@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from analysis.report.page import without_refresh, write_report
@@ -33,7 +33,7 @@ def watch(folders: Sequence[Path], output: Path, *, every: float, say: Say) -> P
     Raises as load_study and write_report do.
     """
     page, seen, written = output / "index.html", -1, 0.0
-    with contextlib.suppress(KeyboardInterrupt):
+    with _left_quiet(page), contextlib.suppress(KeyboardInterrupt):
         while True:
             is_live = any(current(folder) for folder in folders)  # asked first: what comes after is still read
             size = _ledger_bytes(folders)
@@ -44,7 +44,6 @@ def watch(folders: Sequence[Path], output: Path, *, every: float, say: Say) -> P
             if not is_live:
                 break
             _wait(folders, since=written, every=every)
-    _leave(page)
     return page
 
 
@@ -56,12 +55,16 @@ def _wait(folders: Sequence[Path], *, since: float, every: float) -> None:
             return
 
 
-def _leave(page: Path) -> None:
-    """Take from the page that it loads itself again."""
-    if page.is_file():
-        text = page.read_text(encoding="utf-8")
-        if (quiet := without_refresh(text)) != text:
-            replace_file(page, quiet)
+@contextlib.contextmanager
+def _left_quiet(page: Path) -> Iterator[None]:
+    """Take from the page that it loads itself again, however the block ends."""
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # there is none, or a full disk, which is said where it is written
+            text = page.read_text(encoding="utf-8")
+            if (quiet := without_refresh(text)) != text:
+                replace_file(page, quiet)
 
 
 def _ledger_bytes(folders: Sequence[Path]) -> int:

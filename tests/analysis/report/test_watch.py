@@ -93,6 +93,19 @@ def test_an_interrupt_ends_it_with_status_0_and_a_quiet_page(tmp_path, driver):
     assert MARK not in (run / "report" / "index.html").read_text(encoding="utf-8")
 
 
+def test_a_ledger_that_breaks_meanwhile_is_one_line_and_the_page_is_quiet(tmp_path, driver):
+    run = twelve(tmp_path / "run")
+    driver(run)
+    watcher = watching(run)
+    page_when(run / "report" / "index.html", lambda text: MARK in text)
+    (run / "ledger" / "000002.jsonl").write_text("{broken\n", encoding="utf-8")
+    _, err = watcher.communicate(timeout=120)
+    assert watcher.returncode == 2
+    assert "000002.jsonl:1 is damaged" in err
+    assert len(err.strip().splitlines()) == 1
+    assert MARK not in (run / "report" / "index.html").read_text(encoding="utf-8")
+
+
 def test_a_run_that_has_ended_is_written_once_and_quiet(tmp_path):
     run = twelve(tmp_path / "run")
     found = command("report", run, "--watch")
