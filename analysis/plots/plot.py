@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from analysis.plots.style import Palette
 from analysis.study.results import Results
 
-
 Section = Literal["What won", "How sure", "Learning rates", "Schedules", "Training", "Cost", "How it was made"]
 
 

@@ -20,15 +20,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib as mpl
+import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.transforms import blended_transform_factory
 
 from ch6dist.catalog.datasets import SYNTHETIC
 from ch6dist.catalog.text import distinct_numbers, number_text
-from ch6dist.catalog.wording import is_fraction, short_number
+from ch6dist.catalog.wording import format_difference, is_finite, is_fraction, short_number
 
 # Okabe & Ito 2008, readable with every common colour blindness; yellow left out: it vanishes on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -36,6 +38,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h", "p")
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (1, 3)))
 GREY, RED, SHADE = "#8a8a8a", "#C1272D", "#FFF3C4"
 MAX_LR_TICKS = 10
+LABEL_INCHES = 0.155  # height of a label at the end of a line
 
 _SETTINGS: Any = {
     "figure.facecolor": "white",
@@ -141,6 +144,57 @@ def colour_labels(axis: Axis, optimizers: Iterable[str], palette: Palette) -> No
     """Give each tick label the colour of its optimizer, in order."""
     for label, optimizer in zip(axis.get_ticklabels(), optimizers, strict=True):
         label.set_color(palette[optimizer].colour)
+
+
+def yardstick(ax: Axes, data: pd.DataFrame, best: float) -> None:
+    """Draw the yardstick of a sweep right of the frame: from `best` to what the seeds just tell apart from it.
+
+    `data` has the columns of `analysis.study.compared.yardstick`. Call it when the limits of the y axis are set: what
+    lies beyond is cut. Nothing is drawn where no seeds were repeated.
+    """
+    length = float(data["resolution"].iloc[0] or math.nan)
+    if not is_finite(length) or not is_finite(best):
+        return
+    low, high = sorted(ax.get_ylim())
+    end = best + length if data["goal"].iloc[0] == "minimize" else best - length
+    ends = [min(max(value, low), high) for value in (best, end)]
+    where = blended_transform_factory(ax.transAxes, ax.transData)
+    ax.plot([1.025] * 2, ends, color="black", lw=1.6, marker="_", ms=7, transform=where, clip_on=False)
+    text = f"{format_difference(length, data['metric'].iloc[0])} told apart"
+    ax.text(1.045, sum(ends) / 2, text, rotation=90, va="center", ha="left", fontsize=8, transform=where)
+
+
+def yardstick_note(data: pd.DataFrame) -> str:
+    """Return the sentence of a caption that says what the black bar is; empty where there is none."""
+    length = float(data["resolution"].iloc[0] or math.nan)
+    if not is_finite(length):
+        return ""
+    return (
+        " Black bar: the smallest difference from the best that the seeds of this sweep tell apart, "
+        f"{format_difference(length, data['metric'].iloc[0])}."
+    )
+
+
+def end_labels(ax: Axes, labels: Sequence[tuple[float, str, str]], *, inches: float) -> None:
+    """Write (y, text, colour) beside the right end of lines, moved apart where they would overlap.
+
+    Args:
+        inches: height of the axes, about.
+    """
+    low, high = ax.get_ylim()
+    order = sorted(labels, key=lambda label: (label[0], label[1]))
+    gap = min(LABEL_INCHES / inches, 1 / max(1, len(order) - 1))
+    wanted = [(y - low) / (high - low) for y, _, _ in order]
+    places: list[float] = []
+    for place in wanted:
+        places.append(max(place, places[-1] + gap) if places else max(place, 0.0))
+    top = 1.0
+    for i in reversed(range(len(places))):
+        places[i] = top = min(places[i], top)
+        top -= gap
+    for place, want, (_, text, colour) in zip(places, wanted, order, strict=True):
+        ax.plot([1, 1.02], [want, place], color=colour, lw=0.6, transform=ax.transAxes, clip_on=False)
+        ax.text(1.025, place, text, color=colour, va="center", fontsize=8.5, transform=ax.transAxes)
 
 
 def lr_axis(ax: Axes, lrs: Sequence[float]) -> None:

@@ -221,14 +221,6 @@ def test_a_single_epoch_is_drawn_as_points_and_without_fractions_of_an_epoch(tmp
         assert [tick for tick in ax.get_xticks() if low <= tick <= high] == [1]
 
 
-@pytest.mark.parametrize(("seeds", "shaded"), [(1, "cannot be compared"), (3, "not distinguishable")])
-def test_the_leaderboard_says_whether_the_best_was_compared(tmp_path, seeds, shaded):
-    trials = [trial(lr=lr, seed=seed, curve=[0.1, 0.2 + seed / 100]) for lr in (0.1, 0.2) for seed in range(seeds)]
-    results = written(tmp_path, trials)
-    plot = PLOTS["leaderboard"]
-    assert shaded in plot.caption(plot.data(results))
-
-
 @pytest.mark.parametrize(("tried", "explained"), [(1, False), (6, True)])
 def test_the_curves_explain_their_choice_if_there_was_one(tmp_path, tried, explained):
     results = written(tmp_path, [trial(lr=lr / 10, curve=[0.1]) for lr in range(1, tried + 1)])
