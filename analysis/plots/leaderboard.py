@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from analysis.plots import style
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
-from analysis.study.compared import compared, yardstick
+from analysis.study.compared import MEMBER_COLUMNS, compared, yardstick
 from analysis.study.results import Results
 from ch6dist.catalog.wording import (
     format_count,
@@ -31,14 +31,14 @@ COLUMNS = ["rank", "label", "optimizer", "score", "mean", "low", "high", "inside
 
 
 def leaderboard_data(results: Results) -> pd.DataFrame:
-    """Return one row per seed of the best configurations: rank, label, the seed's score, mean, interval, inside, p_best.
+    """Return one row per seed of the best configurations: the seed's score, and its configuration's mean and interval.
 
     `inside`: in the set of the best; `p_best`: probability of being the best, NaN where nothing was compared. What the
     comparison rests on is the same in all rows: state, sd (pooled over `pooled` configurations), resolution, …
     """
     best = results.board[results.board["score"].notna()].head(SHOWN)
     members = compared(results.verdict)
-    said = {column: best["configuration"].map(members[column]) for column in members}
+    said = {column: best["configuration"].map(members[column]) for column in MEMBER_COLUMNS}
     best = best.rename(columns={"score": "mean"}).assign(**said)
     rows = best.explode("scores").rename(columns={"scores": "score"})
     data = rows[COLUMNS].reset_index(drop=True)

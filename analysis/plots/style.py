@@ -36,7 +36,7 @@ from ch6dist.catalog.wording import format_difference, is_finite, is_fraction, s
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h", "p")
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (1, 3)))
-GREY, RED, SHADE = "#8a8a8a", "#C1272D", "#FFF3C4"
+GREY, RED, SHADE, STRIP = "#8a8a8a", "#C1272D", "#FFF3C4", "#FBE3E4"  # STRIP: under what diverged
 MAX_LR_TICKS = 10
 LABEL_INCHES = 0.155  # height of a label at the end of a line
 
@@ -162,6 +162,32 @@ def yardstick(ax: Axes, data: pd.DataFrame, best: float) -> None:
     ax.plot([1.025] * 2, ends, color="black", lw=1.6, marker="_", ms=7, transform=where, clip_on=False)
     text = f"{format_difference(length, data['metric'].iloc[0])} told apart"
     ax.text(1.045, sum(ends) / 2, text, rotation=90, va="center", ha="left", fontsize=8, transform=where)
+
+
+def yardstick_above(ax: Axes, data: pd.DataFrame) -> None:
+    """Draw the yardstick of a sweep above the frame of axes whose x axis is the metric, at its better end.
+
+    Call it when the limits of the x axis are set: what lies beyond is cut.
+    """
+    length = float(data["resolution"].iloc[0] or math.nan)
+    if not is_finite(length):
+        return
+    low, high = ax.get_xlim()
+    share = min(1.0, length / (high - low))
+    small = data["goal"].iloc[0] == "minimize"
+    ends = (0.0, share) if small else (1 - share, 1.0)
+    ax.plot(ends, [1.04] * 2, color="black", lw=1.6, marker="|", ms=7, transform=ax.transAxes, clip_on=False)
+    text = f"{format_difference(length, data['metric'].iloc[0])} told apart"
+    ax.annotate(
+        text,
+        (1 if not small else 0, 1.04),
+        (0, 5),
+        "axes fraction",
+        "offset points",
+        ha="left" if small else "right",
+        fontsize=8,
+        annotation_clip=False,
+    )
 
 
 def yardstick_note(data: pd.DataFrame) -> str:

@@ -1,4 +1,4 @@
-"""The leaderboard as a figure says what the verdict says: who may be the best, how probably, and what the seeds tell."""
+"""The leaderboard as a figure says what the verdict says: what may be the best, how probably, what seeds tell apart."""
 
 from __future__ import annotations
 
