@@ -151,8 +151,8 @@ def _caption(data: pd.DataFrame) -> str:
     seeds = f" (n = {format_count_range(n)})" if len(n) else ""
     return (
         f"Each row: the best configuration at that level, all else tuned, its values in small print. Dots: "
-        f"seeds{seeds}; tick: their mean; bar: 95 % Student t interval, cut at the frame. The best of m candidates is an optimistic "
-        f"choice, the more so the larger m.{flag}{lost}{style.yardstick_note(data)}"
+        f"seeds{seeds}; tick: their mean; bar: 95 % Student t interval, cut at the frame. The best of m candidates is "
+        f"an optimistic choice, the more so the larger m.{flag}{lost}{style.yardstick_note(data)}"
         + style.cut_note(data["axis"].nunique(), MAX_AXES, "axes", "isolation")
     )
 

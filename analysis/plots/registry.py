@@ -11,7 +11,16 @@ import pandas as pd
 from matplotlib.figure import Figure
 from pandas.api.types import is_numeric_dtype
 
-from analysis.plots import isolation, leaderboard, lr_range_test, lr_sensitivity, style, sweep_health, training_curves
+from analysis.plots import (
+    isolation,
+    leaderboard,
+    lr_range_test,
+    lr_sensitivity,
+    optimizer_schedule,
+    style,
+    sweep_health,
+    training_curves,
+)
 from analysis.plots.plot import Plot
 from analysis.study.load import Study
 from ch6dist.catalog.labels import explain
@@ -24,8 +33,9 @@ PLOTS: dict[str, Plot] = {
         leaderboard.PLOT,
         isolation.PLOT,
         lr_sensitivity.PLOT,
-        training_curves.PLOT,
         lr_range_test.PLOT,
+        optimizer_schedule.PLOT,
+        training_curves.PLOT,
         sweep_health.PLOT,
     )
 }

@@ -146,6 +146,12 @@ def colour_labels(axis: Axis, optimizers: Iterable[str], palette: Palette) -> No
         label.set_color(palette[optimizer].colour)
 
 
+def shade(share: float) -> tuple[Any, str]:
+    """Return a colour of cividis for a share of [0, 1], and black or white, whichever can be read on it."""
+    colour = mpl.colormaps["cividis"](min(max(float(share), 0.0), 1.0))
+    return colour, "black" if 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 0.45 else "white"
+
+
 def yardstick(ax: Axes, data: pd.DataFrame, best: float) -> None:
     """Draw the yardstick of a sweep right of the frame: from `best` to what the seeds just tell apart from it.
 
