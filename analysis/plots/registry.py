@@ -20,6 +20,7 @@ from analysis.plots import (
     style,
     sweep_health,
     training_curves,
+    tuning_curve,
 )
 from analysis.plots.plot import Plot
 from analysis.study.load import Study
@@ -32,6 +33,7 @@ PLOTS: dict[str, Plot] = {
     for plot in (
         leaderboard.PLOT,
         isolation.PLOT,
+        tuning_curve.PLOT,
         lr_sensitivity.PLOT,
         lr_range_test.PLOT,
         optimizer_schedule.PLOT,

@@ -152,11 +152,14 @@ def shade(share: float) -> tuple[Any, str]:
     return colour, "black" if 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 0.45 else "white"
 
 
-def yardstick(ax: Axes, data: pd.DataFrame, best: float) -> None:
+def yardstick(ax: Axes, data: pd.DataFrame, best: float, *, x: float = 1.025) -> None:
     """Draw the yardstick of a sweep right of the frame: from `best` to what the seeds just tell apart from it.
 
     `data` has the columns of `analysis.study.compared.yardstick`. Call it when the limits of the y axis are set: what
     lies beyond is cut. Nothing is drawn where no seeds were repeated.
+
+    Args:
+        x: where, as a share of the width of the axes.
     """
     length = float(data["resolution"].iloc[0] or math.nan)
     if not is_finite(length) or not is_finite(best):
@@ -165,35 +168,21 @@ def yardstick(ax: Axes, data: pd.DataFrame, best: float) -> None:
     end = best + length if data["goal"].iloc[0] == "minimize" else best - length
     ends = [min(max(value, low), high) for value in (best, end)]
     where = blended_transform_factory(ax.transAxes, ax.transData)
-    ax.plot([1.025] * 2, ends, color="black", lw=1.6, marker="_", ms=7, transform=where, clip_on=False)
-    text = f"{format_difference(length, data['metric'].iloc[0])} told apart"
-    ax.text(1.045, sum(ends) / 2, text, rotation=90, va="center", ha="left", fontsize=8, transform=where)
+    ax.plot([x] * 2, ends, color="black", lw=1.6, marker="_", ms=7, transform=where, clip_on=False)
+    text, side = f"{format_difference(length, data['metric'].iloc[0])} told apart", "bottom" if end > best else "top"
+    ax.text(x + 0.025, ends[0], text, rotation=90, va=side, ha="left", fontsize=8, transform=where)
 
 
 def yardstick_above(ax: Axes, data: pd.DataFrame) -> None:
-    """Draw the yardstick of a sweep above the frame of axes whose x axis is the metric, at its better end.
-
-    Call it when the limits of the x axis are set: what lies beyond is cut.
-    """
+    """Draw the yardstick of a sweep above the right end of axes whose x axis is the metric; call it last."""
     length = float(data["resolution"].iloc[0] or math.nan)
     if not is_finite(length):
         return
     low, high = ax.get_xlim()
-    share = min(1.0, length / (high - low))
-    small = data["goal"].iloc[0] == "minimize"
-    ends = (0.0, share) if small else (1 - share, 1.0)
-    ax.plot(ends, [1.04] * 2, color="black", lw=1.6, marker="|", ms=7, transform=ax.transAxes, clip_on=False)
+    start = max(0.0, 1 - length / (high - low))
+    ax.plot([start, 1], [1.04] * 2, color="black", lw=1.6, marker="|", ms=7, transform=ax.transAxes, clip_on=False)
     text = f"{format_difference(length, data['metric'].iloc[0])} told apart"
-    ax.annotate(
-        text,
-        (1 if not small else 0, 1.04),
-        (0, 5),
-        "axes fraction",
-        "offset points",
-        ha="left" if small else "right",
-        fontsize=8,
-        annotation_clip=False,
-    )
+    ax.annotate(text, (1, 1.04), (0, 5), "axes fraction", "offset points", ha="right", fontsize=8)
 
 
 def yardstick_note(data: pd.DataFrame) -> str:
