@@ -52,8 +52,8 @@ def optimizer_schedule_data(results: Results) -> pd.DataFrame:
         lr=best["lr_text"],
         inside=best["configuration"].map(members["inside"]).eq(True),
     ).set_index(["optimizer", "scheduler"])
-    order = {axis: _by_mean(best, axis, list(levels), results.study.sign) for axis, levels in names.items()}
-    cells = best.reindex(pd.MultiIndex.from_product(order.values(), names=["optimizer", "schedule"])).reset_index()
+    order = [_by_mean(best, axis, list(levels), results.study.sign) for axis, levels in names.items()]
+    cells = best.reindex(pd.MultiIndex.from_product(order, names=["optimizer", "schedule"])).reset_index()
     counts = {column: cells[column].fillna(0).astype(int) for column in ("candidates", "tried", "lost", "n")}
     text = {column: cells[column].fillna("") for column in ("label", "lr")}
     cells = cells.assign(**counts, **text, inside=cells["inside"].eq(True), cells=best["mean"].notna().sum())
@@ -72,15 +72,13 @@ def draw_optimizer_schedule(figure: Figure, data: pd.DataFrame, palette: Palette
     sign = -1.0 if data["goal"].iloc[0] == "minimize" else 1.0
     shown = data["mean"].dropna()
     norm = Normalize(*(np.quantile(sign * shown, [0.1, 1]) if len(shown) else (0, 1)))
-    by_pair = data.set_index(["optimizer", "schedule"])
-    for y, optimizer in enumerate(rows):
-        for x, schedule in enumerate(columns):
-            _draw_cell(ax, x, y, by_pair.loc[(optimizer, schedule)], norm, sign)
     kept = data[data["optimizer"].isin(rows) & data["schedule"].isin(columns)]
+    for _, cell in kept.iterrows():
+        _draw_cell(ax, columns.index(cell["schedule"]), rows.index(cell["optimizer"]), cell, norm, sign)
     for axis, names, other in (("optimizer", rows, columns), ("schedule", columns, rows)):
         groups = kept.groupby(axis)["mean"]
         for place, (mean, count) in enumerate(zip(groups.mean()[names], groups.count()[names], strict=True)):
-            x, y = (len(columns) + 0.2, place) if axis == "optimizer" else (place, len(rows) + 0.2)
+            x, y = (len(columns) + 0.2, float(place)) if axis == "optimizer" else (float(place), len(rows) + 0.2)
             _draw_mean(ax, x, y, mean, int(count), len(other), data["metric"].iloc[0])
     _format_axes(ax, rows, columns, palette)
     if len(shown):

@@ -17,6 +17,7 @@ from analysis.plots import (
     lr_range_test,
     lr_sensitivity,
     optimizer_schedule,
+    stability,
     style,
     sweep_health,
     training_curves,
@@ -33,6 +34,7 @@ PLOTS: dict[str, Plot] = {
     for plot in (
         leaderboard.PLOT,
         isolation.PLOT,
+        stability.PLOT,
         tuning_curve.PLOT,
         lr_sensitivity.PLOT,
         lr_range_test.PLOT,
