@@ -129,8 +129,8 @@ def _caption(data: pd.DataFrame) -> str:
     fresh = ", of those compared the fresh ones, which took no part in the choice" if data["fresh"].iloc[0] else ""
     bar = " bar: 95 % Student t interval of the mean, cut at the frame." if data["low"].notna().any() else ""
     return (
-        f"The best {format_count(len(n), 'configuration')}. Dots: seeds (n = {format_count_range(n)}{fresh}); tick: their "
-        f"mean{';' if bar else '.'}{bar} {_comparison(data)}{style.yardstick_note(data)}"
+        f"The best {format_count(len(n), 'configuration')}. Dots: seeds (n = {format_count_range(n)}{fresh}); tick: "
+        f"their mean{';' if bar else '.'}{bar} {_comparison(data)}{style.yardstick_note(data)}"
     )
 
 

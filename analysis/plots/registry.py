@@ -20,7 +20,9 @@ from analysis.plots import (
     stability,
     style,
     sweep_health,
+    time_to_target,
     training_curves,
+    training_time,
     tuning_curve,
 )
 from analysis.plots.plot import Plot
@@ -40,6 +42,8 @@ PLOTS: dict[str, Plot] = {
         lr_range_test.PLOT,
         optimizer_schedule.PLOT,
         training_curves.PLOT,
+        time_to_target.PLOT,
+        training_time.PLOT,
         sweep_health.PLOT,
     )
 }

@@ -123,9 +123,9 @@ def _caption(data: pd.DataFrame) -> str:
     lost = "; red X on a marker: some of its seeds diverged" if shown["lost"].any() else ""
     return (
         f"Each marker: one of {format_count(len(shown), 'configuration')}, mean over its seeds (n = "
-        f"{format_count_range(shown['n'])}){bars}{lost}; numbers: ranks of the best, where there is room. How much a run wobbles late and "
-        "how far seeds differ are two things: one is read across, the other from the bars. Right: share of all training "
-        "runs of each optimizer that diverged."
+        f"{format_count_range(shown['n'])}){bars}{lost}; numbers: ranks of the best, where there is room. How much a "
+        "run wobbles late and how far seeds differ are two things: one is read across, the other from the bars. "
+        "Right: share of all training runs of each optimizer that diverged."
         + style.yardstick_note(shown)
         + style.cut_note(int(shown["of"].iloc[0]), len(shown), "configurations", "leaderboard").replace(
             "data/leaderboard.csv", "leaderboard.csv"

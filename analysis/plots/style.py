@@ -135,7 +135,7 @@ def grid_shape(panels: int, *, max_columns: int) -> tuple[int, int]:
 
 def legend(ax: Axes, handles: Sequence[Artist], labels: Sequence[str], **where: Any) -> None:
     """Draw a legend. Its texts are set afterwards: matplotlib would leave out those that begin with an underscore."""
-    made = ax.legend(handles, map(str, range(len(handles))), borderaxespad=0, **where)
+    made = ax.legend(handles, map(str, range(len(handles))), borderaxespad=0, handlelength=3, **where)
     for text, label in zip(made.get_texts(), labels, strict=True):
         text.set_text(label)
 
@@ -231,6 +231,15 @@ def lr_axis(ax: Axes, lrs: Sequence[float]) -> None:
     if tried:
         pad = max(tried[-1] / tried[0], 10) ** 0.15  # leaves space for an arrow beside the lowest and the highest
         ax.set_xlim(tried[0] / pad, tried[-1] * pad)
+
+
+def lr_values_axis(ax: Axes, lrs: pd.Series) -> None:
+    """Format the y axis as learning rates: logarithmic where they span more than a factor of five."""
+    positive = lrs[lrs > 0]
+    if len(positive) and positive.max() > 5 * positive.min():
+        log_axis(ax, "y", lr_formatter())
+    else:
+        ax.yaxis.set_major_formatter(lr_formatter())
 
 
 def lr_formatter() -> FuncFormatter:
