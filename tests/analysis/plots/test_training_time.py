@@ -52,7 +52,7 @@ def test_runs_on_two_devices_are_not_compared(tmp_path):
 
 @pytest.mark.parametrize(("plot", "x"), [(PLOT, 4.0), (BY_EPOCH, 2)])
 def test_the_line_of_a_diverged_seed_ends_in_an_x(tmp_path, plot, x):
-    burst = trial("SGD", seed=1, curve=[0.1, 0.2, None], epochs=9, status="diverged")
+    burst = trial("SGD", seed=1, curve=[0.1, 0.2, None], status="diverged")
     results = results_of(tmp_path, [trial("SGD", curve=[0.1, 0.2, 0.3]), burst])
     data = plot.data(results)
     with style.context():
