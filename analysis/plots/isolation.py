@@ -11,10 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.plots import style
+from analysis.plots import style, yardstick
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
-from analysis.study.compared import yardstick
+from analysis.study.compared import yardstick_columns
 from analysis.study.results import Results
 from analysis.study.tuned import axes_of, best_per_level
 from ch6dist.catalog.labels import NO_SCHEDULE, SEPARATOR
@@ -43,7 +43,7 @@ def isolation_data(results: Results) -> pd.DataFrame:
     data["scores"] = [scores or [None] for scores in data["scores"]]
     rows = data.rename(columns={"score": "mean"}).explode("scores").rename(columns={"scores": "score"})
     numbers = dict.fromkeys(("score", "mean", "low", "high"), "float64")
-    return rows[COLUMNS].reset_index(drop=True).astype(numbers).assign(**yardstick(results))
+    return rows[COLUMNS].reset_index(drop=True).astype(numbers).assign(**yardstick_columns(results))
 
 
 def _levels(board: pd.DataFrame, axis: str, levels: pd.Series) -> pd.DataFrame:
@@ -79,7 +79,7 @@ def draw_isolation(figure: Figure, data: pd.DataFrame, palette: Palette) -> None
     if is_fraction(metric):
         ax.xaxis.set_major_formatter(style.percent())
     ax.set_xlabel(f"{metric_label(metric)} over the last epochs, of the best at each level")
-    style.yardstick_above(axes[0, 0], data)
+    yardstick.draw_above(axes[0, 0], data)
 
 
 def _limit_to_scores(ax: Axes, data: pd.DataFrame) -> tuple[float, float]:
@@ -152,7 +152,7 @@ def _caption(data: pd.DataFrame) -> str:
     return (
         f"Each row: the best configuration at that level, all else tuned, its values in small print. Dots: "
         f"seeds{seeds}; tick: their mean; bar: 95 % Student t interval, cut at the frame. The best of m candidates is "
-        f"an optimistic choice, the more so the larger m.{flag}{lost}{style.yardstick_note(data)}"
+        f"an optimistic choice, the more so the larger m.{flag}{lost}{yardstick.note(data)}"
         + style.cut_note(data["axis"].nunique(), MAX_AXES, "axes", "isolation")
     )
 

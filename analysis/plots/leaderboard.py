@@ -11,10 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.plots import style
+from analysis.plots import style, yardstick
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
-from analysis.study.compared import MEMBER_COLUMNS, compared, yardstick
+from analysis.study.compared import MEMBER_COLUMNS, compared, yardstick_columns
 from analysis.study.results import Results
 from ch6dist.catalog.wording import (
     format_count,
@@ -44,7 +44,7 @@ def leaderboard_data(results: Results) -> pd.DataFrame:
     data = rows[COLUMNS].reset_index(drop=True)
     data["inside"] = data["inside"].eq(True)
     data = data.astype(dict.fromkeys(("score", "mean", "low", "high", "p_best"), "float64"))
-    return data.assign(diverged=data["diverged"].astype(int), **yardstick(results), **_basis(results.verdict))
+    return data.assign(diverged=data["diverged"].astype(int), **yardstick_columns(results), **_basis(results.verdict))
 
 
 def _basis(verdict: Verdict) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def _caption(data: pd.DataFrame) -> str:
     bar = " bar: 95 % Student t interval of the mean, cut at the frame." if data["low"].notna().any() else ""
     return (
         f"The best {format_count(len(n), 'configuration')}. Dots: seeds (n = {format_count_range(n)}{fresh}); tick: "
-        f"their mean{';' if bar else '.'}{bar} {_comparison(data)}{style.yardstick_note(data)}"
+        f"their mean{';' if bar else '.'}{bar} {_comparison(data)}{yardstick.note(data)}"
     )
 
 

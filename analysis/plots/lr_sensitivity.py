@@ -12,10 +12,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.plots import style
+from analysis.plots import style, yardstick
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
-from analysis.study.compared import yardstick
+from analysis.study.compared import yardstick_columns
 from analysis.study.load import Study
 from analysis.study.lr_ranges import LINE, SAFE_WITHIN, best_by_lr, point_summary, safe_ranges
 from analysis.study.results import Results
@@ -36,13 +36,14 @@ def lr_sensitivity_data(results: Results) -> pd.DataFrame:
     if data.empty or data.groupby(LINE)["lr"].nunique().max() < 2:
         return pd.DataFrame(columns=pd.Index(COLUMNS))
     several = len(study.runs) > 1
+    scores = [_score(row, study) for row in data[["trial", "status", "epochs"]].itertuples()]
     data = data.assign(
-        score=pd.Series([_score(row, study) for row in data.itertuples()], index=data.index, dtype="float64"),
-        panel=[_panel_title(row, run=several) for row in data.itertuples()],
+        score=pd.Series(scores, index=data.index, dtype="float64"),
+        panel=[_panel_title(row, run=several) for row in data[["run", "scheduler", "setting"]].itertuples()],
         chance=1 / study.classes if study.classes and is_fraction(study.metric) else None,
     )
     numbers = dict.fromkeys(("score", "chance", "lr"), "float64")
-    return data[COLUMNS].astype(numbers).assign(**yardstick(results))
+    return data[COLUMNS].astype(numbers).assign(**yardstick_columns(results))
 
 
 def _score(trial: Any, study: Study) -> float | None:
@@ -71,11 +72,12 @@ def draw_lr_sensitivity(figure: Figure, data: pd.DataFrame, palette: Palette) ->
             upper.set_ylabel(f"{metric_label(metric)}, last epochs")
             style.colour_labels(lower.yaxis, optimizers, palette)
         else:
-            lower.set_yticklabels([])
+            lower.tick_params(labelleft=False)
+            upper.tick_params(labelleft=False)
         style.lr_axis(lower, list(panel["lr"]))
         _same_scale(upper, data)
         if position == columns - 1:
-            style.yardstick(upper, data, data["score"].min() if goal == "minimize" else data["score"].max())
+            yardstick.draw_beside(upper, data, data["score"].min() if goal == "minimize" else data["score"].max())
         lower.set_xlabel("learning rate (configured)")
         if len(panels) > 1:
             upper.set_title(textwrap.fill(name, 40))
@@ -84,12 +86,11 @@ def draw_lr_sensitivity(figure: Figure, data: pd.DataFrame, palette: Palette) ->
 def _draw_scores(ax: Axes, panel: pd.DataFrame, best: pd.DataFrame, palette: Palette) -> None:
     many = panel["lr"].nunique() > style.MAX_LR_TICKS
     size, every = (4.0, 0.08) if many else (6.5, 1)
+    ax.set_rasterization_zorder(0 if many else None)  # the seeds as one image: an SVG of thousands of marks is slow
     for optimizer, line in best.groupby("optimizer", sort=True):
         look = palette[str(optimizer)]
         seeds = panel[(panel["optimizer"] == optimizer) & panel["score"].notna()]
-        ax.plot(
-            seeds["lr"], seeds["score"], look.marker, color=look.colour, ms=size, alpha=0.35, mew=0, rasterized=many
-        )
+        ax.plot(seeds["lr"], seeds["score"], look.marker, color=look.colour, ms=size, alpha=0.35, mew=0, zorder=-1)
         line = line[line["n"] > 0]
         ax.plot(line["lr"], line["mean"], look.line, marker=look.marker, ms=4, color=look.colour, markevery=every)
     chance = panel["chance"].iloc[0]
@@ -101,24 +102,20 @@ def _draw_scores(ax: Axes, panel: pd.DataFrame, best: pd.DataFrame, palette: Pal
 
 def _draw_safe_ranges(ax: Axes, ranges: pd.DataFrame, palette: Palette, optimizers: list[str]) -> None:
     """Draw a row per optimizer: bracket = safe range and its width, marker = best, arrow = best at the edge."""
+    ranges = ranges[ranges["best_lr"].notna()].assign(y=ranges["optimizer"].map(optimizers.index))
+    colours = [palette[name].colour for name in ranges["optimizer"]]
+    ax.hlines(ranges["y"], ranges["safe_low"], ranges["safe_high"], colors=colours, lw=2)
+    for end in ("safe_low", "safe_high"):
+        ax.scatter(ranges[end], ranges["y"], s=60, c=colours, marker="|", lw=1.6)
     row: Any
     for row in ranges.itertuples():
-        y, look = optimizers.index(str(row.optimizer)), palette[str(row.optimizer)]
-        if pd.notna(row.best_lr):
-            ends = [row.safe_low, row.safe_high]
-            ax.plot(ends, [y, y], color=look.colour, lw=2, marker="|", ms=9, mew=1.6)
-            ax.plot(row.best_lr, y, look.marker, color=look.colour, ms=7, zorder=3)
-            ax.text(
-                1.015,
-                y,
-                f"{row.decades:.1f}" if row.decades else "0",
-                va="center",
-                fontsize=8,
-                transform=ax.get_yaxis_transform(),
-            )
+        look = palette[row.optimizer]
+        ax.plot(row.best_lr, row.y, look.marker, color=look.colour, ms=7, zorder=3)
+        width = f"{row.decades:.1f}" if row.decades else "0"
+        ax.text(1.015, row.y, width, va="center", fontsize=8, transform=ax.get_yaxis_transform())
         if row.edge:
             arrow, shift = ("→", 6) if row.edge == "high" else ("←", -20)
-            point, offset = (row.best_lr, y), (shift, -1)
+            point, offset = (row.best_lr, row.y), (shift, -1)
             ax.annotate(arrow, point, offset, textcoords="offset points", va="center", color=look.colour, fontsize=14)
     ax.text(1.015, -0.95, "decades", va="center", fontsize=8, transform=ax.get_yaxis_transform())
     ax.set_yticks(range(len(optimizers)), optimizers)
@@ -131,9 +128,8 @@ def _draw_diverged(ax: Axes, points: pd.DataFrame, optimizers: list[str]) -> Non
     y = lost["optimizer"].map(optimizers.index)
     every = lost["diverged"] == lost["seeds"]
     many = points["lr"].nunique() > style.MAX_LR_TICKS
-    for row in sorted(set(y)):
-        at = lost["lr"][y == row]
-        ax.plot([at.min(), at.max()], [row, row], color=style.STRIP, lw=9, zorder=0, solid_capstyle="projecting")
+    strips = lost.groupby(y)["lr"].agg(["min", "max"])
+    ax.hlines(strips.index, strips["min"], strips["max"], color=style.STRIP, lw=9, zorder=0, capstyle="projecting")
     for chosen, width in ((every, 2.0), (~every, 0.9)):
         ax.plot(lost["lr"][chosen], y[chosen], "x", color=style.RED, ms=4.5 if many else 7, mew=width, zorder=2)
     if not many:
@@ -175,7 +171,7 @@ def _caption(data: pd.DataFrame) -> str:
         f"Dots: seeds (n = {n} per {per}); line: mean of {line}. Below, per optimizer: marker: best; bracket: as good "
         f"within {within}, its width in decades at the right; arrow: the best is the lowest or highest tried, so a "
         "better one may lie beyond; red X: diverged, bold: all seeds, thin: some."
-        + style.yardstick_note(data)
+        + yardstick.note(data)
         + style.cut_note(data["panel"].nunique(), MAX_PANELS, "panels", "lr_sensitivity")
     )
 

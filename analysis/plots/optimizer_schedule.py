@@ -14,10 +14,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from analysis.plots import style
+from analysis.plots import style, yardstick
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
-from analysis.study.compared import compared, yardstick
+from analysis.study.compared import compared, yardstick_columns
 from analysis.study.results import Results
 from analysis.study.tuned import best_per_level
 from ch6dist.catalog.labels import NO_SCHEDULE
@@ -57,7 +57,7 @@ def optimizer_schedule_data(results: Results) -> pd.DataFrame:
     counts = {column: cells[column].fillna(0).astype(int) for column in ("candidates", "tried", "lost", "n")}
     text = {column: cells[column].fillna("") for column in ("label", "lr")}
     cells = cells.assign(**counts, **text, inside=cells["inside"].eq(True), cells=best["mean"].notna().sum())
-    return cells[COLUMNS].assign(**yardstick(results))
+    return cells[COLUMNS].assign(**yardstick_columns(results))
 
 
 def _by_mean(best: pd.DataFrame, axis: str, levels: list[str], sign: int) -> list[str]:
@@ -172,7 +172,7 @@ def _caption(data: pd.DataFrame) -> str:
     return (
         f"Each pair at its best learning rate, all else tuned: mean {metric_label(metric)}{unit}{half} over its seeds"
         f"{seeds} @ learning rate.{inside}{lost}{hatched} Colours end at the best and at the worst tenth of the pairs."
-        + style.yardstick_note(data).replace("Black bar", "Bar in the corner")
+        + yardstick.note(data).replace("Black bar", "Bar in the corner")
         + style.cut_note(data["optimizer"].nunique(), MAX_ROWS, "optimizers", "optimizer_schedule")
         + style.cut_note(data["schedule"].nunique(), MAX_COLUMNS, "schedules", "optimizer_schedule")
     )

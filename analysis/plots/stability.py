@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from analysis.plots import style
+from analysis.plots import style, yardstick
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
-from analysis.study.compared import yardstick
+from analysis.study.compared import yardstick_columns
 from analysis.study.leaderboard import LATE_EPOCHS
 from analysis.study.results import Results
 from ch6dist.catalog.wording import format_count, format_count_range, is_fraction, metric_label
@@ -43,7 +43,7 @@ def stability_data(results: Results) -> pd.DataFrame:
     data = pd.concat([rows.head(SHOWN), totals.assign(kind="optimizer")], ignore_index=True)
     numbers = ["rank", "wobble", "score", "std", "n", "of"]
     data = data.reindex(columns=pd.Index(COLUMNS)).astype(dict.fromkeys(numbers, "float64"))
-    return data.astype({"lost": int, "tried": int}).assign(**yardstick(results))
+    return data.astype({"lost": int, "tried": int}).assign(**yardstick_columns(results))
 
 
 def draw_stability(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
@@ -90,7 +90,7 @@ def _format_axes(ax: Axes, shown: pd.DataFrame) -> None:
     direction = ", smaller is better: up" if small else ""
     ax.set_ylabel(f"{metric_label(metric)} over the last epochs{direction}")
     ax.set_title("upper left is good: high and steady" if not small else "upper left is good: low loss and steady")
-    style.yardstick(ax, shown, shown["score"].min() if small else shown["score"].max())
+    yardstick.draw_beside(ax, shown, shown["score"].min() if small else shown["score"].max())
 
 
 def _draw_lost(ax: Axes, totals: pd.DataFrame, palette: Palette) -> None:
@@ -126,7 +126,7 @@ def _caption(data: pd.DataFrame) -> str:
         f"{format_count_range(shown['n'])}){bars}{lost}; numbers: ranks of the best, where there is room. How much a "
         "run wobbles late and how far seeds differ are two things: one is read across, the other from the bars. "
         "Right: share of all training runs of each optimizer that diverged."
-        + style.yardstick_note(shown)
+        + yardstick.note(shown)
         + style.cut_note(int(shown["of"].iloc[0]), len(shown), "configurations", "leaderboard").replace(
             "data/leaderboard.csv", "leaderboard.csv"
         )

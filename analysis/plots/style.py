@@ -28,11 +28,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
-from matplotlib.transforms import blended_transform_factory
 
 from ch6dist.catalog.datasets import SYNTHETIC
 from ch6dist.catalog.text import distinct_numbers, number_text
-from ch6dist.catalog.wording import format_difference, is_finite, is_fraction, short_number
+from ch6dist.catalog.wording import is_fraction, short_number
 
 # Okabe & Ito 2008, readable with every common colour blindness; yellow left out: it vanishes on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -158,50 +157,6 @@ def shade(share: float) -> tuple[Any, str]:
     return colour, "black" if 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 0.45 else "white"
 
 
-def yardstick(ax: Axes, data: pd.DataFrame, best: float, *, x: float = 1.025) -> None:
-    """Draw the yardstick of a sweep right of the frame: from `best` to what the seeds just tell apart from it.
-
-    `data` has the columns of `analysis.study.compared.yardstick`. Call it when the limits of the y axis are set: what
-    lies beyond is cut. Nothing is drawn where no seeds were repeated.
-
-    Args:
-        x: where, as a share of the width of the axes.
-    """
-    length = float(data["resolution"].iloc[0] or math.nan)
-    if not is_finite(length) or not is_finite(best):
-        return
-    low, high = sorted(ax.get_ylim())
-    end = best + length if data["goal"].iloc[0] == "minimize" else best - length
-    ends = [min(max(value, low), high) for value in (best, end)]
-    where = blended_transform_factory(ax.transAxes, ax.transData)
-    ax.plot([x] * 2, ends, color="black", lw=1.6, marker="_", ms=7, transform=where, clip_on=False)
-    text, side = f"{format_difference(length, data['metric'].iloc[0])} told apart", "bottom" if end > best else "top"
-    ax.text(x + 0.025, ends[0], text, rotation=90, va=side, ha="left", fontsize=8, transform=where)
-
-
-def yardstick_above(ax: Axes, data: pd.DataFrame) -> None:
-    """Draw the yardstick of a sweep above the right end of axes whose x axis is the metric; call it last."""
-    length = float(data["resolution"].iloc[0] or math.nan)
-    if not is_finite(length):
-        return
-    low, high = ax.get_xlim()
-    start = max(0.0, 1 - length / (high - low))
-    ax.plot([start, 1], [1.04] * 2, color="black", lw=1.6, marker="|", ms=7, transform=ax.transAxes, clip_on=False)
-    text = f"{format_difference(length, data['metric'].iloc[0])} told apart"
-    ax.annotate(text, (1, 1.04), (0, 5), "axes fraction", "offset points", ha="right", fontsize=8)
-
-
-def yardstick_note(data: pd.DataFrame) -> str:
-    """Return the sentence of a caption that says what the black bar is; empty where there is none."""
-    length = float(data["resolution"].iloc[0] or math.nan)
-    if not is_finite(length):
-        return ""
-    return (
-        " Black bar: the smallest difference from the best that the seeds of this sweep tell apart, "
-        f"{format_difference(length, data['metric'].iloc[0])}."
-    )
-
-
 def end_labels(ax: Axes, labels: Sequence[tuple[float, str, str]], *, inches: float) -> None:
     """Write (y, text, colour) beside the right end of lines, moved apart where they would overlap.
 
@@ -244,6 +199,7 @@ def lr_values_axis(ax: Axes, lrs: pd.Series) -> None:
     positive = lrs[lrs > 0]
     if len(positive) and positive.max() > 5 * positive.min():
         log_axis(ax, "y", lr_formatter())
+        ax.yaxis.set_minor_locator(NullLocator())
     else:
         ax.yaxis.set_major_formatter(lr_formatter())
 

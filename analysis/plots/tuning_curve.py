@@ -8,14 +8,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from analysis.plots import style
+from analysis.plots import style, yardstick
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.best_of import best_of
-from analysis.study.compared import yardstick
+from analysis.study.compared import yardstick_columns
 from analysis.study.results import Results
 from ch6dist.catalog.wording import format_count, is_fraction, metric_label
 
@@ -52,7 +53,7 @@ def tuning_curve_data(results: Results) -> pd.DataFrame:
         found.append(table.assign(optimizer=optimizer, tried=len(scores), lost=int((group["diverged"] > 0).sum())))
         found[-1]["needed"] = int(tried[np.argmax(_reached(sign * expected))])
     data = pd.concat(found, ignore_index=True).assign(lost_as=worst)
-    return data[COLUMNS].assign(**yardstick(results))
+    return data[COLUMNS].assign(**yardstick_columns(results))
 
 
 def _numbers(n: int) -> np.ndarray:
@@ -72,12 +73,12 @@ def draw_tuning_curve(figure: Figure, data: pd.DataFrame, palette: Palette) -> N
     rows, columns = style.grid_shape(len(groups), max_columns=4)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     low, high = _limits(data)
+    curves = {name: curve[["k", "expected"]].to_numpy() for name, curve in data.groupby("optimizer")}
     for position, (ax, shown) in enumerate(zip(axes.flat, groups, strict=False)):
         ax.set_ylim(low, high)
         _count_axis(ax, int(data["tried"].max()))
-        for name in (name for name in optimizers if name not in shown):
-            other = data[data["optimizer"] == name]
-            ax.plot(other["k"], other["expected"], color="#d0d0d0", lw=0.9, zorder=1)
+        others = [curve for name, curve in curves.items() if name not in shown]
+        ax.add_collection(LineCollection(others, colors="#d0d0d0", lw=0.9, zorder=1), autolim=False)
         labels = [_draw_curve(ax, data[data["optimizer"] == name], palette, name) for name in shown]
         if len(shown) > 1:
             style.end_labels(ax, labels, inches=3.5)
@@ -93,15 +94,16 @@ def draw_tuning_curve(figure: Figure, data: pd.DataFrame, palette: Palette) -> N
         ax.set_visible(False)
     best = data["expected"].min() if data["goal"].iloc[0] == "minimize" else data["expected"].max()
     if len(groups) > 1:
-        style.yardstick(axes[0, columns - 1], data, best)
+        yardstick.draw_beside(axes[0, columns - 1], data, best)
     else:
-        style.yardstick(axes[0, 0], data, best, x=0.03)
+        yardstick.draw_beside(axes[0, 0], data, best, x=0.03)
 
 
 def _count_axis(ax: Axes, most: int) -> None:
     """Make the x axis logarithmic: most of the gain is in the first configurations."""
     ax.set_xscale("log")
-    ticks = [k for power in range(6) for k in (10**power, 2 * 10**power, 5 * 10**power) if k <= most]
+    steps = (1, 2, 5) if most <= 50 else (1,)
+    ticks = [step * 10**power for power in range(6) for step in steps if step * 10**power <= most]
     ax.set_xticks(ticks, [f"{k:,}" for k in ticks])
     ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlim(0.93, max(2, most) * 1.08)
@@ -159,7 +161,7 @@ def _caption(data: pd.DataFrame) -> str:
         + ("; grey: the other optimizers." if len(ends) > TOGETHER else ".")
         + (f" {format_count(lost, 'configuration')} with a diverged seed: counted as {as_what}." if lost else "")
         + " How an optimizer does depends on the ranges that were searched."
-        + style.yardstick_note(data)
+        + yardstick.note(data)
         + style.cut_note(len(ends), MAX_PANELS, "optimizers", "tuning_curve")
     )
 

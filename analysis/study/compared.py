@@ -1,7 +1,7 @@
 """The verdict as columns, for figures that show configurations beside it.
 
 table = compared(results.verdict)            # by configuration: inside, p_best
-data.assign(**yardstick(results.verdict))    # the same in every row: metric, goal, resolution, and what it rests on
+data.assign(**yardstick_columns(results))  # the same in every row: metric, goal, resolution, and what it rests on
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def compared(verdict: Verdict) -> pd.DataFrame:
     )
 
 
-def yardstick(results: Results) -> dict[str, Any]:
+def yardstick_columns(results: Results) -> dict[str, Any]:
     """Return what a figure says of metric and yardstick: `resolution` is in the unit of the metric, None if unknown."""
     study, verdict = results.study, results.verdict
     return {"metric": study.metric, "goal": study.goal, "resolution": verdict.resolution}
