@@ -102,7 +102,8 @@ def _draw_scores(ax: Axes, panel: pd.DataFrame, best: pd.DataFrame, palette: Pal
 
 def _draw_safe_ranges(ax: Axes, ranges: pd.DataFrame, palette: Palette, optimizers: list[str]) -> None:
     """Draw a row per optimizer: bracket = safe range and its width, marker = best, arrow = best at the edge."""
-    ranges = ranges[ranges["best_lr"].notna()].assign(y=ranges["optimizer"].map(optimizers.index))
+    ranges = ranges[ranges["best_lr"].notna()]
+    ranges = ranges.assign(y=[optimizers.index(name) for name in ranges["optimizer"]])
     colours = [palette[name].colour for name in ranges["optimizer"]]
     ax.hlines(ranges["y"], ranges["safe_low"], ranges["safe_high"], colors=colours, lw=2)
     for end in ("safe_low", "safe_high"):

@@ -123,7 +123,8 @@ def _point(x: Any, look: Look) -> str:
 def mark_diverged(ax: Axes, group: pd.DataFrame, x: str, y: str) -> None:
     """Draw a red X where the line of each diverged seed ends."""
     ends = group[(group["status"] == Status.DIVERGED) & group[y].notna()].drop_duplicates("trial", keep="last")
-    ax.plot(ends[x], ends[y], "x", color=style.RED, ms=7, mew=1.8, zorder=4)
+    if len(ends):
+        ax.plot(ends[x], ends[y], "x", color=style.RED, ms=7, mew=1.8, zorder=4)
 
 
 def _format_axes(ax: Axes, data: pd.DataFrame, column: str, name: str) -> None:
