@@ -148,10 +148,11 @@ def _caption(data: pd.DataFrame) -> str:
         else ""
     )
     lost = " Red X on the strip: some of the level's training runs diverged." if data["lost"].any() else ""
+    bar = "; bar: 95 % Student t interval, cut at the frame" if data["low"].notna().any() else ""
     seeds = f" (n = {format_count_range(n)})" if len(n) else ""
     return (
         f"Each row: the best configuration at that level, all else tuned, its values in small print. Dots: "
-        f"seeds{seeds}; tick: their mean; bar: 95 % Student t interval, cut at the frame. The best of m candidates is "
+        f"seeds{seeds}; tick: their mean{bar}. The best of m candidates is "
         f"an optimistic choice, the more so the larger m.{flag}{lost}{yardstick.note(data)}"
         + style.cut_note(data["axis"].nunique(), MAX_AXES, "axes", "isolation")
     )

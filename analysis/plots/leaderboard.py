@@ -140,8 +140,8 @@ def _comparison(data: pd.DataFrame) -> str:
     if row["state"] == "repeat":
         return "Nothing is shaded: with one seed each, nothing tells a difference from chance. Repeat with more seeds."
     if row["state"] != "compared":
-        why = "at chance" if row["state"] == "chance" else "without every seed finished"
-        return f"Nothing is shaded: no configuration to compare, all are {why}."
+        why = "all are at chance" if row["state"] == "chance" else "none has finished with all its seeds"
+        return f"Nothing is shaded: no configuration can be compared, {why}."
     if row["number"] < 2:
         return "Nothing to compare it with: no other configuration learned and finished with all its seeds."
     spread = (

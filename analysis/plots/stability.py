@@ -122,7 +122,7 @@ def _caption(data: pd.DataFrame) -> str:
     bars = "; bar: ± std over its seeds" if shown["std"].notna().any() else ""
     lost = "; red X on a marker: some of its seeds diverged" if shown["lost"].any() else ""
     return (
-        f"Each marker: one of {format_count(len(shown), 'configuration')}, mean over its seeds (n = "
+        f"Markers: {format_count(len(shown), 'configuration')}, each the mean over its seeds (n = "
         f"{format_count_range(shown['n'])}){bars}{lost}; numbers: ranks of the best, where there is room. How much a "
         "run wobbles late and how far seeds differ are two things: one is read across, the other from the bars. "
         "Right: share of all training runs of each optimizer that diverged."

@@ -176,7 +176,7 @@ def _caption(data: pd.DataFrame) -> str:
     n, metric = format_count_range(data.groupby("optimizer").size()), data["metric"].iloc[0]
     return (
         f"Target: {metric_label(metric)} {format_metric(data['target'].iloc[0], metric)}, two points below the leader. "
-        f"Best configuration of each optimizer, n = {n} seeds; marker: one reached the target; the line ends at the "
+        f"Best configuration of each optimizer (n = {n}); marker: a seed reached the target; the line ends at the "
         "share that did; one that ended or diverged without counts as never. Table: medians and quartiles of the seeds."
         + style.cut_note(data["optimizer"].nunique(), MAX_OPTIMIZERS, "optimizers", "time_to_target")
     )

@@ -61,7 +61,7 @@ def test_the_yardstick_is_as_long_as_what_the_verdict_says_the_seeds_tell_apart(
         (lambda: [trial(curve=[0.1, 0.4]), trial(lr=0.2, curve=[0.1, 0.5])], "with one seed each"),
         (lambda: [trial(curve=[0.1, 0.4])], "with one seed each"),
         (lambda: seeds_of([0.4, 0.5, 0.6]), "Nothing to compare it with"),
-        (lambda: [*seeds_of([0.4, 0.5]), trial(seed=2, status=None)], "without every seed finished"),
+        (lambda: [*seeds_of([0.4, 0.5]), trial(seed=2, status=None)], "none has finished with all its seeds"),
         (lambda: [trial(lr=lr, seed=s, curve=[0.01] * 3) for lr in (0.1, 0.2) for s in (0, 1)], "all are at chance"),
         (lambda: [*seeds_of([0.4, 0.41]), *seeds_of([0.40, 0.5], lr=0.2)], "there are only two"),
     ],
