@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from analysis.plots import style, yardstick
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
-from analysis.study.compared import MEMBER_COLUMNS, compared, yardstick_columns
+from analysis.study.compared import inside, yardstick_columns
 from analysis.study.results import Results
 from ch6dist.catalog.wording import (
     format_count,
@@ -37,12 +37,9 @@ def leaderboard_data(results: Results) -> pd.DataFrame:
     comparison rests on is the same in all rows: state, sd (pooled over `pooled` configurations), resolution, …
     """
     best = results.board[results.board["score"].notna()].head(SHOWN)
-    members = compared(results.verdict)
-    said = {column: best["configuration"].map(members[column]) for column in MEMBER_COLUMNS}
-    best = best.rename(columns={"score": "mean"}).assign(**said)
+    best = best.assign(inside=inside(results, best)).rename(columns={"score": "mean"})
     rows = best.explode("scores").rename(columns={"scores": "score"})
     data = rows[COLUMNS].reset_index(drop=True)
-    data["inside"] = data["inside"].eq(True)
     data = data.astype(dict.fromkeys(("score", "mean", "low", "high", "p_best"), "float64"))
     return data.assign(diverged=data["diverged"].astype(int), **yardstick_columns(results), **_basis(results.verdict))
 

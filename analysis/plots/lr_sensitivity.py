@@ -20,7 +20,6 @@ from analysis.study.load import Study
 from analysis.study.lr_ranges import LINE, SAFE_WITHIN, best_by_lr, point_summary, safe_ranges
 from analysis.study.results import Results
 from ch6dist.catalog.wording import format_count_range, is_fraction, metric_label
-from ch6dist.runs.ranking import trial_score
 from ch6dist.runs.schema import Status
 
 MAX_PANELS = 9
@@ -49,7 +48,7 @@ def lr_sensitivity_data(results: Results) -> pd.DataFrame:
 def _score(trial: Any, study: Study) -> float | None:
     if trial.status != Status.FINISHED:
         return None
-    return trial_score(study.rows[trial.trial], study.metric, epochs=trial.epochs)
+    return study.score(trial.trial, epochs=trial.epochs)
 
 
 def draw_lr_sensitivity(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
@@ -85,12 +84,12 @@ def draw_lr_sensitivity(figure: Figure, data: pd.DataFrame, palette: Palette) ->
 
 def _draw_scores(ax: Axes, panel: pd.DataFrame, best: pd.DataFrame, palette: Palette) -> None:
     many = panel["lr"].nunique() > style.MAX_LR_TICKS
-    size, every = (4.0, 0.08) if many else (6.5, 1)
+    size, every, layer = (4.0, 0.08, -1.0) if many else (6.5, 1.0, 1.9)
     ax.set_rasterization_zorder(0 if many else None)  # the seeds as one image: an SVG of thousands of marks is slow
     for optimizer, line in best.groupby("optimizer", sort=True):
         look = palette[str(optimizer)]
         seeds = panel[(panel["optimizer"] == optimizer) & panel["score"].notna()]
-        ax.plot(seeds["lr"], seeds["score"], look.marker, color=look.colour, ms=size, alpha=0.35, mew=0, zorder=-1)
+        ax.plot(seeds["lr"], seeds["score"], look.marker, color=look.colour, ms=size, alpha=0.35, mew=0, zorder=layer)
         line = line[line["n"] > 0]
         ax.plot(line["lr"], line["mean"], look.line, marker=look.marker, ms=4, color=look.colour, markevery=every)
     chance = panel["chance"].iloc[0]
@@ -130,7 +129,7 @@ def _draw_diverged(ax: Axes, points: pd.DataFrame, optimizers: list[str]) -> Non
     every = lost["diverged"] == lost["seeds"]
     many = points["lr"].nunique() > style.MAX_LR_TICKS
     strips = lost.groupby(y)["lr"].agg(["min", "max"])
-    ax.hlines(strips.index, strips["min"], strips["max"], color=style.STRIP, lw=9, zorder=0, capstyle="projecting")
+    ax.hlines(strips.index, 0.88 * strips["min"], strips["max"] / 0.88, color=style.STRIP, lw=9, zorder=0)
     for chosen, width in ((every, 2.0), (~every, 0.9)):
         ax.plot(lost["lr"][chosen], y[chosen], "x", color=style.RED, ms=4.5 if many else 7, mew=width, zorder=2)
     if not many:
@@ -154,6 +153,8 @@ def _heights(optimizers: int) -> tuple[float, float]:
 
 def _same_scale(ax: Axes, data: pd.DataFrame) -> None:
     values = pd.concat([data["score"], data["chance"].head(1)]).dropna()
+    if values.empty:  # every trial diverged, and a loss has no chance
+        return
     pad = 0.06 * (values.max() - values.min()) or 0.01
     ax.set_ylim(values.min() - pad, values.max() + pad)
 

@@ -17,7 +17,7 @@ from matplotlib.patches import Rectangle
 from analysis.plots import style, yardstick
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
-from analysis.study.compared import compared, yardstick_columns
+from analysis.study.compared import inside, yardstick_columns
 from analysis.study.results import Results
 from analysis.study.tuned import best_per_level
 from ch6dist.catalog.labels import NO_SCHEDULE
@@ -45,12 +45,11 @@ def optimizer_schedule_data(results: Results) -> pd.DataFrame:
     best = best_per_level(board, pairs)
     if best.empty:
         return pd.DataFrame(columns=pd.Index(COLUMNS))
-    members = compared(results.verdict)
     best = best.assign(
         mean=best["score"],
         half=(best["high"] - best["low"]) / 2,
         lr=best["lr_text"],
-        inside=best["configuration"].map(members["inside"]).eq(True),
+        inside=inside(results, best),
     ).set_index(["optimizer", "scheduler"])
     order = [_by_mean(best, axis, list(levels), results.study.sign) for axis, levels in names.items()]
     cells = best.reindex(pd.MultiIndex.from_product(order, names=["optimizer", "schedule"])).reset_index()

@@ -87,8 +87,7 @@ def _format_axes(ax: Axes, shown: pd.DataFrame) -> None:
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.3g}"))
     unit = " (points)" if is_fraction(metric) else ""
     ax.set_xlabel(f"steady ←  std over the last {LATE_EPOCHS} epochs{unit}  → wobbling")
-    direction = ", smaller is better: up" if small else ""
-    ax.set_ylabel(f"{metric_label(metric)} over the last epochs{direction}")
+    ax.set_ylabel(metric_label(metric) + (", small is up" if small else ""))
     ax.set_title("upper left is good: high and steady" if not small else "upper left is good: low loss and steady")
     yardstick.draw_beside(ax, shown, shown["score"].min() if small else shown["score"].max())
 
@@ -122,7 +121,7 @@ def _caption(data: pd.DataFrame) -> str:
     bars = "; bar: ± std over its seeds" if shown["std"].notna().any() else ""
     lost = "; red X on a marker: some of its seeds diverged" if shown["lost"].any() else ""
     return (
-        f"Markers: {format_count(len(shown), 'configuration')}, each the mean over its seeds (n = "
+        f"Markers: {format_count(len(shown), 'configuration')}, each the mean of the last epochs over its seeds (n = "
         f"{format_count_range(shown['n'])}){bars}{lost}; numbers: ranks of the best, where there is room. How much a "
         "run wobbles late and how far seeds differ are two things: one is read across, the other from the bars. "
         "Right: share of all training runs of each optimizer that diverged."

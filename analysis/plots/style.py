@@ -122,7 +122,7 @@ def cut_note(total: int, shown: int, noun: str, name: str) -> str:
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Write NAME.png and NAME.svg, without dates or random ids: equal figures give equal files.
 
-    The canvases are asked directly: `savefig` would draw each figure twice, the first time for its size alone.
+    By the canvases themselves: `savefig` draws everything twice, the first time for a size that is known here.
     """
     with mpl.rc_context({"svg.hashsalt": name}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # drawn as a box; the page has the name

@@ -34,7 +34,8 @@ def draw_beside(ax: Axes, data: pd.DataFrame, best: float, *, x: float = 1.025) 
     ends = [min(max(value, low), high) for value in (best, end)]
     where = blended_transform_factory(ax.transAxes, ax.transData)
     ax.plot([x] * 2, ends, color="black", lw=1.6, marker="_", ms=7, transform=where, clip_on=False)
-    text, side = f"{format_difference(length, data['metric'].iloc[0])} told apart", "bottom" if end > best else "top"
+    text = f"{format_difference(length, data['metric'].iloc[0])} told apart"
+    side = "bottom" if (end > best) != ax.yaxis_inverted() else "top"  # beside the bar, longer than it if need be
     ax.text(x + 0.025, ends[0], text, rotation=90, va=side, ha="left", fontsize=8, transform=where)
 
 

@@ -1,7 +1,7 @@
-"""The verdict as columns, for figures that show configurations beside it.
+"""What figures that rank say of the verdict: what is in the set of the best, and how small a difference the seeds tell.
 
-table = compared(results.verdict)            # by configuration: inside, p_best
-data.assign(**yardstick_columns(results))  # the same in every row: metric, goal, resolution, and what it rests on
+data.assign(**yardstick_columns(results))    # the same in every row: metric, goal, resolution
+inside(results, board)                       # True: in the set of the best
 """
 
 from __future__ import annotations
@@ -11,22 +11,11 @@ from typing import Any
 import pandas as pd
 
 from analysis.study.results import Results
-from ch6dist.verdict.verdict import Verdict
-
-MEMBER_COLUMNS = ["inside", "p_best"]
 
 
-def compared(verdict: Verdict) -> pd.DataFrame:
-    """Return (compared configurations, MEMBER_COLUMNS): whether each is in the set of the best, and P(best).
-
-    Without repeated seeds nothing is compared, and the table is empty.
-    """
-    members = verdict.compared if verdict.state == "compared" else ()
-    return pd.DataFrame(
-        [(member.inside, member.p_best) for member in members],
-        index=pd.Index([member.configuration for member in members], dtype="object"),
-        columns=pd.Index(MEMBER_COLUMNS),
-    )
+def inside(results: Results, rows: pd.DataFrame) -> pd.Series:
+    """Return whether each row of a leaderboard is in the set of the best; none is where no seeds were repeated."""
+    return rows["inside"].eq(True) & (results.verdict.state == "compared")
 
 
 def yardstick_columns(results: Results) -> dict[str, Any]:
