@@ -73,7 +73,7 @@ def draw_lr_sensitivity(figure: Figure, data: pd.DataFrame, palette: Palette) ->
         else:
             lower.tick_params(labelleft=False)
             upper.tick_params(labelleft=False)
-        style.lr_axis(lower, list(panel["lr"]))
+        style.lr_axis(lower, list(panel["lr"]), inches=figure.get_figwidth() / columns - 1.7)
         _same_scale(upper, data)
         if position == columns - 1:
             yardstick.draw_beside(upper, data, data["score"].min() if goal == "minimize" else data["score"].max())

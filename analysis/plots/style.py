@@ -40,6 +40,7 @@ LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8,
 GREY, RED, SHADE, STRIP = "#8a8a8a", "#C1272D", "#FFF3C4", "#FBE3E4"  # STRIP: under what diverged
 MAX_LR_TICKS = 10
 LABEL_INCHES = 0.155  # height of a label at the end of a line
+LR_LABEL_INCHES = 0.44  # width of a learning rate beside others
 
 _SETTINGS: Any = {
     "figure.facecolor": "white",
@@ -179,18 +180,28 @@ def end_labels(ax: Axes, labels: Sequence[tuple[float, str, str]], *, inches: fl
         ax.text(1.025, place, text, color=colour, va="center", fontsize=8.5, transform=ax.transAxes)
 
 
-def lr_axis(ax: Axes, lrs: Sequence[float]) -> None:
-    """Make the x axis logarithmic, with the learning rates tried as ticks, or decades if they are too many."""
+def lr_axis(ax: Axes, lrs: Sequence[float], *, inches: float = math.inf) -> None:
+    """Make the x axis logarithmic, with the learning rates tried as ticks, or decades if they are too many.
+
+    Args:
+        inches: width of the axes, about: a tick that is too near to a labelled one has no label.
+    """
     log_axis(ax, "x", lr_formatter())
     tried = sorted(set(lrs))
+    pad = max(tried[-1] / tried[0], 10) ** 0.15 if tried else 1.0  # leaves space for an arrow beside the outer ones
     if len(tried) <= MAX_LR_TICKS:
-        shown = distinct_numbers(tried, digits=2)
-        ax.set_xticks(tried, [number_text(shown[lr]) for lr in tried])
+        shown, labelled = distinct_numbers(tried, digits=2), -math.inf
+        labels = []
+        for lr in tried:
+            place = math.log(lr / tried[0]) / math.log(pad**2 * tried[-1] / tried[0]) * inches if lr > tried[0] else 0.0
+            near = place - labelled < LR_LABEL_INCHES
+            labels.append("" if near else number_text(shown[lr]))
+            labelled = labelled if near else place
+        ax.set_xticks(tried, labels)
     else:
         ax.xaxis.set_major_locator(LogLocator(numticks=8))
     ax.xaxis.set_minor_locator(NullLocator())
     if tried:
-        pad = max(tried[-1] / tried[0], 10) ** 0.15  # leaves space for an arrow beside the lowest and the highest
         ax.set_xlim(tried[0] / pad, tried[-1] * pad)
 
 

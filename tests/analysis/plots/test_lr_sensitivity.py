@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from analysis.plots import style
@@ -61,3 +63,17 @@ def test_one_seed_each_has_no_yardstick(tmp_path):
     results = results_of(tmp_path, [trial(lr=lr, curve=[0.1, 0.2, lr]) for lr in (0.1, 0.2, 0.3)])
     assert not any("told apart" in text for text in texts_of(axes_of(results)[0]))
     assert "Black bar" not in PLOT.caption(PLOT.data(results))
+
+
+def test_labels_of_learning_rates_do_not_overlap_in_narrow_panels(tmp_path):
+    lrs = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 0.1, 1.0]
+    schedules = [{"name": "StepLR", "step_size": step} for step in (1, 2, 3)]
+    trials = [trial(lr=lr, schedule=schedule, curve=[0.1, 0.2, 0.3]) for lr in lrs for schedule in schedules]
+    results = results_of(tmp_path, trials)
+    with style.context():
+        figure = draw(PLOT, PLOT.data(results), study=results.study)
+        figure.draw_without_rendering()
+    for ax in figure.axes[1::2]:
+        boxes = [label.get_window_extent() for label in ax.get_xticklabels() if label.get_text()]
+        assert len(boxes) >= 4
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
