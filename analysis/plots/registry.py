@@ -12,7 +12,20 @@ import pandas as pd
 from matplotlib.figure import Figure
 from pandas.api.types import is_numeric_dtype
 
-from analysis.plots import leaderboard, lr_range_test, lr_sensitivity, style, sweep_health, training_curves
+from analysis.plots import (
+    isolation,
+    leaderboard,
+    lr_range_test,
+    lr_sensitivity,
+    optimizer_schedule,
+    stability,
+    style,
+    sweep_health,
+    time_to_target,
+    training_curves,
+    training_time,
+    tuning_curve,
+)
 from analysis.plots.plot import Plot
 from analysis.study.load import Study
 from ch6dist.catalog.labels import explain
@@ -22,7 +35,19 @@ TITLE_INCHES = 0.3  # height of a title
 
 PLOTS: dict[str, Plot] = {
     plot.name: plot
-    for plot in (leaderboard.PLOT, lr_sensitivity.PLOT, training_curves.PLOT, lr_range_test.PLOT, sweep_health.PLOT)
+    for plot in (
+        leaderboard.PLOT,
+        isolation.PLOT,
+        stability.PLOT,
+        tuning_curve.PLOT,
+        lr_sensitivity.PLOT,
+        lr_range_test.PLOT,
+        optimizer_schedule.PLOT,
+        training_curves.PLOT,
+        time_to_target.PLOT,
+        training_time.PLOT,
+        sweep_health.PLOT,
+    )
 }
 
 
