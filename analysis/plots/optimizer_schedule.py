@@ -178,6 +178,7 @@ def _caption(data: pd.DataFrame) -> str:
 
 
 PLOT = Plot(
+    has_shades=True,
     name="optimizer_schedule",
     section="Schedules",
     heading="Optimizer × schedule",
