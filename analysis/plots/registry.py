@@ -11,7 +11,20 @@ import pandas as pd
 from matplotlib.figure import Figure
 from pandas.api.types import is_numeric_dtype
 
-from analysis.plots import leaderboard, lr_range_test, lr_sensitivity, style, sweep_health, training_curves
+from analysis.plots import (
+    edf,
+    leaderboard,
+    lr_range_test,
+    lr_sensitivity,
+    pairwise,
+    parallel_coordinates,
+    schedule_preview,
+    stop_earlier,
+    style,
+    sweep_health,
+    training_curves,
+    variance_explained,
+)
 from analysis.plots.plot import Plot
 from analysis.study.load import Study
 from ch6dist.catalog.labels import explain
@@ -20,7 +33,19 @@ LINE_INCHES = 0.16  # height of a line of the caption
 
 PLOTS: dict[str, Plot] = {
     plot.name: plot
-    for plot in (leaderboard.PLOT, lr_sensitivity.PLOT, training_curves.PLOT, lr_range_test.PLOT, sweep_health.PLOT)
+    for plot in (
+        leaderboard.PLOT,
+        parallel_coordinates.PLOT,
+        pairwise.PLOT,
+        variance_explained.PLOT,
+        edf.PLOT,
+        lr_sensitivity.PLOT,
+        lr_range_test.PLOT,
+        schedule_preview.PLOT,
+        training_curves.PLOT,
+        stop_earlier.PLOT,
+        sweep_health.PLOT,
+    )
 }
 
 

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
 
 from ch6dist.catalog.datasets import DATASETS, is_synthetic
@@ -22,7 +23,7 @@ from ch6dist.catalog.labels import Labels, label_all
 from ch6dist.catalog.text import one_line
 from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.ledger import Ledger, observe
-from ch6dist.runs.schema import Line, Metric, TrialLine
+from ch6dist.runs.schema import ROW_COLUMNS, Line, Metric, TrialLine
 
 REPORT_APART = "they cannot be ranked together: write a report for each"
 # fmt: off
@@ -81,6 +82,16 @@ class Study:
         names = set(self.trials.loc[self.trials["type"] == "train", "dataset"])
         entry = DATASETS.get(next(iter(names))) if len(names) == 1 else None
         return entry.classes if entry else None
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """One row per row of the ledger, in the order of trials and steps: its numbers, NaN where it has nothing."""
+        rows = [row for lines in self.rows.values() for row in lines]
+        numbers = [column.name for column in ROW_COLUMNS if column.dtype != "string"]
+        table = {name: np.array([row.get(name) for row in rows], dtype=np.float64) for name in numbers}
+        codes = np.repeat(np.arange(len(self.rows)), [len(lines) for lines in self.rows.values()])
+        trial = pd.Categorical.from_codes(codes, pd.Index(list(self.rows), dtype="str"))
+        return pd.DataFrame({"trial": trial, **table}).astype({"epoch": "int64", "step": "int64"})
 
     def title(self) -> str:
         """Return the names of the runs."""
