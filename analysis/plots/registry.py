@@ -18,11 +18,14 @@ from analysis.plots import (
     lr_sensitivity,
     pairwise,
     parallel_coordinates,
+    scaling,
     schedule_preview,
     stop_earlier,
     style,
     sweep_health,
+    timeline,
     training_curves,
+    two_axes,
     variance_explained,
 )
 from analysis.plots.plot import Plot
@@ -40,10 +43,13 @@ PLOTS: dict[str, Plot] = {
         variance_explained.PLOT,
         edf.PLOT,
         lr_sensitivity.PLOT,
+        two_axes.PLOT,
         lr_range_test.PLOT,
         schedule_preview.PLOT,
         training_curves.PLOT,
         stop_earlier.PLOT,
+        timeline.PLOT,
+        scaling.PLOT,
         sweep_health.PLOT,
     )
 }

@@ -48,9 +48,10 @@ def draw_variance_explained(figure: Figure, data: pd.DataFrame, palette: Palette
     """Draw a bar per term; a tick: what a term that does nothing would show by chance."""
     ax = figure.subplots()
     shown = _shown(data)
-    for order, bars in shown.groupby("order", sort=True):
-        colour, hatch = LOOKS[int(order)]
-        ax.barh(bars.index, bars["share"], color=colour, hatch=hatch, edgecolor="white", lw=0, label=NAMES[int(order)])
+    for order, (colour, hatch) in LOOKS.items():
+        bars = shown[shown["order"] == order]
+        if len(bars):
+            ax.barh(bars.index, bars["share"], color=colour, hatch=hatch, edgecolor="white", lw=0, label=NAMES[order])
     chance = shown[shown["by_chance"].notna() & (shown["by_chance"] < 1)]
     if len(chance):
         ax.plot(chance["by_chance"], chance.index, "|", color="black", ms=13, mew=1.6, label="expected by chance")
