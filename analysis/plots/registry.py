@@ -13,6 +13,7 @@ from pandas.api.types import is_numeric_dtype
 
 from analysis.plots import (
     edf,
+    generalization_gap,
     leaderboard,
     lr_range_test,
     lr_sensitivity,
@@ -47,6 +48,7 @@ PLOTS: dict[str, Plot] = {
         lr_range_test.PLOT,
         schedule_preview.PLOT,
         training_curves.PLOT,
+        generalization_gap.PLOT,
         stop_earlier.PLOT,
         timeline.PLOT,
         scaling.PLOT,

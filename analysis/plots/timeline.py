@@ -5,9 +5,8 @@ data = timeline_data(results)      # one row per stretch of training of a trial
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterable, Iterator
-from typing import Any
+import math
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -15,121 +14,32 @@ from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from analysis.plots import style
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.plots.sweep_health import HATCHES, STATUS_COLOURS
-from analysis.study.load import Run
 from analysis.study.results import Results
+from analysis.study.stretches import stretches
 from ch6dist.catalog.wording import format_count, format_seconds, status_label
-from ch6dist.runs.schema import Status
 
 MAX_DEVICES = 24
+MAX_LANES = 320  # rows of bars in the figure; more lanes than that share rows
 MAX_BARS = 1500  # above, bars of one lane and status that nearly touch are drawn as one
 NEARLY = 1 / 800  # of the width
-PAUSE = 0.1  # of all the time that anything ran: a longer time in which nothing did is cut out
-COLUMNS = ["device", "lane", "trial", "optimizer", "status", "start", "end", "begun", "ended"]
 UNITS = ((7200.0, 1.0, "seconds"), (7200.0 * 24, 60.0, "minutes"), (np.inf, 3600.0, "hours"))
-Floats = NDArray[np.float64]
 
 
 def timeline_data(results: Results) -> pd.DataFrame:
-    """Return (stretches, COLUMNS): from when to when a trial was trained, on which device, and how that ended.
-
-    `begun`, `ended`: unix seconds; `start`, `end`: seconds since the first start, in which long pauses of the whole
-    sweep are left out. `lane`: from 0, a place on the device that is free of others in that time. A stretch without an
-    end in the ledger (a driver was killed) ends with the trial's last row before the next one, or where it began.
-    """
-    study = results.study
-    optimizers = dict(zip(study.trials["trial"], study.trials["optimizer"], strict=True))
-    rows = _row_times(results)
-    several = len(study.runs) > 1
-    records = [record for run in study.runs for record in _stretches(run, rows, prefix=f"{run.name}/" * several)]
-    if not records:
-        return pd.DataFrame(columns=pd.Index(COLUMNS))
-    table = pd.DataFrame(records).sort_values(["device", "begun"], kind="stable").reset_index(drop=True)
-    table["optimizer"] = table["trial"].map(optimizers)
-    table["lane"] = [lane for _, group in table.groupby("device", sort=False) for lane in _lanes(group)]
-    table["start"], table["end"] = _without_pauses(table["begun"].to_numpy(), table["ended"].to_numpy())
-    return table[COLUMNS]
-
-
-def _row_times(results: Results) -> dict[str, Floats]:
-    history = results.study.history
-    known = history[history["time"].notna()]
-    codes, times = known["trial"].cat.codes.to_numpy(), known["time"].to_numpy()
-    names = known["trial"].cat.categories
-    ends = np.flatnonzero(np.diff(codes)) + 1
-    return {names[codes[part[0]]]: times[part] for part in np.split(np.arange(len(codes)), ends) if len(part)}
-
-
-def _stretches(run: Run, rows: dict[str, Floats], *, prefix: str) -> Iterator[dict[str, Any]]:
-    """Yield the stretches of a run's trials, each from a status line `running` to the next line of its trial."""
-    for trial, lines in run.ledger.history.items():
-        name = prefix + trial
-        for position, line in enumerate(lines):
-            if line["status"] != Status.RUNNING or not line.get("time"):
-                continue
-            following = lines[position + 1] if position + 1 < len(lines) else None
-            begun = float(line["time"])
-            limit = float(following["time"]) if following and following.get("time") else np.inf
-            if following and following["status"] != Status.RUNNING:
-                status, ended = following["status"], limit
-            else:
-                times = rows.get(name, np.empty(0))
-                within = times[(times >= begun) & (times <= limit)]
-                ended = float(within.max()) if len(within) else begun
-                status = Status.INTERRUPTED if following else run.ledger.status(trial)
-            place = " ".join(part for part in (line.get("host", ""), line.get("device", "")) if part)
-            yield {
-                "device": place or "unknown device",
-                "trial": name,
-                "status": str(status),
-                "begun": begun,
-                "ended": max(begun, ended),
-            }
-
-
-def _lanes(group: pd.DataFrame) -> list[int]:
-    """Return a lane for each stretch, in order of their beginnings: the lowest that is free."""
-    free: list[int] = []
-    busy: list[tuple[float, int]] = []  # until when, lane
-    lanes, used = [], 0
-    for begun, ended in zip(group["begun"], group["ended"], strict=True):
-        while busy and busy[0][0] <= begun:
-            heapq.heappush(free, heapq.heappop(busy)[1])
-        if not free:
-            heapq.heappush(free, used)
-            used += 1
-        lane = heapq.heappop(free)
-        heapq.heappush(busy, (ended, lane))
-        lanes.append(lane)
-    return lanes
-
-
-def _without_pauses(begun: Floats, ended: Floats) -> tuple[Floats, Floats]:
-    """Return beginnings and ends in seconds since the first, pauses cut to a hundredth of the time that is left."""
-    order = np.argsort(begun, kind="stable")
-    reached = np.maximum.accumulate(ended[order])
-    gaps = np.maximum(0.0, begun[order][1:] - reached[:-1])
-    active = reached[-1] - begun.min() - gaps.sum()
-    cut = np.where(gaps > PAUSE * active, gaps - PAUSE * active / 10, 0.0)
-    at, cuts = begun[order][1:][cut > 0], cut[cut > 0]
-    before = np.concatenate([[0.0], np.cumsum(cuts)])
-    first = begun.min()
-    return (
-        begun - first - before[np.searchsorted(at, begun, side="right")],
-        ended - first - before[np.searchsorted(at, ended, side="right")],
-    )
+    """Return (stretches, stretches.COLUMNS): from when to when a trial was trained, on which device, how that ended."""
+    return stretches(results.study)
 
 
 def draw_timeline(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
     """Draw a row of lanes per device, a bar per stretch, by how it ended; a dashed line: a pause that is left out."""
     ax = figure.subplots()
     devices = _devices(data)
-    shown = data[data["device"].isin(devices)]
+    shown = _folded(data[data["device"].isin(devices)])
     lanes = shown.groupby("device")["lane"].max() + 1
     tops = np.concatenate([[0.0], np.cumsum([lanes[device] / lanes.max() * 0.86 + 0.14 for device in devices])])
     unit, name = _unit(shown["end"].max())
@@ -139,14 +49,16 @@ def draw_timeline(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
         top = bars["device"].map(dict(zip(devices, tops[:-1], strict=True))) + 0.07
         height = 0.86 / lanes.max()
         low = top + bars["lane"] * height
-        gap = 0.08 * height
+        gap = 0.0 if lanes.sum() > MAX_LANES / 2 else 0.08 * height
         left, right = bars["start"] / unit, bars["end"] / unit
         corners = np.stack(
             [np.column_stack([left, low + gap]), np.column_stack([right, low + gap]),
              np.column_stack([right, low + height - gap]), np.column_stack([left, low + height - gap])], axis=1,
         )  # fmt: skip
         ax.add_collection(
-            PolyCollection(list(corners), fc=STATUS_COLOURS[status], ec="white", lw=0.3, hatch=HATCHES[status])
+            PolyCollection(
+                list(corners), fc=STATUS_COLOURS[status], ec="white", lw=0.3 if gap else 0.0, hatch=HATCHES[status]
+            )
         )
     for pause in _pauses(data):
         ax.axvline(pause / unit, color="black", lw=1, ls="--")
@@ -167,13 +79,24 @@ def draw_timeline(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
     )
 
 
+def _folded(data: pd.DataFrame) -> pd.DataFrame:
+    """Return the stretches with neighbouring lanes in one where there are too many of them."""
+    return data.assign(lane=data["lane"] // _fold(data))
+
+
+def _fold(data: pd.DataFrame) -> int:
+    """Return how many lanes share a row of the figure."""
+    return math.ceil((data.groupby("device")["lane"].max() + 1).sum() / MAX_LANES)
+
+
 def _merged(data: pd.DataFrame) -> pd.DataFrame:
     """Return the bars, those of one lane and status that nearly touch as one if they are many."""
     if len(data) <= MAX_BARS:
         return data
     data = data.sort_values(["device", "lane", "start"], kind="stable")
     same = (data[["device", "lane", "status"]] == data[["device", "lane", "status"]].shift()).all(axis=1)
-    near = data["start"] - data["end"].shift() < NEARLY * data["end"].max()
+    reached = data.groupby((~same).cumsum())["end"].cummax()
+    near = data["start"] - reached.shift() < NEARLY * data["end"].max()
     groups = data.groupby((~(same & near)).cumsum())
     return groups.agg({"device": "first", "lane": "first", "status": "first", "start": "min", "end": "max"})
 
@@ -213,6 +136,8 @@ def _caption(data: pd.DataFrame) -> str:
     more = len(data) - data["trial"].nunique()
     again = f", {format_count(more, 'time')} more after a failure or a stop," if more else ""
     merged = " Bars that nearly touch are drawn as one." if len(data) > MAX_BARS else ""
+    fold = _fold(data[data["device"].isin(_devices(data))])
+    merged += f" {fold} lanes share a row." if fold > 1 else ""
     return (
         f"{format_count(data['trial'].nunique(), 'trial')}{again} on {format_count(devices, 'device')}, "
         f"{format_seconds(data['end'].max())} in all; a bar: a trial from its start on a device to its end there. "

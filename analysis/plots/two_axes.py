@@ -6,7 +6,7 @@ data = two_axes_data(results)      # one row per cell and optimizer: the best of
 from __future__ import annotations
 
 import textwrap
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pandas as pd
@@ -99,7 +99,7 @@ def _levels(values: pd.Series) -> tuple[np.ndarray, list[str], bool]:
     edges = np.unique(np.quantile(values, np.linspace(0, 1, GROUPS + 1)))
     codes = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
     texts = [number_text(float(f"{edge:.2g}")) for edge in edges.tolist()]
-    return codes, [f"{low}\nto {high}" for low, high in zip(texts, texts[1:], strict=False)], True
+    return codes, [f"{low}\nto {high}" for low, high in pairwise(texts)], True
 
 
 def draw_two_axes(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:

@@ -13,7 +13,7 @@ from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.results import Results
 from analysis.study.scores import as_worst
-from analysis.study.variance import GROUPS, MAX_LEVELS, variance_shares
+from analysis.study.variance import MAX_LEVELS, groups_of, variance_shares
 from ch6dist.catalog.wording import format_count, metric_label
 
 SHOWN = 14
@@ -66,7 +66,7 @@ def draw_variance_explained(figure: Figure, data: pd.DataFrame, palette: Palette
     ax.xaxis.set_major_formatter(style.percent())
     ax.set_xlabel(f"share of the variance of {metric_label(data['metric'].iloc[0])}")
     ax.grid(axis="y", visible=False)
-    ax.legend(loc="lower right", fontsize=9)
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, fontsize=9, borderaxespad=0)
 
 
 def _shown(data: pd.DataFrame) -> pd.DataFrame:
@@ -89,14 +89,19 @@ def _caption(data: pd.DataFrame) -> str:
         if diverged
         else ""
     )
-    cut = f" Cut into {GROUPS} groups of equal size, since a search drew them: {first['cut']}." if first["cut"] else ""
+    groups = groups_of(int(first["trials"]))
+    cut = (
+        f" Cut into {groups} groups of equal size, which have more than {MAX_LEVELS} values: {first['cut']}."
+        if first["cut"]
+        else ""
+    )
     chance = " Tick: what an axis that does nothing would show." if data["by_chance"].notna().any() else ""
     rest = style.cut_note(int((data["order"] <= 2).sum()), SHOWN, "terms", "variance_explained")
     return f"{format_count(int(first['trials']), 'trial')}.{lost} {how}{cut}{chance}{rest}"
 
 
 def _size(data: pd.DataFrame) -> tuple[float, float]:
-    return 9.0, 1.9 + 0.32 * len(_shown(data))
+    return 9.0, 2.3 + 0.32 * len(_shown(data))
 
 
 PLOT = Plot(

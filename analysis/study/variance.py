@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-MAX_LEVELS = 12  # of an axis; the numbers of a random search, of which there are more, are cut into GROUPS
-GROUPS = 4  # of about equally many trials
+MAX_LEVELS = 12  # of an axis; the numbers of a random search, of which there are more, are cut into groups
+GROUPS, TRIALS_PER_GROUP = 4, 50  # at least so many groups, of about equally many trials; more of them for more trials
 MAX_AXES = 7  # those that explain most alone; 21 pairs
 REST, SEEDS, BOTH = "three axes or more together", "the seed alone", "all else, the seed included"
 COLUMNS = ["term", "order", "share", "by_chance"]
@@ -77,6 +77,11 @@ def variance_shares(table: pd.DataFrame, scores: pd.Series) -> tuple[pd.DataFram
     return pd.DataFrame(records, columns=pd.Index(COLUMNS)), balanced
 
 
+def groups_of(trials: int) -> int:
+    """Return into how many groups the numbers of a search are cut."""
+    return min(MAX_LEVELS, max(GROUPS, trials // TRIALS_PER_GROUP))
+
+
 def _is_cut(values: pd.Series) -> bool:
     return bool(pd.api.types.is_numeric_dtype(values) and values.nunique() > MAX_LEVELS)
 
@@ -84,7 +89,7 @@ def _is_cut(values: pd.Series) -> bool:
 def _codes(values: pd.Series) -> Codes:
     """Return each value as the number of its level; many numbers are cut into groups; a missing one is a level."""
     if _is_cut(values):
-        groups = pd.qcut(values, GROUPS, labels=False, duplicates="drop")
+        groups = pd.qcut(values, groups_of(len(values)), labels=False, duplicates="drop")
         return np.asarray(pd.factorize(groups, use_na_sentinel=False)[0], dtype=np.int64)
     return np.asarray(pd.factorize(values, use_na_sentinel=False)[0], dtype=np.int64)
 

@@ -24,8 +24,17 @@ from tests.support.ledgers import NASTY, range_trial, trial, twelve, write_ledge
 
 LRS = [1e-4, 1e-3, 1e-2, 1e-1]
 # figures of the sweep as a whole, which name no single configuration; and those that need not name an optimizer
-OF_THE_WHOLE = {"sweep_health", "variance_explained", "edf", "schedule_preview", "stop_earlier", "timeline", "scaling"}
-WITHOUT_OPTIMIZERS = {"parallel_coordinates", *OF_THE_WHOLE} - {"sweep_health", "edf"}
+OF_THE_WHOLE = {
+    "sweep_health",
+    "variance_explained",
+    "edf",
+    "schedule_preview",
+    "stop_earlier",
+    "timeline",
+    "scaling",
+    "generalization_gap",
+}
+WITHOUT_OPTIMIZERS = {"parallel_coordinates", *OF_THE_WHOLE} - {"sweep_health", "edf", "generalization_gap"}
 
 
 def twelve_optimizers():
