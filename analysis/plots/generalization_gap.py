@@ -17,7 +17,6 @@ from analysis.study.results import Results
 from ch6dist.catalog.wording import format_count, format_count_range
 
 MAX_POINTS = 1500
-BEST = 3  # that are named in the figure
 COLUMNS = ["label", "optimizer", "train_accuracy", "val_accuracy", "gap", "n", "place"]
 
 
@@ -30,7 +29,7 @@ def generalization_gap_data(results: Results) -> pd.DataFrame:
 
 
 def draw_generalization_gap(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
-    """Draw a point per configuration; on the diagonal training and validation are equal; the best are numbered."""
+    """Draw a point per configuration; on the diagonal training and validation are equal; the best is named."""
     ax = figure.subplots()
     shown = data.head(MAX_POINTS)
     optimizers = sorted(set(shown["optimizer"]))
@@ -50,11 +49,8 @@ def draw_generalization_gap(figure: Figure, data: pd.DataFrame, palette: Palette
     pad = 0.05 * (high - low) or 0.01
     ends = [low - pad, high + pad]
     ax.plot(ends, ends, color="black", lw=1, ls="--", zorder=1)
-    for row in shown.head(BEST).to_dict("records"):
-        ax.annotate(
-            f"{row['place']}.", (row["train_accuracy"], row["val_accuracy"]), (-5, 6), textcoords="offset points",
-            ha="right", weight="bold",
-        )  # fmt: skip
+    best = tuple(shown[["train_accuracy", "val_accuracy"]].iloc[0])
+    ax.annotate("best", best, (-6, 6), textcoords="offset points", ha="right", weight="bold")
     ax.set(xlim=ends, ylim=ends, xlabel="training accuracy, last epoch", ylabel="validation accuracy, last epoch")
     ax.xaxis.set_major_formatter(style.percent())
     ax.yaxis.set_major_formatter(style.percent())
@@ -65,8 +61,8 @@ def draw_generalization_gap(figure: Figure, data: pd.DataFrame, palette: Palette
 def _caption(data: pd.DataFrame) -> str:
     best = data.iloc[0]
     return (
-        f"{format_count(len(data), 'configuration')}, mean over n = {format_count_range(data['n'])} seeds; 1. is the "
-        f"best of the leaderboard, whose training accuracy is {100 * abs(best['gap']):.1f} points "
+        f"{format_count(len(data), 'configuration')}, mean over n = {format_count_range(data['n'])} seeds. The "
+        f"training accuracy of the best of the leaderboard is {100 * abs(best['gap']):.1f} points "
         f"{'above' if best['gap'] > 0 else 'below'} its validation accuracy. Below the dashed line: it fits the "
         "training images better than new ones, more the further below, and regularization may help. Above, or low on "
         "both: training itself is the limit. Training accuracy is measured while the weights change, with "

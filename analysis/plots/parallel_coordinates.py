@@ -19,10 +19,9 @@ from pandas.api.types import is_numeric_dtype
 
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
-from analysis.study.axes import OPTIMIZER
+from analysis.study.axes import OPTIMIZER, number_texts
 from analysis.study.results import Results
 from analysis.study.scores import as_worst
-from ch6dist.catalog.text import distinct_numbers, number_text
 from ch6dist.catalog.wording import format_count, format_metric, metric_label
 
 MAX_LINES = 600  # drawn: the best, and of the others every so many
@@ -109,9 +108,8 @@ def _axes(data: pd.DataFrame) -> list[str]:
 
 def _drawn(lines: int) -> NDArray[np.int64]:
     """Return which lines are drawn, the best ones all, of the others every so many."""
-    return np.unique(
-        np.concatenate([np.arange(min(BEST, lines)), np.linspace(0, lines - 1, min(lines, MAX_LINES))])
-    ).astype(int)
+    others = np.linspace(BEST, lines - 1, min(lines, MAX_LINES) - BEST) if lines > BEST else np.empty(0)
+    return np.unique(np.concatenate([np.arange(min(BEST, lines)), others]).astype(np.int64))
 
 
 def _scale(values: pd.Series, worth: Floats, data: pd.DataFrame, palette: Palette) -> Scale:
@@ -138,7 +136,7 @@ def _numbers(values: pd.Series) -> Scale:
     if wide and tried[0] <= 0 and few:  # zero has no place on a logarithmic axis: levels, evenly spaced
         positions = {value: index for index, value in enumerate(tried)}
         numbers, ticks = values.map(positions).to_numpy(dtype=float), [float(i) for i in range(len(tried))]
-        texts = _texts(tried, digits=4)
+        texts = number_texts(tried)
     else:
         log = wide and tried[0] > 0
         change = np.log10 if log else np.asarray
@@ -146,7 +144,7 @@ def _numbers(values: pd.Series) -> Scale:
         numbers, ticks, texts = (
             change(values.to_numpy(dtype=float)),
             list(change(np.array(marks))),
-            _texts(marks, digits=4 if few else 2),
+            number_texts(marks, digits=4 if few else 2),
         )
     missing = bool(values.isna().any())
     floor = 0.12 if missing else 0.0
@@ -158,11 +156,6 @@ def _numbers(values: pd.Series) -> Scale:
 
 def _ticks(tried: list[float], *, log: bool) -> list[float]:
     return (np.geomspace if log else np.linspace)(tried[0], tried[-1], 5).tolist()
-
-
-def _texts(numbers: list[float], *, digits: int) -> list[str]:
-    shown = distinct_numbers(numbers, digits=digits)
-    return [number_text(shown[number]) for number in numbers]
 
 
 def _categories(values: pd.Series, worth: Floats, data: pd.DataFrame, palette: Palette) -> Scale:

@@ -47,10 +47,10 @@ def stop_earlier_data(results: Results) -> pd.DataFrame:
     values = study.sign * _as_if_ended(curves(study, study.metric, chosen["trial"], epochs=epochs))
     means = pd.DataFrame(values).groupby(chosen["configuration"].to_numpy(), sort=False).mean()
     means = means[means.notna().all(axis=1)]
-    if len(means) < FEWEST or epochs < 2 or not _members(means.index, results).any():
+    if len(means) < FEWEST or epochs < 2:
         return empty
     table, final = means.to_numpy(), means.to_numpy()[:, -1]
-    members = _members(means.index, results)
+    members = _members(means, results)
     size = int(members.sum())
     ranks = scipy.stats.rankdata(table, axis=0)
     first = np.argsort(-table, axis=0, kind="stable")
@@ -74,11 +74,12 @@ def stop_earlier_data(results: Results) -> pd.DataFrame:
     return data[COLUMNS]
 
 
-def _members(configurations: pd.Index, results: Results) -> np.ndarray:
-    """Return which configurations are in the verdict's set of the best; without one, which is the first at the end."""
+def _members(means: pd.DataFrame, results: Results) -> np.ndarray:
+    """Return which configurations are in the verdict's set of the best; if none is, which is the first at the end."""
     verdict = results.verdict
-    names = [m.configuration for m in verdict.members] if verdict.state == "compared" else [verdict.leader]
-    return np.asarray(configurations.isin(names))
+    names = [member.configuration for member in verdict.members] if verdict.state == "compared" else []
+    inside = np.asarray(means.index.isin(names))
+    return inside if inside.any() else np.arange(len(means)) == int(means.iloc[:, -1].argmax())
 
 
 def _as_if_ended(values: Floats) -> Floats:

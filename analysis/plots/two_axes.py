@@ -18,10 +18,9 @@ from analysis.plots import style
 from analysis.plots.cells import draw_cells, plain_frame, text_colour
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
-from analysis.study.axes import OPTIMIZER
+from analysis.study.axes import OPTIMIZER, number_texts
 from analysis.study.results import Results
 from analysis.study.scores import as_worst
-from ch6dist.catalog.text import distinct_numbers, number_text
 from ch6dist.catalog.wording import format_count, is_fraction, metric_label
 
 MAX_LEVELS = 10  # of an axis; more, as a search draws them, are cut into GROUPS
@@ -94,11 +93,10 @@ def _levels(values: pd.Series) -> tuple[np.ndarray, list[str], bool]:
     """Return the level of each value, from 0, the levels' texts, and whether values were cut into groups."""
     tried = np.sort(values.unique())
     if len(tried) <= MAX_LEVELS:
-        shown = distinct_numbers(tried.tolist(), digits=4)
-        return np.searchsorted(tried, values), [number_text(shown[number]) for number in tried.tolist()], False
+        return np.searchsorted(tried, values), number_texts(tried.tolist()), False
     edges = np.unique(np.quantile(values, np.linspace(0, 1, GROUPS + 1)))
     codes = np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2)
-    texts = [number_text(float(f"{edge:.2g}")) for edge in edges.tolist()]
+    texts = number_texts(edges.tolist(), digits=2)
     return codes, [f"{low}\nto {high}" for low, high in pairwise(texts)], True
 
 

@@ -11,7 +11,7 @@ three weight decays is one optimizer here, while SGD and SGD with momentum 0.9 a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ import pandas as pd
 
 from analysis.study.load import Study
 from ch6dist.catalog.naming import ABBREVIATIONS, optimizer_label
-from ch6dist.catalog.text import value_text
+from ch6dist.catalog.text import distinct_numbers, number_text, value_text
 
 OPTIMIZER, SCHEDULE = "optimizer", "schedule"
 SEVERAL, MANY = 2, 3  # values of a parameter within an optimizer that make it an axis: in two optimizers, or in one
@@ -61,6 +61,13 @@ def axes_of(study: Study) -> Axes:
     table.index = firsts.index
     numeric = tuple(name for name in table.columns if pd.api.types.is_numeric_dtype(table[name]))
     return Axes(table, numeric)
+
+
+def number_texts(numbers: Sequence[float], *, digits: int = 4) -> list[str]:
+    """Return the ticks of an axis: as many digits as tell them apart, `digits` or more; 1024 and no 1.024e3."""
+    shown = distinct_numbers(numbers, digits=digits)
+    rounded = [shown[number] for number in numbers]
+    return [str(int(n)) if n == int(n) and abs(n) < 1e5 else number_text(n) for n in rounded]
 
 
 def _leaves(section: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

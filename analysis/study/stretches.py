@@ -17,7 +17,7 @@ from analysis.study.scores import Floats
 from ch6dist.runs.schema import Status
 
 COLUMNS = ["device", "lane", "trial", "optimizer", "status", "start", "end", "begun", "ended"]
-PAUSE = 0.1  # of all the time that anything ran: a longer time in which nothing did is cut out
+PAUSE, SHORTEST_PAUSE = 0.1, 60.0  # of all the time that anything ran, and seconds: a longer pause is cut out
 
 
 def stretches(study: Study) -> pd.DataFrame:
@@ -99,7 +99,7 @@ def _without_pauses(begun: Floats, ended: Floats) -> tuple[Floats, Floats]:
     reached = np.maximum.accumulate(ended[order])
     gaps = np.maximum(0.0, begun[order][1:] - reached[:-1])
     active = reached[-1] - begun.min() - gaps.sum()
-    cut = np.where(gaps > PAUSE * active, gaps - PAUSE * active / 10, 0.0)
+    cut = np.where(gaps > max(PAUSE * active, SHORTEST_PAUSE), gaps - PAUSE * active / 10, 0.0)
     at, cuts = begun[order][1:][cut > 0], cut[cut > 0]
     before = np.concatenate([[0.0], np.cumsum(cuts)])
     first = begun.min()

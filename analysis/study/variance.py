@@ -69,7 +69,7 @@ def variance_shares(table: pd.DataFrame, scores: pd.Series) -> tuple[pd.DataFram
     ]
     rest = 1 - sum(record[2] for record in records)
     if whole and seeds[1]:
-        if len(kept) > 2 or not balanced:
+        if len(kept) > 2 or len(found) < len(kept) + len(joint):
             records.append((REST, 3, max(0.0, rest - seeds[0]), np.nan))
         records.append((SEEDS, 4, seeds[0], np.nan))
     else:
