@@ -1,6 +1,6 @@
 """The leaderboard as numbers, and which configurations a figure shows.
 
-    board = leaderboard(study)          # one row per configuration, seeds pooled, in the order of ch6dist.runs.ranking
+    board = leaderboard(study, verdict)  # one row per configuration, seeds pooled, in the order of ch6dist.runs.ranking
     chosen(board, k=5)                  # the best of each optimizer, and the worst as contrast
 
 Fractions and seconds, not per cent and text: report/tables.py formats them for people.
@@ -21,36 +21,43 @@ from analysis.study.flags import GROUP, flags
 from analysis.study.load import Study, without_finals
 from ch6dist.runs.ranking import Ranked, rank, rule
 from ch6dist.runs.schema import Metric, Status
+from ch6dist.verdict.verdict import Verdict
 
-LATE_EPOCHS = 5  # late_epoch_std and slope are taken over these last epochs
+LATE_EPOCHS = 5  # late_epoch_std is taken over these last epochs, the slope over at least as many
+OF_THE_VERDICT = ("behind", "allowed", "inside", "p_best", "loss", "equivalent")
 TARGET_BELOW_BEST = 0.02  # the default target: the leader's score minus two points
-ALPHA = 1 - stats.CONFIDENCE
 # fmt: off
 COLUMNS = [
     "rank", "label", "run", "optimizer", "scheduler", "setting", "drawn", "lr", "lr_text", "weight_decay",
     "score", "std", "low", "high", "n", "best", "last", "target", "epochs_to_target", "seconds_to_target", "reached",
     "late_epoch_std", "val_size", "diverged", "seeds", "seconds_per_epoch", "lanes", "train_accuracy", "val_accuracy",
-    "difference", "difference_low", "difference_high", "p_holm", "close", "eligible", "flags", "note", "slope",
+    "behind", "allowed", "inside", "p_best", "loss", "equivalent", "eligible", "flags", "note", "slope", "slope_p",
     "configuration", "trials", "scores",
 ]
 # fmt: on
 NAMES = (*GROUP, "label", "drawn", "lr_text")
-TEXT_COLUMNS = (*NAMES, "close", "eligible", "flags", "note", "configuration", "trials", "scores")
+TEXT_COLUMNS = (*NAMES, "inside", "equivalent", "eligible", "flags", "note", "configuration", "trials", "scores")
 
 
-def leaderboard(study: Study) -> pd.DataFrame:
-    """Return (configurations, COLUMNS), best first, in the order of ch6dist.runs.ranking."""
+def leaderboard(study: Study, verdict: Verdict) -> pd.DataFrame:
+    """Return (configurations, COLUMNS), best first, in the order of ch6dist.runs.ranking.
+
+    What the verdict says of a configuration (behind … equivalent) is empty for those that it does not compare.
+    """
     ranked = rank(without_finals(study), Metric(study.metric, study.goal))
     target = target_of(ranked, study)
     train = study.trials[study.trials["type"] == "train"].drop_duplicates("configuration").set_index("configuration")
     parameters = train[[*NAMES, "lr", "weight_decay", "val_size"]].to_dict("index")
     records = [{**parameters[item.configuration], **_scores(item, study, target)} for item in ranked]
     for position, record in enumerate(records, start=1):
-        record["rank"] = position if record["eligible"] or record["diverged"] else None
-    _compare_with_leader(records)
+        record["rank"] = position if record["eligible"] or record["diverged"] == record["seeds"] else None
+    said = {member.configuration: member for member in verdict.compared}
+    for record in records:
+        if member := said.get(record["configuration"]):
+            record |= {name: getattr(member, name) for name in OF_THE_VERDICT}
     numeric = [column for column in COLUMNS if column not in TEXT_COLUMNS]
     board = pd.DataFrame(records, columns=pd.Index(COLUMNS)).astype(dict.fromkeys(numeric, "float64"))
-    return board.assign(flags=flags(board, study))
+    return board.assign(flags=flags(board, study, at_chance=verdict.at_chance))
 
 
 def target_of(ranked: Sequence[Ranked], study: Study) -> float | None:
@@ -82,7 +89,6 @@ def chosen(board: pd.DataFrame, *, k: int = 5) -> pd.DataFrame:
 
 def _scores(item: Ranked, study: Study, target: float | None) -> dict[str, Any]:
     """Return the columns of a configuration that follow from its trials alone."""
-    rows = [row for trial in item.trials for row in study.rows[trial]]
     finished = [trial for trial in item.trials if study.ledger.status(trial) == Status.FINISHED]
     curves = [study.values(trial, study.metric) for trial in finished]
     low, high = stats.t_interval(item.scores) or (None, None)
@@ -98,11 +104,11 @@ def _scores(item: Ranked, study: Study, target: float | None) -> dict[str, Any]:
         "late_epoch_std": _mean(_late_std(curve) for curve in curves),
         "diverged": item.diverged,
         "seeds": len(item.trials),
-        "seconds_per_epoch": _mean(row.get("seconds") for row in rows),
-        "lanes": _mean(row.get("lanes") for row in rows),
+        "seconds_per_epoch": _mean_of_rows(study, item.trials, "seconds"),
+        "lanes": _mean_of_rows(study, item.trials, "lanes"),
         "train_accuracy": _mean(study.last(trial, "train_accuracy") for trial in finished),
         "val_accuracy": _mean(study.last(trial, "val_accuracy") for trial in finished),
-        "slope": _mean(stats.slope(curve[-LATE_EPOCHS:]) for curve in curves),
+        **_slope([curve[-late_epochs(len(curve)) :] for curve in curves], study.sign),
         "eligible": item.eligible,
         "note": item.note,
         "configuration": item.configuration,
@@ -122,11 +128,10 @@ def _time_to_target(item: Ranked, study: Study, target: float | None) -> dict[st
         return {"target": target, "epochs_to_target": None, "seconds_to_target": None, "reached": 0}
     epochs, seconds = [], []
     for trial in ended:
-        rows = study.rows[trial]
-        position = stats.first_reaching([row.get(study.metric) for row in rows], target=target)
-        epochs.append(math.inf if position is None else rows[position]["epoch"])
-        spent = [] if position is None else [row.get("seconds") or 0.0 for row in rows[: position + 1]]
-        seconds.append(sum(spent) if spent else math.inf)
+        position = stats.first_reaching(study.rows.array(trial, study.metric).tolist(), target=target)
+        epochs.append(math.inf if position is None else study.rows.array(trial, "epoch").tolist()[position])
+        spent = study.rows.array(trial, "seconds")[: None if position is None else position + 1]
+        seconds.append(math.inf if position is None else float(np.nansum(spent)))
     return {
         "target": target,
         "epochs_to_target": median(epochs),
@@ -135,22 +140,25 @@ def _time_to_target(item: Ranked, study: Study, target: float | None) -> dict[st
     }
 
 
-def _compare_with_leader(records: list[dict[str, Any]]) -> None:
-    """Compare complete configurations with the leader: Welch's interval, and p adjusted by Holm for their number."""
-    complete = [record for record in records if record["eligible"] and not record["diverged"]]
-    if not complete or complete[0] is not records[0]:
-        return
-    tests = [(record, stats.welch(record["scores"], records[0]["scores"])) for record in complete[1:]]
-    compared = [(record, test) for record, test in tests if test]
-    adjusted = stats.holm([test.p for _, test in compared])
-    for (record, test), p in zip(compared, adjusted, strict=True):
-        record |= {"difference": test.mean, "difference_low": test.low, "difference_high": test.high}
-        record |= {"p_holm": p, "close": p > ALPHA}
+def late_epochs(epochs: int) -> int:
+    """Return over how many last epochs it is judged whether a training still improves: a third, at least five."""
+    return max(LATE_EPOCHS, epochs // 3)
+
+
+def _slope(curves: Sequence[Sequence[float]], sign: int) -> dict[str, float]:
+    slope, p = stats.common_slope([[sign * value for value in curve] for curve in curves])
+    return {"slope": sign * slope, "slope_p": p}
 
 
 def _late_std(curve: Sequence[float]) -> float | None:
     late = curve[-LATE_EPOCHS:]
     return float(np.std(late, ddof=1)) if len(late) > 2 else None
+
+
+def _mean_of_rows(study: Study, trials: Sequence[str], column: str) -> float | None:
+    values = np.concatenate([study.rows.array(trial, column) for trial in trials])
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else None
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

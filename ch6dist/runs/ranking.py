@@ -18,6 +18,7 @@ from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.schema import BROKEN, Line, Metric, Status
 
 RULE = "mean {metric} over the last {k} epochs, then over seeds; diverged seeds rank last"
+RANKED_ROWS = 5  # of each trial, the last ones: all that a ranking looks at
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Ranked:
 
 def last_k(epochs: int) -> int:
     """Return how many last epochs a score averages: 5, or a third of the training, at least 1."""
-    return max(1, min(5, epochs // 3))
+    return max(1, min(RANKED_ROWS, epochs // 3))
 
 
 def trial_score(rows: Sequence[Line], metric: str, *, epochs: int) -> float | None:

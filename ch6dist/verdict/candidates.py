@@ -13,8 +13,8 @@ from ch6dist.catalog.naming import optimizer_label, schedule_label
 from ch6dist.catalog.wording import is_fraction
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.ranking import Ranked, rank
-from ch6dist.runs.schema import Line, Metric, Status
-from ch6dist.verdict.verdict import Candidate, Verdict, judge
+from ch6dist.runs.schema import BROKEN, ENDED, Line, Metric, Status
+from ch6dist.verdict.verdict import Candidate, Missing, Verdict, judge
 
 DEFAULT_MARGIN = 0.005  # half a point; of accuracies only: no size of a loss is small everywhere
 
@@ -40,8 +40,8 @@ def candidates(ledger: Ledger, ranked: Sequence[Ranked]) -> list[Candidate]:
 
 def _candidate(ledger: Ledger, item: Ranked, rows: Mapping[str, Sequence[Line]]) -> Candidate:
     config = ledger.trials[item.trials[0]]["config"]
-    finished = [rows[trial] for trial in item.trials if ledger.status(trial) == Status.FINISHED]
-    accuracy = _mean([lines[-1].get("val_accuracy") for lines in finished if lines])
+    finished = [trial for trial in item.trials if ledger.status(trial) == Status.FINISHED and rows[trial]]
+    accuracy = _mean([rows[trial][-1].get("val_accuracy") for trial in finished])
     data = DATASETS.get(config["data"]["name"])
     chance = 1 / data.classes if data else None
     images = config["data"].get("val_size")
@@ -49,22 +49,29 @@ def _candidate(ledger: Ledger, item: Ranked, rows: Mapping[str, Sequence[Line]])
     return Candidate(
         configuration=item.configuration,
         scores=item.scores,
-        complete=item.eligible or item.diverged == len(item.trials),
         diverged=item.diverged,
+        missing=_missing(ledger, item),
         gain=gain,
         at_chance=gain is not None and chance is not None and bool(images) and gain <= noise_of_chance(chance, images),
-        seconds=_mean([sum(map(_seconds, lines)) for lines in finished if lines]),
+        seconds=_mean([ledger.seconds[trial] for trial in finished]),
         parts=_parts(config),
     )
+
+
+def _missing(ledger: Ledger, item: Ranked) -> Missing:
+    statuses = {ledger.status(trial) for trial in item.trials}
+    if statuses & BROKEN:
+        return "failed"
+    if statuses - ENDED:
+        return "not finished"
+    if Status.STOPPED in statuses:
+        return "stopped early"
+    return "" if len(item.scores) + item.diverged == len(item.trials) else "without a score"
 
 
 def noise_of_chance(chance: float, images: int) -> float:
     """Return two binomial standard deviations of an accuracy at chance, measured on `images` images."""
     return 2 * float((chance * (1 - chance) / images) ** 0.5)
-
-
-def _seconds(row: Line) -> float:
-    return (row.get("seconds") or 0.0) + (row.get("eval_seconds") or 0.0)
 
 
 def _parts(config: Mapping[str, Any]) -> int:
