@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy.optimize
 import scipy.stats
 from matplotlib import colormaps
 from matplotlib.figure import Figure
@@ -27,6 +28,7 @@ from analysis.study.stats import CONFIDENCE
 from ch6dist.catalog.wording import format_count, format_count_range, is_fraction, metric_label
 
 SHOWN = 12
+LARGE_DF = 30  # degrees of freedom
 MAP = "RdBu"  # blue: the one that is ranked higher is better
 COLUMNS = [
     "a", "b", "rank_a", "rank_b", "optimizer_a", "metric", "difference", "low", "high", "told_apart", "p_improvement",
@@ -82,7 +84,9 @@ def pairwise_data(results: Results) -> pd.DataFrame:
 
 
 def probability_of_improvement(a: ArrayLike, b: ArrayLike) -> float:
-    """Return P(a seed of a scores higher than one of b), ties ½: Mann–Whitney's U / (n_a n_b)."""
+    """Return P(a seed of a scores higher than one of b), ties ½: Mann–Whitney's U / (n_a n_b); NaN for n < 2."""
+    if min(len(np.asarray(a)), len(np.asarray(b))) < 2:
+        return math.nan
     differences = np.subtract.outer(np.asarray(a), np.asarray(b))
     return float((differences > 0).mean() + (differences == 0).mean() / 2)
 
@@ -95,7 +99,15 @@ def _half_width(k: int, sd: float | None, df: float, n_a: int, n_b: int) -> floa
 
 @lru_cache(maxsize=256)
 def _studentized_range(k: int, df: float) -> float:
-    return float(scipy.stats.studentized_range.ppf(CONFIDENCE, k, df))
+    """Return the 95 % quantile of the studentized range; from its limit for large df on, a few evaluations suffice."""
+    distribution = scipy.stats.studentized_range
+    if df < LARGE_DF:
+        return float(distribution.ppf(CONFIDENCE, k, df))
+    limit = float(distribution.ppf(CONFIDENCE, k, np.inf))
+    found = scipy.optimize.root_scalar(
+        lambda q: distribution.cdf(q, k, df) - CONFIDENCE, x0=limit, x1=limit * (1 + 1 / df), method="secant", xtol=1e-4
+    )
+    return float(found.root)
 
 
 def _own_half_width(a: Floats, b: Floats, *, pairs: int) -> float:
@@ -118,7 +130,7 @@ def draw_pairwise(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
     above = data["rank_a"] < data["rank_b"]
     # below the diagonal: how often the column, which is ranked higher, beats the row
     chance = (1 - data["p_improvement"]).where(~above)
-    height = (data["difference"] / (data["difference"].abs().max() or 1)).where(above, 2 * chance - 1)
+    height = (data["difference"] / (data["difference"].abs().max() or 1)).where(above, 2 * chance - 1).fillna(0.0)
     colours = colormaps[MAP](0.5 + 0.42 * height.to_numpy())
     x, y, told = data["rank_b"] - 1, data["rank_a"] - 1, data["told_apart"]
     draw_cells(ax, x, y, facecolors=colours, edgecolors="white", linewidths=1)
@@ -126,9 +138,7 @@ def draw_pairwise(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
     rows: Iterable[Any] = data.itertuples()  # its columns by name, which the types of pandas do not know
     for row, colour, is_above in zip(rows, colours, above, strict=True):
         text = (
-            _difference_text(row, percent=percent, decimals=decimals)
-            if is_above
-            else f"{100 * (1 - row.p_improvement):.0f} %"
+            _difference_text(row, percent=percent, decimals=decimals) if is_above else _chance_text(row.p_improvement)
         )
         weight = "bold" if row.told_apart else "normal"
         place = (row.rank_b - 1, row.rank_a - 1)
@@ -147,6 +157,10 @@ def _difference_text(row: Any, *, percent: bool, decimals: int) -> str:
     return text if math.isnan(half) else f"{text}\n±{scale * half:.{decimals}f}"
 
 
+def _chance_text(p: float) -> str:
+    return "–" if math.isnan(p) else f"{100 * (1 - p):.0f} %"
+
+
 def _decimals(data: pd.DataFrame, *, percent: bool) -> int:
     """Return how many decimals show the intervals, or else the differences, with two digits."""
     size = (data["high"] - data["difference"]).median()
@@ -156,6 +170,11 @@ def _decimals(data: pd.DataFrame, *, percent: bool) -> int:
 
 def _caption(data: pd.DataFrame) -> str:
     first = data.iloc[0]
+    chances = (
+        " Below: how often a seed of the column beats one of the row (Mann–Whitney, ties count half; 50 %: a coin)."
+        if data["p_improvement"].notna().any()
+        else ""
+    )
     metric, unit = metric_label(first["metric"]), " in points" if is_fraction(first["metric"]) else ""
     k, shown = int(first["configurations"]), data["rank_a"].nunique()
     pairs = format_count(k * (k - 1) // 2, "pair")
@@ -174,9 +193,8 @@ def _caption(data: pd.DataFrame) -> str:
         )
     rest = f" Shown are the best {shown} of {k} that are compared." if k > shown else ""
     return (
-        f"Above the diagonal: by how much the row's mean {metric} over n = {format_count_range(data['n_a'])} seeds is "
-        f"better than the column's{unit}. {judged} Below: how often a seed of the column beats one of the row "
-        f"(Mann–Whitney, ties count half; 50 %: a coin).{rest}"
+        f"Above the diagonal: by how much the row's mean {metric} (n = {format_count_range(data['n_a'])} seeds) is "
+        f"better than the column's{unit}. {judged}{chances}{rest}"
     )
 
 

@@ -23,6 +23,7 @@ from analysis.study.axes import OPTIMIZER, number_texts
 from analysis.study.results import Results
 from analysis.study.scores import as_worst
 from ch6dist.catalog.wording import format_count, format_metric, metric_label
+from ch6dist.runs.schema import Status
 
 MAX_LINES = 600  # drawn: the best, and of the others every so many
 BEST = 8  # emphasised
@@ -51,10 +52,12 @@ def parallel_coordinates_data(results: Results) -> pd.DataFrame:
     axes were varied, or one with two configurations that have a score.
     """
     study, axes = results.study, results.axes
-    scores = results.scores.assign(score=as_worst(results.scores, sign=study.sign))
+    lost = results.scores["status"] == Status.DIVERGED
+    scores = results.scores.assign(score=as_worst(results.scores, sign=study.sign), diverged=lost.astype(int))
     groups = scores[scores["score"].notna()].groupby("configuration", sort=False)
-    table = groups.agg(score=("score", "mean"), label=("label", "first"), look=("optimizer", "first"))
-    table["diverged"] = groups["status"].agg(lambda statuses: int((statuses == "diverged").sum()))
+    table = groups.agg(
+        score=("score", "mean"), label=("label", "first"), look=("optimizer", "first"), diverged=("diverged", "sum")
+    )
     if OPTIMIZER in axes.names:  # one look per optimizer, although labels may differ in what is an axis here
         table["look"] = table.groupby(axes.table[OPTIMIZER].reindex(table.index))["look"].transform("min")
     table = table.join(axes.table).sort_values("score", ascending=study.sign < 0, kind="stable")
@@ -79,7 +82,7 @@ def draw_parallel_coordinates(figure: Figure, data: pd.DataFrame, palette: Palet
         look = palette[data["look"].iloc[index]]
         first = index == 0
         ax.plot(
-            range(len(names)), heights[index], look.line, marker=look.marker, color=look.colour, ms=7 if first else 5,
+            range(len(names)), heights[index], ls=look.line, marker=look.marker, color=look.colour, ms=7 if first else 5,
             lw=3.2 if first else 1.6, zorder=4 if first else 3, solid_joinstyle="round",
         )  # fmt: skip
     for x, (name, scale) in enumerate(zip(names, scales, strict=True)):

@@ -22,6 +22,7 @@ from ch6dist.catalog.wording import format_count_range
 
 SHOWN, COLUMNS_OF_PANELS = 12, 4
 COLOUR = "#56B4E9"
+CONSTANT = "constant"
 AGREE = 1e-6  # relative spread below which trials of a schedule have the same course
 COLUMNS = ["schedule", "optimizers", "epochs", "epoch", "ratio", "low", "high", "budget", "trials"]
 
@@ -30,7 +31,8 @@ def schedule_preview_data(results: Results) -> pd.DataFrame:
     """Return (schedules × epochs, COLUMNS): the lr of each epoch's last step ÷ the configured one.
 
     `ratio` is the median over the trials of a schedule, `low` and `high` their extremes, `budget` the mean ratio over
-    the epochs: what the schedule spends, a constant learning rate being 1. Trials without all their rows are left out.
+    the epochs: what the schedule spends, a constant learning rate being 1. Trials without all their rows are left out;
+    no rows where there is no schedule.
     """
     study = results.study
     trials = study.trials[(study.trials["type"] == "train") & ~study.trials["final"] & study.trials["lr"].notna()]
@@ -43,7 +45,7 @@ def schedule_preview_data(results: Results) -> pd.DataFrame:
             continue
         ratios = ratios[whole]
         table = {
-            "schedule": "constant" if name == "none" else name,
+            "schedule": CONSTANT if name == "none" else name,
             "optimizers": ", ".join(sorted(set(group.loc[whole, "optimizer"]))),
             "epochs": epochs,
             "epoch": np.arange(1, epochs + 1),
@@ -54,7 +56,9 @@ def schedule_preview_data(results: Results) -> pd.DataFrame:
             "trials": int(whole.sum()),
         }
         tables.append(pd.DataFrame(table))
-    return pd.concat(tables, ignore_index=True)[COLUMNS] if tables else pd.DataFrame(columns=pd.Index(COLUMNS))
+    if all(table["schedule"].iloc[0] == CONSTANT for table in tables):
+        return pd.DataFrame(columns=pd.Index(COLUMNS))
+    return pd.concat(tables, ignore_index=True)[COLUMNS]
 
 
 def draw_schedule_preview(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
@@ -130,5 +134,5 @@ PLOT = Plot(
     draw=draw_schedule_preview,
     size=_size,
     caption=_caption,
-    empty="No training run has recorded the learning rate of all its epochs yet.",
+    empty="No training run with a schedule has recorded the learning rate of all its epochs.",
 )

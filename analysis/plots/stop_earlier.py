@@ -37,8 +37,7 @@ def stop_earlier_data(results: Results) -> pd.DataFrame:
     0.95, kept = 1, until the end. Configurations with a seed that did not finish are left out.
     """
     study, scores = results.study, results.scores
-    whole = scores.groupby("configuration")["score"].transform(lambda values: values.notna().all())
-    usable = scores[whole]
+    usable = scores[~scores["score"].isna().groupby(scores["configuration"]).transform("any")]
     empty = pd.DataFrame(columns=pd.Index(COLUMNS))
     if usable.empty:
         return empty

@@ -22,10 +22,12 @@ from analysis.study.axes import OPTIMIZER, number_texts
 from analysis.study.results import Results
 from analysis.study.scores import as_worst
 from ch6dist.catalog.wording import format_count, is_fraction, metric_label
+from ch6dist.runs.schema import Status
 
 MAX_LEVELS = 10  # of an axis; more, as a search draws them, are cut into GROUPS
 GROUPS = 6  # of about equally many configurations
-MAX_PANELS, MAX_COLUMNS = 9, 3
+MAX_PANELS, MAX_COLUMNS = 6, 3
+MAX_CELLS = 180  # in all panels
 MAP = "viridis"
 COLUMNS = [
     "panel", "x_axis", "y_axis", "x", "y", "x_text", "y_text", "score", "configurations", "diverged", "metric", "goal",
@@ -42,7 +44,7 @@ def two_axes_data(results: Results) -> pd.DataFrame:
     """
     study, axes = results.study, results.axes
     scores = results.scores.assign(value=as_worst(results.scores, sign=study.sign))
-    scores["lost"] = (scores["status"] == "diverged").astype(float)
+    scores["lost"] = (scores["status"] == Status.DIVERGED).astype(float)
     groups = scores[scores["value"].notna() | (scores["lost"] > 0)].groupby("configuration", sort=False)
     table = groups.agg(score=("score", "mean"), value=("value", "mean"), lost=("lost", "mean"))
     table = table.assign(score=table["score"].where(table["lost"] == 0))
@@ -150,7 +152,12 @@ def _axis_texts(data: pd.DataFrame, letter: str) -> list[str]:
 
 
 def _panels(data: pd.DataFrame) -> list[pd.DataFrame]:
-    return [panel for _, panel in data.groupby("panel", sort=False)][:MAX_PANELS]
+    return [panel for _, panel in data.groupby("panel", sort=False)][: _most_panels(data)]
+
+
+def _most_panels(data: pd.DataFrame) -> int:
+    """Return how many optimizers are shown: their numbers take time to draw, and width."""
+    return max(1, min(MAX_PANELS, MAX_CELLS // (data["x"].nunique() * data["y"].nunique())))
 
 
 def _caption(data: pd.DataFrame) -> str:
@@ -164,7 +171,7 @@ def _caption(data: pd.DataFrame) -> str:
         f"Cells: mean {metric_label(first['metric'])} over seeds{unit}{of} ({count} in all); brighter is better, on "
         "one scale. Framed: the optimizer's best; hatched: not tried; X: a seed diverged in all that were tried. Where "
         f"the best column is another in every row, the two must be tuned together.{cut}"
-        + style.cut_note(data["panel"].nunique(), MAX_PANELS, "optimizers, the best ones,", "two_axes")
+        + style.cut_note(data["panel"].nunique(), _most_panels(data), "optimizers", "two_axes")
     )
 
 

@@ -15,6 +15,7 @@ from analysis.study.results import Results
 from analysis.study.scores import as_worst
 from analysis.study.variance import MAX_LEVELS, groups_of, variance_shares
 from ch6dist.catalog.wording import format_count, metric_label
+from ch6dist.runs.schema import Status
 
 SHOWN = 14
 LOOKS = {1: ("#0072B2", ""), 2: ("#56B4E9", "///"), 3: ("#d9d9d9", "..."), 4: ("#8a8a8a", "")}
@@ -36,7 +37,7 @@ def variance_explained_data(results: Results) -> pd.DataFrame:
     shares = shares.assign(
         metric=results.study.metric,
         trials=int(used.sum()),
-        diverged=int((scores["status"] == "diverged").sum()),
+        diverged=int((scores["status"] == Status.DIVERGED).sum()),
         balanced=balanced,
         cut=", ".join(many),
     )

@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 from analysis.plots import style
-from analysis.plots.pairwise import PLOT, pairwise_data, probability_of_improvement
+from analysis.plots.pairwise import PLOT, _studentized_range, pairwise_data, probability_of_improvement
 from analysis.plots.registry import draw
 from analysis.study.load import load_study
 from analysis.study.results import analyse
@@ -47,6 +47,11 @@ def test_unequal_numbers_of_seeds_give_the_intervals_of_tukey_and_kramer(tmp_pat
     assert (row["low"], row["high"]) == pytest.approx((interval.low[0, 1], interval.high[0, 1]), rel=1e-4)
 
 
+@pytest.mark.parametrize(("k", "df"), [(2, 2), (3, 29), (3, 30), (28, 56), (500, 1000), (2000, 4000)])
+def test_the_studentized_range_is_scipys(k, df):
+    assert _studentized_range(k, df) == pytest.approx(scipy.stats.studentized_range.ppf(0.95, k, df), rel=1e-4)
+
+
 def test_the_probability_of_improvement_is_mann_whitneys_statistic():
     generator = np.random.default_rng(0)
     for _ in range(20):
@@ -79,6 +84,10 @@ def test_one_seed_each_has_differences_without_intervals(tmp_path):
     assert data["low"].isna().all()
     assert not data["told_apart"].any()
     assert "No interval" in PLOT.caption(data)
+    assert data["p_improvement"].isna().all()  # one seed against one: it would be 0 or 100 %
+    with style.context():
+        texts = [text.get_text() for text in draw(PLOT, data, study=found.study).axes[0].texts]
+    assert texts == ["+10.00", "–"]
 
 
 def test_where_spreads_differ_pairs_keep_their_own(tmp_path):

@@ -104,6 +104,8 @@ def test_names_are_text_in_every_figure_and_no_number_is_markup(tmp_path, name):
     study = load_study([write_ledger(tmp_path / folder, trials) for folder in (name, f"{name}-2")])
     results, shown = analyse(study), study.runs[0].name
     for plot in PLOTS.values():
+        if plot.name in OF_THE_WHOLE and name != NASTY[0]:
+            continue  # no name of a run, and so nothing that differs from the first of them, stands in it
         data = plot.data(results)
         if data.empty:
             continue
