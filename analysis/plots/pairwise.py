@@ -193,7 +193,7 @@ def _caption(data: pd.DataFrame) -> str:
         )
     rest = f" Shown are the best {shown} of {k} that are compared." if k > shown else ""
     return (
-        f"Above the diagonal: by how much the row's mean {metric} (n = {format_count_range(data['n_a'])} seeds) is "
+        f"Above the diagonal: by how much the row's mean {metric} (seeds: n = {format_count_range(data['n_a'])}) is "
         f"better than the column's{unit}. {judged}{chances}{rest}"
     )
 

@@ -80,11 +80,8 @@ def draw_parallel_coordinates(figure: Figure, data: pd.DataFrame, palette: Palet
     ax.add_collection(LineCollection(list(points[grey]), colors=shades, linewidths=0.7, zorder=1))
     for index in range(min(BEST, len(data)))[::-1]:
         look = palette[data["look"].iloc[index]]
-        first = index == 0
-        ax.plot(
-            range(len(names)), heights[index], ls=look.line, marker=look.marker, color=look.colour, ms=7 if first else 5,
-            lw=3.2 if first else 1.6, zorder=4 if first else 3, solid_joinstyle="round",
-        )  # fmt: skip
+        size = {"ms": 7, "lw": 3.2, "zorder": 4} if index == 0 else {"ms": 5, "lw": 1.6, "zorder": 3}
+        ax.plot(range(len(names)), heights[index], ls=look.line, marker=look.marker, color=look.colour, **size)
     for x, (name, scale) in enumerate(zip(names, scales, strict=True)):
         _draw_axis(ax, x, scale, last=x == len(names) - 1)
         title = metric_label(data["metric"].iloc[0]) if name == "score" else name

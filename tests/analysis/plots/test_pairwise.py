@@ -87,7 +87,7 @@ def test_one_seed_each_has_differences_without_intervals(tmp_path):
     assert data["p_improvement"].isna().all()  # one seed against one: it would be 0 or 100 %
     with style.context():
         texts = [text.get_text() for text in draw(PLOT, data, study=found.study).axes[0].texts]
-    assert texts == ["+10.00", "–"]
+    assert texts == ["+10.0", "–"]
 
 
 def test_where_spreads_differ_pairs_keep_their_own(tmp_path):
