@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -80,7 +81,7 @@ def draw_parallel_coordinates(figure: Figure, data: pd.DataFrame, palette: Palet
     ax.add_collection(LineCollection(list(points[grey]), colors=shades, linewidths=0.7, zorder=1))
     for index in range(min(BEST, len(data)))[::-1]:
         look = palette[data["look"].iloc[index]]
-        size = {"ms": 7, "lw": 3.2, "zorder": 4} if index == 0 else {"ms": 5, "lw": 1.6, "zorder": 3}
+        size: dict[str, Any] = {"ms": 7, "lw": 3.2, "zorder": 4} if index == 0 else {"ms": 5, "lw": 1.6, "zorder": 3}
         ax.plot(range(len(names)), heights[index], ls=look.line, marker=look.marker, color=look.colour, **size)
     for x, (name, scale) in enumerate(zip(names, scales, strict=True)):
         _draw_axis(ax, x, scale, last=x == len(names) - 1)

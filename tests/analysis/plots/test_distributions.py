@@ -139,6 +139,18 @@ def test_a_thousand_configurations_are_drawn_in_part_and_the_caption_says_so(tmp
     assert f"the best and {shown} of the others" in parallel_coordinates.PLOT.caption(data)
 
 
+def test_forty_labels_have_looks_that_can_be_drawn(tmp_path):
+    trials = [
+        trial(name, curve=[0.1 + decay + index / 100] * 3, parameters={"weight_decay": decay})
+        for index, name in enumerate(("Adam", "AdamW", "NAdam", "RMSprop", "SGD"))
+        for decay in (0.0, 0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07)
+    ]
+    found = results(tmp_path, trials)
+    assert found.study.trials["optimizer"].nunique() == 40
+    for plot in (parallel_coordinates.PLOT, edf.PLOT):
+        assert plot.name and drawn(plot, found).axes[0].lines
+
+
 def decays(**more):
     """AdamW: the best weight decay depends on the lr; SGD: one cell was not tried, one diverged."""
     trials = [
