@@ -108,7 +108,9 @@ def test_the_rule_stands_beside_the_ranking(made):
 def test_the_page_stands_alone_and_its_links_lead_somewhere(made):
     page = page_of(made)
     assert all((made / link).is_file() for link in page.links)
-    assert len(page.images) == 4  # all but the range test
+    drawn = {path.stem for path in (made / "figures").glob("*.png")}
+    assert {"leaderboard", "lr_sensitivity", "training_curves", "sweep_health"} <= drawn < set(PLOTS)
+    assert len(page.images) == len(drawn)
     assert all(image["src"].startswith("data:image/png;base64,") and image["alt"] for image in page.images)
 
 
@@ -140,7 +142,9 @@ def test_synthetic_data_is_marked_everywhere(tmp_path):
     trials = [trial(lr=lr, curve=[0.1, 0.2, 0.3], data={"name": "synthetic_cifar100"}) for lr in LRS]
     trials.append(range_trial(losses=[4.6, 4.5, 4.0, 9.0], lrs=LRS, steepest=5e-3))
     out = write_report(analyse(load_study([write_ledger(tmp_path / "run", trials)])), tmp_path / "out").parent
-    for name in PLOTS:
+    drawn = [path.stem for path in (out / "figures").glob("*.svg")]
+    assert {"leaderboard", "lr_sensitivity", "lr_range_test", "parallel_coordinates", "sweep_health"} <= set(drawn)
+    for name in drawn:
         assert style.SYNTHETIC in (out / "figures" / f"{name}.svg").read_text()
         assert pd.read_csv(out / "data" / f"{name}.csv")["synthetic"].all()
     assert page_of(out).text.count("SYNTHETIC DATA") >= 2
