@@ -42,7 +42,8 @@ def draw_timeline(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
     shown = _folded(data[data["device"].isin(devices)])
     lanes = shown.groupby("device")["lane"].max() + 1
     tops = np.concatenate([[0.0], np.cumsum([lanes[device] / lanes.max() * 0.86 + 0.14 for device in devices])])
-    unit, name = _unit(shown["end"].max())
+    total = shown["end"].max()
+    unit, name = _unit(total)
     merged = _merged(shown)
     for status in [status for status in STATUS_COLOURS if status in set(merged["status"])]:
         bars = merged[merged["status"] == status]
@@ -50,7 +51,7 @@ def draw_timeline(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
         height = 0.86 / lanes.max()
         low = top + bars["lane"] * height
         gap = 0.0 if lanes.sum() > MAX_LANES / 2 else 0.08 * height
-        left, right = bars["start"] / unit, bars["end"] / unit
+        left, right = bars["start"] / unit, np.maximum(bars["end"], bars["start"] + NEARLY * total) / unit
         corners = np.stack(
             [np.column_stack([left, low + gap]), np.column_stack([right, low + gap]),
              np.column_stack([right, low + height - gap]), np.column_stack([left, low + height - gap])], axis=1,
@@ -163,5 +164,5 @@ PLOT = Plot(
     draw=draw_timeline,
     size=_size,
     caption=_caption,
-    empty="No trial has been started yet, so there is no timeline.",
+    empty="No trial has been trained for any time yet, so there is no timeline.",
 )

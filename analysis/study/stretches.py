@@ -25,13 +25,14 @@ def stretches(study: Study) -> pd.DataFrame:
 
     `begun`, `ended`: unix seconds; `start`, `end`: seconds since the first start, in which long pauses of the whole
     sweep are left out. `lane`: from 0, a place on the device that is free of others in that time. A stretch without an
-    end in the ledger (a driver was killed) ends with the trial's last row before the next one, or where it began.
+    end in the ledger (a driver was killed) ends with the trial's last row before the next one, or where it began; one
+    of a driver that is alive reaches to the newest line. No rows before any of them has lasted.
     """
     optimizers = dict(zip(study.trials["trial"], study.trials["optimizer"], strict=True))
     rows = _row_times(study)
     several = len(study.runs) > 1
     records = [record for run in study.runs for record in _stretches(run, rows, prefix=f"{run.name}/" * several)]
-    if not records:
+    if not any(record["ended"] > record["begun"] for record in records):
         return pd.DataFrame(columns=pd.Index(COLUMNS))
     table = pd.DataFrame(records).sort_values(["device", "begun"], kind="stable").reset_index(drop=True)
     table["optimizer"] = table["trial"].map(optimizers)
@@ -51,6 +52,8 @@ def _row_times(study: Study) -> dict[str, Floats]:
 
 def _stretches(run: Run, rows: dict[str, Floats], *, prefix: str) -> Iterator[dict[str, Any]]:
     """Yield the stretches of a run's trials, each from a status line `running` to the next line of its trial."""
+    ends = [times.max() for name, times in rows.items() if name.startswith(prefix)]
+    latest = max([*ends, *(float(line.get("time") or 0) for line in run.ledger.statuses.values())], default=0.0)
     for trial, lines in run.ledger.history.items():
         name = prefix + trial
         for position, line in enumerate(lines):
@@ -66,6 +69,7 @@ def _stretches(run: Run, rows: dict[str, Floats], *, prefix: str) -> Iterator[di
                 within = times[(times >= begun) & (times <= limit)]
                 ended = float(within.max()) if len(within) else begun
                 status = Status.INTERRUPTED if following else run.ledger.status(trial)
+                ended = latest if status == Status.RUNNING else ended
             place = " ".join(part for part in (line.get("host", ""), line.get("device", "")) if part)
             yield {
                 "device": place or "unknown device",

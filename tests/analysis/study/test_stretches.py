@@ -6,6 +6,7 @@ import pytest
 
 from analysis.study.load import load_study
 from analysis.study.stretches import stretches
+from ch6dist.runs import lease
 from ch6dist.runs.writer import Writer
 from tests.support.ledgers import START, trial, write_ledger
 
@@ -36,6 +37,18 @@ def test_a_trial_that_still_runs_reaches_to_its_last_row(tmp_path):
     running = ran(0.1, 0, status="running", epochs=3)
     table = stretches(load_study([write_ledger(tmp_path, [running])]))
     assert table[["start", "end", "status"]].to_numpy().tolist() == [[0, 20, "interrupted"]]  # no driver is alive
+
+
+def test_a_trial_of_a_live_driver_reaches_to_the_newest_line(tmp_path):
+    folder = write_ledger(tmp_path, [ran(0.1, 0, status="running", epochs=3), ran(0.2, 30)])
+    with lease.hold(folder):
+        table = stretches(load_study([folder]))
+    assert table[["start", "end", "status"]].to_numpy().tolist() == [[0, 80, "running"], [30, 80, "finished"]]
+
+
+def test_trials_that_have_not_lasted_have_no_bar(tmp_path):
+    begun = [trial(lr=lr, begun=lr, status="running", epochs=3) for lr in (0.1, 0.2)]
+    assert stretches(load_study([write_ledger(tmp_path, begun)])).empty
 
 
 def test_a_resume_is_a_second_bar_and_what_was_before_is_called_interrupted(tmp_path):
