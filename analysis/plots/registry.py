@@ -13,18 +13,28 @@ from matplotlib.figure import Figure
 from pandas.api.types import is_numeric_dtype
 
 from analysis.plots import (
+    edf,
+    generalization_gap,
     isolation,
     leaderboard,
     lr_range_test,
     lr_sensitivity,
     optimizer_schedule,
+    pairwise,
+    parallel_coordinates,
+    scaling,
+    schedule_preview,
     stability,
+    stop_earlier,
     style,
     sweep_health,
     time_to_target,
+    timeline,
     training_curves,
     training_time,
     tuning_curve,
+    two_axes,
+    variance_explained,
 )
 from analysis.plots.plot import Plot
 from analysis.study.load import Study
@@ -38,14 +48,24 @@ PLOTS: dict[str, Plot] = {
     for plot in (
         leaderboard.PLOT,
         isolation.PLOT,
+        parallel_coordinates.PLOT,
+        pairwise.PLOT,
         stability.PLOT,
         tuning_curve.PLOT,
+        variance_explained.PLOT,
+        edf.PLOT,
         lr_sensitivity.PLOT,
+        two_axes.PLOT,
         lr_range_test.PLOT,
         optimizer_schedule.PLOT,
+        schedule_preview.PLOT,
         training_curves.PLOT,
         time_to_target.PLOT,
+        generalization_gap.PLOT,
+        stop_earlier.PLOT,
         training_time.PLOT,
+        timeline.PLOT,
+        scaling.PLOT,
         sweep_health.PLOT,
     )
 }

@@ -49,6 +49,8 @@ class HandTrial:
     reason: str = ""
     attempt: int = 1
     extra: Mapping[str, Any] = field(default_factory=dict)  # more columns of the last row
+    where: Mapping[str, Any] = field(default_factory=dict)  # more of the first status line: host, device, workers
+    begun: float | None = None  # seconds after START; None: a minute after the trial before
 
 
 def trial(
@@ -63,9 +65,15 @@ def trial(
     extra: Mapping[str, Any] | None = None,
     parameters: Mapping[str, Any] | None = None,
     reason: str = "",
+    columns: Mapping[str, Sequence[Any]] | None = None,
+    where: Mapping[str, Any] | None = None,
+    begun: float | None = None,
     **config: Any,
 ) -> HandTrial:
-    """One training. `epochs` is the length of the curve unless given; `parameters` are the optimizer's."""
+    """One training. `epochs` is the length of the curve unless given; `parameters` are the optimizer's.
+
+    `columns` replace those of the rows, a value per epoch; `where` and `begun` say where and when it was trained.
+    """
     content = {
         "data": {"name": "cifar100", **config.pop("data", {})},
         "optimizer": {"name": optimizer, "lr": lr, **(parameters or {})},
@@ -76,7 +84,9 @@ def trial(
     parsed = parse_trial(content)
     has_val = parsed.data.val_size > 0
     rows = [_row(epoch, value, lr, seconds, has_val) for epoch, value in enumerate(curve, start=1)]
-    return HandTrial(parsed, status, rows, reason=reason, extra=extra or {})
+    for name, values in (columns or {}).items():
+        rows = [{**row, name: value} for row, value in zip(rows, values, strict=True)]
+    return HandTrial(parsed, status, rows, reason=reason, extra=extra or {}, where=where or {}, begun=begun)
 
 
 def range_trial(
@@ -100,7 +110,7 @@ def write_ledger(folder: Path, trials: Iterable[HandTrial], **sweep: Any) -> Pat
     with Writer(folder) as writer:
         writer.append([{**SWEEP, **sweep}])
         for number, item in enumerate(trials):
-            writer.append(_lines(item, START + 60 * number))
+            writer.append(_lines(item, START + (60 * number if item.begun is None else item.begun)))
     return folder
 
 
@@ -172,7 +182,8 @@ def _lines(item: HandTrial, begun: float) -> list[Line]:
     ]
     if item.status is None:
         return lines
-    lines.append({"kind": "status", **ids, "status": "running", "reason": "", "epoch": 0, "step": 0, "time": begun})
+    begin = {"status": "running", "reason": "", "epoch": 0, "step": 0, "time": begun, **item.where}
+    lines.append({"kind": "status", **ids, **begin})
     last = len(item.rows) - 1
     lines += [
         {"kind": "row", **ids, **row, **(item.extra if index == last else {})} for index, row in enumerate(item.rows)

@@ -22,6 +22,23 @@ from ch6dist.config import parse_trial
 from tests.support.ledgers import NASTY, range_trial, trial, twelve, write_ledger
 
 LRS = [1e-4, 1e-3, 1e-2, 1e-1]
+# figures of the sweep as a whole, which name no single configuration; and those that need not name an optimizer
+OF_THE_WHOLE = {
+    "tuning_curve",
+    "stability",
+    "optimizer_schedule",
+    "sweep_health",
+    "variance_explained",
+    "edf",
+    "schedule_preview",
+    "stop_earlier",
+    "timeline",
+    "scaling",
+    "generalization_gap",
+}
+WITHOUT_OPTIMIZERS = {"parallel_coordinates", *OF_THE_WHOLE} - {
+    *("sweep_health", "edf", "generalization_gap", "tuning_curve", "stability", "optimizer_schedule")
+}
 
 
 def twelve_optimizers():
@@ -67,7 +84,6 @@ def enough_for_every_figure():
 
 
 # figures of optimizers, or of pairs of optimizer and schedule: the name of a run is no part of them
-WITHOUT_RUNS = {"sweep_health", "tuning_curve", "stability", "optimizer_schedule"}
 SVG_TEXT = "{http://www.w3.org/2000/svg}text"
 
 
@@ -91,6 +107,8 @@ def test_every_figure_renders_or_says_why_not(tmp_path, sweep):
 def test_a_figure_has_its_question_and_optimizers_and_is_the_same_file_each_time(tmp_path, name):
     results = written(tmp_path / "run", enough_for_every_figure())
     data = PLOTS[name].data(results)
+    if data.empty:
+        pytest.skip(PLOTS[name].empty)
     for folder in ("a", "b"):
         write_figure(PLOTS[name], data, tmp_path / folder, study=results.study)
     for kind in ("png", "svg"):
@@ -98,7 +116,7 @@ def test_a_figure_has_its_question_and_optimizers_and_is_the_same_file_each_time
         assert a.read_bytes() == b.read_bytes()
     svg = (tmp_path / "a" / "figures" / f"{name}.svg").read_text()
     assert PLOTS[name].title[:30] in svg
-    assert "SGD" in svg
+    assert "SGD" in svg or name in WITHOUT_OPTIMIZERS
     assert style.SYNTHETIC not in svg
     assert len(pd.read_csv(tmp_path / "a" / "data" / f"{name}.csv")) == len(data)
 
@@ -110,11 +128,14 @@ def test_names_are_text_in_every_figure_and_no_number_is_markup(tmp_path, name):
     study = load_study([write_ledger(tmp_path / folder, trials) for folder in (name, f"{name}-2")])
     results, shown = analyse(study), study.runs[0].name
     for plot in PLOTS.values():
-        write_figure(plot, plot.data(results), tmp_path / "out", study=results.study)  # layout reads mathtext first
+        data = plot.data(results)
+        if data.empty:
+            continue
+        write_figure(plot, data, tmp_path / "out", study=results.study)  # layout reads mathtext first
         figure = ElementTree.parse(tmp_path / "out" / "figures" / f"{plot.name}.svg")
         text = " ".join(" ".join(part for node in figure.iter(SVG_TEXT) for part in node.itertext()).split())
         assert "mathdefault" not in text
-        assert plot.name in WITHOUT_RUNS or shown in text
+        assert plot.name in OF_THE_WHOLE or shown in text
 
 
 def test_a_logarithmic_axis_has_numbers_whatever_it_spans(tmp_path):
