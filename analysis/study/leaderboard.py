@@ -45,8 +45,8 @@ def leaderboard(study: Study) -> pd.DataFrame:
     train = study.trials[study.trials["type"] == "train"].drop_duplicates("configuration").set_index("configuration")
     parameters = train[[*NAMES, "lr", "weight_decay", "val_size"]].to_dict("index")
     records = [{**parameters[item.configuration], **_scores(item, study, target)} for item in ranked]
-    for position, record in enumerate(records, start=1):
-        record["rank"] = position if record["eligible"] or record["diverged"] else None
+    for position, (record, item) in enumerate(zip(records, ranked, strict=True), start=1):
+        record["rank"] = position if item.complete else None
     _compare_with_leader(records)
     numeric = [column for column in COLUMNS if column not in TEXT_COLUMNS]
     board = pd.DataFrame(records, columns=pd.Index(COLUMNS)).astype(dict.fromkeys(numeric, "float64"))

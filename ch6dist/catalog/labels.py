@@ -32,6 +32,7 @@ _NAMES = {
     "data.val_size": "validation images",
     "data.name": "",
     "data.seed": "data seed",
+    "vary": "varying",
     "range_test.mode": "",
     "model.name": "",
     "precision": "",

@@ -72,7 +72,7 @@ def top(run: Path | str, n: int = 10) -> dict[str, Any]:
         "configurations": len(ranked),
         "top": [
             {
-                "rank": position,
+                "rank": position if item.complete else None,
                 "configuration": item.configuration,
                 "name": labels[item.configuration],
                 "score": item.score,
@@ -81,6 +81,8 @@ def top(run: Path | str, n: int = 10) -> dict[str, Any]:
                 "seeds": len(item.trials),
                 "diverged": item.diverged,
                 "eligible": item.eligible,
+                "confirmed": item.confirmed,
+                "fresh": list(item.fresh),
                 "note": item.note,
                 "trials": list(item.trials),
             }

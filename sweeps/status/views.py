@@ -26,6 +26,7 @@ ROW_COLUMNS = ("epoch", "step", "lr", *METRICS, "seconds")  # those without a va
 PER_CENT = ("train_accuracy", "val_accuracy", "test_accuracy")
 SHOWN_EVENTS = 5
 SHOWN_RUNNING = 12
+NO_RANK = "–"  # of a configuration that is not complete
 NAMES = ("trial",)  # columns that a reader copies from, so their lines are never broken
 
 
@@ -109,12 +110,12 @@ def render_top(data: Mapping[str, Any]) -> RenderableType:
         )
     rows = [
         [
-            item["rank"],
+            item["rank"] or NO_RANK,
             item["name"],
             _format_number(data["metric"], item["score"]) or _bracketed(_format_number(data["metric"], item["latest"])),
             " ".join(_format_number(data["metric"], score) for score in item["scores"]),
             f"{len(item['scores'])} of {item['seeds']}",
-            item["note"] or ("" if item["eligible"] else "not eligible"),
+            _note(item),
         ]
         for item in data["top"]
     ]
@@ -125,7 +126,7 @@ def render_top(data: Mapping[str, Any]) -> RenderableType:
     partial = any(item["score"] is None and item["latest"] is not None for item in data["top"])
     note = [Text("[in brackets]: latest epoch of unfinished seeds; not ranked by the rule")] if partial else []
     numbered = [Text(f"{part}: {whole}") for part, whole in data["numbered"].items()]
-    trials = [Text(f"{item['rank']:>4} {item['trials'][0]}", no_wrap=True) for item in data["top"]]
+    trials = [Text(f"{item['rank'] or NO_RANK:>4} {item['trials'][0]}", no_wrap=True) for item in data["top"]]
     legend = [
         *numbered,
         *note,
@@ -133,6 +134,12 @@ def render_top(data: Mapping[str, Any]) -> RenderableType:
         Text("first trial of each, for `show`:"),
     ]
     return Group(*mark, table, *legend, *trials)
+
+
+def _note(item: Mapping[str, Any]) -> str:
+    """Return what limits a place in the ranking, or that fresh seeds have given it."""
+    confirmed = "by fresh seeds" if item["confirmed"] else ""
+    return ", ".join(filter(None, (confirmed, item["note"]))) or ("" if item["eligible"] else "not eligible")
 
 
 def render_show(data: Mapping[str, Any]) -> RenderableType:

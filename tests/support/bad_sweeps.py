@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sweeps.spec.sweep_file import MAX_TRIALS
+from sweeps.spec.sections import MAX_TRIALS
 from tests.support.sweep_files import axes, sweep
 
 DRAWN = {"optimizer.lr": {"distribution": "log_uniform", "min": "1e-4", "max": 0.1}}

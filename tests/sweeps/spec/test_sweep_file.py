@@ -149,8 +149,8 @@ def test_a_text_number_makes_the_trial_of_the_number() -> None:
 
 
 def test_seeds_are_a_number_or_a_list() -> None:
-    assert spec_of(sweep(seeds=3)).seeds == (0, 1, 2)
-    assert spec_of(sweep(seeds=[4, 2])).seeds == (4, 2)
+    assert spec_of(sweep(seeds=3)).seeds.values == (0, 1, 2)
+    assert spec_of(sweep(seeds=[4, 2])).seeds.values == (4, 2)
 
 
 def test_a_seed_changes_only_the_seed() -> None:
