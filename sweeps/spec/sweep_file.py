@@ -52,8 +52,8 @@ class SweepSpec(Frozen):
         None,
         ge=0,
         description="a difference that does not matter, in the unit of the metric: of configurations that surely "
-        "differ by less, the cheapest is chosen, then the simplest; left out: 0.005 (half a point) for an accuracy, none for "
-        "a loss",
+        "differ by less, the cheapest is chosen, then the simplest; left out: 0.005 (half a point) for an accuracy, "
+        "none for a loss",
     )
     resources: Resources = Field(default_factory=Resources, description="what one pack of trials gets")
     max_retries: int = Field(

@@ -19,7 +19,8 @@ from ch6dist.runs.ledger import find_trial, read
 from ch6dist.runs.writer import Writer
 from sweeps.launch.execute import plain_console
 from sweeps.record.pace_file import write_pace
-from sweeps.status.queries import best, best_yaml, show, status, top
+from sweeps.status.best import best, best_yaml
+from sweeps.status.queries import show, status, top
 from sweeps.status.views import render_show, render_status, render_top
 from tests.support.ledgers import NASTY
 
