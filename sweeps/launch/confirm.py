@@ -131,7 +131,7 @@ def describe(found: Confirmation, ledger: Ledger) -> list[str]:
     lines += _named(plan["set"], labels)
     if plan["default"]:
         lines += ["beside them, the defaults of their optimizers:", *_named(plan["default"], labels)]
-    return [*lines, f"fresh seeds: {list_text('seed', plan['seeds'])}{because}"]
+    return [*lines, f"fresh {list_text('seed', plan['seeds'])}{because}"]
 
 
 def describe_time(ledger: Ledger, packs: Sequence[Sequence[str]], slots: Slots) -> str:

@@ -17,9 +17,10 @@ from ch6dist.catalog.datasets import is_synthetic
 from ch6dist.catalog.labels import explain, label_all
 from ch6dist.catalog.wording import format_count
 from ch6dist.errors import InputError
+from ch6dist.runs.confirmations import counted_confirmations
 from ch6dist.runs.ledger import Ledger, find_trial, observe
 from ch6dist.runs.names import LEDGER
-from ch6dist.runs.ranking import rank, rule
+from ch6dist.runs.ranking import CONFIRMED_FIRST, rank, rule
 from ch6dist.runs.schema import BROKEN, ENDED, HALTED, Line, Metric, Status
 from ch6dist.shell import command
 from sweeps.record.pace_file import NOTHING, read_pace
@@ -100,6 +101,7 @@ def show(run: Path | str, trial: str) -> dict[str, Any]:
         "trial": name,
         "configuration": line["configuration"],
         "status": ledger.status(name).value,
+        "confirmation": line.get("confirmation"),
         "engine": next((found["engine"] for found in reversed(history) if "engine" in found), None),
         "lanes": rows[-1].get("lanes") if rows else None,
         "config": line["config"],
@@ -185,8 +187,8 @@ def rule_of(ledger: Ledger) -> str:
     """Return the rule by which a run is ranked, as printed beside every ranking."""
     configs = [line["config"] for line in ledger.trials.values()]
     epochs = max((config["epochs"] for config in configs if config["type"] == "train"), default=1)
-    note = Metric.note(ledger.spec)
-    return "; ".join([rule(epochs, Metric.of(ledger.spec).name), *([note] if note else [])])
+    first = CONFIRMED_FIRST if counted_confirmations(ledger) else ""
+    return "; ".join(filter(None, (rule(epochs, Metric.of(ledger.spec).name), first, Metric.note(ledger.spec))))
 
 
 def is_on_synthetic(ledger: Ledger) -> bool:

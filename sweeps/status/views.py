@@ -114,8 +114,8 @@ def render_top(data: Mapping[str, Any]) -> RenderableType:
             item["name"],
             _format_number(data["metric"], item["score"]) or _bracketed(_format_number(data["metric"], item["latest"])),
             " ".join(_format_number(data["metric"], score) for score in item["scores"]),
-            f"{len(item['scores'])} of {item['seeds']}",
-            _note(item),
+            f"{len(item['scores'])} of {item['seeds']}{' fresh' if item['confirmed'] else ''}",
+            item["note"] or ("" if item["eligible"] else "not eligible"),
         ]
         for item in data["top"]
     ]
@@ -136,12 +136,6 @@ def render_top(data: Mapping[str, Any]) -> RenderableType:
     return Group(*mark, table, *legend, *trials)
 
 
-def _note(item: Mapping[str, Any]) -> str:
-    """Return what limits a place in the ranking, or that fresh seeds have given it."""
-    confirmed = "by fresh seeds" if item["confirmed"] else ""
-    return ", ".join(filter(None, (confirmed, item["note"]))) or ("" if item["eligible"] else "not eligible")
-
-
 def render_show(data: Mapping[str, Any]) -> RenderableType:
     """Return the result of `show` for a terminal."""
     history = [
@@ -157,6 +151,8 @@ def render_show(data: Mapping[str, Any]) -> RenderableType:
         _table("Artifacts", ("name", "path or value"), artifacts),
     ]
     facts = [("trial", Text(data["trial"])), ("status", Text(data["status"]))]
+    if data["confirmation"]:
+        facts.append(("seed", Text(f"fresh, of confirmation {data['confirmation']}")))
     if data["engine"]:
         lanes = f", {format_count(data['lanes'], 'lane')} in the last epoch" if data["lanes"] else ""
         facts.append(("engine", Text(f"{data['engine']}{lanes}")))

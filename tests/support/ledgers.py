@@ -49,6 +49,7 @@ class HandTrial:
     reason: str = ""
     attempt: int = 1
     extra: Mapping[str, Any] = field(default_factory=dict)  # more columns of the last row
+    confirms: tuple[str, int] | None = None  # a fresh seed, of `set` or `default`, and of which confirmation
 
 
 def trial(
@@ -63,6 +64,7 @@ def trial(
     extra: Mapping[str, Any] | None = None,
     parameters: Mapping[str, Any] | None = None,
     reason: str = "",
+    confirms: tuple[str, int] | None = None,
     **config: Any,
 ) -> HandTrial:
     """One training. `epochs` is the length of the curve unless given; `parameters` are the optimizer's."""
@@ -76,7 +78,7 @@ def trial(
     parsed = parse_trial(content)
     has_val = parsed.data.val_size > 0
     rows = [_row(epoch, value, lr, seconds, has_val) for epoch, value in enumerate(curve, start=1)]
-    return HandTrial(parsed, status, rows, reason=reason, extra=extra or {})
+    return HandTrial(parsed, status, rows, reason=reason, extra=extra or {}, confirms=confirms)
 
 
 def range_trial(
@@ -95,7 +97,7 @@ def range_trial(
     return HandTrial(parsed, "diverged" if value["diverged_at"] else "finished", rows, artifact=value)
 
 
-def write_ledger(folder: Path, trials: Iterable[HandTrial], **sweep: Any) -> Path:
+def write_ledger(folder: Path, trials: Iterable[HandTrial], /, **sweep: Any) -> Path:
     """Write a run folder with these trials; `sweep` replaces fields of the sweep line. Returns the folder."""
     with Writer(folder) as writer:
         writer.append([{**SWEEP, **sweep}])
@@ -170,6 +172,8 @@ def _lines(item: HandTrial, begun: float) -> list[Line]:
             "seed": item.config.seed,
         }
     ]
+    if item.confirms:
+        lines[0] = {**lines[0], "confirms": item.confirms[0], "confirmation": item.confirms[1]}
     if item.status is None:
         return lines
     lines.append({"kind": "status", **ids, "status": "running", "reason": "", "epoch": 0, "step": 0, "time": begun})
