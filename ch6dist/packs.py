@@ -84,10 +84,11 @@ def shared(config: Mapping[str, Any], *, engine: EngineName) -> dict[str, Any]:
     All share one split of the data, and so the seed where the split follows it.
     """
     content = {"engine": engine, **{name: config[name] for name in shared_fields(config["type"])}}
-    if "split" in config.get("vary", ()):
-        content |= {"split of seed": config["seed"]}
+    vary = list(config.get("vary", ()))  # older ledgers lack the key
+    content |= {"vary": vary} if vary else {}
     if engine == "eager":
         return content | {"seed": config["seed"]}
+    content |= {"split of seed": config["seed"]} if "split" in vary else {}
     return content | {"optimizer family": OPTIMIZERS[config["optimizer"]["name"]].family}
 
 

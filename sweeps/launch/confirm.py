@@ -180,7 +180,9 @@ def _members(run: Path, ledger: Ledger, ranked: Sequence[Ranked], verdict: Verdi
     """Return the configurations to confirm, the most probable first."""
     final = f"{command('sweeps', 'final', run)} trains it in full"
     if verdict.state in STATES:
-        raise UsageError(f"nothing to confirm: {STATES[verdict.state]} in {run}", command("sweeps", "top", run))
+        rerun = command("sweeps", "rerun", run, "--failed")
+        shown = f"{rerun} trains what failed" if verdict.unfinished else f"{command('sweeps', 'top', run)} shows them"
+        raise UsageError(f"nothing to confirm: {STATES[verdict.state]} in {run}", shown)
     if len(ranked) == 1:
         raise UsageError(f"nothing to confirm: {run} has one configuration, so its scores chose none", final)
     if verdict.state == "repeat":

@@ -70,6 +70,7 @@ def sweep_schema() -> Schema:
         "description": properties["seeds"]["description"],
         "default": 1,
     }
+    definitions["Seeds"]["not"] = {"required": ["count", "values"]}
     seeds = definitions["Seeds"]["properties"]
     for name, schema in (("count", NUMBER_OF_SEEDS), ("values", LIST_OF_SEEDS), ("vary", VARY)):
         seeds[name] = {**schema, "description": seeds[name]["description"]}
