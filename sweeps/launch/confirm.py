@@ -57,6 +57,7 @@ class Confirmation:
     plan: ConfirmationPlan
     why: str  # these configurations
     why_seeds: str  # so many; empty where a person said so
+    left_out: tuple[str, ...] = ()  # configurations that are not complete: they may yet win
 
 
 def confirm(run: Path, how: Launch, *, seeds: int | None = None) -> int:
@@ -100,7 +101,7 @@ def plan_confirmation(run: Path, ledger: Ledger, *, seeds: int | None = None) ->
         "default": defaults,
         "seeds": list(range(first, first + number)),
     }
-    return Confirmation(plan, _why(verdict, members), why_seeds)
+    return Confirmation(plan, _why(verdict, members), why_seeds, verdict.unfinished)
 
 
 def default_configurations(ledger: Ledger, ranked: Sequence[Ranked]) -> list[str]:
@@ -131,6 +132,9 @@ def describe(found: Confirmation, ledger: Ledger) -> list[str]:
     lines += _named(plan["set"], labels)
     if plan["default"]:
         lines += ["beside them, the defaults of their optimizers:", *_named(plan["default"], labels)]
+    if found.left_out:
+        left = format_count(len(found.left_out), "configuration")
+        lines.append(f"note: {left} without all seeds left out: `sweeps rerun` with --failed lets them take part")
     return [*lines, f"fresh {list_text('seed', plan['seeds'])}{because}"]
 
 

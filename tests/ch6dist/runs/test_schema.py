@@ -38,12 +38,13 @@ def write(run: Path, *lines: dict[str, object]) -> Path:
 
 @pytest.mark.slow
 def test_every_line_of_a_real_sweep_fits_its_type(tmp_path: Path) -> None:
-    """Trials that finish and one that diverges, a fused range test, a rerun, a final."""
+    """Trials that finish and one that diverges, a fused range test, a rerun, a confirmation, a final."""
     lrs = {"optimizer.lr": {"values": [0.01, 1e6]}}
     spec = sweep_file(tmp_path, parameters=lrs, checkpoints={"keep": ["best"]})
     succeed("run", spec, cwd=tmp_path)
     trial = next(iter(read(tmp_path / "runs" / "tiny").trials))
     succeed("rerun", "tiny", trial, cwd=tmp_path)
+    succeed("confirm", "tiny", "--seeds", 1, cwd=tmp_path)
     fused = {"resources": {"engine": "fused"}}
     ranges = sweep_file(tmp_path, name="ranges", parameters={"type": {"values": ["range_test"]}}, **fused)
     succeed("run", ranges, cwd=tmp_path)

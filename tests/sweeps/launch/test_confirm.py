@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from ch6dist.runs.ledger import Ledger, add_lines, differences, read
 from ch6dist.runs.ranking import rank
 from ch6dist.runs.schema import Line
 from ch6dist.runs.writer import Writer
+from ch6dist.storage.files import join, open_folder
 from ch6dist.training.loop import train
 from sweeps.launch.confirm import Confirmation, describe, describe_time, plan_confirmation
 from sweeps.launch.final import plan_final
@@ -127,6 +129,16 @@ def test_a_final_training_takes_seeds_after_those_of_all_confirmations(tmp_path:
     assert plan.chosen_by == (0, 1, 2, 7, 8)
 
 
+def test_a_final_training_says_in_a_line_why_the_leader_is_not_its_choice(tmp_path: Path) -> None:
+    slow, fast = seeds(0.1, 0.501, 0.502, 0.503, seconds=9.0), seeds(0.2, 0.500, 0.501, 0.502, seconds=1.0)
+    run = write_ledger(
+        tmp_path / "run", [*slow, *fast, *seeds(0.3, 0.400, 0.401, 0.402), *seeds(0.4, 0.3, 0.301, 0.302)]
+    )
+    plan = plan_final(str(run))
+    assert plan.chosen.optimizer["lr"] == 0.2
+    assert [note for note in plan.notes if "takes less time" in note] == list(plan.notes)
+
+
 # What is refused
 
 
@@ -201,6 +213,14 @@ def test_what_it_will_do_with_the_time_is_said_before(tmp_path: Path) -> None:
     assert describe_time(ledger, [names, names], slots).startswith("time: about 36 s, at the pace")
 
 
+def test_what_is_not_complete_is_left_out_and_that_is_said(tmp_path: Path) -> None:
+    failed = [*seeds(0.15, 0.55, 0.56), trial(lr=0.15, seed=2, curve=[0.1], epochs=3, status="failed")]
+    ledger = read(write_ledger(tmp_path, [*LEAD, *failed]))
+    found = plan_confirmation(tmp_path, ledger, seeds=1)
+    assert lrs(found.plan["set"]) == ["sgd 0.1", "sgd 0.2"]
+    assert any("1 configuration without all seeds left out" in line for line in describe(found, ledger))
+
+
 # What is written, and a kill
 
 
@@ -273,6 +293,21 @@ def test_a_killed_confirmation_is_resumed_to_the_ledger_of_an_undisturbed_one(cu
 
 def fresh_ids(run: Path) -> set[str]:
     return {line["trial"] for line in raw_lines(run, "trial") if "confirms" in line}
+
+
+@pytest.mark.slow
+def test_a_run_in_an_object_store_is_confirmed_from_any_machine(storage: str, tmp_path: Path) -> None:
+    url, run = join(storage, "tiny"), tmp_path / "runs" / "tiny"
+    succeed("run", sweep_file(tmp_path, **{**TWO, "seeds": 1}, storage=storage), cwd=tmp_path)
+    shutil.rmtree(tmp_path / "runs")
+    succeed("confirm", url, "--seeds", 1, cwd=tmp_path)
+    assert len(fresh_ids(run)) == 2
+    shutil.rmtree(tmp_path / "runs")
+    top = json.loads(succeed("top", url, "--json", cwd=tmp_path).stdout)["top"]
+    assert [(item["confirmed"], item["seeds"]) for item in top] == [(True, 1)] * 2
+    assert not (run / "checkpoints").exists(), "they are in the store, and only there"
+    kept = {name.split("/")[0] for name in open_folder(join(url, "checkpoints")).sizes()}
+    assert kept == set(read(run).trials)
 
 
 @pytest.mark.slow
