@@ -57,13 +57,12 @@ def table(
 ) -> None:
     """Print the leaderboard."""
     from analysis.report import tables
-    from analysis.study.finals import finals
-    from analysis.study.leaderboard import leaderboard
     from analysis.study.load import load_study
+    from analysis.study.results import analyse
 
-    study = load_study([find_run(run, root=root)])
+    results = analyse(load_study([find_run(run, root=root)]))
     write = tables.leaderboard_json if as_json else tables.leaderboard_markdown
-    print(write(study, leaderboard(study), finals(study)))
+    print(write(results.study, results.board, results.finals))
 
 
 @app.command()

@@ -83,9 +83,9 @@ class DataConfig(Frozen):
 class RangeTestConfig(Frozen):
     """The learning-rate range test (Smith 2015): lr rises over `steps` batches while the loss is watched."""
 
-    start_lr: float = Field(1e-6, gt=0, description="learning rate of the first batch")
+    start_lr: float = Field(1e-5, gt=0, description="learning rate of the first batch")
     end_lr: float = Field(1.0, gt=0, description="learning rate of the last batch, if the loss has not diverged before")
-    steps: int = Field(100, ge=10, description="batches from `start_lr` to `end_lr`")
+    steps: int = Field(300, ge=10, description="batches from `start_lr` to `end_lr`; 60 per decade or more show most")
     mode: Literal["exponential", "linear"] = Field("exponential", description="how the learning rate rises")
     smoothing: float = Field(
         0.9, ge=0, lt=1, description="beta of the bias-corrected moving average of the loss that the suggestions read"

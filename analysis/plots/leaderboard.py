@@ -19,7 +19,7 @@ SHOWN = 20
 
 
 def leaderboard_data(results: Results) -> pd.DataFrame:
-    """Return one row per seed of the best configurations: rank, label, seed's score, mean, interval, close."""
+    """Return one row per seed of the best configurations: rank, label, seed's score, mean, interval, inside."""
     study, board = results.study, results.board
     best = board[board["score"].notna()].head(SHOWN)
     records = [
@@ -32,7 +32,7 @@ def leaderboard_data(results: Results) -> pd.DataFrame:
             "mean": row["score"],
             "low": row["low"],
             "high": row["high"],
-            "close": row["close"] is True,
+            "inside": row["inside"] is True,
             "diverged": int(row["diverged"]),
         }
         for _, row in best.iterrows()
@@ -47,7 +47,7 @@ def draw_leaderboard(figure: Figure, data: pd.DataFrame, palette: Palette) -> No
     groups = [group for _, group in data.groupby("label", sort=False)]
     for y, group in enumerate(groups):
         row, look = group.iloc[0], palette[group.iloc[0]["optimizer"]]
-        if row["close"] or y == 0:
+        if row["inside"]:
             ax.axhspan(y - 0.5, y + 0.5, color=style.SHADE, lw=0, zorder=0)
         if pd.notna(row["low"]):
             ax.plot([row["low"], row["high"]], [y, y], color=look.colour, lw=2.2, alpha=0.45, solid_capstyle="butt")
@@ -78,13 +78,9 @@ def _tick_label(row: pd.Series) -> str:
 
 def _caption(data: pd.DataFrame) -> str:
     n = data.groupby("label").size()
-    leader = data[data["label"] == data["label"].iloc[0]]
-    compared = len(leader) > 1 and pd.notna(leader["rank"].iloc[0]) and not leader["diverged"].any()
-    shaded = (
-        "the best and those not distinguishable from it (Welch, Holm)"
-        if compared
-        else "the best, which cannot be compared with the others: that takes two finished seeds or more"
-    )
+    shaded = "the best and those that cannot be told from it (Hsu's comparison with the best, 95 %)"
+    if not data["inside"].any():
+        shaded = "nothing, since nothing complete has learned"
     return (
         f"The best {format_count(len(n), 'configuration')}. Dots: seeds (n = {format_count_range(n)}); tick: their "
         f"mean; bar: 95 % Student t interval of the mean, cut at the frame. Shaded: {shaded}."

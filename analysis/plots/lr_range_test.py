@@ -8,6 +8,7 @@ The marks are drawn as the range test recorded them, not computed again.
 from __future__ import annotations
 
 import math
+import textwrap
 from typing import Any
 
 import pandas as pd
@@ -24,13 +25,17 @@ from ch6dist.runs.schema import Line
 MARKS = ("steepest", "valley", "slide", "minimum")
 MAX_PANELS = 12
 MAX_COLUMNS = 2
-COLUMNS = ["trial", "panel", "optimizer", "seed", "series", "lr", "loss"]
+COLUMNS = ["trial", "panel", "optimizer", "seed", "series", "lr", "loss", "advice"]
+NO_SIGNAL = "the loss falls by no more than its noise"  # what older artifacts say, which have no advice
+ADVICE_WIDTH = 64  # characters
+CURVES = ("smoothed", "raw")
 
 
 def lr_range_test_data(results: Results) -> pd.DataFrame:
     """Return one row per point and mark of each range test.
 
-    `series` is raw or smoothed (curves), one of MARKS, interval (two rows), diverged, no_signal or sweep_best.
+    `series` is raw or smoothed (curves), one of MARKS, interval (two rows), diverged, no_signal or sweep_best; `advice`
+    says of no_signal why, and what to change.
     """
     study, board = results.study, results.board
     records: list[Line] = []
@@ -40,6 +45,7 @@ def lr_range_test_data(results: Results) -> pd.DataFrame:
             "panel": f"{trial['label']}, seed {trial['seed']}",
             "optimizer": trial["optimizer"],
             "seed": trial["seed"],
+            "advice": "",
         }
         rows = study.rows[trial["trial"]]
         points = [("raw", row.get("lr"), row.get("train_loss")) for row in rows]
@@ -47,6 +53,8 @@ def lr_range_test_data(results: Results) -> pd.DataFrame:
         points += _marks(artifact["value"], rows) if artifact else []
         points += _sweep_best(trial["optimizer"], board) if rows else []
         records += [{**head, "series": series, "lr": lr, "loss": loss} for series, lr, loss in points]
+        if artifact and artifact["value"].get("no_signal"):
+            records.append({**head, "series": "no_signal", "advice": artifact["value"].get("advice") or NO_SIGNAL})
     return pd.DataFrame(records, columns=pd.Index(COLUMNS)).astype({"lr": "float64", "loss": "float64"})
 
 
@@ -54,7 +62,6 @@ def _marks(value: dict[str, Any], rows: list[Line]) -> list[tuple[str, float | N
     points = [("smoothed", lr, loss) for lr, loss in zip(value["lr"], value["smoothed"], strict=False)]
     points += [(mark, value[mark], None) for mark in MARKS if value.get(mark) is not None]
     points += [("interval", lr, None) for lr in value.get("interval") or []]
-    points += [("no_signal", None, None)] if value.get("no_signal") else []
     at = {row["step"]: row.get("lr") for row in rows}.get(value.get("diverged_at"))
     return points + ([("diverged", at, None)] if at is not None else [])
 
@@ -92,11 +99,14 @@ def _draw_curve(ax: Axes, panel: pd.DataFrame, colour: str) -> None:
     if "no_signal" in series:
         ax.text(
             0.5,
-            0.92,
-            "no signal: the loss fell by no more than its noise",
+            0.95,
+            textwrap.fill(f"no signal: {series['no_signal']['advice'].iloc[0]}", ADVICE_WIDTH),
             transform=ax.transAxes,
             ha="center",
+            va="top",
+            fontsize=8.5,
             color=style.RED,
+            bbox={"facecolor": "white", "alpha": 0.85, "lw": 0, "pad": 2},
         )
     ax.set_ylabel("training loss")
 
@@ -122,14 +132,17 @@ def _draw_marks(ax: Axes, panel: pd.DataFrame) -> None:
 
 
 def _limit_loss(ax: Axes, series: dict[str, pd.DataFrame]) -> None:
-    """Limit the axis to twice the initial loss or less: at the end of a good test the loss explodes."""
-    curve = series.get("smoothed", series.get("raw"))
-    losses = curve["loss"].dropna() if curve is not None else pd.Series(dtype=float)
-    if len(losses):
-        start, low = losses.iloc[0], losses.min()
-        high = min(losses.max(), start + max(start - low, 0.2 * abs(start)))
+    """Limit the axis to where the loss falls and as far above its start: at the end of a good test it explodes."""
+    curve, raw = (series[name]["loss"].dropna() if name in series else pd.Series(dtype=float) for name in CURVES)
+    curve = curve if len(curve) else raw
+    if len(curve):
+        start, low = curve.iloc[0], curve.min()
+        noise = raw.iloc[: max(len(raw) // 10, 5)].std()
+        above = max(start - low, 4 * noise if noise > 0 else 0.0, 0.005 * abs(start))
+        high = min(curve.max(), start + above)
         pad = 0.12 * (high - low) or 0.05
-        ax.set_ylim(low - pad, high + 2 * pad)
+        room = 0.5 * (high - low) if "no_signal" in series else 0.0
+        ax.set_ylim(low - pad, high + 2 * pad + room)
 
 
 def _size(data: pd.DataFrame) -> tuple[float, float]:

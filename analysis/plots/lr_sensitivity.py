@@ -126,6 +126,8 @@ def _heights(optimizers: int) -> tuple[float, float]:
 
 def _same_scale(ax: Axes, data: pd.DataFrame) -> None:
     values = pd.concat([data["score"], data["chance"].head(1)]).dropna()
+    if values.empty:  # every trial diverged, and a loss has no chance
+        return
     pad = 0.06 * (values.max() - values.min()) or 0.01
     ax.set_ylim(values.min() - pad, values.max() + pad)
 

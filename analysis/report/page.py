@@ -111,7 +111,7 @@ def _page(results: Results, figures: list[EmbeddedFigure]) -> str:
         synthetic=SYNTHETIC if study.synthetic else "",
         headers=[_header(run) for run in study.runs],
         health=health(results),
-        conclusion=conclusion(study, board, final),
+        conclusion=conclusion(results),
         board=ranking,
         row_classes=[_row_class(row, position) for position, row in board.head(MAX_ROWS).iterrows()],
         hidden=max(0, len(board) - MAX_ROWS),
@@ -129,12 +129,12 @@ def _writable(value: Any) -> Any:
 
 
 def _row_class(row: pd.Series, position: Any) -> str:
-    """Return the CSS class of a row: diverged, leader, close to it (not distinguishable), or none."""
+    """Return the CSS class of a row: diverged, leader, close to it (in the set of the best), or none."""
     if row["diverged"]:
         return "diverged"
-    if position == 0 and row["eligible"]:
+    if position == 0 and row["inside"] is True:
         return "leader"
-    return "close" if row["close"] is True else ""
+    return "close" if row["inside"] is True else ""
 
 
 def _chosen_on(study: Study, final: pd.DataFrame) -> str:

@@ -100,7 +100,6 @@ def finals_table(finals: pd.DataFrame, study: Study) -> Table:
 def legend(study: Study, board: pd.DataFrame) -> str:
     """Return what the columns mean, for the note below a leaderboard."""
     target = board["target"].dropna()
-    compared = int(board["p_holm"].notna().sum())
     lines = [
         f"Ranked by: {ranking_rule(study)}.",
         f"Late-epoch std: standard deviation over the last {LATE_EPOCHS} epochs of a trial, mean over seeds.",
@@ -109,8 +108,8 @@ def legend(study: Study, board: pd.DataFrame) -> str:
     if len(target):
         best = text.format_metric(target.iloc[0], study.metric)
         lines.append(f"Target: {best} (the leader's score minus two points); time is training time without evaluation.")
-    if compared:
-        lines.append(f"Compared with the leader by Welch's t test, p adjusted by Holm for {compared} comparisons.")
+    if board["inside"].notna().any():
+        lines.append("≈ best: cannot be told from the leader (Hsu's comparison with the best, 95 %).")
     return " ".join(lines)
 
 
@@ -163,7 +162,9 @@ def _table(frame: pd.DataFrame, columns: dict[str, Callable[[pd.Series], str]]) 
 
 def _flags(row: pd.Series) -> str:
     flags = [*row["flags"].split(), *([row["note"]] if row["note"] else [])]
-    return ", ".join([*(["≈ best"] if row["close"] is True else []), *(flag.replace("_", " ") for flag in flags)])
+    return ", ".join(
+        [*(["≈ best"] if row["inside"] is True and row["behind"] else []), *(flag.replace("_", " ") for flag in flags)]
+    )
 
 
 def _to_target(row: pd.Series, column: str) -> str:

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pandas as pd
 
-from analysis.study import stats
 from analysis.study.load import Study
+from ch6dist.catalog.wording import is_fraction
 
 GROUP = ["run", "optimizer", "scheduler", "setting"]  # configurations that differ in nothing but the learning rate
 IMPROVING = 0.001  # a rise per epoch (0.1 points) above which a training run had not converged
+FALLING = 0.002  # the same of a loss, as a share of it
+ALPHA = 0.05  # of flat curves with noise that is independent from epoch to epoch, so many are called still_improving
 
 
-def flags(board: pd.DataFrame, study: Study) -> list[str]:
+def flags(board: pd.DataFrame, study: Study, *, at_chance: Collection[str]) -> list[str]:
     """Return the flags of each row of a leaderboard, separated by spaces.
 
     lr_edge: the best of its group has the lowest or highest learning rate tried; not_learning: at chance at the end;
-    still_improving: the metric still rose over the last epochs; single_run: one score only.
+    still_improving: the metric still improved over the last third of the epochs, by a one-sided t test of the slope
+    (5 %) and by enough to matter; single_run: one score only.
+
+    Args:
+        at_chance: the configurations that the verdict found at chance.
     """
     edges = set(best_at_edge(board))
     rows = []
     for index, row in board.iterrows():
         found = {
             "lr_edge": index in edges,
-            "not_learning": _not_learning(row, study),
-            "still_improving": study.metric.endswith("accuracy") and study.sign * row["slope"] > IMPROVING,
+            "not_learning": row["configuration"] in at_chance,
+            "still_improving": _still_improving(row, study),
             "single_run": row["n"] == 1,
         }
         rows.append(" ".join(name for name, is_set in found.items() if is_set))
@@ -40,8 +48,6 @@ def best_at_edge(board: pd.DataFrame) -> list[int]:
     return found
 
 
-def _not_learning(row: pd.Series, study: Study) -> bool:
-    accuracy, images = row["val_accuracy"], row["val_size"]
-    if study.classes is None or not images or pd.isna(accuracy):
-        return False
-    return stats.at_chance(float(accuracy), classes=study.classes, images=int(images))
+def _still_improving(row: pd.Series, study: Study) -> bool:
+    enough = IMPROVING if is_fraction(study.metric) else FALLING * abs(row["score"])
+    return bool(row["slope_p"] < ALPHA and study.sign * row["slope"] > enough)

@@ -1,6 +1,6 @@
 """The leaderboard as numbers, and which configurations a figure shows.
 
-    board = leaderboard(study)          # one row per configuration, seeds pooled, in the order of ch6dist.runs.ranking
+    board = leaderboard(study, verdict)  # one row per configuration, seeds pooled, in the order of ch6dist.runs.ranking
     chosen(board, k=5)                  # the best of each optimizer, and the worst as contrast
 
 Fractions and seconds, not per cent and text: report/tables.py formats them for people.
@@ -21,36 +21,43 @@ from analysis.study.flags import GROUP, flags
 from analysis.study.load import Study, without_finals
 from ch6dist.runs.ranking import Ranked, rank, rule
 from ch6dist.runs.schema import Metric, Status
+from ch6dist.verdict.verdict import Verdict
 
-LATE_EPOCHS = 5  # late_epoch_std and slope are taken over these last epochs
+LATE_EPOCHS = 5  # late_epoch_std is taken over these last epochs, the slope over at least as many
+OF_THE_VERDICT = ("behind", "allowed", "inside", "p_best", "loss", "equivalent")
 TARGET_BELOW_BEST = 0.02  # the default target: the leader's score minus two points
-ALPHA = 1 - stats.CONFIDENCE
 # fmt: off
 COLUMNS = [
     "rank", "label", "run", "optimizer", "scheduler", "setting", "drawn", "lr", "lr_text", "weight_decay",
     "score", "std", "low", "high", "n", "best", "last", "target", "epochs_to_target", "seconds_to_target", "reached",
     "late_epoch_std", "val_size", "diverged", "seeds", "seconds_per_epoch", "lanes", "train_accuracy", "val_accuracy",
-    "difference", "difference_low", "difference_high", "p_holm", "close", "eligible", "flags", "note", "slope",
+    "behind", "allowed", "inside", "p_best", "loss", "equivalent", "eligible", "flags", "note", "slope", "slope_p",
     "configuration", "trials", "scores",
 ]
 # fmt: on
 NAMES = (*GROUP, "label", "drawn", "lr_text")
-TEXT_COLUMNS = (*NAMES, "close", "eligible", "flags", "note", "configuration", "trials", "scores")
+TEXT_COLUMNS = (*NAMES, "inside", "equivalent", "eligible", "flags", "note", "configuration", "trials", "scores")
 
 
-def leaderboard(study: Study) -> pd.DataFrame:
-    """Return (configurations, COLUMNS), best first, in the order of ch6dist.runs.ranking."""
+def leaderboard(study: Study, verdict: Verdict) -> pd.DataFrame:
+    """Return (configurations, COLUMNS), best first, in the order of ch6dist.runs.ranking.
+
+    What the verdict says of a configuration (behind … equivalent) is empty for those that it does not compare.
+    """
     ranked = rank(without_finals(study), Metric(study.metric, study.goal))
     target = target_of(ranked, study)
     train = study.trials[study.trials["type"] == "train"].drop_duplicates("configuration").set_index("configuration")
     parameters = train[[*NAMES, "lr", "weight_decay", "val_size"]].to_dict("index")
     records = [{**parameters[item.configuration], **_scores(item, study, target)} for item in ranked]
-    for position, (record, item) in enumerate(zip(records, ranked, strict=True), start=1):
-        record["rank"] = position if item.complete else None
-    _compare_with_leader(records)
+    for position, record in enumerate(records, start=1):
+        record["rank"] = position if record["eligible"] or record["diverged"] == record["seeds"] else None
+    said = {member.configuration: member for member in verdict.compared}
+    for record in records:
+        if member := said.get(record["configuration"]):
+            record |= {name: getattr(member, name) for name in OF_THE_VERDICT}
     numeric = [column for column in COLUMNS if column not in TEXT_COLUMNS]
     board = pd.DataFrame(records, columns=pd.Index(COLUMNS)).astype(dict.fromkeys(numeric, "float64"))
-    return board.assign(flags=flags(board, study))
+    return board.assign(flags=flags(board, study, at_chance=verdict.at_chance))
 
 
 def target_of(ranked: Sequence[Ranked], study: Study) -> float | None:
@@ -102,7 +109,7 @@ def _scores(item: Ranked, study: Study, target: float | None) -> dict[str, Any]:
         "lanes": _mean(row.get("lanes") for row in rows),
         "train_accuracy": _mean(study.last(trial, "train_accuracy") for trial in finished),
         "val_accuracy": _mean(study.last(trial, "val_accuracy") for trial in finished),
-        "slope": _mean(stats.slope(curve[-LATE_EPOCHS:]) for curve in curves),
+        **_slope([curve[-late_epochs(len(curve)) :] for curve in curves], study.sign),
         "eligible": item.eligible,
         "note": item.note,
         "configuration": item.configuration,
@@ -135,17 +142,14 @@ def _time_to_target(item: Ranked, study: Study, target: float | None) -> dict[st
     }
 
 
-def _compare_with_leader(records: list[dict[str, Any]]) -> None:
-    """Compare complete configurations with the leader: Welch's interval, and p adjusted by Holm for their number."""
-    complete = [record for record in records if record["eligible"] and not record["diverged"]]
-    if not complete or complete[0] is not records[0]:
-        return
-    tests = [(record, stats.welch(record["scores"], records[0]["scores"])) for record in complete[1:]]
-    compared = [(record, test) for record, test in tests if test]
-    adjusted = stats.holm([test.p for _, test in compared])
-    for (record, test), p in zip(compared, adjusted, strict=True):
-        record |= {"difference": test.mean, "difference_low": test.low, "difference_high": test.high}
-        record |= {"p_holm": p, "close": p > ALPHA}
+def late_epochs(epochs: int) -> int:
+    """Return over how many last epochs it is judged whether a training still improves: a third, at least five."""
+    return max(LATE_EPOCHS, epochs // 3)
+
+
+def _slope(curves: Sequence[Sequence[float]], sign: int) -> dict[str, float]:
+    slope, p = stats.common_slope([[sign * value for value in curve] for curve in curves])
+    return {"slope": sign * slope, "slope_p": p}
 
 
 def _late_std(curve: Sequence[float]) -> float | None:

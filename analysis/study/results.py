@@ -31,4 +31,4 @@ class Results:
 def analyse(study: Study) -> Results:
     """Return everything that a report shows of a study."""
     verdict = verdict_of(without_finals(study), Metric(study.metric, study.goal))
-    return Results(study, leaderboard(study), finals(study), verdict)
+    return Results(study, leaderboard(study, verdict), finals(study), verdict)

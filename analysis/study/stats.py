@@ -2,8 +2,7 @@
 
     mean_std([0.50, 0.54])                # (0.52, 0.0283): standard deviation over seeds, ddof = 1
     t_interval([0.50, 0.54, 0.52])        # 95 % Student t interval of the mean
-    welch(a, b)                           # difference of two means, its 95 % interval and p
-    holm([0.01, 0.04])                    # p values adjusted for the number of comparisons
+    common_slope(curves)                  # slope that curves share, and p that they do not rise
 
 Intervals are Student t: with 3 seeds the percentile bootstrap covers 73 % where it says 95 %, the t interval 95 %.
 """
@@ -11,7 +10,6 @@ Intervals are Student t: with 3 seeds the percentile bootstrap covers 73 % where
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -26,15 +24,6 @@ class Interval(NamedTuple):
 
     low: float
     high: float
-
-
-class Difference(NamedTuple):
-    """mean(a) − mean(b), its confidence interval, and the two-sided p of the hypothesis that the means are equal."""
-
-    mean: float
-    low: float
-    high: float
-    p: float
 
 
 def mean_std(values: Sequence[float]) -> tuple[float, float]:
@@ -54,46 +43,29 @@ def t_interval(values: Sequence[float], *, confidence: float = CONFIDENCE) -> In
     return Interval(mean + float(low) * error, mean + float(high) * error)
 
 
-def welch(a: Sequence[float], b: Sequence[float], *, confidence: float = CONFIDENCE) -> Difference | None:
-    """Return Welch's t test (Welch 1947, unequal variances) of mean(a) − mean(b); None if either has n < 2.
-
-    For two samples without any spread p is 0 (the means differ) or 1.
-    """
-    if min(len(a), len(b)) < 2:
-        return None
-    if not np.ptp(a) and not np.ptp(b):
-        difference = float(a[0] - b[0])  # exact, unlike that of the rounded means
-        return Difference(difference, difference, difference, float(difference == 0))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # scipy warns if one of the samples is constant
-        test = scipy.stats.ttest_ind(a, b, equal_var=False)
-        low, high = test.confidence_interval(confidence)
-    return Difference(float(np.mean(a) - np.mean(b)), float(low), float(high), float(test.pvalue))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return (m,) p values adjusted by Holm's step-down procedure (Holm 1979), in the order given."""
-    m, adjusted, largest = len(p_values), [0.0] * len(p_values), 0.0
-    for position, index in enumerate(sorted(range(m), key=lambda i: p_values[i])):
-        largest = max(largest, min(1.0, (m - position) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted
-
-
 def binomial_std(accuracy: float, *, images: int) -> float:
     """Return the standard deviation of an accuracy (a fraction) measured on `images` independent images."""
     return math.sqrt(accuracy * (1 - accuracy) / images)
 
 
-def at_chance(accuracy: float, *, classes: int, images: int) -> bool:
-    """Return whether an accuracy is at most chance, 1 / classes, plus two binomial standard deviations."""
-    chance = 1 / classes
-    return accuracy <= chance + 2 * binomial_std(chance, images=images)
+def common_slope(curves: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """Return the slope per position that curves share, by least squares, and the one-sided p that it is not positive.
 
-
-def slope(values: Sequence[float]) -> float:
-    """Return the least-squares slope of (n,) numbers per position; NaN for n < 2."""
-    return float(scipy.stats.linregress(range(len(values)), values).slope) if len(values) > 1 else math.nan
+    Each curve has a level of its own; the residual variance is pooled over them, with Σ (n_i − 1) − 1 degrees of
+    freedom (analysis of covariance). NaN for curves without three points in all that say something.
+    """
+    used = [np.asarray(curve, dtype=float) for curve in curves if len(curve) > 1]
+    if not used:
+        return math.nan, math.nan
+    x = np.concatenate([np.arange(len(curve)) - (len(curve) - 1) / 2 for curve in used])
+    y = np.concatenate([curve - curve.mean() for curve in used])
+    slope, df = float(x @ y / (x @ x)), len(y) - len(used) - 1
+    if df < 1:
+        return slope, math.nan
+    error = math.sqrt(float(((y - slope * x) ** 2).sum()) / df / float(x @ x))
+    if not error:
+        return slope, 0.0 if slope > 0 else 1.0
+    return slope, float(scipy.stats.t.sf(slope / error, df))
 
 
 def first_reaching(values: Sequence[float | None], *, target: float) -> int | None:

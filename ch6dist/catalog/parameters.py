@@ -45,6 +45,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     length: int | None = None  # for `floats`
     none: bool = False  # None is a value of its own (or, in `floats`, of an element)
+    until: bool = False  # a `duration` that says when: its fraction is a moment of the training run, 0.5 its middle
 
     def parse(self, value: Any) -> Any:
         """Return `value` as this parameter's type; InputError if it is none. The text `1e-3` is a number (YAML 1.1)."""

@@ -44,8 +44,8 @@ def _interval(default: str = "epoch", *, choices: tuple[str, ...] = ("epoch", "b
     return Parameter("interval", "choice", default, "how often the schedule steps", choices=choices)
 
 
-def _length(name: str, default: Any, meaning: str, *, none: bool = False) -> Parameter:
-    return Parameter(name, "duration", default, meaning, none=none)
+def _length(name: str, default: Any, meaning: str, *, none: bool = False, until: bool = False) -> Parameter:
+    return Parameter(name, "duration", default, meaning, none=none, until=until)
 
 
 def _gamma(default: Any = 0.1) -> Parameter:
@@ -83,7 +83,7 @@ LAMBDA_PRESETS: dict[str, Entry] = {
         Entry(
             "linear_to_zero",
             "1 − t / total_iters",
-            (_length("total_iters", DERIVED, "steps until the learning rate is 0"),),
+            (_length("total_iters", DERIVED, "steps until the learning rate is 0", until=True),),
         ),
     )
 }
@@ -117,7 +117,7 @@ _ENTRIES = (
         "a fraction of lr, then all of it",
         (
             Parameter("factor", "float", 1 / 3, "fraction of the learning rate to begin with", above=0, high=1),
-            _length("total_iters", 5, "steps with this fraction"),
+            _length("total_iters", 5, "steps with this fraction", until=True),
             _interval(),
         ),
         slug="constant",
@@ -129,7 +129,7 @@ _ENTRIES = (
         (
             Parameter("start_factor", "float", 1 / 3, "fraction at the beginning", above=0, high=1),
             _fraction("end_factor", 1.0, "fraction at the end"),
-            _length("total_iters", 5, "steps between the two"),
+            _length("total_iters", 5, "steps between the two", until=True),
             _interval(),
         ),
         slug="linear",
@@ -139,7 +139,7 @@ _ENTRIES = (
         "PolynomialLR",
         "decays lr to 0 as (1 − t / total_iters) ^ power",
         (
-            _length("total_iters", DERIVED, "steps until the learning rate is 0"),
+            _length("total_iters", DERIVED, "steps until the learning rate is 0", until=True),
             Parameter("power", "float", 1.0, "exponent", above=0),
             _interval(),
         ),
@@ -149,7 +149,7 @@ _ENTRIES = (
     ScheduleEntry(
         "CosineAnnealingLR",
         "half a cosine from lr to eta_min, without restarts (Loshchilov & Hutter 2017)",
-        (_length("T_max", DERIVED, "steps until eta_min"), _ETA_MIN, _interval()),
+        (_length("T_max", DERIVED, "steps until eta_min", until=True), _ETA_MIN, _interval()),
         slug="cosine",
         within=BOTH,
     ),
@@ -252,7 +252,7 @@ _ENTRIES = (
         (Parameter("milestones", "durations", REQUIRED, "epochs at which the next one begins"),),
         slug="sequence",
     ),
-    ScheduleEntry("ChainedScheduler", "schedules at the same time: their factors multiply", slug="chain"),
+    ScheduleEntry("ChainedScheduler", "schedules at once; factors multiply unless a cosine has eta_min", slug="chain"),
 )
 
 SCHEDULES: dict[str, ScheduleEntry] = {entry.name: entry for entry in _ENTRIES}

@@ -6,10 +6,12 @@
 
 `interval` says how often a schedule steps. A length is a whole number of such steps, a fraction of the training run (0
 < x ≤ 1.0) or {epochs: x}: `1` is one step, `1.0` the whole training run. T_0 of CosineAnnealingWarmRestarts and
-SequentialLR's milestones always count epochs. After a warm-up or in a sequence, lengths count from where the schedule
-begins. Left out, these follow the trial: T_max, total_steps and PolynomialLR's total_iters (torch: 5) the epochs that
-are left; max_lr optimizer.lr; base_lr a tenth of max_lr; cycle_momentum whether the optimizer has momentum > 0 or
-betas; mode the monitored metric.
+SequentialLR's milestones always count epochs. After a warm-up or in a sequence, whole numbers and {epochs: x} count
+from where the schedule begins, but a fraction is always one of the whole training run: of milestones, T_max and
+total_iters (`Parameter.until`) a moment of it, of step_size, T_0 and timescale as long a part of it. Left out, these
+follow the trial: T_max, total_steps and PolynomialLR's total_iters (torch: 5) the epochs that are left; max_lr
+optimizer.lr; base_lr a tenth of max_lr; cycle_momentum whether the optimizer has momentum > 0 or betas; mode the
+monitored metric.
 """
 
 from __future__ import annotations
@@ -26,7 +28,6 @@ from ch6dist.catalog.schedule_entries import SCHEDULES, ScheduleEntry
 from ch6dist.errors import MISSING, InputError, unknown_name
 
 Resolved = dict[str, Any]
-CHANGES = {"step_size", "milestones", "step_size_up"}  # lengths after which the learning rate changes its course
 
 _EPOCHS = Parameter("epochs", "int", REQUIRED, "length in epochs", low=1)
 WARMUP = Entry(
@@ -69,48 +70,37 @@ def check_lengths(schedule: Mapping[str, Any], *, epochs: int) -> None:
             raise InputError("milestones", schedule["milestones"], allowed)
 
 
-def count_steps(length: Any, *, epochs: int, per_epoch: int) -> int:
-    """Return a length as a number of steps, at least 1: itself, a fraction of the training run, or {epochs: x}."""
-    if isinstance(length, Mapping):
-        return max(1, round(length["epochs"] * per_epoch))
-    return max(1, round(length * epochs * per_epoch)) if isinstance(length, float) else int(length)
-
-
-def unreached(schedule: Mapping[str, Any], *, epochs: int, steps_per_epoch: int) -> Iterator[tuple[str, Any]]:
-    """Yield the lengths, by dotted key, at which a resolved schedule would change but the training run has ended.
+def count_steps(length: Any, *, epochs: int, per_epoch: int, begin: int = 0) -> int:
+    """Return a length as a number of steps: itself, a fraction of the training run, or {epochs: x}.
 
     Args:
-        epochs: of the whole training run; a sequence gives each of its schedules a part of it.
+        begin: epochs of the training run before the steps are counted, for a fraction that is a moment of it.
+
+    At least 1, but for a moment at or before `begin`: 0 or less.
     """
-    yield from _unreached(schedule, epochs, steps_per_epoch, epochs)
+    if isinstance(length, Mapping):
+        return max(1, round(length["epochs"] * per_epoch))
+    if isinstance(length, float):
+        return max(1, round(length * epochs * per_epoch)) - begin * per_epoch
+    return int(length)
+
+
+def parts(schedule: Mapping[str, Any], *, epochs: int) -> list[tuple[Resolved, int, int]]:
+    """Return the schedules of which a resolved one is made, each with its first epoch, from 0, and its end.
+
+    Itself without its warm-up, unless it is a combination; all of a ChainedScheduler have the whole training run.
+    """
+    if "schedulers" not in schedule:
+        return [(dict(schedule), schedule.get("warmup", {}).get("epochs", 0), epochs)]
+    if schedule["name"] != "SequentialLR":
+        return [(child, 0, epochs) for child in schedule["schedulers"]]
+    ends = [count_steps(end, epochs=epochs, per_epoch=1) for end in schedule["milestones"]]
+    return [(child, *span) for child, span in zip(schedule["schedulers"], pairwise([0, *ends, epochs]), strict=True)]
 
 
 def lr_overrides(schedule: Mapping[str, Any]) -> list[str]:
     """Return the keys that override `optimizer.lr`; sweeping it beside one would repeat the same trial."""
     return ["schedule.max_lr"] if SCHEDULES[schedule["name"]].sets_lr and "max_lr" in schedule else []
-
-
-def _unreached(schedule: Mapping[str, Any], epochs: int, per_epoch: int, part: int) -> Iterator[tuple[str, Any]]:
-    children = schedule.get("schedulers", ())
-    for number, (child, length) in enumerate(zip(children, _parts(schedule, epochs, part), strict=True)):
-        for key, value in _unreached(child, epochs, per_epoch, length):
-            yield f"schedulers.{number}.{key}", value
-    if children:
-        return
-    steps = per_epoch if schedule.get("interval") == "batch" else 1
-    whole = (part - schedule.get("warmup", {}).get("epochs", 0)) * steps
-    for key in sorted(CHANGES & schedule.keys()):
-        for value in schedule[key] if key == "milestones" else [schedule[key]]:
-            if count_steps(value, epochs=epochs, per_epoch=steps) >= whole:
-                yield key, value
-
-
-def _parts(schedule: Mapping[str, Any], epochs: int, part: int) -> list[int]:
-    """Return the epochs of each schedule in a combination."""
-    if schedule["name"] != "SequentialLR":
-        return [part for _ in schedule.get("schedulers", ())]
-    ends = [count_steps(end, epochs=epochs, per_epoch=1) for end in schedule["milestones"]]
-    return [end - start for start, end in pairwise([0, *ends, part])]
 
 
 def _split(given: Any, valid: Mapping[str, ScheduleEntry]) -> tuple[str, dict[str, Any]]:

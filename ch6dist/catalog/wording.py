@@ -55,14 +55,14 @@ def format_difference(difference: float | None, metric: str) -> str:
     return f"{100 * abs(difference):.2f} points" if is_fraction(metric) else f"{abs(difference):.3g}"
 
 
-def format_seconds(seconds: float | None) -> str:
+def format_seconds(seconds: float | None, *, digits: int = 3) -> str:
     """Return a duration: `0.42 s`, `41 s`, `12 min`, `3.4 h`; a dash if it is missing."""
     if not is_finite(seconds):
         return DASH
     for limit, unit, size in ((120, "s", 1), (7200, "min", 60)):
         if seconds < limit:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 3600:.3g} h"
+            return f"{seconds / size:.{digits}g} {unit}"
+    return f"{seconds / 3600:.{digits}g} h"
 
 
 def format_count_range(counts: Iterable[float]) -> str:

@@ -1,4 +1,4 @@
-"""What a schedule overrides or derives, a line each, for the log: no setting is dropped silently.
+"""What a schedule overrides, derives or leaves without effect, a line each, for the log: nothing is dropped silently.
 
 schedule_notes(trial, steps_per_epoch=352)
 # ('OneCycleLR sets the learning rate: 0.0004 → 0.01 → 4e-08; optimizer.lr 0.1 is ignored', 'momentum cycles …')
@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ch6dist.catalog.parameters import DERIVED
+from ch6dist.catalog.schedule_warnings import schedule_warnings
 from ch6dist.catalog.schedules import SCHEDULES
 from ch6dist.config import TrialConfig
 from ch6dist.optim.optimizers import optimizer_notes
@@ -24,10 +25,10 @@ def schedule_notes(trial: TrialConfig, *, steps_per_epoch: int) -> tuple[str, ..
         test = trial.range_test
         lrs = f"{test.start_lr:g} → {test.end_lr:g} in {test.steps} steps"
         notes = [f"the range test sets the learning rate: {lrs}; optimizer.lr and schedule are ignored"]
-    elif SCHEDULES[trial.schedule["name"]].sets_lr:
-        notes = list(_cycle(trial))
     else:
-        notes = list(_lengths(trial, steps_per_epoch))
+        sets_lr = SCHEDULES[trial.schedule["name"]].sets_lr
+        notes = list(_cycle(trial) if sets_lr else _lengths(trial, steps_per_epoch))
+        notes += schedule_warnings(trial.schedule, epochs=trial.epochs, steps_per_epoch=steps_per_epoch)
     return (*notes, *optimizer_notes(trial.optimizer))
 
 
@@ -57,7 +58,7 @@ def _lengths(trial: TrialConfig, steps_per_epoch: int) -> Iterator[str]:
         yield f"warm-up: {start:g} → {lr:g} in {ahead} epochs; {schedule['name']} counts from there"
     if "schedulers" in schedule:
         return
-    span = Span(epochs=trial.epochs, steps_per_epoch=steps_per_epoch, length=trial.epochs - ahead)
+    span = Span(epochs=trial.epochs, steps_per_epoch=steps_per_epoch, length=trial.epochs - ahead, begin=ahead)
     steps = arguments(SCHEDULES[schedule["name"]], schedule, span)
     unit = {"batch": "steps", "epoch": "epochs"}[schedule.get("interval", "epoch")]
     for p in SCHEDULES[schedule["name"]].parameters:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Any
 
 from torch.optim import Optimizer, lr_scheduler
@@ -18,6 +17,7 @@ from torch.optim.lr_scheduler import (
     ChainedScheduler,
     ConstantLR,
     CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
     LambdaLR,
     LinearLR,
     LRScheduler,
@@ -29,7 +29,7 @@ from torch.optim.lr_scheduler import (
 from ch6dist.catalog.optimizers import cycles_momentum
 from ch6dist.catalog.parameters import DERIVED, Entry
 from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
-from ch6dist.catalog.schedules import count_steps
+from ch6dist.catalog.schedules import count_steps, parts
 from ch6dist.errors import InputError
 
 Config = Mapping[str, Any]
@@ -45,6 +45,7 @@ class Span:
     epochs: int  # of the whole training run
     steps_per_epoch: int
     length: int  # epochs of this part
+    begin: int = 0  # epochs before this part
 
     def per_epoch(self, config: Config) -> int:
         """Return how often in an epoch a schedule steps."""
@@ -79,14 +80,36 @@ class RestartingMultiplicative(MultiplicativeLR):
         return lrs
 
 
-_CLASSES: dict[str, type[LRScheduler]] = {"CosineAnnealingLR": HeldCosine, "OneCycleLR": HeldOneCycle}
+class ExactRestarts(CosineAnnealingWarmRestarts):
+    """CosineAnnealingWarmRestarts that restarts in the epoch that it should.
+
+    Given an epoch, torch finds its cycle by a rounded logarithm: log(1000, 10) is 2.9999999999999996, and the epoch in
+    which the fourth cycle begins is then the end of the third, with eta_min instead of the first learning rate.
+    """
+
+    def get_lr(self) -> list[Any]:
+        """Return torch's learning rates, with `T_cur` brought into its cycle: 0 ≤ T_cur < T_i."""
+        if self.T_mult > 1:
+            while self.T_cur >= self.T_i:
+                self.T_cur, self.T_i = self.T_cur - self.T_i, self.T_i * self.T_mult
+            while self.T_cur < 0:
+                self.T_i //= self.T_mult
+                self.T_cur += self.T_i
+        return super().get_lr()
+
+
+_CLASSES: dict[str, type[LRScheduler]] = {
+    "CosineAnnealingLR": HeldCosine,
+    "CosineAnnealingWarmRestarts": ExactRestarts,
+    "OneCycleLR": HeldOneCycle,
+}
 
 
 def build_scheduler(config: Config, optimizer: Optimizer, span: Span) -> LRScheduler:
     """Build the torch scheduler of a resolved schedule that steps without a metric."""
     if "warmup" in config:
         ahead = config["warmup"]["epochs"]
-        rest = _single(config, optimizer, replace(span, length=span.length - ahead))
+        rest = _single(config, optimizer, replace(span, length=span.length - ahead, begin=ahead))
         steps = ahead * span.per_epoch(config)
         return SequentialLR(optimizer, [build_warmup(config, optimizer, span), rest], milestones=[steps])
     if config["name"] == "SequentialLR":
@@ -123,9 +146,12 @@ def arguments(entry: Entry, config: Config, span: Span) -> dict[str, Any]:
         if p.name not in config:
             found[p.name] = span.length * per_epoch
         elif p.kind == "duration" and value is not None:
-            found[p.name] = count_steps(value, epochs=span.epochs, per_epoch=per_epoch)
-        elif p.kind == "durations":
-            found[p.name] = [count_steps(item, epochs=span.epochs, per_epoch=per_epoch) for item in config[p.name]]
+            begin = span.begin if p.until else 0
+            found[p.name] = max(1, count_steps(value, epochs=span.epochs, per_epoch=per_epoch, begin=begin))
+        elif p.kind == "durations":  # what lies before the beginning has taken place: torch counts it in
+            found[p.name] = [
+                count_steps(item, epochs=span.epochs, per_epoch=per_epoch, begin=span.begin) for item in value or ()
+            ]
         else:
             found[p.name] = value
     return found
@@ -161,14 +187,12 @@ def _check_steps(name: str, given: dict[str, Any], *, steps: int) -> None:
 
 
 def _sequence(config: Config, optimizer: Optimizer, span: Span) -> SequentialLR:
-    ends = [count_steps(milestone, epochs=span.epochs, per_epoch=1) for milestone in config["milestones"]]
-    lengths = [end - start for start, end in pairwise([0, *ends, span.length])]
+    every = parts(config, epochs=span.epochs)
     children = [
-        _single(child, optimizer, replace(span, length=length))
-        for child, length in zip(config["schedulers"], lengths, strict=True)
+        _single(child, optimizer, replace(span, length=end - begin, begin=begin)) for child, begin, end in every
     ]
     per_epoch = span.per_epoch(config["schedulers"][0])
-    return SequentialLR(optimizer, children, milestones=[end * per_epoch for end in ends])
+    return SequentialLR(optimizer, children, milestones=[begin * per_epoch for _, begin, _ in every[1:]])
 
 
 # Factors of the first learning rate after t steps. Functions, because torch would save callable objects in a state.

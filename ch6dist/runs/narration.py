@@ -37,7 +37,8 @@ def describe(line: Mapping[str, Any], trial: TrialConfig) -> list[str]:
 
 def _suggestions(value: Mapping[str, Any]) -> list[str]:
     if value["no_signal"]:
-        return ["no signal: the loss fell by less than its noise; raise end_lr, steps, or the batch size"]
+        advice = value.get("advice", "the loss falls by no more than its noise")  # older artifacts have none
+        return [f"no signal: {advice}"]
     names = ("steepest", "valley", "slide", "minimum")
     texts = [f"{name} {value[name]:.3g}" for name in names if value[name] is not None]
     if value["interval"]:

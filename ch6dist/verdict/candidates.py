@@ -13,8 +13,8 @@ from ch6dist.catalog.naming import optimizer_label, schedule_label
 from ch6dist.catalog.wording import is_fraction
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.ranking import Ranked, rank
-from ch6dist.runs.schema import Line, Metric, Status
-from ch6dist.verdict.verdict import Candidate, Verdict, judge
+from ch6dist.runs.schema import BROKEN, ENDED, Line, Metric, Status
+from ch6dist.verdict.verdict import Candidate, Missing, Verdict, judge
 
 DEFAULT_MARGIN = 0.005  # half a point; of accuracies only: no size of a loss is small everywhere
 
@@ -59,14 +59,25 @@ def _candidate(ledger: Ledger, item: Ranked, rows: Mapping[str, Sequence[Line]])
     return Candidate(
         configuration=item.configuration,
         scores=scores,
-        complete=len(scores) + diverged == len(trials),
         diverged=diverged,
+        missing=_missing(ledger, trials, scored=len(scores), diverged=diverged),
         gain=gain,
         at_chance=gain is not None and chance is not None and bool(images) and gain <= noise_of_chance(chance, images),
         seconds=_mean([sum(map(_seconds, lines)) for lines in finished if lines]),
         parts=_parts(config),
         fresh=bool(item.fresh_trials),
     )
+
+
+def _missing(ledger: Ledger, trials: Sequence[str], *, scored: int, diverged: int) -> Missing:
+    statuses = {ledger.status(trial) for trial in trials}
+    if statuses & BROKEN:
+        return "failed"
+    if statuses - ENDED:
+        return "not finished"
+    if Status.STOPPED in statuses:
+        return "stopped early"
+    return "" if scored + diverged == len(trials) else "without a score"
 
 
 def noise_of_chance(chance: float, images: int) -> float:

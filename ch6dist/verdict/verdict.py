@@ -17,6 +17,7 @@ from typing import Literal
 
 import numpy as np
 
+from ch6dist.catalog.wording import is_fraction
 from ch6dist.runs.schema import Metric
 from ch6dist.verdict.compare import Bools, Comparison, Groups, Spread, compare, pool
 from ch6dist.verdict.posterior import Belief, believe
@@ -24,9 +25,12 @@ from ch6dist.verdict.resolution import seeds_to_tell, smallest_difference
 from ch6dist.verdict.shrink import expected_on_fresh_seeds
 
 IN_THE_RACE = 0.5  # of the leader's gain over chance: those that reach it are pooled
-SETTLED = (0.01, 0.005)  # differences for which the verdict says how many seeds would tell them apart
+SETTLED = (0.01, 0.005)  # accuracies: differences for which the verdict says how many seeds would tell them apart
 SAME_COST = 0.05  # costs that differ by no more are equal
-State = Literal["nothing", "diverged", "chance", "repeat", "compared"]
+State = Literal["empty", "nothing", "diverged", "chance", "repeat", "compared"]
+
+
+Missing = Literal["", "not finished", "failed", "stopped early", "without a score"]
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,8 @@ class Candidate:
 
     configuration: str
     scores: tuple[float, ...]
-    complete: bool  # every seed has ended, and none failed
     diverged: int  # seeds
+    missing: Missing = ""  # why it is not complete
     gain: float | None = None  # accuracy above chance at the end; None: unknown
     at_chance: bool = False
     seconds: float | None = None  # of training and evaluation, mean over seeds
@@ -56,8 +60,18 @@ class Member:
     allowed: float  # the largest such difference that chance explains; infinite: nothing to judge it by
     inside: bool  # in the set of the best: behind ≤ allowed
     p_best: float | None  # None: no configuration has two seeds
-    loss: float | None  # what taking it costs on average, beside the best
+    loss: float | None  # what taking it gives away, on average
+    seconds: float | None  # of a seed: training and evaluation
     equivalent: bool = False  # to the leader: the interval of the difference lies within the margin
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A configuration that is not complete, so neither compared nor out."""
+
+    configuration: str
+    missing: Missing
+    so_far: float | None  # mean of the seeds that have a score
 
 
 @dataclass(frozen=True)
@@ -80,7 +94,7 @@ class Verdict:
     resolution: float | None = None  # smallest difference that the seeds tell apart
     seeds_needed: dict[float, int | None] = field(default_factory=dict)  # difference → seeds of each member
     margin: float | None = None
-    unfinished: tuple[str, ...] = ()  # not complete: they may yet win
+    unfinished: tuple[Unfinished, ...] = ()
     diverged: tuple[str, ...] = ()  # complete, with a diverged seed: out
     at_chance: tuple[str, ...] = ()
 
@@ -103,14 +117,14 @@ def judge(candidates: Sequence[Candidate], *, metric: Metric, margin: float | No
         margin: differences below it do not matter, in the unit of the metric; None: all do.
     """
     sign = 1.0 if metric.goal == "maximize" else -1.0
-    usable = [c for c in candidates if c.complete and c.scores and not c.diverged]
+    usable = [c for c in candidates if c.scores and not c.missing and not c.diverged]
     learned = sorted((c for c in usable if not c.at_chance), key=lambda c: -sign * float(np.mean(c.scores)))
     others = Verdict(
         metric,
         _state(candidates, usable, learned),
         margin=margin,
-        unfinished=tuple(c.configuration for c in candidates if not c.complete),
-        diverged=tuple(c.configuration for c in candidates if c.complete and c.diverged),
+        unfinished=tuple(Unfinished(c.configuration, c.missing, _mean(c.scores)) for c in candidates if c.missing),
+        diverged=tuple(c.configuration for c in candidates if c.diverged and not c.missing),
         at_chance=tuple(c.configuration for c in usable if c.at_chance),
     )
     return _compared(others, learned, sign) if learned else others
@@ -121,8 +135,13 @@ def _state(candidates: Sequence[Candidate], usable: Sequence[Candidate], learned
         return "compared" if any(len(c.scores) > 1 for c in learned) else "repeat"
     if usable:
         return "chance"
-    complete = [c for c in candidates if c.complete]
-    return "diverged" if complete and len(complete) == len(candidates) else "nothing"
+    if not candidates:
+        return "empty"
+    return "diverged" if all(c.diverged and not c.missing for c in candidates) else "nothing"
+
+
+def _mean(scores: Sequence[float]) -> float | None:
+    return float(np.mean(scores)) if scores else None
 
 
 def _compared(base: Verdict, learned: Sequence[Candidate], sign: float) -> Verdict:
@@ -132,7 +151,6 @@ def _compared(base: Verdict, learned: Sequence[Candidate], sign: float) -> Verdi
     spread = pool(groups, scores, among=_in_the_race(learned))
     found, belief = compare(groups, spread), believe(groups, spread)
     members = [_member(i, learned[i], groups, found, belief, base.margin, sign) for i in range(len(learned))]
-    inside = int(found.inside.sum())
     expected = None if learned[0].fresh else expected_on_fresh_seeds(groups, spread, found.inside)
     sd = spread.sd if spread.df else None
     chosen, reason = _choose(learned, members)
@@ -150,7 +168,7 @@ def _compared(base: Verdict, learned: Sequence[Candidate], sign: float) -> Verdi
         own=int(spread.own.sum()),
         why_not_pooled=spread.why,
         resolution=None if sd is None else _resolution(groups, spread),
-        seeds_needed={} if sd is None else {d: seeds_to_tell(d, sd=sd, k=max(2, inside)) for d in SETTLED},
+        seeds_needed=_seeds_needed(sd, base.metric.name, float(groups.means[0]), inside=int(found.inside.sum())),
     )
 
 
@@ -188,6 +206,7 @@ def _member(
         inside=bool(found.inside[i]),
         p_best=None if belief is None else float(belief.p_best[i]),
         loss=None if belief is None else float(belief.loss[i]),
+        seconds=candidate.seconds,
         equivalent=i == groups.leader or (margin is not None and behind + allowed <= margin),
     )
 
@@ -205,6 +224,14 @@ def _choose(learned: Sequence[Candidate], members: Sequence[Member]) -> tuple[st
     if simplest.parts < leader.parts:
         return simplest.configuration, "simpler"
     return leader.configuration, ""
+
+
+def _seeds_needed(sd: float | None, metric: str, mean: float, *, inside: int) -> dict[float, int | None]:
+    """Return the seeds of each member that tell a point and half a point apart; of a loss, 2 % and 1 % of it."""
+    if sd is None:
+        return {}
+    scale = 1.0 if is_fraction(metric) else 2 * abs(mean)
+    return {scale * share: seeds_to_tell(scale * share, sd=sd, k=max(2, inside)) for share in SETTLED}
 
 
 def _resolution(groups: Groups, spread: Spread) -> float:

@@ -44,6 +44,7 @@ FEWEST, MOST, OTHERWISE = 3, 10, 5  # bounds of that number; and where no number
 WITHOUT_A_SET = 5  # configurations that are confirmed where one seed each tells nothing apart
 SHOWN = 20  # configurations that are named
 STATES = {
+    "empty": "there is no configuration",
     "nothing": "no configuration has all of its seeds trained",
     "diverged": "every configuration diverged",
     "chance": "no configuration learned more than chance",
@@ -101,7 +102,9 @@ def plan_confirmation(run: Path, ledger: Ledger, *, seeds: int | None = None) ->
         "default": defaults,
         "seeds": list(range(first, first + number)),
     }
-    return Confirmation(plan, _why(verdict, members), why_seeds, verdict.unfinished)
+    return Confirmation(
+        plan, _why(verdict, members), why_seeds, tuple(item.configuration for item in verdict.unfinished)
+    )
 
 
 def default_configurations(ledger: Ledger, ranked: Sequence[Ranked]) -> list[str]:

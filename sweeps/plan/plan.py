@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ch6dist.catalog.schedules import unreached
-from ch6dist.catalog.text import value_text
+from ch6dist.catalog.labels import label_all
+from ch6dist.catalog.schedule_warnings import schedule_warnings
 from ch6dist.catalog.wording import format_count
 from ch6dist.config import TrialConfig
 from ch6dist.host.hardware import Devices
@@ -97,6 +97,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "estimate": asdict(plan.estimate),
         "room_bytes": plan.ended_limit_bytes,
         "notes": plan_notes(plan),
+        "warnings": plan_warnings(plan),
         "packs": [
             {
                 "trials": [trial.trial_id for trial in pack.trials],
@@ -120,7 +121,6 @@ def plan_notes(plan: Plan) -> list[str]:
         _split_note(plan),
         shared_storage_note(plan.hosts, plan.trials, run=run),
         gpus if assumed else "",
-        *_unreached_notes(plan.trials),
     ]
     return pack_notes(plan.packs) + [note for note in notes if note]
 
@@ -135,13 +135,19 @@ def _split_note(plan: Plan) -> str:
     )
 
 
-def _unreached_notes(trials: Sequence[TrialConfig]) -> list[str]:
-    """Return a note per length of a schedule that lies at or beyond the end of its training."""
-    notes: dict[str, set[str]] = {}
-    for trial in trials:
-        found = unreached(trial.schedule, epochs=trial.epochs, steps_per_epoch=trial.data.steps_per_epoch)
-        for key, value in found if trial.type == "train" else ():
-            length = format_count(trial.epochs, "epoch")
-            note = f"{trial.schedule['name']}: {key} {value_text(value)} is never reached: training ends after {length}"
-            notes.setdefault(note, set()).add(trial.configuration_id)
-    return [f"{note} ({format_count(len(ids), 'configuration')})" for note, ids in notes.items()]
+def plan_warnings(plan: Plan) -> list[str]:
+    """Return what cannot act in a configuration, or acts otherwise than it reads, each once, for all seeds."""
+    trained = {trial.configuration_id: trial for trial in plan.trials if trial.type == "train"}
+    found: dict[str, list[str]] = {}
+    for key, trial in trained.items():
+        steps = trial.data.steps_per_epoch
+        for warning in schedule_warnings(trial.schedule, epochs=trial.epochs, steps_per_epoch=steps):
+            found.setdefault(warning, []).append(key)
+    if not found:
+        return []
+    labels = dict(zip(trained, label_all([trial.model_dump() for trial in trained.values()]).labels, strict=True))
+    return [f"{warning} ({_first(labels[keys[0]], len(keys) - 1)})" for warning, keys in found.items()]
+
+
+def _first(label: object, others: int) -> str:
+    return f"{label}, and {format_count(others, 'more configuration')}" if others else str(label)

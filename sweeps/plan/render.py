@@ -12,20 +12,21 @@ from ch6dist.catalog.wording import format_count
 from sweeps.plan.disk import kept_bytes
 from sweeps.plan.hosts import describe_devices, describe_hosts, describe_workers, total
 from sweeps.plan.packs import Pack
-from sweeps.plan.plan import Plan, plan_notes
+from sweeps.plan.plan import Plan, plan_notes, plan_warnings
 from sweeps.units import format_bytes, format_seconds
 
 SHOWN_PACKS = 20
 
 
 def render_plan(plan: Plan) -> RenderableType:
-    """Return the plan for a terminal: its facts, its packs and its notes."""
+    """Return the plan for a terminal: its facts, its packs, its notes and its warnings."""
     facts = Table.grid(padding=(0, 2))
     for label, text in _facts(plan):
         facts.add_row(Text(label, style="bold"), Text(text))
     hidden = len(plan.packs) - SHOWN_PACKS
     rest = [f"… and {format_count(hidden, 'more pack')} (--json lists all)"] if hidden > 0 else []
-    return Group(facts, _pack_table(plan), *map(Text, rest + plan_notes(plan)))
+    warnings = [f"warning: {warning}" for warning in plan_warnings(plan)]
+    return Group(facts, _pack_table(plan), *map(Text, rest + plan_notes(plan) + warnings))
 
 
 def _facts(plan: Plan) -> list[tuple[str, str]]:

@@ -47,7 +47,7 @@ def test_table_is_one_json_document_without_nan(tmp_path):
     run = twelve(tmp_path / "twelve")
     document = json.loads(command("table", run, "--json").stdout, parse_constant=pytest.fail)
     assert [row["lr"] for row in document["leaderboard"]] == [0.1, 0.001, 0.01, 0.1]
-    assert document["leaderboard"][3]["p_holm"] is None
+    assert document["leaderboard"][3]["p_best"] is None
     assert document["rule"].startswith("mean val_accuracy")
     assert "| 1 " in command("table", run).stdout
 

@@ -326,3 +326,29 @@ def test_health_of_range_tests_alone_counts_no_training_runs(tmp_path):
 )
 def test_health_warns(tmp_path, trials, fact, warning):
     assert warning in facts_of(tmp_path, trials())[fact].warning
+
+
+def test_a_range_test_without_a_signal_says_what_to_change(tmp_path):
+    flat = {"losses": [4.6, 4.61, 4.6, 4.59], "lrs": LRS, "no_signal": True}
+    advice = "the loss falls by 3.4 times its noise, 7 are needed: take a larger batch, or more steps"
+    results = written(tmp_path, [range_trial(**flat, advice=advice), range_trial(**flat, seed=1)])
+    plot = PLOTS["lr_range_test"]
+    data = plot.data(results)
+    said = data[data["series"] == "no_signal"]["advice"].tolist()
+    assert said == [advice, "the loss falls by no more than its noise"], "a ledger of before has no advice"
+    assert set(data[data["series"] == "raw"]["advice"]) == {""}
+    with style.context():
+        figure = draw(plot, data, study=results.study)
+    texts = [" ".join(text.get_text().split()) for part in figure.subfigs for ax in part.axes for text in ax.texts]
+    assert f"no signal: {advice}" in texts
+
+
+def test_the_fall_of_a_range_test_is_seen_beside_its_explosion(tmp_path):
+    losses = [4.6] * 20 + [4.5] * 5 + [18.0] * 5
+    lrs = [1e-4 * 10 ** (i / 6) for i in range(30)]
+    results = written(tmp_path, [range_trial(losses=losses, lrs=lrs, steepest=0.1)])
+    plot = PLOTS["lr_range_test"]
+    with style.context():
+        figure = draw(plot, plot.data(results), study=results.study)
+    low, high = figure.subfigs[0].axes[0].get_ylim()
+    assert (low, high) == (pytest.approx(4.476), pytest.approx(4.748))

@@ -20,7 +20,6 @@ from analysis.report import page as report_module
 from analysis.report.page import write_report
 from analysis.report.tables import leaderboard_json
 from analysis.study.finals import finals
-from analysis.study.leaderboard import leaderboard
 from analysis.study.load import load_study
 from analysis.study.results import analyse
 from ch6dist.catalog.text import one_line
@@ -88,11 +87,12 @@ def test_header_says_question_command_commit_versions_hardware_dates(made):
         assert fact in text
 
 
-def test_conclusion_names_winner_margin_close_configurations_and_the_next_step(made):
+def test_the_page_says_the_verdict_and_the_next_step(made):
     text = page_of(made).text
-    assert "SGD · lr 0.1 came first with 51.00 ± 2.00 % over 3 seeds, 1.00 points ahead" in text
-    assert "not distinguishable from 1 of the 2 others compared with it: Adam · lr 1e-3" in text
-    assert "extend the grid to larger learning rates" in text
+    assert "SGD · lr 0.1 leads with 51.00 % validation accuracy over 3 seeds" in text
+    assert "It cannot be told from 1 of the 2 others (Adam · lr 1e-3)" in text
+    assert "Its learning rate is at the edge" in text
+    assert "sweeps confirm" in text
 
 
 def test_health_comes_before_the_conclusion_and_the_leaderboard(made):
@@ -238,7 +238,7 @@ def test_what_is_numbered_is_explained_once(tmp_path):
     assert cells_of(markdown).count("schedule 1") == 5
     assert set(table["scheduler"]) == {"StepLR 1 ×0.1", "StepLR 2 ×0.5", whole}
     assert table["label"].nunique() == 12
-    assert json.loads(leaderboard_json(study, leaderboard(study), finals(study)))["numbered"] == study.numbered
+    assert json.loads(leaderboard_json(study, analyse(study).board, finals(study)))["numbered"] == study.numbered
 
 
 def test_runs_that_differ_only_in_epochs_or_images_are_told_apart(tmp_path):

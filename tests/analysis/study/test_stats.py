@@ -6,13 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats as reference
 
 from analysis.study import stats
-
-NUMBERS = st.lists(st.floats(0, 1).map(lambda x: round(x, 4)), min_size=2, max_size=8)
 
 
 def test_mean_and_spread_by_hand():
@@ -24,7 +20,6 @@ def test_one_run_has_a_mean_but_no_spread_and_no_interval():
     assert mean == 0.5
     assert math.isnan(std)
     assert stats.t_interval([0.5]) is None
-    assert stats.welch([0.5], [0.4, 0.5]) is None
 
 
 def test_no_run_has_neither():
@@ -43,41 +38,6 @@ def test_t_interval_covers_what_it_says_with_three_seeds():
     assert hits / 2000 == pytest.approx(0.95, abs=0.02)
 
 
-@given(NUMBERS, NUMBERS)
-def test_welch_agrees_with_scipy(a, b):
-    if np.std(a) < 1e-3 or np.std(b) < 1e-3:
-        return
-    ours, theirs = stats.welch(a, b), reference.ttest_ind(a, b, equal_var=False)
-    assert ours.p == pytest.approx(theirs.pvalue, rel=1e-6)
-    assert (ours.low, ours.high) == pytest.approx(tuple(theirs.confidence_interval(0.95)), rel=1e-6, abs=1e-9)
-
-
-def test_two_samples_without_spread_are_equal_or_different_for_certain():
-    assert stats.welch([0.5, 0.5], [0.5, 0.5]).p == 1
-    assert stats.welch([0.5, 0.5], [0.25, 0.25]) == (0.25, 0.25, 0.25, 0)
-    assert stats.welch([0.01] * 3, [0.01] * 7) == (0, 0, 0, 1)  # although the means differ in their last bits
-
-
-def test_one_sample_without_spread_is_compared_without_a_warning(recwarn):
-    found = stats.welch([0.5, 0.5, 0.5], [0.49, 0.51, 0.53])
-    assert found.mean == pytest.approx(-0.01)
-    assert found.high - found.mean == pytest.approx(4.303 * 0.02 / math.sqrt(3), rel=1e-4)  # t(0.975, 2) = 4.303
-    assert stats.t_interval([0.5, 0.5]) == (0.5, 0.5)
-    assert not recwarn.list
-
-
-def test_holm_by_hand():
-    assert stats.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert stats.holm([]) == []
-    assert stats.holm([0.6, 0.9]) == [1.0, 1.0]
-
-
-def test_holm_keeps_the_share_of_false_positives():
-    generator = np.random.default_rng(0)
-    false_positives = sum(min(stats.holm(generator.uniform(size=10).tolist())) < 0.05 for _ in range(2000))
-    assert false_positives / 2000 == pytest.approx(0.05, abs=0.015)
-
-
 @pytest.mark.parametrize(
     ("accuracy", "images", "points"), [(0.7, 10_000, 0.46), (0.5, 10_000, 0.50), (0.7, 5000, 0.65)]
 )
@@ -85,16 +45,13 @@ def test_binomial_noise_floor(accuracy, images, points):
     assert 100 * stats.binomial_std(accuracy, images=images) == pytest.approx(points, abs=0.005)
 
 
-def test_chance_is_within_two_deviations_of_guessing():
-    assert stats.at_chance(0.0127, classes=100, images=5000)  # 1 % + 2 × 0.14 points = 1.28 %
-    assert not stats.at_chance(0.0130, classes=100, images=5000)
-    assert stats.at_chance(0.0, classes=100, images=5000)
-
-
-def test_slope_by_hand():
-    assert stats.slope([0.1, 0.3, 0.5]) == pytest.approx(0.2)
-    assert stats.slope([1.0, 0.0, 1.0]) == pytest.approx(0.0)
-    assert math.isnan(stats.slope([0.1]))
+def test_the_common_slope_is_that_of_parallel_lines_and_its_p_that_of_a_regression_for_one():
+    assert stats.common_slope([[0.1, 0.3, 0.5], [1.1, 1.3, 1.5]]) == (pytest.approx(0.2), pytest.approx(0.0, abs=1e-9))
+    curve = [0.1, 0.25, 0.2, 0.4, 0.35]
+    theirs = reference.linregress(range(5), curve, alternative="greater")
+    assert stats.common_slope([curve]) == pytest.approx((theirs.slope, theirs.pvalue))
+    assert math.isnan(stats.common_slope([[0.1], []])[0])
+    assert math.isnan(stats.common_slope([[0.1, 0.2]])[1])
 
 
 def test_first_reaching_skips_what_is_missing():

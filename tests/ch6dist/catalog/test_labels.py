@@ -110,7 +110,7 @@ def test_range_tests_and_final_trainings_are_compared_among_themselves() -> None
         {"type": "range_test", "data": {"batch_size": 512}, "range_test": {"steps": 200}},
         {"evaluate_test": True, "epochs": 60, "optimizer": "Adam"},
     ]
-    assert texts(*contents) == ["Adam · lr 1e-3", "SGD · steps 100", "SGD · steps 200", "Adam · lr 1e-3"]
+    assert texts(*contents) == ["Adam · lr 1e-3", "SGD · steps 300", "SGD · steps 200", "Adam · lr 1e-3"]
 
 
 def test_runs_that_are_shown_together_are_named_and_what_differs_between_them_too() -> None:

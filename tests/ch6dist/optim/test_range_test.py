@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ch6dist.optim.range_test import diverged_at, smooth, suggest
 
-KEYS = {"lr", "smoothed", "steepest", "valley", "slide", "minimum", "interval", "no_signal", "diverged_at"}
+KEYS = {"lr", "smoothed", "steepest", "valley", "slide", "minimum", "interval", "no_signal", "advice", "diverged_at"}
 SUGGESTIONS = ("steepest", "valley", "slide", "minimum", "interval")
 
 # 30 temperatures from Godoy, "Deep Learning with PyTorch Step-by-Step", volume II, chapter 6
@@ -161,6 +161,7 @@ def test_nan_from_the_first_step_leaves_an_empty_curve():
         "lr": [],
         "smoothed": [],
         "no_signal": True,
+        "advice": "the curve has 0 points: lower start_lr",
         "diverged_at": 1,
     }
 

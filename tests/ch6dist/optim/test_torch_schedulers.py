@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -87,3 +88,93 @@ def test_what_torch_would_stumble_over_in_mid_training_is_refused_at_once() -> N
     halving = {"name": "CyclicLR", "mode": "triangular2", "step_size_up": 1}
     with pytest.raises(InputError, match="step_size_up"):  # 2 ** 1024
         lr_curve(halving, lr=0.1, epochs=7, steps=352)
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4, 5, 6, 7, 10, 12, 17, 100])
+def test_warm_restarts_follow_an_exact_recursion_of_whole_numbers(factor: int) -> None:
+    """log(1000, 10) is less than 3, log(243, 3) less than 5: torch's restart would be the end of the cycle before."""
+    for first in (1, 2, 3, 5, 7):
+        epochs = min(first * sum(factor**cycle for cycle in range(5)) + 2, 1500)
+        for interval, steps in (("batch", 2), ("epoch", 1)):
+            schedule = {"name": "CosineAnnealingWarmRestarts", "T_0": first, "T_mult": factor, "interval": interval}
+            expected, since, length = [], 0, first * steps
+            for _ in range(epochs * steps):
+                expected.append(0.5 * (1 + math.cos(math.pi * since / length)))
+                since += 1
+                if since == length:
+                    since, length = 0, length * factor
+            assert lr_curve(schedule, lr=1, epochs=epochs, steps=steps) == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_run_resumed_at_a_restart_has_its_learning_rate() -> None:
+    schedule = {"name": "CosineAnnealingWarmRestarts", "T_0": 1, "T_mult": 10}
+    trial = parse_trial({"schedule": schedule, "optimizer": {"name": "SGD", "lr": 0.1}, "epochs": 113})
+    optimizers = [build_optimizer([torch.nn.Parameter(torch.zeros(1))], trial.optimizer) for _ in range(2)]
+    first, second = (build_schedule(trial, optimizer, steps_per_epoch=3) for optimizer in optimizers)
+    optimizers[0].step()
+    for epoch, batch in np.ndindex(111, 3):
+        first.after_step(epoch=epoch, batch=batch)
+    optimizers[1].load_state_dict(optimizers[0].state_dict())
+    second.load_state_dict(first.state_dict())
+    for batch in range(4):
+        found = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
+        assert found == [pytest.approx(0.05 * (1 + math.cos(math.pi * batch / 3000)))] * 2
+        first.after_step(epoch=111 + batch // 3, batch=batch % 3)
+        second.after_step(epoch=111 + batch // 3, batch=batch % 3)
+
+
+WARMUP = {"warmup": {"epochs": 5}}
+
+
+@pytest.mark.parametrize("interval", ["epoch", "batch"])
+@pytest.mark.parametrize(
+    ("schedule", "same"),
+    [
+        ({"name": "MultiStepLR", "milestones": [0.6, 0.8]}, {"milestones": [1, 3]}),
+        ({"name": "MultiStepLR", "milestones": [0.5, 0.7]}, {"milestones": [0, 2]}),
+        ({"name": "MultiStepLR", "milestones": [0.3, 0.5, 0.9]}, {"milestones": [-2, 0, 4]}),
+        ({**COSINE, "T_max": 1.0}, {"T_max": 5}),
+        ({**COSINE, "T_max": 0.8}, {"T_max": 3}),
+        ({"name": "PolynomialLR", "total_iters": 0.9}, {"total_iters": 4}),
+        ({"name": "LinearLR", "total_iters": 0.7}, {"total_iters": 2}),
+        ({"name": "ConstantLR", "total_iters": 0.7}, {"total_iters": 2}),
+        ({"name": "LambdaLR", "recipe": "linear_to_zero", "total_iters": 1.0}, {"total_iters": 5}),
+        ({"name": "MultiplicativeLR", "recipe": "linear_to_zero", "total_iters": 0.9}, {"total_iters": 4}),
+        ({"name": "StepLR", "step_size": 0.2}, {"step_size": 2}),
+        ({"name": "LambdaLR", "recipe": "step_power", "step_size": 0.3}, {"step_size": 3}),
+        ({"name": "LambdaLR", "recipe": "inverse_sqrt", "timescale": 0.5}, {"timescale": 5}),
+    ],
+    ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else str(value),
+)
+def test_a_fraction_is_one_of_the_whole_training_run_wherever_the_schedule_begins(
+    schedule: dict[str, Any], same: dict[str, Any], interval: str
+) -> None:
+    """`same` says in epochs after the beginning, epoch 5 of 10, what the fraction means."""
+    steps = 3
+    per_epoch = steps if interval == "batch" else 1
+    after_warmup = lr_curve({**schedule, "interval": interval, **WARMUP}, lr=1, epochs=10, steps=steps)
+    constant = {"name": "ConstantLR", "factor": 1.0, "interval": interval}
+    second = lr_curve([{**constant, "epochs": 5}, {**schedule, "interval": interval}], lr=1, epochs=10, steps=steps)
+    assert second[5 * steps :] == pytest.approx(after_warmup[5 * steps :])
+    counted = {
+        key: [n * per_epoch for n in value] if isinstance(value, list) else value * per_epoch
+        for key, value in same.items()
+    }
+    if min(counted.get("milestones", [1])) > 0:
+        whole = lr_curve({**schedule, "interval": interval, **WARMUP, **counted}, lr=1, epochs=10, steps=steps)
+        assert after_warmup == pytest.approx(whole)
+    else:  # a milestone that has passed has taken place
+        passed = [
+            0.1 ** sum(m <= step // (steps // per_epoch) for m in counted["milestones"]) for step in range(5 * steps)
+        ]
+        assert after_warmup[5 * steps :] == pytest.approx(passed)
+
+
+def test_restarts_after_a_warmup_count_their_first_cycle_as_a_part_of_the_whole_training_run() -> None:
+    schedule = {"name": "CosineAnnealingWarmRestarts", "T_0": 0.2, **WARMUP}
+    assert lr_curve(schedule, lr=1, epochs=10)[5:] == pytest.approx([1, 0.5, 1, 0.5, 1])
+
+
+def test_milestones_after_a_warmup_of_half_the_training_decay_at_half_and_three_quarters() -> None:
+    lrs = lr_curve({"name": "MultiStepLR", "milestones": [0.5, 0.75], **WARMUP}, lr=1, epochs=10)
+    assert lrs == pytest.approx([0.1, 0.28, 0.46, 0.64, 0.82, 0.1, 0.1, 0.1, 0.01, 0.01])

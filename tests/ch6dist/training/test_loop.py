@@ -514,3 +514,16 @@ print([module for module in ("torch._dynamo", "torch._inductor") if module in sy
 def test_no_optimizer_imports_the_compiler_which_would_take_a_second_of_each_workers_start() -> None:
     done = subprocess.run([sys.executable, "-c", TRAIN_ALL], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("engine", ["eager", "fused"])
+def test_a_restart_trains_with_the_first_learning_rate_in_both_engines(engine):
+    """T_mult 10: the fourth cycle begins after 1 + 10 + 100 epochs, where torch by itself has a learning rate of 0."""
+    schedule = {"name": "CosineAnnealingWarmRestarts", "T_0": 1, "T_mult": 10}
+    data = {"name": "synthetic_mnist", "train_size": 10, "val_size": 10, "batch_size": 10}
+    trial = small_trial(schedule=schedule, optimizer={"name": "SGD", "lr": 0.01}, epochs=112, data=data)
+    seen = Seen()
+    train([trial], report=seen, engine=engine, device="cpu", threads=1)
+    lrs = [row["lr"] for row in seen.rows()]
+    assert [lrs[epoch] for epoch in (0, 1, 11, 111)] == [0.01] * 4
+    assert lrs == [lr for lr, _ in preview(trial, steps_per_epoch=1)]

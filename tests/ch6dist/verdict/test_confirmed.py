@@ -62,9 +62,9 @@ def test_a_fresh_seed_that_failed_leaves_its_configuration_open_and_one_that_div
         last = [trial(lr=0.2, seed=6, curve=[0.9], epochs=3, status=status, confirms=FIRST)]
         ledger = read(write_ledger(tmp_path / status, [*SWEEP, *FRESH, *last]))
         found = {lr_of(c.configuration): c for c in candidates(ledger, rank(ledger))}
-        assert (found[0.2].complete, found[0.2].diverged) == (status == "diverged", int(status == "diverged"))
+        assert (found[0.2].missing, found[0.2].diverged) == (("", 1) if status == "diverged" else ("failed", 0))
         verdict = verdict_of(ledger)
-        out = verdict.diverged if status == "diverged" else verdict.unfinished
+        out = verdict.diverged if status == "diverged" else [item.configuration for item in verdict.unfinished]
         assert [lr_of(name) for name in out] == [0.2]
         assert lr_of(verdict.leader or "") == 0.1
 
@@ -96,4 +96,4 @@ def test_the_margin_is_the_sweeps_else_half_a_point_of_an_accuracy(
 def test_an_incomplete_configuration_with_a_diverged_seed_is_open_not_out(tmp_path: Path) -> None:
     burst = trial(lr=0.7, seed=0, curve=[0.9], epochs=3, status="diverged")
     verdict = verdict_of(read(write_ledger(tmp_path, [*SWEEP, burst, trial(lr=0.7, seed=1, epochs=3, status=None)])))
-    assert ([lr_of(name) for name in verdict.unfinished], verdict.diverged) == ([0.7], ())
+    assert ([lr_of(item.configuration) for item in verdict.unfinished], verdict.diverged) == ([0.7], ())

@@ -212,20 +212,31 @@ def test_markup_in_a_question_is_text() -> None:
     assert "[/red] which [bold]?" in printed(plan)
 
 
-def test_a_plan_notes_what_a_training_never_reaches(tmp_path: Path) -> None:
+def test_a_plan_warns_of_what_cannot_act_once_for_all_seeds_and_names_the_configuration(tmp_path: Path) -> None:
     path = tmp_path / "sweep.yaml"
     steps = [{"name": "StepLR", "step_size": n} for n in (2, 3, 100)]
     trial = {"epochs": 3, "data": {"name": "synthetic_mnist", "train_size": 500}}
     axes = {"schedule": {"values": steps}, "optimizer.lr": {"values": [0.1, 0.2]}}
     path.write_text(yaml.safe_dump({"name": "late", "trial": trial, "parameters": axes, "seeds": 2}))
-    spec = load_spec(path)
-    plan = make_plan(spec, expand(spec), devices=[TWO_CORES], calibration={})
-    late = [note for note in plan_json(plan)["notes"] if "never reached" in note]
+    plan = planned(path, TWO_CORES)
+    late = plan_json(plan)["warnings"]
     assert late == [
-        "StepLR: step_size 3 is never reached: training ends after 3 epochs (2 configurations)",
-        "StepLR: step_size 100 is never reached: training ends after 3 epochs (2 configurations)",
+        "StepLR: step_size 3 is never reached: training ends after 3 epochs (SGD · StepLR 3 ×0.1 · lr 0.1, and 1 more "
+        "configuration)",
+        "StepLR: step_size 100 is never reached: training ends after 3 epochs (SGD · StepLR 100 ×0.1 · lr 0.1, and 1 "
+        "more configuration)",
     ]
-    assert late[0] in printed(plan)
+    assert all(f"warning: {warning}" in " ".join(printed(plan).split()) for warning in late)
+
+
+def test_a_range_test_and_a_schedule_that_acts_have_no_warning(tmp_path: Path) -> None:
+    axes = {"optimizer": {"values": ["SGD", "Adam"]}}
+    for trial in (
+        {"type": "range_test", "schedule": {"name": "StepLR", "step_size": 100}},
+        {"schedule": {"name": "StepLR", "step_size": 2}},
+    ):
+        path = optimizers(tmp_path, trial=trial, parameters=axes)
+        assert plan_json(planned(path, TWO_CORES))["warnings"] == []
 
 
 @pytest.mark.parametrize(
