@@ -207,11 +207,12 @@ def _number_of_seeds(verdict: Verdict) -> tuple[int, str]:
     """Return how many fresh seeds each configuration gets, and why so many."""
     if not is_fraction(verdict.metric.name) or TOLD_APART not in verdict.seeds_needed:
         return OTHERWISE, ""
-    needed = verdict.seeds_needed[TOLD_APART]
-    number = MOST if needed is None else min(max(needed, FEWEST), MOST)
-    if needed is None or needed > MOST:
-        return number, f"{needed or 'more than 10,000'} would tell {100 * TOLD_APART:g} point apart"
-    return number, f"enough to tell {100 * TOLD_APART:g} point apart"
+    needed, point = verdict.seeds_needed[TOLD_APART], f"{100 * TOLD_APART:g} point"
+    if needed is None:
+        return MOST, f"no number of them tells {point} apart"
+    more = needed - min(member.n for member in verdict.members) if verdict.fresh else needed
+    number = min(max(more, FEWEST), MOST)
+    return number, f"enough to tell {point} apart" if more <= MOST else f"{more} would tell {point} apart"
 
 
 def _why(verdict: Verdict, members: Sequence[str]) -> str:

@@ -104,6 +104,18 @@ def test_so_many_seeds_are_taken_as_tell_a_point_apart(
     assert expected[0] < number < expected[1] if isinstance(expected, tuple) else number == expected
 
 
+def test_a_second_confirmation_counts_the_fresh_seeds_that_are_there(tmp_path: Path) -> None:
+    spread = (-0.009, 0.0, 0.009)
+    own = [item for lr in (0.1, 0.2, 0.3) for item in seeds(lr, *(0.5 + lr / 1000 + s for s in spread))]
+    fresh = [
+        item
+        for lr in (0.1, 0.2, 0.3)
+        for item in seeds(lr, *(0.5 + lr / 1000 + s for s in spread), first=3, confirms=("set", 1))
+    ]
+    first, second = (len(planned(tmp_path / n, t).plan["seeds"]) for n, t in (("a", own), ("b", [*own, *fresh])))
+    assert 3 < second == first - 3 < 10
+
+
 def test_a_second_confirmation_adds_fresh_seeds_to_the_set_that_is_left(tmp_path: Path) -> None:
     fresh = [
         *seeds(0.1, 0.46, 0.45, 0.47, first=3, confirms=("set", 1)),
