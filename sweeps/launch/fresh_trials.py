@@ -20,7 +20,7 @@ def fresh_lines(ledger: Ledger, plan: ConfirmationPlan) -> list[TrialLine]:
     configs = {line["configuration"]: line["config"] for line in ledger.trials.values()}
     trials = {name: parse_trial(configs[name]) for name in wanted}
     return [
-        _fresh(trial_line(trials[name].model_copy(update={"seed": seed})), confirms, plan["number"])
+        _fresh(trial_line(trials[name].model_copy(update={"seed": seed})), name, confirms, plan["number"])
         for confirms, names in _parts(plan)
         for name in names
         for seed in plan["seeds"]
@@ -37,6 +37,6 @@ def _parts(plan: ConfirmationPlan) -> Sequence[tuple[Literal["set", "default"], 
     return [("set", plan["set"]), ("default", plan["default"])]
 
 
-def _fresh(line: TrialLine, confirms: Literal["set", "default"], number: int) -> TrialLine:
-    line["confirms"], line["confirmation"] = confirms, number
-    return line
+def _fresh(line: TrialLine, configuration: str, confirms: Literal["set", "default"], number: int) -> TrialLine:
+    """Return the line as that of a fresh seed, of the configuration as the run calls it: an older one may differ."""
+    return {**line, "configuration": configuration, "confirms": confirms, "confirmation": number}
