@@ -249,7 +249,16 @@ def test_lines_that_a_kill_cuts_off_are_made_again_from_the_head_line(tmp_path: 
         assert lines_cut_off(cut) == lines[there:]
 
 
-TWO = {"parameters": {"optimizer.lr": {"values": [0.05, 0.0499]}}, "seeds": 2, "checkpoints": {"seconds": 0}}
+TWO = {  # that learn in two epochs, and that no number of seeds would tell apart
+    "data": {"name": "synthetic_mnist", "train_size": 1000, "val_size": 500, "batch_size": 100},
+    "parameters": {
+        "model": {"values": ["simple_nn"]},
+        "optimizer": {"values": ["Adam"]},
+        "optimizer.lr": {"values": [0.01, 0.0101]},
+    },
+    "seeds": 2,
+    "checkpoints": {"seconds": 0},
+}
 
 
 def undisturbed(spec: Path, run: Path, plan: Any) -> Ledger:
@@ -272,7 +281,7 @@ def undisturbed(spec: Path, run: Path, plan: Any) -> Ledger:
 @pytest.mark.slow
 @pytest.mark.parametrize("cut", ["while it trains", "while it begins"])
 def test_a_killed_confirmation_is_resumed_to_the_ledger_of_an_undisturbed_one(cut: str, tmp_path: Path) -> None:
-    epochs = 40
+    epochs = 60
     spec, run = sweep_file(tmp_path, epochs=epochs, **TWO), tmp_path / "runs" / "tiny"
     without_ray(spec, run)
     with driving("confirm", "tiny", "--seeds", 2, cwd=tmp_path) as driver:
