@@ -66,7 +66,7 @@ def once(trials: int, *, packs: str) -> dict[str, float]:
         study = load_study([path])
         loaded = time.perf_counter()
     finished = (study.trials["status"] == "finished").sum()
-    if status != 0 or finished != trials or sum(map(len, study.rows.values())) != trials:
+    if status != 0 or finished != trials or len(study.history) != trials:
         raise SystemExit(f"{finished} of {trials} trials finished, exit status {status}")
     return {
         "plan_s": planned - began,

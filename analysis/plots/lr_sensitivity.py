@@ -6,6 +6,7 @@ data = lr_sensitivity_data(results)     # one row per trial
 from __future__ import annotations
 
 import textwrap
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -18,7 +19,6 @@ from analysis.study.load import Study
 from analysis.study.lr_ranges import LINE, best_by_lr, point_summary, safe_ranges
 from analysis.study.results import Results
 from ch6dist.catalog.wording import format_count_range, is_fraction, metric_label
-from ch6dist.runs.ranking import trial_score
 from ch6dist.runs.schema import Status
 
 MAX_PANELS = 9
@@ -35,8 +35,8 @@ def lr_sensitivity_data(results: Results) -> pd.DataFrame:
         return pd.DataFrame(columns=pd.Index(COLUMNS))
     several = len(study.runs) > 1
     data = data.assign(
-        score=pd.Series([_score(row, study) for _, row in data.iterrows()], index=data.index, dtype="float64"),
-        panel=[_panel_title(row, run=several) for _, row in data.iterrows()],
+        score=pd.Series([_score(row, study) for row in data.itertuples()], index=data.index, dtype="float64"),
+        panel=[_panel_title(row, run=several) for row in data.itertuples()],
         metric=study.metric,
         goal=study.goal,
         chance=1 / study.classes if study.classes and is_fraction(study.metric) else None,
@@ -44,10 +44,10 @@ def lr_sensitivity_data(results: Results) -> pd.DataFrame:
     return data[COLUMNS].astype({"score": "float64", "chance": "float64", "lr": "float64"})
 
 
-def _score(trial: pd.Series, study: Study) -> float | None:
-    if trial["status"] != Status.FINISHED:
+def _score(trial: Any, study: Study) -> float | None:
+    if trial.status != Status.FINISHED:
         return None
-    return trial_score(study.rows[trial["trial"]], study.metric, epochs=trial["epochs"])
+    return study.score(trial.trial, epochs=trial.epochs)
 
 
 def draw_lr_sensitivity(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
@@ -115,9 +115,9 @@ def _panels(data: pd.DataFrame) -> list[pd.DataFrame]:
     return [panel for _, panel in data.groupby("panel", sort=False)][:MAX_PANELS]
 
 
-def _panel_title(row: pd.Series, *, run: bool) -> str:
-    scheduler = "no schedule" if row["scheduler"] == "none" else row["scheduler"]
-    return " · ".join(part for part in ([row["run"]] if run else []) + [scheduler, row["setting"]] if part)
+def _panel_title(row: Any, *, run: bool) -> str:
+    scheduler = "no schedule" if row.scheduler == "none" else row.scheduler
+    return " · ".join(part for part in ([row.run] if run else []) + [scheduler, row.setting] if part)
 
 
 def _heights(optimizers: int) -> tuple[float, float]:

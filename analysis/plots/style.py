@@ -23,6 +23,8 @@ import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
@@ -116,12 +118,16 @@ def cut_note(total: int, shown: int, noun: str, name: str) -> str:
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
-    """Write NAME.png and NAME.svg, without dates or random ids: equal figures give equal files."""
+    """Write NAME.png and NAME.svg, without dates or random ids: equal figures give equal files.
+
+    By the canvases themselves: `savefig` draws everything twice, the first time for a size that is known here.
+    """
     with mpl.rc_context({"svg.hashsalt": name}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")  # drawn as a box; the page has the name
-        figure.savefig(folder / f"{name}.png", metadata={"Software": None})
+        figure.set_dpi(mpl.rcParams["savefig.dpi"])
+        FigureCanvasAgg(figure).print_png(folder / f"{name}.png", metadata={"Software": None})
         figure.set_layout_engine("none")  # it was laid out for the PNG
-        figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+        FigureCanvasSVG(figure).print_svg(folder / f"{name}.svg", metadata={"Date": None})
 
 
 def grid_shape(panels: int, *, max_columns: int) -> tuple[int, int]:

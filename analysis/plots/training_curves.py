@@ -113,7 +113,7 @@ def _format_lr_axes(ax: Axes, data: pd.DataFrame) -> None:
 
 def _unranked(study: Study) -> pd.DataFrame:
     """Return rows for what is not ranked: unfinished training runs, or a final training without validation."""
-    trials = study.trials[(study.trials["type"] == "train") & study.trials["trial"].map(lambda t: bool(study.rows[t]))]
+    trials = study.trials[(study.trials["type"] == "train") & study.trials["trial"].isin(study.history["trial"])]
     groups = [group for _, group in trials.groupby("configuration", sort=False)][:5]
     return pd.DataFrame(
         [{**group.iloc[0].to_dict(), "trials": list(group["trial"]), "role": "best", "rank": None} for group in groups]

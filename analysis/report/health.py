@@ -62,7 +62,8 @@ def _trials(study: Study) -> Fact:
 def _budget(study: Study) -> list[Fact]:
     train = study.trials[study.trials["type"] == "train"]
     planned = int(train["epochs"].sum())
-    done = sum(study.rows[trial][-1]["epoch"] for trial in train["trial"] if study.rows[trial])
+    last = study.history.drop_duplicates("trial", keep="last")
+    done = int(last.loc[last["trial"].isin(train["trial"]), "epoch"].sum())
     return [Fact("Epochs", f"{done} of {planned} planned ({done / planned:.0%})")] if planned else []
 
 
@@ -132,14 +133,13 @@ def _learning(board: pd.DataFrame) -> list[Fact]:
 
 
 def _cost(study: Study) -> list[Fact]:
-    rows = [row for lines in study.rows.values() for row in lines]
-    if not rows:
+    if study.history.empty:
         return []
-    total = sum((row.get("seconds") or 0) + (row.get("eval_seconds") or 0) for row in rows)
-    lanes = sorted({row["lanes"] for row in rows if row.get("lanes")})
+    total = float(study.history[["seconds", "eval_seconds"]].sum().sum())
+    lanes = study.history.loc[study.history["lanes"] > 0, "lanes"]
     warning = (
-        f"trials shared a device, {lanes[0]} to {lanes[-1]} at a time: compare seconds with care"
-        if len(lanes) > 1
+        f"trials shared a device, {lanes.min():.0f} to {lanes.max():.0f} at a time: compare seconds with care"
+        if lanes.nunique() > 1
         else ""
     )
     return [Fact("Device time", format_seconds(total), warning)]

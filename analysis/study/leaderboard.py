@@ -92,7 +92,6 @@ def chosen(board: pd.DataFrame, *, k: int = 5) -> pd.DataFrame:
 
 def _scores(item: Ranked, study: Study, target: float | None) -> dict[str, Any]:
     """Return the columns of a configuration that follow from its trials alone."""
-    rows = [row for trial in item.trials for row in study.rows[trial]]
     finished = [trial for trial in item.trials if study.ledger.status(trial) == Status.FINISHED]
     curves = [study.values(trial, study.metric) for trial in finished]
     low, high = stats.t_interval(item.scores) or (None, None)
@@ -108,8 +107,8 @@ def _scores(item: Ranked, study: Study, target: float | None) -> dict[str, Any]:
         "late_epoch_std": _mean(_late_std(curve) for curve in curves),
         "diverged": item.diverged,
         "seeds": len(item.trials),
-        "seconds_per_epoch": _mean(row.get("seconds") for row in rows),
-        "lanes": _mean(row.get("lanes") for row in rows),
+        "seconds_per_epoch": _mean_of_rows(study, item.trials, "seconds"),
+        "lanes": _mean_of_rows(study, item.trials, "lanes"),
         "train_accuracy": _mean(study.last(trial, "train_accuracy") for trial in finished),
         "val_accuracy": _mean(study.last(trial, "val_accuracy") for trial in finished),
         **_slope([curve[-late_epochs(len(curve)) :] for curve in curves], study.sign),
@@ -132,11 +131,10 @@ def _time_to_target(item: Ranked, study: Study, target: float | None) -> dict[st
         return {"target": target, "epochs_to_target": None, "seconds_to_target": None, "reached": 0}
     epochs, seconds = [], []
     for trial in ended:
-        rows = study.rows[trial]
-        position = stats.first_reaching([row.get(study.metric) for row in rows], target=target)
-        epochs.append(math.inf if position is None else rows[position]["epoch"])
-        spent = [] if position is None else [row.get("seconds") or 0.0 for row in rows[: position + 1]]
-        seconds.append(sum(spent) if spent else math.inf)
+        position = stats.first_reaching(study.rows.array(trial, study.metric).tolist(), target=target)
+        epochs.append(math.inf if position is None else study.rows.array(trial, "epoch").tolist()[position])
+        spent = study.rows.array(trial, "seconds")[: None if position is None else position + 1]
+        seconds.append(math.inf if position is None else float(np.nansum(spent)))
     return {
         "target": target,
         "epochs_to_target": median(epochs),
@@ -158,6 +156,12 @@ def _slope(curves: Sequence[Sequence[float]], sign: int) -> dict[str, float]:
 def _late_std(curve: Sequence[float]) -> float | None:
     late = curve[-LATE_EPOCHS:]
     return float(np.std(late, ddof=1)) if len(late) > 2 else None
+
+
+def _mean_of_rows(study: Study, trials: Sequence[str], column: str) -> float | None:
+    values = np.concatenate([study.rows.array(trial, column) for trial in trials])
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else None
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

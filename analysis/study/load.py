@@ -2,7 +2,8 @@
 
     study = load_study([Path("runs/optimizer-lr")])
     study.trials        # one row per trial: run, optimizer, scheduler, lr, seed, status, …
-    study.rows["…"]     # the ledger's rows of a trial, by step
+    study.history       # one row per epoch of every trial (range tests: per step), as numbers (history.py)
+    study.rows["…"]     # the rows of a trial as dicts, in order of steps: for a few trials; history for many
 
 Several runs are pooled: their name is put in front of each trial id, so that one ranking holds all of them.
 """
@@ -15,13 +16,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pandas as pd
+from pandas.api.types import union_categoricals
 
+from analysis.study.history import Columns, TrialRows
 from ch6dist.catalog.datasets import DATASETS, is_synthetic
 from ch6dist.catalog.labels import Labels, label_all
 from ch6dist.catalog.text import one_line
 from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.ledger import Ledger, observe
+from ch6dist.runs.ranking import RANKED_ROWS, trial_score
 from ch6dist.runs.schema import Line, Metric, TrialLine
 
 REPORT_APART = "they cannot be ranked together: write a report for each"
@@ -52,9 +57,9 @@ class Study:
     """What a report is about: one run, or several pooled."""
 
     runs: tuple[Run, ...]
-    ledger: Ledger  # pooled
+    ledger: Ledger  # pooled; of the rows only those that a ranking looks at
     trials: pd.DataFrame  # TRIAL_COLUMNS
-    rows: dict[str, list[Line]]  # by trial id, in order of steps
+    history: pd.DataFrame  # history.COLUMNS, in the order of `trials`, then of steps
     metric: str
     goal: str  # maximize | minimize
     numbered: dict[str, str]  # what the numbered parts of labels stand for
@@ -88,11 +93,25 @@ class Study:
 
     def values(self, trial: str, column: str) -> list[float]:
         """Return a column of a trial's rows, in order of steps, without the missing values."""
-        return [float(value) for row in self.rows[trial] if (value := row.get(column)) is not None]
+        found = self.rows.array(trial, column)
+        return [float(value) for value in found[~np.isnan(found)].tolist()]
 
     def last(self, trial: str, column: str) -> float | None:
         """Return the last value of a column of a trial's rows that is not missing, or None."""
         return next(reversed(self.values(trial, column)), None)
+
+    @cached_property
+    def rows(self) -> TrialRows:
+        """Return the rows of every trial, as a mapping from trial id that makes them when asked."""
+        return TrialRows(self.history)
+
+    def score(self, trial: str, *, epochs: int) -> float | None:
+        """Return the score by which a trial of so many epochs is ranked; None unless its last epochs are all there."""
+        return trial_score(self._ranked_rows[trial], self.metric, epochs=epochs)
+
+    @cached_property
+    def _ranked_rows(self) -> dict[str, list[Line]]:
+        return self.ledger.rows_by_trial()
 
 
 def load_study(folders: Sequence[Path]) -> Study:
@@ -103,20 +122,21 @@ def load_study(folders: Sequence[Path]) -> Study:
         UsageError: the runs cannot be ranked together, because they differ in metric or data set.
     """
     names = _names(folders)
-    runs = tuple(Run(name, folder, observe(folder)[0]) for name, folder in zip(names, folders, strict=True))
+    runs, tables = zip(*map(_read, names, folders), strict=True)
     metric = _metric(runs)
     pooled = runs[0].ledger if len(runs) == 1 else _pool(runs)
     found = _labels(pooled, runs)
     trials = _trials(pooled, runs, found)
     _check_one_dataset(trials)
-    return Study(runs, pooled, trials, pooled.rows_by_trial(), metric.name, metric.goal, found.numbered)
+    history = tables[0] if len(runs) == 1 else _pool_tables(runs, tables)
+    return Study(runs, pooled, trials, history, metric.name, metric.goal, found.numbered)
 
 
 def without_finals(study: Study) -> Ledger:
     """Return the pooled ledger without final training runs, which are reported apart and not ranked."""
     final = set(study.trials.loc[study.trials["final"], "trial"])
     kept = {trial: line for trial, line in study.ledger.trials.items() if trial not in final}
-    return Ledger(trials=kept, rows=study.ledger.rows, statuses=study.ledger.statuses)
+    return Ledger(trials=kept, rows=study.ledger.rows, statuses=study.ledger.statuses, seconds=study.ledger.seconds)
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
@@ -128,6 +148,12 @@ def _names(folders: Sequence[Path]) -> list[str]:
     if len(set(short)) == len(short):
         return short
     return whole if len(set(whole)) == len(whole) else [f"{name} ({n})" for n, name in enumerate(whole, start=1)]
+
+
+def _read(name: str, folder: Path) -> tuple[Run, pd.DataFrame]:
+    columns = Columns()
+    ledger, _ = observe(folder, last=RANKED_ROWS, take=columns.take)
+    return Run(name, folder, ledger), columns.table(ledger)
 
 
 def _metric(runs: Sequence[Run]) -> Metric:
@@ -157,9 +183,20 @@ def _pool(runs: Sequence[Run]) -> Ledger:
             configuration = f"{run.name}/{line['configuration']}"
             named = {**line, "configuration": configuration, "run": run.name}
             pooled.trials[f"{run.name}/{trial}"] = cast(TrialLine, named)
+        pooled.seconds |= {f"{run.name}/{trial}": seconds for trial, seconds in content.seconds.items()}
         pooled.statuses |= {f"{run.name}/{trial}": line for trial, line in content.statuses.items()}
         pooled.artifacts |= {(f"{run.name}/{trial}", name): line for (trial, name), line in content.artifacts.items()}
     return pooled
+
+
+def _pool_tables(runs: Sequence[Run], tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return the tables of several runs as one, the run's name before each trial."""
+    named = []
+    for run, table in zip(runs, tables, strict=True):
+        names = [f"{run.name}/{trial}" for trial in table["trial"].cat.categories]
+        named.append(table.assign(trial=table["trial"].cat.rename_categories(names)))
+    trials = union_categoricals([table["trial"] for table in named])
+    return pd.concat(named, ignore_index=True).assign(trial=trials)
 
 
 def _labels(pooled: Ledger, runs: Sequence[Run]) -> Labels:

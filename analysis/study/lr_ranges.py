@@ -25,9 +25,11 @@ SAFE_WITHIN = 0.01  # a learning rate is safe if it scores within one point of t
 
 def point_summary(data: pd.DataFrame) -> pd.DataFrame:
     """Return one row per configuration: mean score of the n finished seeds, number of seeds, of diverged."""
-    groups = data.groupby([*LINE, "panel", "lr", "drawn"], sort=True)
-    table = groups.agg(mean=("score", "mean"), n=("score", "count"), seeds=("trial", "size"))
-    table["diverged"] = groups["status"].agg(lambda statuses: int((statuses == Status.DIVERGED).sum()))
+    counted = data.assign(diverged=(data["status"] == Status.DIVERGED).astype(int))
+    groups = counted.groupby([*LINE, "panel", "lr", "drawn"], sort=True)
+    table = groups.agg(
+        mean=("score", "mean"), n=("score", "count"), seeds=("trial", "size"), diverged=("diverged", "sum")
+    )
     return table.reset_index()
 
 

@@ -5,6 +5,8 @@
     common_slope(curves)                  # slope that curves share, and p that they do not rise
 
 Intervals are Student t: with 3 seeds the percentile bootstrap covers 73 % where it says 95 %, the t interval 95 %.
+The formulas are the textbooks', written out: a leaderboard of thousands of configurations needs thousands of them, and
+scipy.stats takes a millisecond for each. Its distributions (scipy.special) are used, and its tests check the results.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy.stats
+from scipy.special import stdtr, stdtrit  # Student's t: the distribution and its quantiles, by degrees of freedom
 
 CONFIDENCE = 0.95
 
@@ -38,9 +40,9 @@ def t_interval(values: Sequence[float], *, confidence: float = CONFIDENCE) -> In
     n = len(values)
     if n < 2:
         return None
-    mean, error = float(np.mean(values)), float(scipy.stats.sem(values))
-    low, high = scipy.stats.t.interval(confidence, n - 1)
-    return Interval(mean + float(low) * error, mean + float(high) * error)
+    mean, std = mean_std(values)
+    margin = float(stdtrit(n - 1, (1 + confidence) / 2)) * std / math.sqrt(n)
+    return Interval(mean - margin, mean + margin)
 
 
 def binomial_std(accuracy: float, *, images: int) -> float:
@@ -65,7 +67,7 @@ def common_slope(curves: Sequence[Sequence[float]]) -> tuple[float, float]:
     error = math.sqrt(float(((y - slope * x) ** 2).sum()) / df / float(x @ x))
     if not error:
         return slope, 0.0 if slope > 0 else 1.0
-    return slope, float(scipy.stats.t.sf(slope / error, df))
+    return slope, float(stdtr(df, -slope / error))
 
 
 def first_reaching(values: Sequence[float | None], *, target: float) -> int | None:

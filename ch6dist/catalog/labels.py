@@ -39,7 +39,7 @@ _NAMES = {
 }
 _LR = "optimizer.lr"
 _APART = {"type", "seed", "data.root", "evaluate_test"}  # they say which kind of trial, or are no configuration
-_IGNORED_BY_RANGE_TESTS = ("schedule", "epochs", "optimizer.lr")  # as in the identity of a range test (config.py)
+_IGNORED_BY_RANGE_TESTS = ("schedule.", "epochs.", "optimizer.lr.")  # as in the identity of a range test (config.py)
 
 Config = Mapping[str, Any]
 Flat = dict[str, Any]
@@ -105,7 +105,7 @@ def _kind(config: Config) -> str:
 
 def _flatten(config: Config) -> Flat:
     """Return what belongs to a configuration, by dotted path, names of optimizers and schedules included."""
-    unused = _IGNORED_BY_RANGE_TESTS if config["type"] == "range_test" else ("range_test",)
+    unused = _IGNORED_BY_RANGE_TESTS if config["type"] == "range_test" else ("range_test.",)
     paths = dict(_leaves(config))
     if not paths.get("vary"):  # nothing varies, as where the key is not there: in older runs
         paths.pop("vary", None)
@@ -123,13 +123,16 @@ def _leaves(section: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _has_parts(value: Any) -> bool:
+    if isinstance(value, (str, float, int)):  # most are
+        return False
     if isinstance(value, Mapping):
         return set(value) != {"epochs"}
     return isinstance(value, list) and any(isinstance(item, Mapping) for item in value)
 
 
-def _under(path: str, sections: Iterable[str]) -> bool:
-    return any(path == section or path.startswith(f"{section}.") for section in sections)
+def _under(path: str, sections: tuple[str, ...]) -> bool:
+    """Return whether a path is one of the sections, each with a dot behind it, or lies in one."""
+    return f"{path}.".startswith(sections)
 
 
 def _scope(config: Config, path: str) -> Scope:
@@ -171,7 +174,7 @@ def _label(
     scopes = {path: _scope(config, path) for path in paths}
     shown = {path: rounding[scopes[path]][repr(value)] for path, value in paths.items()}
     named = {path: value for path, value in shown.items() if scopes[path] not in drawn}
-    others = [path for path in named if not _under(path, ("optimizer", "schedule")) and scopes[path] in differing]
+    others = [path for path in named if not _under(path, ("optimizer.", "schedule.")) and scopes[path] in differing]
     has_schedule = config["type"] != "range_test"
     return Label(
         run=run,
@@ -222,7 +225,8 @@ def _numbered(labels: Sequence[Label]) -> Labels:
         texts = dict.fromkeys(getattr(label, kind) for label in labels if len(str(label)) > LIMIT)
         short = {text: f"{kind} {number}" for number, text in enumerate(filter(_worth_it(kind), texts), start=1)}
         numbered |= {number: text for text, number in short.items()}
-        labels = [replace(label, **{kind: short.get(text := getattr(label, kind), text)}) for label in labels]
+        if short:
+            labels = [replace(label, **{kind: short.get(text := getattr(label, kind), text)}) for label in labels]
     return Labels(tuple(labels), numbered)
 
 

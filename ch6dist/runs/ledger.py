@@ -1,17 +1,21 @@
 """Read the ledger, the append-only record of a run: `ledger/000001.jsonl` and on (written by writer.py).
 
     ledger = read(folder)
-    ledger, driver = observe(folder)        # as a viewer sees it
+    ledger, driver = observe(folder)            # as a viewer sees it
+    ledger, driver = observe(folder, last=1)    # with the last row of each trial only: cheap for a long run
 
 Kinds of lines: schema.py. Rows are keyed by (trial, attempt, step): the last line of a key counts, and only the newest
-attempt of a trial is read. `Ledger.lines` keeps every line in the order in which it was written.
+attempt of a trial is read. `Ledger.lines` keeps every line in the order in which it was written. However little of it
+is kept, every line is parsed: a damaged one is always found.
 """
 
 from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+import gc
+import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +25,7 @@ from pydantic_core import from_json
 from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.lease import Lease, current
 from ch6dist.runs.names import LEDGER, SEGMENTS
+from ch6dist.runs.rows import Rows
 from ch6dist.runs.schema import (
     ROW_COLUMNS,
     VOLATILE_COLUMNS,
@@ -40,7 +45,10 @@ SHOWN_NAMES = 8
 
 @dataclass
 class Ledger:
-    """A ledger as read. `rows` are sorted by (trial, step), newest attempts only, each key once."""
+    """A ledger as read. `rows` are sorted by (trial, step), newest attempts only, each key once.
+
+    Read with `last`, `rows` holds only so many rows of each trial, those of its largest steps, and `lines` none.
+    """
 
     sweeps: list[SweepLine] = field(default_factory=list)  # the head line of each driver
     trials: dict[str, TrialLine] = field(default_factory=dict)
@@ -52,6 +60,8 @@ class Ledger:
     artifacts: dict[tuple[str, str], ArtifactLine] = field(default_factory=dict)  # by (trial, name)
     history: dict[str, list[StatusLine]] = field(default_factory=dict)  # every status line of a trial, in order
     lines: list[Line] = field(default_factory=list)  # of every kind and attempt, in the order of their arrival
+    attempts: dict[str, int] = field(default_factory=dict)  # newest of each trial, by lines of any kind
+    seconds: dict[str, float] = field(default_factory=dict)  # by trial: training and evaluation, of all rows that count
     bytes_read: int = 0  # of the segments, what is torn included
 
     @property
@@ -79,30 +89,54 @@ class Ledger:
         return grouped
 
 
-def read(run: Path | str) -> Ledger:
+def read(run: Path | str, *, last: int | None = None, take: Callable[[Line], None] | None = None) -> Ledger:
     """Read the ledger of a run folder.
+
+    Args:
+        last: how many rows to keep of each trial, those of its largest steps; then `lines` stays empty. None: all.
+        take: is called with each row when it is read, for who keeps rows in another form. Of an attempt that a later
+            line replaces it has got the rows by then: `Ledger.attempts` says which ones count.
 
     Raises InputError where the folder is no run, UsageError where a line in the middle is damaged or a newer version
     wrote it.
     """
     segments = _segments(run)
     ledger = Ledger(bytes_read=sum(path.stat().st_size for path in segments))
-    add_lines(ledger, _lines(segments))
+    with _no_collection():
+        _add(ledger, _lines(segments), Rows(last), take)
     return ledger
 
 
 def add_lines(ledger: Ledger, lines: Iterable[Line]) -> None:
     """Add lines to a ledger, in the order in which they were written; UsageError for those of a newer version."""
-    rows = {(row["trial"], row["step"]): row for row in ledger.rows}
-    newest = {trial: line["attempt"] for trial, line in ledger.statuses.items()}
+    rows = Rows()
+    for row in ledger.rows:
+        rows.take(row)
+    _add(ledger, lines, rows)
+
+
+def _add(ledger: Ledger, lines: Iterable[Line], rows: Rows, take: Callable[[Line], None] | None = None) -> None:
+    newest = ledger.attempts
     for line in lines:
-        ledger.lines.append(line)
-        if line.get("kind") == "sweep":
-            check_format(line.get("format", 0), "this run")
-        _take(ledger, line, rows, newest)
-    # what an older attempt left is no longer read
-    ledger.rows = [rows[key] for key in sorted(rows) if _is_newest(rows[key], newest)]
-    ledger.artifacts = {key: line for key, line in ledger.artifacts.items() if _is_newest(line, newest)}
+        if rows.last is None:
+            ledger.lines.append(line)
+        attempt = line.get("attempt")
+        if attempt is not None and attempt != (known := newest.get(trial := line["trial"], 0)):
+            if attempt < known:
+                continue
+            newest[trial] = attempt
+            if known:
+                rows.forget(trial, before=attempt)
+        if line.get("kind") == "row":
+            rows.take(line)
+            if take:
+                take(line)
+        else:
+            _take(ledger, line)
+    ledger.rows, ledger.seconds = rows.in_order(), rows.seconds()
+    for key, line in list(ledger.artifacts.items()):
+        if line.get("attempt", math.inf) < newest.get(line["trial"], 0):
+            del ledger.artifacts[key]  # what an older attempt left is no longer read
 
 
 def read_heads(run: Path | str) -> list[SweepLine]:
@@ -120,16 +154,30 @@ def read_spec(run: Path | str) -> dict[str, Any]:
     return heads[-1].get("spec", {}) if heads else {}
 
 
-def observe(run: Path | str) -> tuple[Ledger, Lease | None]:
+def observe(
+    run: Path | str, *, last: int | None = None, take: Callable[[Line], None] | None = None
+) -> tuple[Ledger, Lease | None]:
     """Read a ledger as a viewer sees it: a trial that runs without a live driver is interrupted.
 
-    Returns the ledger, and the lease of the run's driver, or None when none is running. Raises as `read` does.
+    Returns the ledger, and the lease of the run's driver, or None when none is running. Arguments and errors: `read`.
     """
-    driver, ledger = current(run), read(run)
+    driver, ledger = current(run), read(run, last=last, take=take)
     for trial, line in ledger.statuses.items():
         if driver is None and line["status"] == Status.RUNNING:
             ledger.statuses[trial] = {**line, "status": Status.INTERRUPTED.value}
     return ledger, driver
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Keep Python's search for cycles off: a reader makes none, and is searched again and again as it grows."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _segments(run: Path | str) -> list[Path]:
@@ -139,15 +187,9 @@ def _segments(run: Path | str) -> list[Path]:
     return segments
 
 
-def _take(ledger: Ledger, line: Line, rows: dict[tuple[str, int], Line], newest: dict[str, int]) -> None:
+def _take(ledger: Ledger, line: Line) -> None:
     kind, trial = line.get("kind"), line.get("trial", "")
-    if not _is_newest(line, newest):
-        return
-    if "attempt" in line:
-        newest[trial] = line["attempt"]
-    if kind == "row":
-        rows[trial, line["step"]] = line
-    elif kind == "status":
+    if kind == "status":
         ledger.statuses[trial] = cast(StatusLine, line)
         ledger.history.setdefault(trial, []).append(cast(StatusLine, line))
     elif kind == "trial":
@@ -161,29 +203,26 @@ def _take(ledger: Ledger, line: Line, rows: dict[tuple[str, int], Line], newest:
     elif kind == "event":
         ledger.events.append(cast(EventLine, line))
     elif kind == "sweep":
+        check_format(line.get("format", 0), "this run")
         ledger.sweeps.append(cast(SweepLine, line))
 
 
-def _is_newest(line: Line, newest: Mapping[str, int]) -> bool:
-    """Return whether no newer attempt of the line's trial has been seen."""
-    attempt = newest.get(line.get("trial", ""), 0)
-    return bool(line.get("attempt", attempt) >= attempt)
-
-
 def _lines(segments: Iterable[Path]) -> Iterator[Line]:
+    """Yield every line, in order. A large ledger costs what this loop costs: it makes nothing for errors alone."""
     for path in segments:
-        lines = path.read_bytes().split(b"\n")
-        for number, raw in enumerate(lines[:-1], start=1):  # what follows the last newline is torn, or empty
-            yield _decode(raw, f"{path}:{number}")
-
-
-def _decode(raw: bytes, place: str) -> Line:
-    with contextlib.suppress(ValueError):
-        line = from_json(raw, cache_strings="keys")
-        if isinstance(line, dict):
-            return line
-    text = raw[:60].decode(errors="replace")
-    raise UsageError(f"{place} is damaged: {text!r} is no JSON object", "restore the file from a copy")
+        with path.open("rb", buffering=2**20) as file:
+            for number, raw in enumerate(file, start=1):
+                if not raw.endswith(b"\n"):
+                    break  # what follows the last newline is torn
+                try:
+                    line = from_json(raw, cache_strings="keys")
+                except ValueError:
+                    line = None
+                if not isinstance(line, dict):
+                    text = raw[:-1][:60].decode(errors="replace")
+                    message = f"{path}:{number} is damaged: {text!r} is no JSON object"
+                    raise UsageError(message, "restore the file from a copy")
+                yield line
 
 
 def find_trial(ledger: Ledger, given: str) -> str:

@@ -24,6 +24,7 @@ from ch6dist.runs.schema import BROKEN, ENDED, Line, Metric, Status
 
 RULE = "mean {metric} over the last {k} epochs, then over seeds; diverged seeds rank last"
 CONFIRMED_FIRST = "what was confirmed first, by its fresh seeds alone"  # said beside the rule
+RANKED_ROWS = 5  # of each trial, the last ones: all that a ranking looks at
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Ranked:
 
 def last_k(epochs: int) -> int:
     """Return how many last epochs a score averages: 5, or a third of the training, at least 1."""
-    return max(1, min(5, epochs // 3))
+    return max(1, min(RANKED_ROWS, epochs // 3))
 
 
 def trial_score(rows: Sequence[Line], metric: str, *, epochs: int) -> float | None:

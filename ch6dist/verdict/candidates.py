@@ -50,8 +50,8 @@ def _candidate(ledger: Ledger, item: Ranked, rows: Mapping[str, Sequence[Line]])
     config = ledger.trials[item.trials[0]]["config"]
     trials, scores = (item.fresh_trials, item.fresh) if item.fresh_trials else (item.trials, item.scores)
     diverged = sum(ledger.status(trial) == Status.DIVERGED for trial in trials)
-    finished = [rows[trial] for trial in trials if ledger.status(trial) == Status.FINISHED]
-    accuracy = _mean([lines[-1].get("val_accuracy") for lines in finished if lines])
+    finished = [trial for trial in trials if ledger.status(trial) == Status.FINISHED and rows[trial]]
+    accuracy = _mean([rows[trial][-1].get("val_accuracy") for trial in finished])
     data = DATASETS.get(config["data"]["name"])
     chance = 1 / data.classes if data else None
     images = config["data"].get("val_size")
@@ -63,7 +63,7 @@ def _candidate(ledger: Ledger, item: Ranked, rows: Mapping[str, Sequence[Line]])
         missing=_missing(ledger, trials, scored=len(scores), diverged=diverged),
         gain=gain,
         at_chance=gain is not None and chance is not None and bool(images) and gain <= noise_of_chance(chance, images),
-        seconds=_mean([sum(map(_seconds, lines)) for lines in finished if lines]),
+        seconds=_mean([ledger.seconds[trial] for trial in finished]),
         parts=_parts(config),
         fresh=bool(item.fresh_trials),
     )
@@ -83,10 +83,6 @@ def _missing(ledger: Ledger, trials: Sequence[str], *, scored: int, diverged: in
 def noise_of_chance(chance: float, images: int) -> float:
     """Return two binomial standard deviations of an accuracy at chance, measured on `images` images."""
     return 2 * float((chance * (1 - chance) / images) ** 0.5)
-
-
-def _seconds(row: Line) -> float:
-    return (row.get("seconds") or 0.0) + (row.get("eval_seconds") or 0.0)
 
 
 def _parts(config: Mapping[str, Any]) -> int:

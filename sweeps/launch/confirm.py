@@ -147,11 +147,10 @@ def describe_time(ledger: Ledger, packs: Sequence[Sequence[str]], slots: Slots) 
     Args:
         packs: the configuration of each trial, by pack.
     """
-    rows, spent = ledger.rows_by_trial(), dict[str, list[float]]()
+    spent: dict[str, list[float]] = {}
     for trial, line in ledger.trials.items():
         if ledger.status(trial) == Status.FINISHED:
-            seconds = sum((row.get("seconds") or 0.0) + (row.get("eval_seconds") or 0.0) for row in rows[trial])
-            spent.setdefault(line["configuration"], []).append(seconds)
+            spent.setdefault(line["configuration"], []).append(ledger.seconds[trial])
     pace = {name: mean(values) for name, values in spent.items()}
     usual = mean(pace.values()) if pace else 0.0  # of a default that has never finished
     ends = [PACK_SECONDS + sum(pace.get(name, usual) for name in pack) for pack in packs]

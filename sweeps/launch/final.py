@@ -27,6 +27,7 @@ from ch6dist.paths import given_path, shown_path
 from ch6dist.runs.folders import check_name, find_run
 from ch6dist.runs.ledger import Ledger, find_trial, observe, read
 from ch6dist.runs.provenance import sweep_of_one
+from ch6dist.runs.ranking import RANKED_ROWS
 from ch6dist.yamlfile import read_mapping
 from sweeps.launch.execute import Launch
 from sweeps.launch.finals import default_name, newest_final
@@ -213,15 +214,14 @@ def _choice(source: str, runs: Path | None, trial: str | None) -> _Choice:
             raise InputError("--trial", trial, "nothing beside a trial.yaml: it is the choice")
         return _Choice(parse_trial(read_mapping(source), file=source), f"from {source}", Path(source), {})
     run = find_run(source, root=runs)
-    ledger, _ = observe(run)
+    ledger, _ = observe(run, last=RANKED_ROWS)
     if trial:
         name = find_trial(ledger, trial)
         chosen = parse_trial(ledger.trials[name]["config"], file=str(run))
         return _Choice(chosen, f"trial {name} of {run.name}", run, ledger.spec, _seeds(ledger))
     found = best(run, ledger)
     why = f"best of {run.name}: {found['configuration']}, {found['score']:.4g} by {found['rule']}"
-    chosen = parse_trial(found["trial"], file=str(run))
-    return _Choice(chosen, why, run, ledger.spec, _seeds(ledger), tuple(remarks(found)))
+    return _Choice(parse_trial(found["trial"], file=str(run)), why, run, ledger.spec, _seeds(ledger), remarks(found))
 
 
 def _seeds(ledger: Ledger) -> tuple[int, ...]:

@@ -27,7 +27,7 @@ def stop(run: str, folder: Path, trial: str | None = None) -> str:
     storage = read_spec(folder).get("storage")
     if not is_remote(run) and current(folder) is None:
         refresh(folder, storage)
-    chosen = find_trial(read(folder), trial) if trial else None
+    chosen = find_trial(read(folder, last=1), trial) if trial else None
     driver = in_folder(folder)
     if driver is None or driver.alive() is False:
         raise UsageError(f"no driver is running for {run}", "there is nothing to stop")

@@ -10,7 +10,7 @@ commands answer at once: a verdict takes scipy.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from ch6dist.catalog.wording import format_count, format_difference
 from ch6dist.errors import UsageError
 from ch6dist.paths import given_path
 from ch6dist.runs.ledger import Ledger, observe
-from ch6dist.runs.ranking import Ranked, rank
+from ch6dist.runs.ranking import RANKED_ROWS, Ranked, rank
 from ch6dist.runs.schema import Metric
 from ch6dist.verdict.candidates import verdict_on
 from ch6dist.verdict.verdict import Verdict
@@ -40,7 +40,7 @@ def best(run: Path | str, ledger: Ledger | None = None) -> dict[str, Any]:
 
     Raises UsageError if no configuration can win.
     """
-    ledger = ledger or observe(run)[0]
+    ledger = ledger or observe(run, last=RANKED_ROWS)[0]
     metric = Metric.of(ledger.spec)
     ranked = rank(ledger, metric)
     first = next((item for item in ranked if item.eligible), None)
@@ -107,9 +107,9 @@ def hand_out(found: Mapping[str, Any], output: Path | None, *, as_json: bool) ->
     return f"written: {output}"
 
 
-def remarks(found: Mapping[str, Any]) -> Sequence[str]:
+def remarks(found: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what a person should know of a choice, a line each: why it is not the leader, that nothing was learned."""
-    return [line for line in (found["why"], found["warning"]) if line]
+    return tuple(line for line in (found["why"], found["warning"]) if line)
 
 
 def _why(verdict: Verdict, winner: Ranked, first: Ranked, labels: Mapping[str, str]) -> str:

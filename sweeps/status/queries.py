@@ -20,7 +20,7 @@ from ch6dist.errors import InputError
 from ch6dist.runs.confirmations import counted_confirmations
 from ch6dist.runs.ledger import Ledger, find_trial, observe
 from ch6dist.runs.names import LEDGER
-from ch6dist.runs.ranking import CONFIRMED_FIRST, rank, rule
+from ch6dist.runs.ranking import CONFIRMED_FIRST, RANKED_ROWS, rank, rule
 from ch6dist.runs.schema import BROKEN, ENDED, HALTED, Line, Metric, Status
 from ch6dist.shell import command
 from sweeps.record.pace_file import NOTHING, read_pace
@@ -31,7 +31,7 @@ SHOWN_EVENTS = 20
 
 def status(run: Path | str) -> dict[str, Any]:
     """Return how far a run is: trials by status, epochs and steps done, failures, the driver, and what to do next."""
-    folder, (ledger, driver) = Path(run), observe(run)
+    folder, (ledger, driver) = Path(run), observe(run, last=1)
     states = {trial: ledger.status(trial) for trial in ledger.trials}
     counts = Counter(states.values())
     return {
@@ -57,7 +57,7 @@ def top(run: Path | str, n: int = 10) -> dict[str, Any]:
     """Return the best `n` configurations and the rule that ranks them (ranking.py); raise InputError for n below 1."""
     if n < 1:
         raise InputError("-n", n, "a whole number ≥ 1")
-    ledger = observe(run)[0]
+    ledger = observe(run, last=RANKED_ROWS)[0]
     ranked, metric = rank(ledger), Metric.of(ledger.spec)
     labels, numbered = labels_of(ledger)
     return {
@@ -91,7 +91,7 @@ def top(run: Path | str, n: int = 10) -> dict[str, Any]:
 
 def show(run: Path | str, trial: str) -> dict[str, Any]:
     """Return the configuration, statuses, last rows and artifacts of a trial, given by its id or the start of it."""
-    ledger, _ = observe(run)
+    ledger, _ = observe(run, last=SHOWN_ROWS)
     name = find_trial(ledger, trial)
     line = ledger.trials[name]
     artifacts = [found for (owner, _), found in ledger.artifacts.items() if owner == name]
@@ -106,7 +106,7 @@ def show(run: Path | str, trial: str) -> dict[str, Any]:
         "lanes": rows[-1].get("lanes") if rows else None,
         "config": line["config"],
         "history": [_without_kind(found) for found in history],
-        "rows": [_without_kind(row) for row in rows[-SHOWN_ROWS:]],
+        "rows": [_without_kind(row) for row in rows],
         "artifacts": {found["name"]: found.get("path", found.get("value")) for found in artifacts},
     }
 

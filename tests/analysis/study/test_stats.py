@@ -54,6 +54,12 @@ def test_the_common_slope_is_that_of_parallel_lines_and_its_p_that_of_a_regressi
     assert math.isnan(stats.common_slope([[0.1, 0.2]])[1])
 
 
+@pytest.mark.parametrize("values", [[0.1, 0.7], [0.49, 0.51, 0.53], [0.2, 0.2, 0.9, 0.4], [3e-9, 1e9, -1.5] * 4])
+def test_t_interval_agrees_with_scipy(values):
+    theirs = reference.t.interval(0.95, len(values) - 1, np.mean(values), reference.sem(values))
+    assert stats.t_interval(values) == pytest.approx(tuple(map(float, theirs)), rel=1e-9)
+
+
 def test_first_reaching_skips_what_is_missing():
     assert stats.first_reaching([None, 0.2, 0.5, 0.4], target=0.4) == 2
     assert stats.first_reaching([0.1, None], target=0.4) is None

@@ -104,16 +104,56 @@ def test_a_late_line_of_an_older_attempt_changes_nothing(tmp_path):
     assert found.status("a") == Status.FINISHED
 
 
+EVENTS = st.lists(
+    st.tuples(st.sampled_from("ab"), st.integers(1, 3), st.integers(1, 12), st.sampled_from(["row", "row", "status"]))
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(events=EVENTS, last=st.integers(1, 5), cut=st.integers(0, 20))
+def test_whatever_is_kept_of_the_rows_is_what_the_whole_ledger_has(tmp_path_factory, events, last, cut):
+    folder = tmp_path_factory.mktemp("run")
+    lines = [
+        row(step, trial, attempt, seconds=float(number), eval_seconds=0.5)
+        if kind == "row"
+        else state("running", trial, attempt)
+        for number, (trial, attempt, step, kind) in enumerate(events)
+    ]
+    whole = write(folder, named("a"), *lines)
+    newest, rows = {}, {}
+    for line in lines:  # the rule, written plainly
+        newest[line["trial"]] = max(line["attempt"], newest.get(line["trial"], 0))
+    for line in lines:
+        if line["kind"] == "row" and line["attempt"] == newest[line["trial"]]:
+            rows[line["trial"], line["step"]] = line
+    assert whole.rows == [rows[key] for key in sorted(rows)]
+    taken = []
+    few = read(folder, last=last, take=taken.append)
+    assert few.rows_by_trial() == {trial: found[-last:] for trial, found in whole.rows_by_trial().items()}
+    spent = {
+        trial: sum(line["seconds"] + line["eval_seconds"] for line in rows.values() if line["trial"] == trial)
+        for trial in newest
+    }
+    assert whole.seconds == few.seconds == {trial: spent[trial] for trial in whole.seconds}
+    assert all(trial in whole.seconds for trial, _ in rows)
+    assert (few.statuses, few.history, few.attempts, few.lines) == (whole.statuses, whole.history, newest, [])
+    assert {(line["trial"], line["step"]): line for line in taken if line["attempt"] == newest[line["trial"]]} == rows
+    added = write(tmp_path_factory.mktemp("half"), named("a"), *lines[:cut])
+    module.add_lines(added, lines[cut:])
+    assert (added.rows, added.statuses, added.history) == (whole.rows, whole.statuses, whole.history)
+
+
+@pytest.mark.parametrize("last", [None, 1])
 @pytest.mark.parametrize(
     "damage", [b'{"kind": "row", "tri', b"", b"\x00\x00\x00", b"17", b"null", b"[1, 2]", b"\xff\xfe"]
 )
-def test_a_damaged_line_in_the_middle_is_refused_naming_file_and_line(tmp_path, damage):
+def test_a_damaged_line_in_the_middle_is_refused_naming_file_and_line(tmp_path, damage, last):
     write(tmp_path, row(1), row(2), row(3))
     file = tmp_path / LEDGER / "000001.jsonl"
     lines = file.read_bytes().split(b"\n")
     file.write_bytes(b"\n".join([lines[0], damage, *lines[2:]]))
     with pytest.raises(UsageError, match=r"000001\.jsonl:2 is damaged"):
-        read(tmp_path)
+        read(tmp_path, last=last)
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path):

@@ -94,8 +94,8 @@ def test_a_resume_parses_the_ledger_once(tmp_path: Path, monkeypatch: pytest.Mon
     run = tmp_path / "runs" / "tiny"
     without_ray(sweep_file(tmp_path), run, epochs=1)
     lines = sum(path.read_bytes().count(b"\n") for path in (run / "ledger").iterdir())
-    parsed, decode = [], ledger._decode
-    monkeypatch.setattr(ledger, "_decode", lambda raw, place: parsed.append(place) or decode(raw, place))
+    parsed, parse = [], ledger.from_json
+    monkeypatch.setattr(ledger, "from_json", lambda raw, **how: parsed.append(raw) or parse(raw, **how))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # where the workers find the stub
     assert resume(run, Launch(worker="tests.support.stub_worker:train_pack")) == 0

@@ -50,18 +50,18 @@ def test_of_equal_cost_the_simpler_is_chosen(tmp_path: Path) -> None:
 def test_a_smaller_margin_of_the_sweep_keeps_the_leader(tmp_path: Path, margin: float) -> None:
     found = best(write(tmp_path, SLOW, FAST, FAR, margin=margin))
     assert parse_trial(found["trial"]).optimizer["lr"] == 0.1
-    assert remarks(found) == []
+    assert remarks(found) == ()
 
 
 def test_with_one_seed_each_the_leader_by_score_is_chosen(tmp_path: Path) -> None:
     found = best(write(tmp_path, SLOW[2:], FAST[2:], FAR[:1]))
-    assert (parse_trial(found["trial"]).optimizer["lr"], remarks(found)) == (0.1, [])
+    assert (parse_trial(found["trial"]).optimizer["lr"], remarks(found)) == (0.1, ())
 
 
 def test_where_nothing_learned_the_first_is_handed_out_with_a_warning(tmp_path: Path) -> None:
     found = best(write(tmp_path, seeds(0.1, 0.010, 0.011), seeds(0.2, 0.009, 0.010)))
     assert parse_trial(found["trial"]).optimizer["lr"] == 0.1
-    assert remarks(found) == ["no configuration learned more than chance: this one came first by chance alone"]
+    assert remarks(found) == ("no configuration learned more than chance: this one came first by chance alone",)
 
 
 def test_what_diverged_once_is_handed_out_only_where_there_is_nothing_else(tmp_path: Path) -> None:
