@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pandas as pd
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.plots import style
+from analysis.plots.cells import text_colour
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.results import Results
@@ -23,6 +25,18 @@ STATUS_COLOURS = {
     Status.RUNNING: "#56B4E9",
     Status.PLANNED: "#d9d9d9",
 }
+HATCHES = {  # beside colours, for print in black and white
+    Status.FINISHED: "",
+    Status.DIVERGED: "xxxx",
+    Status.STOPPED: "----",
+    Status.FAILED: "....",
+    Status.OUT_OF_MEMORY: "oo",
+    Status.INTERRUPTED: "////",
+    Status.RUNNING: "\\\\",
+    Status.PLANNED: "",
+}
+CHARACTER = 0.085  # inches of a digit; a number that its bar has no room for stands at the end
+PLOT_WIDTH = 5.2  # inches of the bars, about
 
 
 def sweep_health_data(results: Results) -> pd.DataFrame:
@@ -33,15 +47,30 @@ def sweep_health_data(results: Results) -> pd.DataFrame:
 
 
 def draw_sweep_health(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
-    """Draw a bar per optimizer, divided by status."""
+    """Draw a bar per optimizer, divided by status; what a part has no room for stands at the end of the bar."""
     ax = figure.subplots()
     table = data.pivot_table(index="optimizer", columns="status", values="trials", fill_value=0).sort_index()
+    longest = table.sum(axis=1).max()
     start = pd.Series(0, index=table.index)
+    left_over: dict[str, list[str]] = {name: [] for name in table.index}
     for status in [status for status in STATUS_COLOURS if status in table.columns]:
-        bars = ax.barh(table.index, table[status], left=start, color=STATUS_COLOURS[status], label=status_label(status))
-        numbers = [f"{int(n)}" if n else "" for n in table[status]]
-        ax.bar_label(bars, numbers, label_type="center", color="black" if status == Status.PLANNED else "white")
-        start = start + table[status]
+        colour, hatch = STATUS_COLOURS[status], HATCHES[status]
+        counts = table[status]
+        fits = counts / longest * PLOT_WIDTH > CHARACTER * (counts.astype(int).astype(str).str.len() + 1)
+        bars = ax.barh(
+            table.index, counts, left=start, color=colour, hatch=hatch, ec="white", lw=0, label=status_label(status)
+        )
+        numbers = [f"{int(n)}" if n and fit else "" for n, fit in zip(counts, fits, strict=True)]
+        for text in ax.bar_label(bars, numbers, label_type="center", color=text_colour(to_rgb(colour)), zorder=5):
+            if text.get_text() and hatch:
+                text.set(bbox={"fc": colour, "ec": "none", "pad": 1.0})
+        for name in table.index[(counts > 0) & ~fits]:
+            left_over[name].append(f"{int(counts[name])} {status_label(status)}")
+        start = start + counts
+    for y, name in enumerate(table.index):
+        ax.annotate(
+            ", ".join(left_over[name]), (start[name], y), (4, 0), textcoords="offset points", va="center", fontsize=8.5
+        )
     style.colour_labels(ax.yaxis, table.index, palette)
     ax.invert_yaxis()
     ax.grid(axis="y", visible=False)

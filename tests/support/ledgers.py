@@ -50,6 +50,8 @@ class HandTrial:
     attempt: int = 1
     extra: Mapping[str, Any] = field(default_factory=dict)  # more columns of the last row
     confirms: tuple[str, int] | None = None  # a fresh seed, of `set` or `default`, and of which confirmation
+    where: Mapping[str, Any] = field(default_factory=dict)  # more of the first status line: host, device, workers
+    begun: float | None = None  # seconds after START; None: a minute after the trial before
 
 
 def trial(
@@ -65,9 +67,15 @@ def trial(
     parameters: Mapping[str, Any] | None = None,
     reason: str = "",
     confirms: tuple[str, int] | None = None,
+    columns: Mapping[str, Sequence[Any]] | None = None,
+    where: Mapping[str, Any] | None = None,
+    begun: float | None = None,
     **config: Any,
 ) -> HandTrial:
-    """One training. `epochs` is the length of the curve unless given; `parameters` are the optimizer's."""
+    """One training. `epochs` is the length of the curve unless given; `parameters` are the optimizer's.
+
+    `columns` replace those of the rows, a value per epoch; `where` and `begun` say where and when it was trained.
+    """
     content = {
         "data": {"name": "cifar100", **config.pop("data", {})},
         "optimizer": {"name": optimizer, "lr": lr, **(parameters or {})},
@@ -78,7 +86,10 @@ def trial(
     parsed = parse_trial(content)
     has_val = parsed.data.val_size > 0
     rows = [_row(epoch, value, lr, seconds, has_val) for epoch, value in enumerate(curve, start=1)]
-    return HandTrial(parsed, status, rows, reason=reason, extra=extra or {}, confirms=confirms)
+    for name, values in (columns or {}).items():
+        rows = [{**row, name: value} for row, value in zip(rows, values, strict=True)]
+    parts = {"extra": extra or {}, "where": where or {}, "begun": begun, "confirms": confirms}
+    return HandTrial(parsed, status, rows, reason=reason, **parts)  # type: ignore[arg-type]
 
 
 def range_trial(
@@ -102,7 +113,7 @@ def write_ledger(folder: Path, trials: Iterable[HandTrial], /, **sweep: Any) -> 
     with Writer(folder) as writer:
         writer.append([{**SWEEP, **sweep}])
         for number, item in enumerate(trials):
-            writer.append(_lines(item, START + 60 * number))
+            writer.append(_lines(item, START + (60 * number if item.begun is None else item.begun)))
     return folder
 
 
@@ -176,7 +187,8 @@ def _lines(item: HandTrial, begun: float) -> list[Line]:
         lines[0] = {**lines[0], "confirms": item.confirms[0], "confirmation": item.confirms[1]}
     if item.status is None:
         return lines
-    lines.append({"kind": "status", **ids, "status": "running", "reason": "", "epoch": 0, "step": 0, "time": begun})
+    begin = {"status": "running", "reason": "", "epoch": 0, "step": 0, "time": begun, **item.where}
+    lines.append({"kind": "status", **ids, **begin})
     last = len(item.rows) - 1
     lines += [
         {"kind": "row", **ids, **row, **(item.extra if index == last else {})} for index, row in enumerate(item.rows)

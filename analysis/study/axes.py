@@ -1,0 +1,147 @@
+"""What a sweep varied, by configuration: optimizer, schedule, lr, weight decay, …, each a column.
+
+    axes = axes_of(study)
+    axes.table                  # one row per configuration: optimizer, schedule, lr, weight_decay, …
+    axes.numeric                # the columns that are numbers
+
+A number of the optimizer that was swept by itself is an axis of its own and no part of the optimizer's name: AdamW with
+three weight decays is one optimizer here, while SGD and SGD with momentum 0.9 are two.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.study.load import Study
+from ch6dist.catalog.naming import ABBREVIATIONS, optimizer_label
+from ch6dist.catalog.text import distinct_numbers, number_text, value_text
+
+OPTIMIZER, SCHEDULE = "optimizer", "schedule"
+SEVERAL, MANY = 2, 3  # values of a parameter within an optimizer that make it an axis: in two optimizers, or in one
+APART = ("type", "seed", "range_test", "evaluate_test", "data.root")  # they are no configuration, or of no training run
+Flat = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What varies among the training runs that are ranked."""
+
+    table: pd.DataFrame  # (configurations, axes), index: configuration; text, or numbers with NaN where there is none
+    numeric: tuple[str, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """The axes, in the order of the table."""
+        return list(self.table.columns)
+
+
+def axes_of(study: Study) -> Axes:
+    """Return the axes along which at least two values were tried, in training runs other than final ones."""
+    trials = study.trials[(study.trials["type"] == "train") & ~study.trials["final"]]
+    firsts = trials.drop_duplicates("configuration").set_index("configuration")
+    configs = [study.ledger.trials[trial]["config"] for trial in firsts["trial"]]
+    flat = [dict(_leaves(config)) for config in configs]
+    own = _own_parameters(flat, swept=_swept(study))
+    columns: dict[str, list[Any]] = {
+        OPTIMIZER: [_base_label(config["optimizer"], own) for config in configs],
+        SCHEDULE: list(firsts["scheduler"]),
+    }
+    for path in _varied(flat, firsts, own):
+        name = _name(path)
+        columns[path if name in columns else name] = [paths.get(path) for paths in flat]
+    if len(study.runs) > 1:
+        columns["run"] = list(firsts["run"])
+    made = {name: _column(values) for name, values in columns.items()}
+    table = pd.DataFrame({name: column for name, column in made.items() if column.nunique() > 1})
+    table.index = firsts.index
+    numeric = tuple(name for name in table.columns if pd.api.types.is_numeric_dtype(table[name]))
+    return Axes(table, numeric)
+
+
+def number_texts(numbers: Sequence[float], *, digits: int = 4) -> list[str]:
+    """Return the ticks of an axis: as many digits as tell them apart, `digits` or more; 1024 and no 1.024e3."""
+    shown = distinct_numbers(numbers, digits=digits)
+    rounded = [shown[number] for number in numbers]
+    return [str(int(n)) if n == int(n) and abs(n) < 1e5 else number_text(n) for n in rounded]
+
+
+def _leaves(section: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in section.items():
+        here = f"{path}.{key}" if path else key
+        if here in APART:
+            continue
+        if isinstance(value, Mapping) and set(value) != {"epochs"}:
+            yield from _leaves(value, here)
+        else:
+            yield here, value
+
+
+def _swept(study: Study) -> set[str]:
+    """Return the keys that the sweeps name as axes: optimizer.lr, data.batch_size, …"""
+    return {key for run in study.runs for key in run.ledger.spec.get("parameters", {})}
+
+
+def _own_parameters(flat: list[Flat], *, swept: set[str]) -> set[str]:
+    """Return the paths of the optimizer's numbers that are axes of their own."""
+    values: dict[str, dict[str, set[float]]] = defaultdict(lambda: defaultdict(set))
+    for paths in flat:
+        for path, value in paths.items():
+            if path.startswith("optimizer.") and _is_number(value):
+                values[path][paths["optimizer.name"]].add(value)
+    found = {"optimizer.lr"}
+    for path, by_name in values.items():
+        counts = [len(numbers) for numbers in by_name.values()]
+        if path in swept or max(counts) >= MANY or sum(count >= SEVERAL for count in counts) >= SEVERAL:
+            found.add(path)
+    return found
+
+
+def _varied(flat: list[Flat], firsts: pd.DataFrame, own: set[str]) -> list[str]:
+    """Return the paths that are columns: the optimizer's own, what a search drew for a schedule, and all the others."""
+    paths = dict.fromkeys(path for one in flat for path in one)
+    schedules = firsts["scheduler"].to_numpy()
+    found = sorted(own & set(paths), key=lambda path: (path != "optimizer.lr", path))
+    for path in paths:
+        if path.startswith("optimizer."):
+            continue
+        values = pd.Series([_text(one.get(path)) for one in flat])
+        if path.startswith("schedule."):
+            if values.groupby(schedules).nunique().max() > 1:
+                found.append(path)
+        elif values.nunique() > 1:
+            found.append(path)
+    return found
+
+
+def _base_label(optimizer: Mapping[str, Any], own: set[str]) -> str:
+    """Return an optimizer's label without the parameters that are axes."""
+    kept = {key: value for key, value in optimizer.items() if f"optimizer.{key}" not in own}
+    if kept.get("nesterov") and "momentum" not in kept:
+        return optimizer_label({k: v for k, v in kept.items() if k != "nesterov"}) + " nesterov"
+    return optimizer_label(kept)
+
+
+def _column(values: list[Any]) -> pd.Series:
+    if all(value is None or _is_number(value) for value in values) and any(value is not None for value in values):
+        return pd.Series(values, dtype="float64")
+    return pd.Series([_text(value) for value in values], dtype="object")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _text(value: Any) -> str:
+    return "–" if value is None else value if isinstance(value, str) else value_text(value)
+
+
+def _name(path: str) -> str:
+    """Return the name of an axis: lr, weight decay, batch size, model."""
+    section, _, key = path.rpartition(".")
+    key = section if key == "name" else key
+    return ABBREVIATIONS.get(key, key).replace("wd", "weight decay").replace("_", " ")
