@@ -1,6 +1,8 @@
 """The command line of the analysis: `analysis report | table | plot`.
 
     analysis report RUN [RUN …] [-o DIR]     one HTML file, figures, numbers
+    analysis report RUN --watch              the same, written again while the run goes on
+    analysis report RUN --for article        figures in print quality, captions, LaTeX tables
     analysis table RUN [--json]              the leaderboard
     analysis plot NAME RUN [-o DIR]          one figure
 
@@ -10,6 +12,7 @@ import what they need, so that --help is fast.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 
@@ -27,6 +30,7 @@ from ch6dist.errors import MISSING, InputError, unknown_name
 from ch6dist.paths import given_path
 from ch6dist.runs.folders import find_run
 from ch6dist.runs.names import REPORT
+from ch6dist.storage.files import is_remote
 
 app = new_app("Turn the ledger of a sweep into tables, figures and a report.")
 
@@ -39,16 +43,46 @@ Output = Annotated[Path | None, typer.Option("-o", "--output", help="Folder to w
 
 
 @app.command()
-def report(runs: Runs, output: Output = None, root: Root = None) -> None:
+def report(
+    runs: Runs,
+    output: Output = None,
+    root: Root = None,
+    is_watching: Annotated[
+        bool, typer.Option("--watch", help="Write it again while the run goes on; the open page follows.")
+    ] = False,
+    every: Annotated[float, typer.Option("--every", metavar="SECONDS", help="With --watch: at most so often.")] = 30.0,
+    purpose: Annotated[
+        str | None, typer.Option("--for", metavar="article", help="Print quality, captions, LaTeX; no page.")
+    ] = None,
+) -> None:
     """Write one HTML page, its figures and their numbers."""
-    from analysis.report.page import write_report
-    from analysis.study.load import load_study
-    from analysis.study.results import analyse
-
+    if purpose not in (None, "article"):
+        raise InputError("--for", purpose, "article")
+    if not 0 < every < math.inf:
+        raise InputError("--every", every, "a number of seconds above 0")
+    if is_watching and purpose:
+        raise InputError("--watch", purpose, "a page; not with --for")
+    if is_watching and any(is_remote(run) for run in runs):
+        raise InputError("--watch", ", ".join(runs), "run folders of this machine, not copies of an object store")
     folders = [find_run(run, root=root) for run in runs]
     if output is None and len(folders) > 1:
         raise InputError("-o", MISSING, "a folder for the report of several runs")
-    print(write_report(analyse(load_study(folders)), given_path(output or folders[0] / REPORT, key="-o")))
+    home = output or folders[0] / REPORT / ("article" if purpose else "")
+    _write(folders, given_path(home, key="-o"), purpose=purpose, every=every if is_watching else None)
+
+
+def _write(folders: list[Path], home: Path, *, purpose: str | None, every: float | None) -> None:
+    from analysis.report.article import write_article
+    from analysis.report.page import write_report
+    from analysis.report.watch import watch
+    from analysis.study.load import load_study
+    from analysis.study.results import analyse
+
+    if every is not None:
+        watch(folders, home, every=every, say=lambda text: print(text, flush=True))
+    else:
+        write = write_article if purpose else write_report
+        print(write(analyse(load_study(folders)), home))
 
 
 @app.command()
@@ -74,7 +108,7 @@ def plot(
 ) -> None:
     """Write one figure (PNG, SVG) and its numbers (CSV)."""
     from analysis.plots.registry import PLOTS
-    from analysis.report.page import write_plot
+    from analysis.report.figures import write_plot
     from analysis.study.load import load_study
     from analysis.study.results import analyse
 

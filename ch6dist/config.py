@@ -23,6 +23,8 @@ from ch6dist.errors import MISSING, InputError, unknown_name
 from ch6dist.paths import given_path
 from ch6dist.sections import Frozen, parse_section
 
+VARIABLE = ("split",)  # what may follow a trial's seed besides weights, order, augmentation and dropout
+
 
 class DataConfig(Frozen):
     """Which images, how many, in which batches."""
@@ -123,6 +125,9 @@ class TrialConfig(Frozen):
     seed: int = Field(
         0, ge=0, description="seed of the initial weights, the order of the batches, augmentation and dropout"
     )
+    vary: list[Literal["split"]] = Field(
+        default_factory=list, description="what else follows the trial's `seed`: `split`, the validation split"
+    )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the cross entropy")
     precision: Literal["fp32", "bf16", "fp64"] = Field(
         "fp32", description="`fp32` (tf32 off), `bf16` (autocast) or `fp64`"
@@ -142,6 +147,11 @@ class TrialConfig(Frozen):
     evaluate_test: bool = Field(
         False, description="evaluate the test set once, after the last epoch; for final training runs"
     )
+
+    @field_validator("vary", mode="before")
+    @classmethod
+    def _vary(cls, given: Any) -> Any:
+        return check_vary(given)
 
     @field_validator("model", mode="before")
     @classmethod
@@ -177,6 +187,11 @@ class TrialConfig(Frozen):
         return self
 
     @property
+    def split_seed(self) -> int | None:
+        """Return the seed that `data.seed` is joined with to draw the split; None: the split is the same for all."""
+        return self.seed if "split" in self.vary else None
+
+    @property
     def name(self) -> str:
         """Return a short, readable name; configurations may share one."""
         return short_name(self.model_dump())
@@ -196,6 +211,8 @@ class TrialConfig(Frozen):
         content["data"].pop("root", None)
         if not seed:
             content.pop("seed")
+        if not self.vary:  # as before there was the key
+            content.pop("vary")
         if self.type == "train":
             content.pop("range_test")
         else:  # a range test sets the learning rate itself and ends with its steps
@@ -203,6 +220,17 @@ class TrialConfig(Frozen):
             for ignored in ("epochs", "schedule"):
                 content.pop(ignored)
         return content
+
+
+def check_vary(given: Any) -> list[str]:
+    """Return what varies with the seed as a list; a name alone is short for a list of one."""
+    listed = [given] if isinstance(given, str) else given
+    if not isinstance(listed, (list, tuple)) or len({str(name) for name in listed}) < len(listed):
+        raise InputError("", given, f"a list of what varies with the seed: {', '.join(VARIABLE)}")
+    for name in listed:
+        if name not in VARIABLE:
+            raise unknown_name("", name, VARIABLE)
+    return list(listed)
 
 
 def parse_trial(content: Any, *, file: str | None = None) -> TrialConfig:

@@ -81,10 +81,14 @@ def shared(config: Mapping[str, Any], *, engine: EngineName) -> dict[str, Any]:
         config: a TrialConfig as data.
 
     Lanes of the eager engine train on the same batches, so they share the seed; fused lanes share an optimizer family.
+    All share one split of the data, and so the seed where the split follows it.
     """
     content = {"engine": engine, **{name: config[name] for name in shared_fields(config["type"])}}
+    vary = list(config.get("vary", ()))  # older ledgers lack the key
+    content |= {"vary": vary} if vary else {}
     if engine == "eager":
         return content | {"seed": config["seed"]}
+    content |= {"split of seed": config["seed"]} if "split" in vary else {}
     return content | {"optimizer family": OPTIMIZERS[config["optimizer"]["name"]].family}
 
 
@@ -95,6 +99,11 @@ def check_shared(trials: Sequence[TrialConfig], *, engine: EngineName = "eager")
     for trial, name in itertools.product(trials, shared_fields(trials[0].type)):
         if getattr(trial, name) != getattr(trials[0], name):
             raise InputError(name, getattr(trial, name), f"the pack's {getattr(trials[0], name)!r}: packs share {name}")
+    for trial in trials:
+        if trial.split_seed != trials[0].split_seed:
+            raise InputError(
+                "seed", trial.seed, f"the pack's {trials[0].seed}: packs share a split, and it varies here"
+            )
     if len({trial.trial_id for trial in trials}) != len(trials):
         raise InputError("trials", [trial.trial_id for trial in trials], "each trial once")
     if engine == "fused":

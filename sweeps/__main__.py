@@ -3,6 +3,7 @@
     sweeps plan sweeps/configs/demo.yaml            what it costs; writes nothing
     sweeps run  sweeps/configs/demo.yaml            train it
     sweeps top demo                                 rank what is there
+    sweeps confirm demo                             train what may be the best on fresh seeds
     sweeps final demo --seeds 3                     train the winner, test it once
 
 Commands import what they need when they run: help, plan, status and top answer at once.
@@ -26,8 +27,7 @@ from rich.console import Console
 
 from ch6dist.cli import leave, new_app
 from ch6dist.cli import run as run_app
-from ch6dist.errors import InputError, UsageError
-from ch6dist.paths import given_path
+from ch6dist.errors import UsageError
 from ch6dist.runs.folders import find_run
 
 if TYPE_CHECKING:
@@ -133,6 +133,21 @@ def rerun(
 
 
 @app.command()
+def confirm(
+    run: Run,
+    seeds: Annotated[int | None, typer.Option(min=1, help="of each; left out: to tell 1 point apart, 3 to 10")] = None,
+    runs: Runs = None,
+    address: Address = None,
+    packs: Packs = "auto",
+) -> int:
+    """Train what may be the best on fresh seeds, and rank it by them."""
+    folder, launch = find_run(run, root=runs), _launch(address, packs)
+    from sweeps.launch.confirm import confirm as confirm_run
+
+    return confirm_run(folder, launch, seeds=seeds)
+
+
+@app.command()
 def stop(
     run: Run,
     trial: Annotated[str | None, typer.Argument(metavar="TRIAL", help="one trial only")] = None,
@@ -188,20 +203,14 @@ def best(
     runs: Runs = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the best configuration as a trial file."""
-    from sweeps.status.queries import best as best_of
-    from sweeps.status.queries import best_yaml
+    """Print the chosen configuration as a trial file."""
+    from sweeps.status.best import best as best_of
+    from sweeps.status.best import hand_out, remarks
 
     found = best_of(find_run(run, root=runs))
-    text = json.dumps(found, indent=2) if as_json else best_yaml(found)
-    if output is None:
-        print(text, end="" if text.endswith("\n") else "\n")
-        return
-    try:
-        given_path(output, key="-o").write_text(text, encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise UsageError(f"cannot write {output}: {error.strerror}", "choose another file with -o") from None
-    print(f"written: {output}")
+    for remark in remarks(found):
+        print(remark, file=sys.stderr)
+    print(hand_out(found, output, as_json=as_json))
 
 
 @app.command()
@@ -220,18 +229,10 @@ def final(
     """Train the chosen configuration in full, and test it once."""
     launch = _launch(address, "auto")
     from sweeps.launch import final as finals
+    from sweeps.launch.finals import refuse_beside_resume
 
     if resume:
-        chosen = {
-            "--trial": trial,
-            "--name": name,
-            "--epochs": epochs,
-            "--seeds": seeds,
-            "--all-data": all_data or None,
-        }
-        for option, value in chosen.items():
-            if value is not None:
-                raise InputError(option, value, "nothing beside --resume: what is trained was chosen before")
+        refuse_beside_resume(trial=trial, name=name, epochs=epochs, seeds=seeds, all_data=all_data)
         folder, code = finals.resume_final(source, launch, workers=workers, runs=runs)
     else:
         planned = finals.plan_final(

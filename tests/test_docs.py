@@ -13,7 +13,7 @@ from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
 from ch6dist.config import DataConfig, RangeTestConfig, TrialConfig
 from docs.tables import COMMAND, renew, tables
 from sweeps.spec.axes import NOT_HERE, PRESETS, Axis
-from sweeps.spec.sections import CheckpointRules, Metric, Resources
+from sweeps.spec.sections import CheckpointRules, Metric, Resources, Seeds
 from sweeps.spec.sweep_file import SweepSpec
 from tests.support.paths import ROOT
 
@@ -64,7 +64,7 @@ def test_the_tables_explain_every_field_entry_parameter_and_preset():
 
 
 @pytest.mark.parametrize(
-    "section", [TrialConfig, DataConfig, RangeTestConfig, SweepSpec, Resources, CheckpointRules, Metric, Axis]
+    "section", [TrialConfig, DataConfig, RangeTestConfig, SweepSpec, Resources, CheckpointRules, Metric, Seeds, Axis]
 )
 def test_every_field_says_what_it_is(section):
     assert [name for name, field in section.model_fields.items() if not field.description] == []

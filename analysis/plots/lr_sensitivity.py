@@ -12,18 +12,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.plots import style
+from analysis.plots import style, yardstick
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
+from analysis.study.compared import yardstick_columns
 from analysis.study.load import Study
-from analysis.study.lr_ranges import LINE, best_by_lr, point_summary, safe_ranges
+from analysis.study.lr_ranges import LINE, SAFE_WITHIN, best_by_lr, point_summary, safe_ranges
 from analysis.study.results import Results
 from ch6dist.catalog.wording import format_count_range, is_fraction, metric_label
 from ch6dist.runs.schema import Status
 
 MAX_PANELS = 9
 MAX_COLUMNS = 3
-COLUMNS = [*LINE, "panel", "drawn", "lr", "seed", "trial", "status", "score", "metric", "goal", "chance"]
+COLUMNS = [*LINE, "panel", "drawn", "lr", "seed", "trial", "status", "score", "chance"]
 
 
 def lr_sensitivity_data(results: Results) -> pd.DataFrame:
@@ -34,14 +35,14 @@ def lr_sensitivity_data(results: Results) -> pd.DataFrame:
     if data.empty or data.groupby(LINE)["lr"].nunique().max() < 2:
         return pd.DataFrame(columns=pd.Index(COLUMNS))
     several = len(study.runs) > 1
+    scores = [_score(row, study) for row in data[["trial", "status", "epochs"]].itertuples()]
     data = data.assign(
-        score=pd.Series([_score(row, study) for row in data.itertuples()], index=data.index, dtype="float64"),
-        panel=[_panel_title(row, run=several) for row in data.itertuples()],
-        metric=study.metric,
-        goal=study.goal,
+        score=pd.Series(scores, index=data.index, dtype="float64"),
+        panel=[_panel_title(row, run=several) for row in data[["run", "scheduler", "setting"]].itertuples()],
         chance=1 / study.classes if study.classes and is_fraction(study.metric) else None,
     )
-    return data[COLUMNS].astype({"score": "float64", "chance": "float64", "lr": "float64"})
+    numbers = dict.fromkeys(("score", "chance", "lr"), "float64")
+    return data[COLUMNS].astype(numbers).assign(**yardstick_columns(results))
 
 
 def _score(trial: Any, study: Study) -> float | None:
@@ -54,32 +55,43 @@ def draw_lr_sensitivity(figure: Figure, data: pd.DataFrame, palette: Palette) ->
     """Draw a panel per schedule: scores over learning rates above, each optimizer's safe range below."""
     panels = _panels(data)
     rows, columns = style.grid_shape(len(panels), max_columns=MAX_COLUMNS)
-    optimizers = sorted(set(data["optimizer"]))
+    optimizers, metric, goal = sorted(set(data["optimizer"])), data["metric"].iloc[0], data["goal"].iloc[0]
+    points = point_summary(data)
+    best = best_by_lr(points, goal=goal)
+    ranges = safe_ranges(best, metric=metric, goal=goal)
     parts = figure.subfigures(rows, columns, squeeze=False).flat
     for position, (part, panel) in enumerate(zip(parts, panels, strict=False)):
         upper, lower = part.subplots(2, 1, sharex=True, height_ratios=_heights(len(optimizers)))
-        _draw_scores(upper, panel, palette)
-        _draw_safe_ranges(lower, panel, palette, optimizers)
+        name = panel["panel"].iloc[0]
+        here = [table[table["panel"] == name] for table in (best, ranges, points)]
+        _draw_scores(upper, panel, here[0], palette)
+        _draw_safe_ranges(lower, here[1], palette, optimizers)
+        _draw_diverged(lower, here[2], optimizers)
         if position % columns == 0:
-            upper.set_ylabel(f"{metric_label(panel['metric'].iloc[0])}, last epochs")
+            upper.set_ylabel(f"{metric_label(metric)}, last epochs")
             style.colour_labels(lower.yaxis, optimizers, palette)
         else:
-            lower.set_yticklabels([])
-        style.lr_axis(lower, list(panel["lr"]))
+            lower.tick_params(labelleft=False)
+            upper.tick_params(labelleft=False)
+        style.lr_axis(lower, list(panel["lr"]), inches=figure.get_figwidth() / columns - 1.7)
         _same_scale(upper, data)
+        if position == columns - 1:
+            yardstick.draw_beside(upper, data, data["score"].min() if goal == "minimize" else data["score"].max())
         lower.set_xlabel("learning rate (configured)")
         if len(panels) > 1:
-            upper.set_title(textwrap.fill(panel["panel"].iloc[0], 40))
+            upper.set_title(textwrap.fill(name, 40))
 
 
-def _draw_scores(ax: Axes, panel: pd.DataFrame, palette: Palette) -> None:
-    best = best_by_lr(point_summary(panel), goal=panel["goal"].iloc[0])
+def _draw_scores(ax: Axes, panel: pd.DataFrame, best: pd.DataFrame, palette: Palette) -> None:
+    many = panel["lr"].nunique() > style.MAX_LR_TICKS
+    size, every, layer = (4.0, 0.08, -1.0) if many else (6.5, 1.0, 1.9)
+    ax.set_rasterization_zorder(0 if many else None)  # the seeds as one image: an SVG of thousands of marks is slow
     for optimizer, line in best.groupby("optimizer", sort=True):
         look = palette[str(optimizer)]
         seeds = panel[(panel["optimizer"] == optimizer) & panel["score"].notna()]
-        ax.plot(seeds["lr"], seeds["score"], look.marker, color=look.colour, ms=6.5, alpha=0.35, mew=0)
+        ax.plot(seeds["lr"], seeds["score"], look.marker, color=look.colour, ms=size, alpha=0.35, mew=0, zorder=layer)
         line = line[line["n"] > 0]
-        ax.plot(line["lr"], line["mean"], look.line, marker=look.marker, ms=4, color=look.colour)
+        ax.plot(line["lr"], line["mean"], look.line, marker=look.marker, ms=4, color=look.colour, markevery=every)
     chance = panel["chance"].iloc[0]
     if pd.notna(chance):
         ax.axhline(chance, color=style.GREY, lw=1, ls=":", zorder=1)
@@ -87,28 +99,43 @@ def _draw_scores(ax: Axes, panel: pd.DataFrame, palette: Palette) -> None:
     style.metric_axis(ax, panel["metric"].iloc[0])
 
 
-def _draw_safe_ranges(ax: Axes, panel: pd.DataFrame, palette: Palette, optimizers: list[str]) -> None:
-    """Draw a row per optimizer: bar = safe range, marker = best, arrow = best at the edge, X = diverged seeds."""
-    table, goal = point_summary(panel), panel["goal"].iloc[0]
-    best = best_by_lr(table, goal=goal)
-    ranges = safe_ranges(best, metric=panel["metric"].iloc[0], goal=goal).set_index("optimizer")
-    for optimizer, row in ranges.iterrows():
-        y, look = optimizers.index(str(optimizer)), palette[str(optimizer)]
-        if pd.notna(row["best_lr"]):
-            ax.plot([row["safe_low"], row["safe_high"]], [y, y], color=look.colour, lw=6, alpha=0.3)
-            ax.plot(row["best_lr"], y, look.marker, color=look.colour, ms=8)
-        if row["edge"]:
-            arrow, shift = ("→", 6) if row["edge"] == "high" else ("←", -20)
-            point, offset = (row["best_lr"], y), (shift, -1)
+def _draw_safe_ranges(ax: Axes, ranges: pd.DataFrame, palette: Palette, optimizers: list[str]) -> None:
+    """Draw a row per optimizer: bracket = safe range and its width, marker = best, arrow = best at the edge."""
+    ranges = ranges[ranges["best_lr"].notna()]
+    ranges = ranges.assign(y=[optimizers.index(name) for name in ranges["optimizer"]])
+    colours = [palette[name].colour for name in ranges["optimizer"]]
+    ax.hlines(ranges["y"], ranges["safe_low"], ranges["safe_high"], colors=colours, lw=2)
+    for end in ("safe_low", "safe_high"):
+        ax.scatter(ranges[end], ranges["y"], s=60, c=colours, marker="|", lw=1.6)
+    row: Any
+    for row in ranges.itertuples():
+        look = palette[row.optimizer]
+        ax.plot(row.best_lr, row.y, look.marker, color=look.colour, ms=7, zorder=3)
+        width = f"{row.decades:.1f}" if row.decades else "0"
+        ax.text(1.015, row.y, width, va="center", fontsize=8, transform=ax.get_yaxis_transform())
+        if row.edge:
+            arrow, shift = ("→", 6) if row.edge == "high" else ("←", -20)
+            point, offset = (row.best_lr, row.y), (shift, -1)
             ax.annotate(arrow, point, offset, textcoords="offset points", va="center", color=look.colour, fontsize=14)
-    for _, row in table[table["diverged"] > 0].iterrows():
-        y = optimizers.index(row["optimizer"])
-        ax.plot(row["lr"], y, "x", color=style.RED, ms=7, mew=2)
-        if row["diverged"] < row["seeds"]:
-            share = f"{row['diverged']}/{row['seeds']}"
-            ax.annotate(share, (row["lr"], y), (6, 3), textcoords="offset points", fontsize=7.5, color=style.RED)
+    ax.text(1.015, -0.95, "decades", va="center", fontsize=8, transform=ax.get_yaxis_transform())
     ax.set_yticks(range(len(optimizers)), optimizers)
     ax.set_ylim(len(optimizers) - 0.4, -0.6)
+
+
+def _draw_diverged(ax: Axes, points: pd.DataFrame, optimizers: list[str]) -> None:
+    """Mark where seeds diverged, on a strip: a bold X for all of them, a thin one for some."""
+    lost = points[points["diverged"] > 0]
+    y = lost["optimizer"].map(optimizers.index)
+    every = lost["diverged"] == lost["seeds"]
+    many = points["lr"].nunique() > style.MAX_LR_TICKS
+    strips = lost.groupby(y)["lr"].agg(["min", "max"])
+    ax.hlines(strips.index, 0.88 * strips["min"], strips["max"] / 0.88, color=style.STRIP, lw=9, zorder=0)
+    for chosen, width in ((every, 2.0), (~every, 0.9)):
+        ax.plot(lost["lr"][chosen], y[chosen], "x", color=style.RED, ms=4.5 if many else 7, mew=width, zorder=2)
+    if not many:
+        for row in lost[~every].itertuples():
+            share, point = f"{row.diverged}/{row.seeds}", (row.lr, optimizers.index(str(row.optimizer)))
+            ax.annotate(share, point, (6, 3), textcoords="offset points", fontsize=7.5, color=style.RED)
 
 
 def _panels(data: pd.DataFrame) -> list[pd.DataFrame]:
@@ -141,10 +168,13 @@ def _caption(data: pd.DataFrame) -> str:
     n = format_count_range(data.groupby([*LINE, "lr", "drawn"]).size())
     drawn = data["drawn"].any()
     per, line = ("configuration", "the best of each learning rate") if drawn else ("learning rate", "the finished ones")
+    within = "one point" if is_fraction(data["metric"].iloc[0]) else f"{200 * SAFE_WITHIN:.0f} % of its size"
     return (
-        f"Dots: seeds (n = {n} per {per}); line: mean of {line}. Below, per optimizer: marker: "
-        "best; bar: as good within one point; arrow: the best is the lowest or highest tried, so a better one may lie "
-        "beyond; red X: diverged." + style.cut_note(data["panel"].nunique(), MAX_PANELS, "panels", "lr_sensitivity")
+        f"Dots: seeds (n = {n} per {per}); line: mean of {line}. Below, per optimizer: marker: best; bracket: as good "
+        f"within {within}, its width in decades at the right; arrow: the best is the lowest or highest tried, so a "
+        "better one may lie beyond; red X: diverged, bold: all seeds, thin: some."
+        + yardstick.note(data)
+        + style.cut_note(data["panel"].nunique(), MAX_PANELS, "panels", "lr_sensitivity")
     )
 
 

@@ -199,6 +199,7 @@ def _caption(data: pd.DataFrame) -> str:
 
 
 PLOT = Plot(
+    has_shades=True,
     name="pairwise",
     section="How sure",
     heading="The best in pairs",

@@ -32,3 +32,4 @@ class Plot:
     size: Callable[[pd.DataFrame], tuple[float, float]]  # width and height in inches
     caption: Callable[[pd.DataFrame], str]  # how to read it, with n and the statistic
     empty: str  # a sentence that says why there is no data
+    has_shades: bool = False  # cells whose lightness means something: on a dark page they stay as they are, on white

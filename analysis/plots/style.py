@@ -17,9 +17,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import matplotlib as mpl
+import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -36,8 +37,10 @@ from ch6dist.catalog.wording import is_fraction, short_number
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h", "p")
 LINES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (1, 3)))
-GREY, RED, SHADE = "#8a8a8a", "#C1272D", "#FFF3C4"
+GREY, RED, SHADE, STRIP = "#8a8a8a", "#C1272D", "#FFF3C4", "#FBE3E4"  # STRIP: under what diverged
 MAX_LR_TICKS = 10
+LABEL_INCHES = 0.155  # height of a label at the end of a line
+LR_LABEL_INCHES = 0.44  # width of a learning rate beside others
 
 _SETTINGS: Any = {
     "figure.facecolor": "white",
@@ -130,6 +133,21 @@ def save(figure: Figure, folder: Path, name: str) -> None:
         FigureCanvasSVG(figure).print_svg(folder / f"{name}.svg", metadata={"Date": None})
 
 
+def body(figure: Figure) -> tuple[float, float]:
+    """Return what lies between the title and the caption of a saved figure: fractions of its height, from the top."""
+    texts, height = {text.get_text(): text for text in figure.texts}, figure.bbox.height
+    heading, caption = texts[figure.get_suptitle()], texts[figure.get_supxlabel()]
+    return 1 - heading.get_window_extent().y0 / height, 1 - caption.get_window_extent().y1 / height
+
+
+def picture(figure: Figure, file: IO[bytes], *, dpi: int, kind: str = "png") -> None:
+    """Write a figure to an open file, as png, svg or pdf, without dates or random ids."""
+    nothing = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
+    with mpl.rc_context({"svg.hashsalt": "figure", "pdf.fonttype": 42}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(file, format=kind, dpi=dpi, metadata=nothing)
+
+
 def grid_shape(panels: int, *, max_columns: int) -> tuple[int, int]:
     """Return the rows and columns of a grid that holds the panels."""
     columns = min(max_columns, panels)
@@ -138,7 +156,7 @@ def grid_shape(panels: int, *, max_columns: int) -> tuple[int, int]:
 
 def legend(ax: Axes, handles: Sequence[Artist], labels: Sequence[str], **where: Any) -> None:
     """Draw a legend. Its texts are set afterwards: matplotlib would leave out those that begin with an underscore."""
-    made = ax.legend(handles, map(str, range(len(handles))), borderaxespad=0, **where)
+    made = ax.legend(handles, map(str, range(len(handles))), borderaxespad=0, handlelength=3, **where)
     for text, label in zip(made.get_texts(), labels, strict=True):
         text.set_text(label)
 
@@ -149,19 +167,67 @@ def colour_labels(axis: Axis, optimizers: Iterable[str], palette: Palette) -> No
         label.set_color(palette[optimizer].colour)
 
 
-def lr_axis(ax: Axes, lrs: Sequence[float]) -> None:
-    """Make the x axis logarithmic, with the learning rates tried as ticks, or decades if they are too many."""
+def shade(share: float) -> tuple[Any, str]:
+    """Return a colour of cividis for a share of [0, 1], and black or white, whichever can be read on it."""
+    colour = mpl.colormaps["cividis"](min(max(float(share), 0.0), 1.0))
+    return colour, "black" if 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2] > 0.45 else "white"
+
+
+def end_labels(ax: Axes, labels: Sequence[tuple[float, str, str]], *, inches: float) -> None:
+    """Write (y, text, colour) beside the right end of lines, moved apart where they would overlap.
+
+    Args:
+        inches: height of the axes, about.
+    """
+    low, high = ax.get_ylim()
+    order = sorted(labels, key=lambda label: (label[0], label[1]))
+    gap = min(LABEL_INCHES / inches, 1 / max(1, len(order) - 1))
+    wanted = [(y - low) / (high - low) for y, _, _ in order]
+    places: list[float] = []
+    for place in wanted:
+        places.append(max(place, places[-1] + gap) if places else max(place, 0.0))
+    top = 1.0
+    for i in reversed(range(len(places))):
+        places[i] = top = min(places[i], top)
+        top -= gap
+    for place, want, (_, text, colour) in zip(places, wanted, order, strict=True):
+        ax.plot([1, 1.02], [want, place], color=colour, lw=0.6, transform=ax.transAxes, clip_on=False)
+        ax.text(1.025, place, text, color=colour, va="center", fontsize=8.5, transform=ax.transAxes)
+
+
+def lr_axis(ax: Axes, lrs: Sequence[float], *, inches: float = math.inf) -> None:
+    """Make the x axis logarithmic, with the learning rates tried as ticks, or decades if they are too many.
+
+    Args:
+        inches: width of the axes, about: a tick that is too near to a labelled one has no label.
+    """
     log_axis(ax, "x", lr_formatter())
     tried = sorted(set(lrs))
+    pad = max(tried[-1] / tried[0], 10) ** 0.15 if tried else 1.0  # leaves space for an arrow beside the outer ones
     if len(tried) <= MAX_LR_TICKS:
-        shown = distinct_numbers(tried, digits=2)
-        ax.set_xticks(tried, [number_text(shown[lr]) for lr in tried])
+        shown, labelled = distinct_numbers(tried, digits=2), -math.inf
+        labels = []
+        for lr in tried:
+            place = math.log(lr / tried[0]) / math.log(pad**2 * tried[-1] / tried[0]) * inches if lr > tried[0] else 0.0
+            near = place - labelled < LR_LABEL_INCHES
+            labels.append("" if near else number_text(shown[lr]))
+            labelled = labelled if near else place
+        ax.set_xticks(tried, labels)
     else:
         ax.xaxis.set_major_locator(LogLocator(numticks=8))
     ax.xaxis.set_minor_locator(NullLocator())
     if tried:
-        pad = max(tried[-1] / tried[0], 10) ** 0.15  # leaves space for an arrow beside the lowest and the highest
         ax.set_xlim(tried[0] / pad, tried[-1] * pad)
+
+
+def lr_values_axis(ax: Axes, lrs: pd.Series) -> None:
+    """Format the y axis as learning rates: logarithmic where they span more than a factor of five."""
+    positive = lrs[lrs > 0]
+    if len(positive) and positive.max() > 5 * positive.min():
+        log_axis(ax, "y", lr_formatter())
+        ax.yaxis.set_minor_locator(NullLocator())
+    else:
+        ax.yaxis.set_major_formatter(lr_formatter())
 
 
 def lr_formatter() -> FuncFormatter:

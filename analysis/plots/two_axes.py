@@ -182,6 +182,7 @@ def _size(data: pd.DataFrame) -> tuple[float, float]:
 
 
 PLOT = Plot(
+    has_shades=True,
     name="two_axes",
     section="Learning rates",
     heading="Two numbers at once",

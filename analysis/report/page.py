@@ -2,7 +2,9 @@
 
 write_report(analyse(load_study([Path("runs/optimizer-lr")])), Path("runs/optimizer-lr/report"))
 
-index.html                  the page, figures embedded
+index.html                  the page, figures embedded: it opens by a double click and needs nothing else
+report.json                 every number of the page, for programs (docs/report-json.md)
+rows.parquet                every row of the ledger
 leaderboard.csv, .md        the table, for a program and for a README
 figures/NAME.png, .svg      each figure
 data/NAME.csv               the numbers behind it
@@ -10,90 +12,84 @@ data/NAME.csv               the numbers behind it
 
 from __future__ import annotations
 
-import base64
-import contextlib
-from collections.abc import Iterator
+import json
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from analysis.plots.plot import Plot
-from analysis.plots.registry import PLOTS, write_figure
 from analysis.report import tables
 from analysis.report.conclusion import conclusion
+from analysis.report.document import names_of, report_document
+from analysis.report.explore import MAX_POINTS, explore_data, page_json
+from analysis.report.figures import SECTIONS, Shown, sections, show_figures, writing
+from analysis.report.header import made, nothing_yet, question, runs_table
 from analysis.report.health import health
+from analysis.report.members import members_table
 from analysis.study.finals import seeds_notes
-from analysis.study.load import Run, Study
+from analysis.study.leaderboard import ranking_rule
+from analysis.study.load import Study
 from analysis.study.results import Results
+from analysis.study.rows_file import write_rows
 from ch6dist.catalog.datasets import SYNTHETIC
 from ch6dist.catalog.text import one_line
-from ch6dist.errors import UsageError
 from ch6dist.storage.atomic import replace_file
+from ch6dist.verdict.words import assumptions
 
+COMMAND = re.compile(r"`((?:sweeps|analysis) [^`]+)`")
 MAX_ROWS = 100  # rows of the leaderboard on the page; the CSV holds all
+REFRESH = '<meta name="refresh-seconds" content="{:g}">\n'  # what a page carries that is written again
 
 
 @dataclass(frozen=True)
-class EmbeddedFigure:
-    """A figure on the page; without data, the page says why instead."""
+class Content:
+    """A section of the page: its tables and figures, and why others have no data."""
 
-    plot: Plot
-    caption: str
-    png_base64: str  # empty: no data
+    heading: str
+    figures: list[Shown]
+    absent: list[Shown]
+
+    @property
+    def anchor(self) -> str:
+        """Return the id of the section, to which the table of contents leads."""
+        return self.heading.lower().replace(" ", "-")
 
 
-def write_report(results: Results, folder: Path) -> Path:
+def write_report(results: Results, folder: Path, *, refresh_seconds: float | None = None) -> Path:
     """Write the report into `folder` and return the path of its index.html, which is written last and atomically.
+
+    Args:
+        refresh_seconds: an open page loads itself again so often; None: never.
 
     Raises:
         UsageError: the folder cannot be written.
     """
     study, board, final = results.study, results.board, results.finals
-    with _writing(folder):
+    sentences = conclusion(results)
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "leaderboard.csv").write_text(tables.leaderboard_csv(study, board), encoding="utf-8")
         (folder / "leaderboard.md").write_text(tables.leaderboard_markdown(study, board, final), encoding="utf-8")
-        figures = [_embedded(plot, results, folder) for plot in PLOTS.values()]
-        replace_file(folder / "index.html", _page(results, figures))
+        write_rows(study, folder / "rows.parquet")
+        shown = show_figures(results, folder)
+        document = report_document(results, shown, sentences)
+        replace_file(folder / "report.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
+        replace_file(folder / "index.html", _page(results, shown, sentences, refresh_seconds))
     return folder / "index.html"
 
 
-def write_plot(name: str, results: Results, folder: Path) -> Path:
-    """Write one figure and its numbers under `folder` and return the path of its PNG.
-
-    Raises:
-        UsageError: the study has no data for the figure, or the folder cannot be written.
-    """
-    plot = PLOTS[name]
-    data = plot.data(results)
-    with _writing(folder):
-        path = write_figure(plot, data, folder, study=results.study)
-    if path is None:
-        raise UsageError(f"nothing to draw for {name}: {plot.empty}")
-    return path
+def without_refresh(page: str) -> str:
+    """Return a page that no longer loads itself again."""
+    begin, mark, rest = page.partition(REFRESH.partition("{")[0])
+    return begin + rest.partition("\n")[2] if mark else page
 
 
-def _embedded(plot: Plot, results: Results, folder: Path) -> EmbeddedFigure:
-    data = plot.data(results)
-    path = write_figure(plot, data, folder, study=results.study)
-    if path is None:
-        return EmbeddedFigure(plot, "", "")
-    return EmbeddedFigure(plot, plot.caption(data), base64.b64encode(path.read_bytes()).decode())
-
-
-@contextlib.contextmanager
-def _writing(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UsageError(f"cannot write to {folder}: {error.strerror}", "choose another folder with -o") from None
-
-
-def _page(results: Results, figures: list[EmbeddedFigure]) -> str:
+def _page(results: Results, shown: Sequence[Shown], sentences: Sequence[str], refresh_seconds: float | None) -> str:
     study, board, final = results.study, results.board, results.finals
     environment = Environment(
         loader=PackageLoader("analysis.report", "."),
@@ -102,30 +98,62 @@ def _page(results: Results, figures: list[EmbeddedFigure]) -> str:
         trim_blocks=True,
         finalize=_writable,
     )
-    css = environment.get_template("report.css").render()
+    environment.filters["commands"] = _with_commands
     ranking = tables.leaderboard_table(study, board.head(MAX_ROWS))
     tested = tables.finals_table(final, study) if len(final) else None
+    likely = members_table(results.verdict, names_of(results))
+    explore = explore_data(results)
+    contents = [
+        Content(heading, *found)
+        for heading, found in sections(shown).items()
+        if any(found) or heading in (SECTIONS[0], SECTIONS[-1]) or (heading == SECTIONS[1] and likely.rows)
+    ]
     return environment.get_template("report.html.j2").render(
-        css=css,
+        css=_source("report.css"),
+        scripts=[_source("report.js"), *([_source("explore.js")] if explore else [])],
+        refresh="" if refresh_seconds is None else REFRESH.format(refresh_seconds),
         title=study.title(),
         synthetic=SYNTHETIC if study.synthetic else "",
-        headers=[_header(run) for run in study.runs],
+        questions=list(dict.fromkeys(text for run in study.runs if (text := question(run)))),
+        runs=[(run.name, made(run)) for run in study.runs],
+        beside=runs_table(results) if len(study.runs) > 1 else None,
+        nothing=nothing_yet(study),
+        sentences=sentences,
         health=health(results),
-        conclusion=conclusion(results),
+        contents=contents,
+        first=SECTIONS[0],
+        sure=SECTIONS[1],
+        last=SECTIONS[-1],
         board=ranking,
         row_classes=[_row_class(row, position) for position, row in board.head(MAX_ROWS).iterrows()],
         hidden=max(0, len(board) - MAX_ROWS),
         legend=tables.legend(study, board),
+        members=likely,
         final=tested,
-        names=tables.names_table(study, ranking, *([tested] if tested else [])),
         chosen_on=" ".join([_chosen_on(study, final), *seeds_notes(study)]),
-        figures=figures,
+        names=tables.names_table(study, ranking, likely, *([tested] if tested else [])),
+        rule=ranking_rule(study),
+        assumptions=assumptions(results.verdict),
+        explore=explore,
+        explore_json=page_json(explore) if explore else "",
+        max_points=MAX_POINTS,
+        text_columns=tables.TEXT_HEADS,
     )
+
+
+def _source(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
 def _writable(value: Any) -> Any:
     """Return what a template prints; text from outside, such as a folder's name, may hold what no file can."""
     return one_line(value) if type(value) is str else value  # not Markup, which is the page's own
+
+
+def _with_commands(sentence: str) -> Markup:
+    """Return a sentence whose commands, which stand between backticks, can be told from its words."""
+    parts = COMMAND.split(one_line(sentence))
+    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
 
 
 def _row_class(row: pd.Series, position: Any) -> str:
@@ -146,37 +174,3 @@ def _chosen_on(study: Study, final: pd.DataFrame) -> str:
             "chosen before, by the validation accuracy of a sweep, and the test set was read once, at the end."
         )
     return "Chosen by validation, not by the test set, which was read once, at the end."
-
-
-def _header(run: Run) -> dict[str, Any]:
-    """Return what the header says of a run: name, question, and the facts that its ledger holds."""
-    head, drivers = run.head, run.ledger.sweeps
-    lines = [*drivers, *run.ledger.statuses.values()]
-    times = sorted(float(line["time"]) for line in lines if line.get("time"))
-    hardware = head.get("hardware") or {}
-    facts = {
-        "Command": ", then ".join(str(line["command"]) for line in drivers if line.get("command")),
-        "Commit": head.get("git_commit"),
-        "Versions": ", ".join(f"{name} {version}" for name, version in (head.get("versions") or {}).items() if version),
-        "Hardware": _hardware(hardware),
-        "Dates": f"{_date(times[0])} to {_date(times[-1])} (UTC)" if times else "",
-        "Drivers": f"{len(drivers)} (stopped and resumed)" if len(drivers) > 1 else "",
-    }
-    question = head.get("question") or run.ledger.spec.get("question") or ""
-    return {"name": run.name, "question": question, "facts": {k: v for k, v in facts.items() if v}}
-
-
-def _date(unix_seconds: float) -> str:
-    return datetime.fromtimestamp(unix_seconds, tz=UTC).strftime("%Y-%m-%d %H:%M")
-
-
-def _hardware(hardware: dict[str, Any]) -> str:
-    gpus = [gpu if isinstance(gpu, str) else str(gpu.get("name", gpu)) for gpu in hardware.get("gpus") or []]
-    parts = [
-        hardware.get("host"),
-        f"{hardware['cpus']} CPUs" if hardware.get("cpus") else "",
-        hardware.get("cpu"),
-        ", ".join(f"{gpus.count(name)} × {name}" for name in dict.fromkeys(gpus)) or "no GPU",
-        f"{hardware['memory_bytes'] / 2**30:.0f} GiB memory" if hardware.get("memory_bytes") else "",
-    ]
-    return ", ".join(str(part) for part in parts if part) if hardware else ""

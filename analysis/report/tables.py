@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -26,7 +27,32 @@ from ch6dist.catalog.wording import metric_label, short_number
 _LISTS = ["trials", "scores"]  # columns of the JSON, not of the CSV
 # what begins markup in Markdown (and, on GitHub, mathematics); _ within a word does not
 MARKUP = re.compile(r"[\\`*\[\]<>|$~]|&(?=#?\w+;)|(?<![^\W_])_|_(?![^\W_])")
+TEXT_HEADS = {  # of columns of text, which stand on the left
+    *("run", "question", "swept", "best configuration", "optimizer", "schedule", "setting", "drawn", "configuration"),
+    *("each seed", "flags", "choice", "name", "stands for"),
+}
 _PARTS = ["run", "optimizer", "scheduler", "setting", "drawn"]  # whole in CSV and JSON, also where labels number them
+
+# what the columns of the leaderboard and of the final training runs are sorted by; the others by their text
+_KEYS = {
+    "rank": "rank",
+    "lr": "lr",
+    "wd": "weight_decay",
+    "95 % t interval": "low",
+    "best epoch": "best",
+    "epochs to target": "epochs_to_target",
+    "time to target": "seconds_to_target",
+    "late-epoch std": "late_epoch_std",
+    "diverged": "diverged",
+    "per epoch": "seconds_per_epoch",
+}
+_FINAL_KEYS = {
+    "epochs": "epochs",
+    "test accuracy, mean ± std": "test_accuracy",
+    "95 % t interval": "low",
+    "seeds": "n",
+    "diverged": "diverged",
+}
 
 
 @dataclass(frozen=True)
@@ -35,6 +61,7 @@ class Table:
 
     heads: list[str]
     rows: list[list[str]]
+    keys: list[list[float | None]] = field(default_factory=list)  # what a column of numbers is sorted by; None: text
 
     def markdown(self) -> str:
         """Return the table as Markdown, aligned so that it is readable in a terminal too."""
@@ -77,7 +104,8 @@ def leaderboard_table(study: Study, board: pd.DataFrame) -> Table:
         "per epoch": lambda row: text.format_seconds(row["seconds_per_epoch"]),
         "flags": _flags,
     }
-    return _table(board, columns)
+    keys = _KEYS | {f"{metric_label(metric)}, mean ± std": "score"}
+    return _table(board, columns, keys)
 
 
 def finals_table(finals: pd.DataFrame, study: Study) -> Table:
@@ -94,7 +122,7 @@ def finals_table(finals: pd.DataFrame, study: Study) -> Table:
         "each seed": lambda row: ", ".join(text.format_metric(score, "test_accuracy") for score in row["per_seed"]),
         "diverged": lambda row: f"{row['diverged']}/{row['seeds']}",
     }
-    return _table(finals, columns)
+    return _table(finals, columns, _FINAL_KEYS)
 
 
 def legend(study: Study, board: pd.DataFrame) -> str:
@@ -129,7 +157,7 @@ def leaderboard_markdown(study: Study, board: pd.DataFrame, finals: pd.DataFrame
 
 def leaderboard_csv(study: Study, board: pd.DataFrame) -> str:
     """Return the leaderboard as CSV, in fractions and seconds; a column `synthetic` marks synthetic data."""
-    frame = _whole_names(board, study).drop(columns=_LISTS).assign(metric=study.metric)
+    frame = whole_names(board, study).drop(columns=_LISTS).assign(metric=study.metric)
     return (frame.assign(synthetic=True) if study.synthetic else frame).to_csv(index=False)
 
 
@@ -141,14 +169,14 @@ def leaderboard_json(study: Study, board: pd.DataFrame, finals: pd.DataFrame) ->
         "metric": study.metric,
         "goal": study.goal,
         "rule": ranking_rule(study),
-        "leaderboard": _records(_whole_names(board, study)),
-        "finals": _records(_whole_names(finals, study)),
+        "leaderboard": records(whole_names(board, study)),
+        "finals": records(whole_names(finals, study)),
         "numbered": study.numbered,
     }
     return json.dumps(document, indent=2, allow_nan=False)
 
 
-def _whole_names(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
+def whole_names(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
     """Return a table with the whole texts of the parts of labels; its column `label` has the numbers."""
     parts = [column for column in _PARTS if column in frame]
     return frame.assign(**{part: frame[part].replace(study.numbered) for part in parts}).drop(
@@ -156,8 +184,22 @@ def _whole_names(frame: pd.DataFrame, study: Study) -> pd.DataFrame:
     )
 
 
-def _table(frame: pd.DataFrame, columns: dict[str, Callable[[pd.Series], str]]) -> Table:
-    return Table(list(columns), [[cell(row) for cell in columns.values()] for _, row in frame.iterrows()])
+def _table(
+    frame: pd.DataFrame, columns: dict[str, Callable[[pd.Series], str]], keys: Mapping[str, str] | None = None
+) -> Table:
+    """Return a table; `keys` are the columns of the frame by which those of the table are sorted."""
+    rows = [row for _, row in frame.iterrows()]
+    sorted_by = [(keys or {}).get(head) for head in columns]
+    return Table(
+        list(columns),
+        [[cell(row) for cell in columns.values()] for row in rows],
+        [[_key(row[name]) if name else None for name in sorted_by] for row in rows],
+    )
+
+
+def _key(value: Any) -> float | None:
+    """Return a number that JavaScript can read: infinity is the largest, what is missing has none."""
+    return None if value is None or math.isnan(value) else max(-sys.float_info.max, min(sys.float_info.max, value))
 
 
 def _flags(row: pd.Series) -> str:
@@ -181,13 +223,14 @@ def _whole(number: float | None) -> str:
     return f"{number:g}" if text.is_finite(number) else text.DASH
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(key): _json_value(value) for key, value in row.items()} for row in frame.to_dict("records")]
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table as JSON can hold them."""
+    return [{str(key): json_value(value) for key, value in row.items()} for row in frame.to_dict("records")]
 
 
-def _json_value(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """Return a value that JSON can hold: no NaN, no infinity, no numpy scalar."""
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_json_value(item) for item in value]
+        return [json_value(item) for item in value]
     value = value.item() if hasattr(value, "item") else value
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -19,7 +19,8 @@ import pandas as pd
 from analysis.study import stats
 from analysis.study.flags import GROUP, flags
 from analysis.study.load import Study, without_finals
-from ch6dist.runs.ranking import Ranked, rank, rule
+from ch6dist.runs.confirmations import counted_confirmations
+from ch6dist.runs.ranking import CONFIRMED_FIRST, Ranked, rank, rule
 from ch6dist.runs.schema import Metric, Status
 from ch6dist.verdict.verdict import Verdict
 
@@ -71,7 +72,9 @@ def target_of(ranked: Sequence[Ranked], study: Study) -> float | None:
 def ranking_rule(study: Study) -> str:
     """Return the ranking rule as a sentence, with the number of epochs that a score averages."""
     epochs = study.trials.loc[(study.trials["type"] == "train") & ~study.trials["final"], "epochs"]
-    return "; ".join([*sorted({rule(int(number), study.metric) for number in epochs}), *study.metric_notes])
+    rules = sorted({rule(int(number), study.metric) for number in epochs})
+    first = [CONFIRMED_FIRST] if counted_confirmations(without_finals(study)) else []
+    return "; ".join([*rules, *first, *study.metric_notes])
 
 
 def chosen(board: pd.DataFrame, *, k: int = 5) -> pd.DataFrame:

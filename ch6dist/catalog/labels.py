@@ -32,6 +32,7 @@ _NAMES = {
     "data.val_size": "validation images",
     "data.name": "",
     "data.seed": "data seed",
+    "vary": "varying",
     "range_test.mode": "",
     "model.name": "",
     "precision": "",
@@ -106,6 +107,8 @@ def _flatten(config: Config) -> Flat:
     """Return what belongs to a configuration, by dotted path, names of optimizers and schedules included."""
     unused = _IGNORED_BY_RANGE_TESTS if config["type"] == "range_test" else ("range_test.",)
     paths = dict(_leaves(config))
+    if not paths.get("vary"):  # nothing varies, as where the key is not there: in older runs
+        paths.pop("vary", None)
     return {k: v for k, v in paths.items() if k not in _APART and not _under(k, unused)}
 
 

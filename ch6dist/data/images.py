@@ -124,14 +124,19 @@ def normalize(images: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype) -> 
     return images.to(dtype).mul_(scale).add_(shift)
 
 
-def load_split(data: DataConfig, *, device: Device) -> TrainData:
+def load_split(data: DataConfig, *, device: Device, seed: int | None = None) -> TrainData:
     """Return training and validation images of a trial, on `device`; a process keeps the last one it asked for.
 
     The validation split is the first `val_size` images of a permutation seeded by `data.seed`, the training images
     are the next `train_size`: another `train_size` leaves the validation split as it is.
+
+    Args:
+        seed: of the trial, where its split follows it (`TrialConfig.split_seed`): then both seed the permutation.
+
     Raises InputError if files are missing or damaged.
     """
-    return _load_split(data.name, str(data_root(data.root)), data.train_size, data.val_size, data.seed, str(device))
+    seeds = (data.seed, "split") if seed is None else (data.seed, "split", seed)
+    return _load_split(data.name, str(data_root(data.root)), data.train_size, data.val_size, seeds, str(device))
 
 
 def load_test(data: DataConfig, *, device: Device) -> tuple[Tensor, Tensor]:
@@ -153,9 +158,11 @@ def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @functools.lru_cache(maxsize=1)
-def _load_split(name: str, root: str, train_size: int, val_size: int, seed: int, device: str) -> TrainData:
+def _load_split(
+    name: str, root: str, train_size: int, val_size: int, seeds: tuple[int | str, ...], device: str
+) -> TrainData:
     entry = DATASETS[name]
-    indices = torch.randperm(entry.train_images, generator=generator(seed, "split"))[: val_size + train_size]
+    indices = torch.randperm(entry.train_images, generator=generator(*seeds))[: val_size + train_size]
     images, labels, coarse = _read(entry, "train", root, indices)
     mean, std = channel_statistics(images[val_size:])
     return TrainData(

@@ -2,8 +2,12 @@
 
 A trial's score is the mean of the sweep's metric over its last min(5, a third of its epochs, at least 1) epochs; a
 configuration's is the mean over its seeds. A configuration with a diverged seed ranks below all without, by k of n.
-One that still runs, was stopped, or has a broken seed or one without a score is listed last and cannot win. NaN never
-wins.
+One that still runs, was stopped, or has a broken seed or one without a score is listed last, has no rank and cannot
+win. NaN never wins.
+
+After a confirmation (`sweeps confirm`) the configurations of its set come first, by their fresh seeds alone; so does a
+default that was trained beside them and is better, on its fresh seeds, than one of the set. A fresh seed that diverged
+ranks like any other.
 """
 
 from __future__ import annotations
@@ -11,13 +15,15 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ch6dist.runs.confirmations import Key, counted_confirmations, is_counted, key_of
 from ch6dist.runs.ledger import Ledger
-from ch6dist.runs.schema import BROKEN, Line, Metric, Status
+from ch6dist.runs.schema import BROKEN, ENDED, Line, Metric, Status
 
 RULE = "mean {metric} over the last {k} epochs, then over seeds; diverged seeds rank last"
+CONFIRMED_FIRST = "what was confirmed first, by its fresh seeds alone"  # said beside the rule
 RANKED_ROWS = 5  # of each trial, the last ones: all that a ranking looks at
 
 
@@ -28,11 +34,20 @@ class Ranked:
     configuration: str
     score: float | None  # over the seeds that have one
     scores: tuple[float, ...]  # one per such seed, in the order of `trials`
-    trials: tuple[str, ...]  # every seed's trial
+    trials: tuple[str, ...]  # the seeds that rank it: those of the sweep; once it is confirmed, the fresh ones
     eligible: bool  # every seed diverged or has a finite score, at least one a score
     diverged: int
     note: str  # why it is not eligible, or how many seeds diverged
     latest: float | None  # newest value of the metric, over the seeds that have rows: while they still train
+    confirmed: bool = False  # ranked by its fresh seeds, before all that are not
+    fresh: tuple[float, ...] = ()  # scores of fresh seeds, once their confirmation counts, in the order of:
+    fresh_trials: tuple[str, ...] = ()
+    every: tuple[str, ...] = ()  # all trials of the configuration, those that do not rank it too
+
+    @property
+    def complete(self) -> bool:
+        """Return whether it has a rank: every seed diverged, or has a finite score."""
+        return self.eligible or self.diverged == len(self.trials)
 
 
 def last_k(epochs: int) -> int:
@@ -54,21 +69,38 @@ def rank(ledger: Ledger, metric: Metric | None = None) -> list[Ranked]:
         metric: left out, that of the ledger's sweep.
     """
     metric = metric or Metric.of(ledger.spec)
-    rows = ledger.rows_by_trial()
+    rows, counted = ledger.rows_by_trial(), counted_confirmations(ledger)
     groups: dict[str, list[str]] = {}
     for trial, line in ledger.trials.items():
         if line["config"]["type"] == "train":
             groups.setdefault(line["configuration"], []).append(trial)
-    ranked = [_rank_one(ledger, rows, trials, metric.name) for trials in groups.values()]
     sign = -1.0 if metric.goal == "maximize" else 1.0
+    ranked = [_rank_one(ledger, rows, trials, metric.name, counted) for trials in groups.values()]
+    if counted:
+        ranked = _with_defaults(ranked, sign)
 
     def order(item: Ranked) -> tuple[Any, ...]:
         share = item.diverged / len(item.trials)
-        complete = item.eligible or share == 1
         value = item.latest if item.score is None else item.score  # without a score, only among the incomplete
-        return (not complete, share, math.inf if value is None else sign * value, item.configuration)
+        place = math.inf if value is None else sign * value
+        return (not item.complete, share, not item.confirmed, place, item.configuration)
 
     return sorted(ranked, key=order)
+
+
+def _with_defaults(ranked: Sequence[Ranked], sign: float) -> list[Ranked]:
+    """Confirm each default that is better on its fresh seeds than one of the set: it was trained as they were."""
+    worst = max((sign * item.score for item in ranked if item.confirmed and item.score is not None), default=-math.inf)
+
+    def beats(item: Ranked) -> bool:
+        whole = item.eligible and not item.diverged and len(item.fresh) == len(item.fresh_trials) > 0
+        return whole and not item.confirmed and sign * _mean(item.fresh) < worst
+
+    return [_by_fresh_seeds(item) if beats(item) else item for item in ranked]
+
+
+def _by_fresh_seeds(item: Ranked) -> Ranked:
+    return replace(item, score=_mean(item.fresh), scores=item.fresh, trials=item.fresh_trials, confirmed=True)
 
 
 def rule(epochs: int, metric: str) -> str:
@@ -76,35 +108,60 @@ def rule(epochs: int, metric: str) -> str:
     return RULE.format(metric=metric, k=last_k(epochs)).replace("last 1 epochs", "last epoch")
 
 
-def _rank_one(ledger: Ledger, rows: dict[str, list[Line]], trials: list[str], metric: str) -> Ranked:
-    line = ledger.trials[trials[0]]
+def _rank_one(ledger: Ledger, rows: dict[str, list[Line]], every: list[str], metric: str, counted: set[Key]) -> Ranked:
+    fresh = [trial for trial in every if is_counted(ledger.trials[trial], counted)]
+    waiting = [trial for trial in every if key_of(ledger.trials[trial]) and trial not in fresh]
+    confirmed = any(ledger.trials[trial].get("confirms") == "set" for trial in fresh)
+    own = [trial for trial in every if not key_of(ledger.trials[trial])]
+    trials = fresh if confirmed else own or every
     counts = Counter(ledger.status(trial) for trial in trials)
-    scores = []
-    for trial in trials:
-        if ledger.status(trial) == Status.FINISHED:
-            score = trial_score(rows[trial], metric, epochs=line["config"]["epochs"])
-            scores += [] if score is None else [score]
+    scores = _scores(ledger, rows, trials, metric)
     newest = [row[metric] for trial in trials for row in rows[trial][-1:] if row.get(metric) is not None]
-    broken = sum(counts[status] for status in BROKEN)
-    waiting = sum(counts[s] for s in (Status.PLANNED, Status.RUNNING, Status.INTERRUPTED))
-    notes = [
-        f"{count} of {len(trials)} {word}"
-        for count, word in [
-            (counts[Status.DIVERGED], "diverged"),
-            (counts[Status.STOPPED], "stopped early"),
-            (broken, "failed"),
-            (waiting, "not finished"),
-            (counts[Status.FINISHED] - len(scores), f"without a finite {metric}"),
-        ]
-        if count
-    ]
     return Ranked(
-        configuration=line["configuration"],
-        score=sum(scores) / len(scores) if scores else None,
-        scores=tuple(scores),
+        configuration=ledger.trials[every[0]]["configuration"],
+        score=_mean(scores) if scores else None,
+        scores=scores,
         trials=tuple(trials),
         eligible=bool(scores) and len(scores) + counts[Status.DIVERGED] == len(trials),
         diverged=counts[Status.DIVERGED],
-        note=", ".join(notes),
-        latest=sum(newest) / len(newest) if newest else None,
+        note=_note(ledger, counts, metric, scored=len(scores), waiting=waiting),
+        latest=_mean(newest) if newest else None,
+        confirmed=confirmed,
+        fresh=scores if confirmed else _scores(ledger, rows, fresh, metric),
+        fresh_trials=tuple(fresh),
+        every=tuple(every),
     )
+
+
+def _scores(ledger: Ledger, rows: dict[str, list[Line]], trials: Sequence[str], metric: str) -> tuple[float, ...]:
+    """Return the score of each trial that has one."""
+    found = (
+        trial_score(rows[trial], metric, epochs=ledger.trials[trial]["config"]["epochs"])
+        for trial in trials
+        if ledger.status(trial) == Status.FINISHED
+    )
+    return tuple(score for score in found if score is not None)
+
+
+def _note(ledger: Ledger, counts: Counter[Status], metric: str, *, scored: int, waiting: Sequence[str]) -> str:
+    """Return how many of the seeds that rank a configuration have none, and how far its confirmation is."""
+    number = sum(counts.values())
+    notes = [
+        f"{count} of {number} {word}"
+        for count, word in [
+            (counts[Status.DIVERGED], "diverged"),
+            (counts[Status.STOPPED], "stopped early"),
+            (sum(counts[status] for status in BROKEN), "failed"),
+            (sum(counts[s] for s in (Status.PLANNED, Status.RUNNING, Status.INTERRUPTED)), "not finished"),
+            (counts[Status.FINISHED] - scored, f"without a finite {metric}"),
+        ]
+        if count
+    ]
+    if waiting:
+        ended = sum(ledger.status(trial) in ENDED for trial in waiting)
+        notes.append(f"{ended} of {len(waiting)} fresh seeds have ended, not ranked by them yet")
+    return ", ".join(notes)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

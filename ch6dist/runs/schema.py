@@ -1,7 +1,8 @@
 """What a run records, defined here and nowhere else: kinds of ledger lines, columns of a row, statuses of a trial.
 
-A run written by this version says `format: 1` in the head line of each driver and in each checkpoint. A reader takes
-every format up to its own; runs made before there was a number are format 0.
+A run written by this version says `format: 2` in the head line of each driver and in each checkpoint. A reader takes
+every format up to its own; runs made before there was a number are format 0. Format 2 has confirmations: a reader that
+does not know them would rank by seeds that are kept apart.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing_extensions import TypedDict  # pydantic can check lines by these typ
 from ch6dist.catalog.metrics import DEFAULT_METRIC, check_goal, goal_of
 from ch6dist.errors import UsageError
 
-FORMAT = 1  # of ledgers and checkpoints that are written
+FORMAT = 2  # of ledgers and checkpoints that are written
 EngineName = Literal["eager", "fused"]  # what trains a pack: its lanes one after another, or all as one model
 
 
@@ -100,6 +101,15 @@ HALTED = "halted"  # `broken` of the event that a driver halted: no failure of a
 Line = Mapping[str, Any]  # a line of any kind
 
 
+class ConfirmationPlan(TypedDict):
+    """A confirmation: `set` and `default` hold configurations, each trained with all of the `seeds`."""
+
+    number: int  # from 1
+    set: list[str]
+    default: list[str]
+    seeds: list[int]
+
+
 class SweepLine(TypedDict):
     """The head line of a driver: the sweep as resolved, and where it is trained."""
 
@@ -115,6 +125,9 @@ class SweepLine(TypedDict):
     time: float
     trials: NotRequired[int]  # how many the run has: one that was cut off at its start has fewer lines of them
     address: NotRequired[str | None]  # of the Ray that the driver joined; None: it started its own
+    confirmation: NotRequired[
+        ConfirmationPlan
+    ]  # that begins here: what its lines of trials say, should they be cut off
 
 
 class TrialLine(TypedDict):
@@ -126,6 +139,8 @@ class TrialLine(TypedDict):
     name: str
     config: dict[str, Any]  # the resolved TrialConfig
     seed: int
+    confirms: NotRequired[Literal["set", "default"]]  # a fresh seed: of the set of the best, or of a default beside it
+    confirmation: NotRequired[int]  # of which confirmation, from 1
 
 
 class PackLine(TypedDict):

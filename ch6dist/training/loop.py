@@ -71,7 +71,7 @@ def train(
         pack = Pack(
             first=trials[0],
             engine=make_engine(engine, data=trials[0].data, device=where, group=group, autotune=autotune),
-            data=load_split(trials[0].data, device=where),
+            data=load_split(trials[0].data, device=where, seed=trials[0].split_seed),
             device=where,
             group=group,
             report=report,

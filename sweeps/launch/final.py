@@ -32,7 +32,7 @@ from ch6dist.yamlfile import read_mapping
 from sweeps.launch.execute import Launch
 from sweeps.launch.finals import default_name, newest_final
 from sweeps.launch.run import resume, start
-from sweeps.status.queries import best
+from sweeps.status.best import best, remarks
 
 LENGTHS = {
     parameter.name
@@ -68,6 +68,7 @@ class _Choice:
     path: Path  # of the run folder, or of the trial file
     spec: dict[str, Any]  # of its sweep; empty for a trial file
     seeds: tuple[int, ...] = ()  # of its sweep, and those by which that was chosen itself
+    remarks: tuple[str, ...] = ()  # why it is not the leader, that nothing was learned
 
 
 def plan_final(
@@ -93,7 +94,7 @@ def plan_final(
     if chosen.type != "train":
         raise UsageError(f"{source} is a range test", "a final training needs a trial of type train")
     content = chosen.model_dump() | {"evaluate_test": True, "epochs": chosen.epochs if epochs is None else epochs}
-    notes = []
+    notes = list(choice.remarks)
     if all_data:
         data = content["data"]
         content["data"] = data | {"train_size": data["train_size"] + data["val_size"], "val_size": 0}
@@ -220,7 +221,7 @@ def _choice(source: str, runs: Path | None, trial: str | None) -> _Choice:
         return _Choice(chosen, f"trial {name} of {run.name}", run, ledger.spec, _seeds(ledger))
     found = best(run, ledger)
     why = f"best of {run.name}: {found['configuration']}, {found['score']:.4g} by {found['rule']}"
-    return _Choice(parse_trial(found["trial"], file=str(run)), why, run, ledger.spec, _seeds(ledger))
+    return _Choice(parse_trial(found["trial"], file=str(run)), why, run, ledger.spec, _seeds(ledger), remarks(found))
 
 
 def _seeds(ledger: Ledger) -> tuple[int, ...]:

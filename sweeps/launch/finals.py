@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
-from ch6dist.errors import UsageError
+from ch6dist.errors import InputError, UsageError
 from ch6dist.paths import given_path, shown_path
 from ch6dist.runs.folders import find_run, name_from, runs_root
 from ch6dist.runs.ledger import read_heads
@@ -31,6 +32,14 @@ def newest_final(source: str, *, runs: Path | None = None) -> Path:
         why = f"{source} has no final training to resume in {shown_path(home)}/"
         raise UsageError(why, "leave --resume out to start one, or name its folder by --runs")
     return max(begun, key=lambda folder: begun[folder])
+
+
+def refuse_beside_resume(**chosen: Any) -> None:
+    """Raise InputError for an option that is given beside --resume: what is trained was chosen before."""
+    for name, value in chosen.items():
+        if value:
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(option, value, "nothing beside --resume: what is trained was chosen before")
 
 
 def _finals_in(home: Path, source: Path) -> list[Path]:

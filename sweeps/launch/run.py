@@ -7,9 +7,9 @@ Exit statuses: 0 done (diverged trials are results), 1 a trial failed, 2 wrong i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ch6dist.catalog.dataset_files import check_files
 from ch6dist.config import TrialConfig, parse_trial
@@ -20,16 +20,17 @@ from ch6dist.runs.fetch import refresh
 from ch6dist.runs.folders import checkpoints_root, home_of, new_run, removed_unless_begun, runs_root
 from ch6dist.runs.ledger import Ledger, find_trial, read, read_spec
 from ch6dist.runs.provenance import trial_line
-from ch6dist.runs.schema import BROKEN, ENDED, Status
+from ch6dist.runs.schema import BROKEN, ENDED, ConfirmationPlan, Line, Status, TrialLine
 from sweeps.driver.jobs import PackJob
 from sweeps.driver.retries import status_line
 from sweeps.driver.trial_table import TrialTable
 from sweeps.launch.execute import Launch, Settings, Task, execute
+from sweeps.launch.fresh_trials import lines_cut_off
 from sweeps.launch.packing import kept_engine_notes, pack_new, pack_resumed
 from sweeps.on_ray.cluster import cluster_hosts
 from sweeps.on_ray.temporary import ray_folder
 from sweeps.plan.disk import bytes_for_ended_trials, total_bytes
-from sweeps.plan.slots import find_slots
+from sweeps.plan.slots import Slots, find_slots
 from sweeps.record.record import opened
 from sweeps.record.uploader import runs_in_store
 from sweeps.spec.resources import change_resources
@@ -72,7 +73,7 @@ def resume(run: Path, how: Launch, *, changes: Sequence[str] = ()) -> int:
     Args:
         changes: `key=value` of resources that replace those of the sweep; its trials stay what they are.
     """
-    return _continue(run, _newest(run), how, changes=changes)
+    return _continue(run, newest(run), how, changes=changes)
 
 
 def rerun(run: Path, how: Launch, trials: Sequence[str], *, failed: bool = False) -> int:
@@ -82,7 +83,7 @@ def rerun(run: Path, how: Launch, trials: Sequence[str], *, failed: bool = False
         trials: their ids, or the beginnings of these.
         failed: also every trial that failed or ran out of memory.
     """
-    ledger = _newest(run)
+    ledger = newest(run)
     again = [find_trial(ledger, trial) for trial in trials]
     again += [trial for trial in ledger.trials if failed and ledger.status(trial) in BROKEN and trial not in again]
     if not again:
@@ -91,33 +92,78 @@ def rerun(run: Path, how: Launch, trials: Sequence[str], *, failed: bool = False
     return _continue(run, ledger, how, again=again)
 
 
-def _newest(run: Path) -> Ledger:
+def add_trials(
+    run: Path,
+    ledger: Ledger,
+    how: Launch,
+    lines: Sequence[TrialLine],
+    *,
+    confirmation: ConfirmationPlan,
+    announce: Callable[[Sequence[PackJob], Slots], Sequence[str]],
+) -> int:
+    """Train more trials in a run, all of whose own have ended; return the exit status.
+
+    Args:
+        ledger: of the run as `newest` reads it.
+        lines: of the trials.
+        confirmation: that they are.
+        announce: returns what to print before anything is written, of their packs and the slots for them.
+    """
+    return _continue(run, ledger, how, added=lines, confirmation=confirmation, announce=announce)
+
+
+def newest(run: Path) -> Ledger:
     """Read the ledger of a run, after fetching what another machine has added to it."""
     refresh(run, read_spec(run).get("storage"))
     return read(run)
 
 
-def _continue(run: Path, ledger: Ledger, how: Launch, *, again: Sequence[str] = (), changes: Sequence[str] = ()) -> int:
+def _continue(
+    run: Path,
+    ledger: Ledger,
+    how: Launch,
+    *,
+    again: Sequence[str] = (),
+    changes: Sequence[str] = (),
+    added: Sequence[TrialLine] = (),
+    confirmation: ConfirmationPlan | None = None,
+    announce: Callable[[Sequence[PackJob], Slots], Sequence[str]] = lambda _packs, _slots: (),
+) -> int:
     before = Settings.of(ledger.spec).resources
     spec = change_resources(ledger.spec, changes)
     settings = Settings.of(spec)
-    if len(ledger.trials) < max((line.get("trials", 1) for line in ledger.sweeps), default=1):
+    added = [*added, *lines_cut_off(ledger)]
+    if len(ledger.trials) + len(added) < max((line.get("trials", 1) for line in ledger.sweeps), default=1):
         raise UsageError(f"{run} was cut off before all of its trials were written", "run the sweep again")
-    if not again and all(ledger.status(trial) in ENDED for trial in ledger.trials):
+    if not again and not added and all(ledger.status(trial) in ENDED for trial in ledger.trials):
         how.console.print(f"{shown_path(run)}: nothing to do, every trial has ended")
         return 1 if any(ledger.status(trial) in BROKEN for trial in ledger.trials) else 0
     unfinished = [trial for trial in ledger.trials if trial in again or ledger.status(trial) not in ENDED]
-    todo = [parse_trial(ledger.trials[trial]["config"], file=str(run)) for trial in unfinished]
+    new = {line["trial"]: line for line in added}
+    known = {**ledger.trials, **new}
+    todo = [parse_trial(known[trial]["config"], file=str(run)) for trial in [*unfinished, *new]]
     check_data(todo)
     _check_batches(todo, workers=settings.resources.workers)
     hosts = hosts_of(how)
     slots = find_slots(settings.resources, hosts)  # refused, if it is, before anything is written
     packs = pack_resumed(todo, ledger, hosts, settings.resources, how, before=before)
-    for note in kept_engine_notes(ledger, packs, slots=slots, wanted=settings.resources.engine):
+    kept = [pack for pack in packs if pack.trials[0] not in new]
+    notes = kept_engine_notes(ledger, kept, slots=slots, wanted=settings.resources.engine)
+    for note in [*notes, *announce(packs, slots)]:
         how.console.print(note)
     limit = _limit_for_ended(todo, packs, settings, hosts, checkpoints_root(run, storage=settings.storage))
-    lines = [status_line(trial, Status.PLANNED, "rerun", attempt=ledger.attempt(trial) + 1) for trial in again]
-    with opened(run, spec, say=how.console.print, ledger=ledger, lines=lines, address=how.address) as record:
+    lines = [cast(Line, line) for line in added]
+    lines += [status_line(trial, Status.PLANNED, "rerun", attempt=ledger.attempt(trial) + 1) for trial in again]
+    opening = opened(
+        run,
+        spec,
+        say=how.console.print,
+        ledger=ledger,
+        lines=lines,
+        address=how.address,
+        confirmation=confirmation,
+    )
+    with opening as record:
         status = execute(Task(TrialTable.from_ledger(ledger), packs, settings, hosts, limit), ledger, record, how)
     return record.status(status)
 

@@ -43,7 +43,7 @@ class Plan:
     @property
     def configurations(self) -> int:
         """Return the number of configurations, each trained with every seed."""
-        return len(self.trials) // len(self.spec.seeds)
+        return len(self.trials) // len(self.spec.seeds.values)
 
 
 def make_plan(
@@ -87,7 +87,8 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "question": plan.spec.question,
         "trials": len(plan.trials),
         "configurations": plan.configurations,
-        "seeds": list(plan.spec.seeds),
+        "seeds": list(plan.spec.seeds.values),
+        "vary": list(plan.spec.seeds.vary),
         "devices": asdict(total(plan.hosts)),
         "hosts": [asdict(host) for host in plan.hosts],
         "hosts_not_up": sum(not host.up for host in plan.hosts),
@@ -117,10 +118,21 @@ def plan_notes(plan: Plan) -> list[str]:
     assumed = sorted({gpu.name for host in plan.hosts for gpu in host.gpus if gpu.assumed})
     gpus = f"the memory of {', '.join(assumed)} is assumed from its type, as nvidia-smi could not be asked"
     notes = [
+        _split_note(plan),
         shared_storage_note(plan.hosts, plan.trials, run=run),
         gpus if assumed else "",
     ]
     return pack_notes(plan.packs) + [note for note in notes if note]
+
+
+def _split_note(plan: Plan) -> str:
+    """Return that the split varies, and what it costs: fused lanes of several seeds could share a pack otherwise."""
+    if "split" not in plan.spec.seeds.vary:
+        return ""
+    fused = any(pack.engine == "fused" for pack in plan.packs) and len(plan.spec.seeds.values) > 1
+    return "the validation split moves with the seed" + (
+        ", so that the trials of a pack have one seed" if fused else ""
+    )
 
 
 def plan_warnings(plan: Plan) -> list[str]:

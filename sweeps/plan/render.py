@@ -34,7 +34,7 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
     cost, slots = plan.estimate, plan.slots
     several, clustered = slots.workers > 1, len(plan.hosts) > 1 or bool(plan.hosts[0].name)
     holder = "worker" if several else "pack"
-    grid = f"{format_count(plan.configurations, 'configuration')} × {format_count(len(plan.spec.seeds), 'seed')}"
+    grid = f"{format_count(plan.configurations, 'configuration')} × {format_count(len(plan.spec.seeds.values), 'seed')}"
     return [
         ("sweep", plan.spec.name),
         ("question", plan.spec.question or "none"),

@@ -21,7 +21,7 @@ from ch6dist.runs.folders import checkpoints_root
 from ch6dist.runs.ledger import Ledger, add_lines
 from ch6dist.runs.names import LEDGER, SEGMENTS, SWEEP_FILE
 from ch6dist.runs.provenance import sweep_line
-from ch6dist.runs.schema import Line
+from ch6dist.runs.schema import ConfirmationPlan, Line
 from ch6dist.runs.write_ahead import lost_lines
 from ch6dist.runs.writer import LINES_PER_SEGMENT, Writer
 from ch6dist.storage.atomic import replace_file
@@ -63,6 +63,7 @@ def opened(
     ledger: Ledger | None = None,
     lines: Sequence[Line] = (),
     address: str | None = None,
+    confirmation: ConfirmationPlan | None = None,
 ) -> Iterator[Record]:
     """Hold the record of a run for the length of the block: the one way in which a sweep's driver begins to write.
 
@@ -73,6 +74,7 @@ def opened(
         spec: the sweep as `dump` gives it.
         ledger: of a run that is resumed, as it was read; what is written here is added to it. None: the run is new.
         address: of the Ray that the driver joins.
+        confirmation: that begins with `lines`.
 
     Raises UsageError while another driver holds the run, or when one has written to it since `ledger` was read.
     """
@@ -89,7 +91,9 @@ def opened(
             record = Record(run, writer, uploader, checkpoints_root(run, storage=storage), say)
             lost = lost_lines(open_folder(record.checkpoints), ledger) if remote else []
             added = [line["trial"] for line in lines if line["kind"] == "trial"]
-            head = {**sweep_line(spec), "trials": len({*ledger.trials, *added}), "address": address}
+            head: dict[str, Any] = {**sweep_line(spec), "trials": len({*ledger.trials, *added}), "address": address}
+            if confirmation:
+                head["confirmation"] = confirmation
             written = [cast(Line, head), *lost, *lines]
             record.append(written)
             add_lines(ledger, written)

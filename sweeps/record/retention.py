@@ -103,7 +103,7 @@ class Retention:
         trials = {t: self.trials[t] for t in self.ended if self.trials[t]["configuration"] in asked}
         rows = [row for trial in trials for row in self.rows.get(trial, ())]
         ranking = rank(Ledger(trials=trials, statuses=self.ended, rows=rows), self.metric)
-        ranked = [trial for item in reversed(ranking) for trial in item.trials]
+        ranked = [trial for item in reversed(ranking) for trial in item.every]
         return [trial for trial in [*(self.held.keys() - set(ranked)), *ranked] if trial in self.held]
 
     def _let_go(self, gone: Sequence[Line], more: Iterable[str] = ()) -> None:

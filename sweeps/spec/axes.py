@@ -23,7 +23,7 @@ PRESETS: dict[str, tuple[float, ...]] = {  # grids of learning rates, named by t
     "factor3": (0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4),
     "factor10": (0.1, 0.01, 1e-3, 1e-4, 1e-5),
 }
-NOT_HERE = ("seed", "evaluate_test")  # fields of a trial that a sweep sets itself
+NOT_HERE = ("seed", "vary", "evaluate_test")  # fields of a trial that a sweep sets itself
 DRAWS_PER_POINT = 1000  # draws for a point that was not drawn before, until the axes count as exhausted
 Point = dict[str, Any]  # a value for each axis
 

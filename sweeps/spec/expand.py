@@ -15,8 +15,9 @@ from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
 from ch6dist.yamlfile import with_dotted
 from sweeps.spec.axes import Axis, Point, grid, random
+from sweeps.spec.sections import MAX_TRIALS
 from sweeps.spec.shorthand import PARTS
-from sweeps.spec.sweep_file import MAX_TRIALS, Resources, SweepSpec, with_names
+from sweeps.spec.sweep_file import Resources, SweepSpec, with_names
 
 
 def expand(spec: SweepSpec, *, file: str | None = None) -> list[TrialConfig]:
@@ -34,14 +35,14 @@ def expand(spec: SweepSpec, *, file: str | None = None) -> list[TrialConfig]:
 
 def _trials(spec: SweepSpec) -> Iterator[TrialConfig]:
     seen: dict[str, Point] = {}
-    base = {**with_names(spec.trial), "seed": spec.seeds[0]}
+    base = {**with_names(spec.trial), "seed": spec.seeds.values[0], "vary": list(spec.seeds.vary)}
     for point in _points(spec):
         config = _configure(spec, base, point)
         first = seen.setdefault(config.trial_id, point)
         if first is not point:
             raise InputError("parameters", point, f"each configuration once; this one is the same as {first!r}")
         yield config
-        for seed in spec.seeds[1:]:
+        for seed in spec.seeds.values[1:]:
             yield config.model_copy(update={"seed": seed})
 
 
@@ -124,8 +125,8 @@ def _of_some(error: InputError, content: Mapping[str, Any], point: Point) -> Inp
 
 def _check_count(spec: SweepSpec) -> None:
     configurations = spec.trials or math.prod(len(axis.values or ()) for axis in spec.parameters.values())
-    if configurations * len(spec.seeds) > MAX_TRIALS:
-        count = f"{configurations} configurations × {len(spec.seeds)} seeds"
+    if configurations * len(spec.seeds.values) > MAX_TRIALS:
+        count = f"{configurations} configurations × {len(spec.seeds.values)} seeds"
         raise InputError("parameters", count, f"at most {MAX_TRIALS} trials")
 
 

@@ -29,6 +29,8 @@ def override(content: Mapping[str, Any], text: str, *, fields: Mapping[str, Any]
         except InputError as error:
             raise error.within(head) from None
         return {**content, head: axes}
+    if head == "seeds" and not isinstance(value, Mapping):
+        return {**content, head: _with_seeds(content.get(head), key.removeprefix("seeds").removeprefix("."), value)}
     if head in fields and not key.startswith("trial."):
         return with_dotted(content, key, value)
     key = key.removeprefix("trial.")
@@ -72,3 +74,13 @@ def _axes(given: Any) -> dict[str, Any]:
         except InputError as error:
             raise error.within(key) from None
     return axes
+
+
+def _with_seeds(given: Any, key: str, value: Any) -> Any:
+    """Return `seeds` with a key of it set, or with other seeds where `key` is empty; `vary` stays what it was."""
+    name = key or ("count" if isinstance(value, int) else "values")
+    if not isinstance(given, Mapping):
+        given = {"values": given} if key == "vary" else {}
+    if name in ("count", "values"):
+        given = {other: old for other, old in given.items() if other not in ("count", "values")}
+    return {**given, name: value} if key or given else value

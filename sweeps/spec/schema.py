@@ -20,11 +20,12 @@ from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.parameters import Entry
 from ch6dist.catalog.schedule_entries import BOTH, LAMBDA_PRESETS, SCHEDULES, LambdaEntry, ScheduleEntry
 from ch6dist.catalog.schedules import WARMUP
-from ch6dist.config import TrialConfig
+from ch6dist.config import VARIABLE, TrialConfig
 from ch6dist.runs.folders import NAME
 from sweeps.spec.axes import NOT_HERE, PRESETS, Axis
+from sweeps.spec.sections import MAX_TRIALS
 from sweeps.spec.shorthand import PARTS
-from sweeps.spec.sweep_file import MAX_TRIALS, SweepSpec
+from sweeps.spec.sweep_file import SweepSpec
 
 WIDTH = 110  # characters of a line of the schema
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -37,11 +38,10 @@ LOSS: Schema = {
 }
 SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 WHOLE: Schema = {"type": "integer", "minimum": 0}
-SEEDS: Schema = {
-    "anyOf": [
-        {"type": "integer", "minimum": 1, "maximum": MAX_TRIALS},
-        {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True},
-    ]
+NUMBER_OF_SEEDS: Schema = {"type": "integer", "minimum": 1, "maximum": MAX_TRIALS}
+LIST_OF_SEEDS: Schema = {"type": "array", "items": WHOLE, "minItems": 1, "uniqueItems": True}
+VARY: Schema = {
+    "anyOf": [{"enum": list(VARIABLE)}, {"type": "array", "items": {"enum": list(VARIABLE)}, "uniqueItems": True}]
 }
 
 
@@ -65,7 +65,15 @@ def sweep_schema() -> Schema:
         fields[name] = {"$ref": f"#/$defs/{name}", "description": fields[name]["description"]}
     properties = sweep["properties"]
     properties["name"]["pattern"] = f"^{NAME.pattern}$"
-    properties["seeds"] = {**SEEDS, "description": properties["seeds"]["description"], "default": 1}
+    properties["seeds"] = {
+        "anyOf": [NUMBER_OF_SEEDS, LIST_OF_SEEDS, {"$ref": "#/$defs/Seeds"}],
+        "description": properties["seeds"]["description"],
+        "default": 1,
+    }
+    definitions["Seeds"]["not"] = {"required": ["count", "values"]}
+    seeds = definitions["Seeds"]["properties"]
+    for name, schema in (("count", NUMBER_OF_SEEDS), ("values", LIST_OF_SEEDS), ("vary", VARY)):
+        seeds[name] = {**schema, "description": seeds[name]["description"]}
     properties["trial"] = {**trial, "description": properties["trial"]["description"]}
     properties["metric"] = {
         "anyOf": [{"enum": list(get_args(MetricName))}, {"$ref": "#/$defs/Metric"}],

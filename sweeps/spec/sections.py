@@ -1,4 +1,4 @@
-"""The sections of a sweep file beside trial and axes: the metric, the resources of a pack, the checkpoints."""
+"""The sections of a sweep file beside trial and axes: metric, seeds, the resources of a pack, the checkpoints."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from pydantic import ByteSize, Field, ValidatorFunctionWrapHandler, field_valida
 
 from ch6dist.catalog.metrics import DEFAULT_METRIC, Goal, MetricName, check_goal, goal_of
 from ch6dist.catalog.parameters import as_number
+from ch6dist.config import check_vary
 from ch6dist.errors import InputError
 from ch6dist.sections import Frozen
+
+MAX_TRIALS = 100_000
 
 
 class Metric(Frozen):
@@ -34,6 +37,68 @@ class Metric(Frozen):
     def _goal_of_the_name(self) -> Metric:
         check_goal(self.name, self.goal)
         return self
+
+
+class Seeds(Frozen):
+    """The seeds of the trials, and what else follows them; `3` or `[0, 1]` alone is short for count or values."""
+
+    count: int | None = Field(
+        None, ge=1, description="how many seeds: 0 … n−1; `seeds: 3` is short for it; left out: 1"
+    )
+    values: tuple[int, ...] = Field(
+        (),
+        description="which seeds, instead of `count`; `seeds: [3, 4]` is short for it; left out: those of `count`",
+    )
+    vary: tuple[Literal["split"], ...] = Field(
+        (),
+        description="what follows the seed besides weights, order, augmentation and dropout: `split`, the validation "
+        "split, which is then the same for all configurations of a seed; left out: nothing",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written_out(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return {"values": _seeds(given)}
+        if given.get("count") is None:
+            key, seeds = ("values", _listed(given["values"])) if "values" in given else ("count", 1)
+        elif "values" in given:
+            raise InputError("count", given["count"], "nothing beside values")
+        else:
+            key, seeds = "count", given["count"]
+        try:
+            return {**given, "count": None, "values": _seeds(seeds)}
+        except InputError as error:
+            raise error.within(key) from None
+
+    @field_validator("vary", mode="before")
+    @classmethod
+    def _vary(cls, given: Any) -> Any:
+        return check_vary(given)
+
+    def dump(self) -> list[int] | dict[str, list[Any]]:
+        """Return them as plain data, in the short form where nothing varies."""
+        values = list(self.values)
+        return {"values": values, "vary": list(self.vary)} if self.vary else values
+
+
+def _seeds(given: Any) -> tuple[int, ...]:
+    if _is_whole(given, low=1) and given <= MAX_TRIALS:
+        return tuple(range(given))
+    listed = given if isinstance(given, (list, tuple)) else ()
+    if not listed or not all(_is_whole(seed, low=0) for seed in listed) or len(set(listed)) < len(listed):
+        raise InputError("", given, "a number of seeds ≥ 1, or a list of different whole numbers ≥ 0")
+    return tuple(listed)
+
+
+def _listed(values: Any) -> Any:
+    if not isinstance(values, (list, tuple)):
+        raise InputError("values", values, "a list of different whole numbers ≥ 0 (count takes a number of seeds)")
+    return values
+
+
+def _is_whole(value: Any, *, low: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= low
 
 
 class Resources(Frozen):

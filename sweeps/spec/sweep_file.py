@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from ch6dist.catalog.wording import is_fraction
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import MISSING, InputError
 from ch6dist.paths import given_path
@@ -20,12 +21,10 @@ from ch6dist.runs.folders import check_name, name_from
 from ch6dist.sections import Frozen, parse_section
 from ch6dist.storage.files import check_storage
 from ch6dist.yamlfile import read_mapping
-from sweeps.spec.axes import Axis, refuse_unknown
+from sweeps.spec.axes import NOT_HERE, Axis, refuse_unknown
 from sweeps.spec.overrides import override
-from sweeps.spec.sections import CheckpointRules, Metric, Resources
+from sweeps.spec.sections import MAX_TRIALS, CheckpointRules, Metric, Resources, Seeds
 from sweeps.spec.shorthand import flat_axes, refuse_dotted, refuse_misplaced
-
-MAX_TRIALS = 100_000
 
 
 class SweepSpec(Frozen):
@@ -48,7 +47,14 @@ class SweepSpec(Frozen):
         None, ge=1, le=MAX_TRIALS, description="method random, which needs it: how many configurations are drawn"
     )
     seed: int | None = Field(None, ge=0, description="method random, which needs it: seed of the drawing")
-    seeds: tuple[int, ...] = Field((0,), description="the seeds of the trials: a list, or a number n for 0 … n−1")
+    seeds: Seeds = Field(default_factory=lambda: parse_section(Seeds, {}), description="the seeds of the trials")
+    margin: float | None = Field(
+        None,
+        ge=0,
+        description="a difference that does not matter, in the unit of the metric: of configurations that surely "
+        "differ by less, the cheapest is chosen, then the simplest; left out: 0.005 (half a point) for an accuracy, "
+        "none for a loss",
+    )
     resources: Resources = Field(default_factory=Resources, description="what one pack of trials gets")
     max_retries: int = Field(
         2, ge=0, description="how often a failed trial is tried again without progress before it is given up"
@@ -81,16 +87,6 @@ class SweepSpec(Frozen):
     def _name(cls, given: str) -> str:
         return check_name(given, key="")
 
-    @field_validator("seeds", mode="before")
-    @classmethod
-    def _seeds(cls, given: Any) -> Any:
-        if _is_whole(given, low=1) and given <= MAX_TRIALS:
-            return tuple(range(given))
-        listed = given if isinstance(given, (list, tuple)) else ()
-        if not listed or not all(_is_whole(seed, low=0) for seed in listed) or len(set(listed)) < len(listed):
-            raise InputError("", given, "a number of seeds ≥ 1, or a list of different whole numbers ≥ 0")
-        return tuple(listed)
-
     @field_validator("trial")
     @classmethod
     def _trial(cls, given: dict[str, Any]) -> dict[str, Any]:
@@ -98,6 +94,9 @@ class SweepSpec(Frozen):
         refuse_unknown(given, TrialConfig.model_fields, "a trial")
         if "seed" in given:
             raise InputError("seed", given["seed"], "nothing: the seeds of the trials are the sweep's `seeds`")
+        if "vary" in given:
+            allowed = "nothing: what varies with the seeds stands there, as in seeds: {count: 3, vary: [split]}"
+            raise InputError("vary", given["vary"], allowed)
         if given.get("evaluate_test", False) is not False:
             raise InputError("evaluate_test", given["evaluate_test"], "false: a sweep never looks at the test set")
         return {**given, "data": _with_root(given["data"])} if "data" in given else given
@@ -114,8 +113,8 @@ class SweepSpec(Frozen):
             raise InputError("", given, "at least one axis, such as optimizer.lr: {values: [0.1, 0.01]}")
         for key in given:
             refuse_unknown({key.partition(".")[0]: key}, TrialConfig.model_fields, "a trial")
-            if key in ("seed", "evaluate_test"):
-                raise InputError(key, key, "any trial key but seed (the sweep has `seeds`) and evaluate_test")
+            if key in NOT_HERE:
+                raise InputError(key, key, "any trial key but seed and vary (the sweep has `seeds`) and evaluate_test")
         if (data := given.get("data")) and data.values:
             return {**given, "data": parse_section(Axis, [_with_root(value) for value in data.values])}
         return given
@@ -130,6 +129,8 @@ class SweepSpec(Frozen):
         for key, axis in self.parameters.items():
             if not drawn and axis.values is None:
                 raise InputError(f"parameters.{key}.distribution", axis.distribution, "values: […] (method grid)")
+        if self.margin is not None and self.margin >= 1 and is_fraction(self.metric.name):
+            raise InputError("margin", self.margin, "a share below 1, as accuracies are: 0.005 is half a point")
         _refuse_lost(self)
         return self
 
@@ -157,7 +158,8 @@ def dump(spec: SweepSpec) -> dict[str, Any]:
     """Return the sweep as plain data, for sweep.yaml and the ledger; parses back to an equal spec."""
     content = {key: value for key, value in spec.model_dump(mode="json").items() if value is not None}
     return content | {
-        "parameters": {key: axis.model_dump(mode="json", exclude_unset=True) for key, axis in spec.parameters.items()}
+        "seeds": spec.seeds.dump(),
+        "parameters": {key: axis.model_dump(mode="json", exclude_unset=True) for key, axis in spec.parameters.items()},
     }
 
 
@@ -193,7 +195,3 @@ def with_names(trial: Mapping[str, Any]) -> dict[str, Any]:
     """Return `trial` with the default names of model and optimizer, so that a dotted key has a section to go into."""
     default = parse_trial({})
     return {section: {"name": getattr(default, section)["name"]} for section in ("model", "optimizer")} | dict(trial)
-
-
-def _is_whole(value: Any, *, low: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= low

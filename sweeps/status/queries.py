@@ -1,8 +1,7 @@
-"""Query a run folder: its progress, its best configurations, one trial, the configuration to train next.
+"""Query a run folder: its progress, its best configurations, one trial. What to train next, best.py says.
 
     data = status(find_run("demo"))          # plain data, for --json
     console.print(render_status(data))       # sweeps/status/views.py
-    trial_yaml = best_yaml(best(find_run("demo")))
 
 Everything is read from the ledger, so it works while a driver writes, after it died, and on a copied folder.
 """
@@ -14,16 +13,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ch6dist.catalog.datasets import SYNTHETIC, is_synthetic
+from ch6dist.catalog.datasets import is_synthetic
 from ch6dist.catalog.labels import explain, label_all
-from ch6dist.catalog.text import one_line
 from ch6dist.catalog.wording import format_count
-from ch6dist.errors import InputError, UsageError
+from ch6dist.errors import InputError
+from ch6dist.runs.confirmations import counted_confirmations
 from ch6dist.runs.ledger import Ledger, find_trial, observe
 from ch6dist.runs.names import LEDGER
-from ch6dist.runs.ranking import RANKED_ROWS, rank, rule
+from ch6dist.runs.ranking import CONFIRMED_FIRST, RANKED_ROWS, rank, rule
 from ch6dist.runs.schema import BROKEN, ENDED, HALTED, Line, Metric, Status
 from ch6dist.shell import command
 from sweeps.record.pace_file import NOTHING, read_pace
@@ -62,17 +59,17 @@ def top(run: Path | str, n: int = 10) -> dict[str, Any]:
         raise InputError("-n", n, "a whole number ≥ 1")
     ledger = observe(run, last=RANKED_ROWS)[0]
     ranked, metric = rank(ledger), Metric.of(ledger.spec)
-    labels, numbered = _labels(ledger)
+    labels, numbered = labels_of(ledger)
     return {
         "run": str(run),
-        "rule": _rule(ledger),
+        "rule": rule_of(ledger),
         "metric": metric.name,
         "goal": metric.goal,
-        "synthetic": _synthetic(ledger),
+        "synthetic": is_on_synthetic(ledger),
         "configurations": len(ranked),
         "top": [
             {
-                "rank": position,
+                "rank": position if item.complete else None,
                 "configuration": item.configuration,
                 "name": labels[item.configuration],
                 "score": item.score,
@@ -81,6 +78,8 @@ def top(run: Path | str, n: int = 10) -> dict[str, Any]:
                 "seeds": len(item.trials),
                 "diverged": item.diverged,
                 "eligible": item.eligible,
+                "confirmed": item.confirmed,
+                "fresh": list(item.fresh),
                 "note": item.note,
                 "trials": list(item.trials),
             }
@@ -102,6 +101,7 @@ def show(run: Path | str, trial: str) -> dict[str, Any]:
         "trial": name,
         "configuration": line["configuration"],
         "status": ledger.status(name).value,
+        "confirmation": line.get("confirmation"),
         "engine": next((found["engine"] for found in reversed(history) if "engine" in found), None),
         "lanes": rows[-1].get("lanes") if rows else None,
         "config": line["config"],
@@ -111,65 +111,7 @@ def show(run: Path | str, trial: str) -> dict[str, Any]:
     }
 
 
-def best(run: Path | str, ledger: Ledger | None = None) -> dict[str, Any]:
-    """Return the best configuration with its first seed, and the rule and scores that chose it.
-
-    Args:
-        ledger: of the run, if it has been read already.
-
-    Raises UsageError if no configuration can win.
-    """
-    ledger = ledger or observe(run, last=RANKED_ROWS)[0]
-    ranked = rank(ledger)
-    winner = next((item for item in ranked if item.eligible), None)
-    if not ranked:
-        raise UsageError(f"{run} holds no training runs")
-    if winner is None:
-        first = ranked[0].note or "no finite score"
-        raise UsageError(f"no configuration of {run} has all of its seeds trained; the first of {len(ranked)}: {first}")
-    labels, numbered = _labels(ledger)
-    name = labels[winner.configuration]
-    trial = min(winner.trials, key=lambda name: ledger.trials[name]["seed"])
-    return {
-        "run": str(run),
-        "rule": _rule(ledger),
-        "synthetic": _synthetic(ledger),
-        "configuration": winner.configuration,
-        "name": name,
-        "numbered": explain([name], numbered),
-        "score": winner.score,
-        "scores": list(winner.scores),
-        "seeds": len(winner.trials),
-        "note": winner.note,
-        "configurations": len(ranked),
-        "ineligible": sum(not item.eligible for item in ranked),
-        "trial": ledger.trials[trial]["config"],
-    }
-
-
-def best_yaml(found: dict[str, Any]) -> str:
-    """Return the result of `best` as a trial file, with comments that say where it comes from."""
-    configurations = format_count(found["configurations"], "configuration")
-    seeds = format_count(found["seeds"], "seed")
-    head = [
-        f"{found['configuration']}, the best of {configurations} of the run {found['run']}",
-        "; ".join([found["name"], *(f"{part}: {whole}" for part, whole in found["numbered"].items())]),
-        f"score: {found['score']:.6g} over {len(found['scores'])} of {seeds}",
-        "seed: the first of them, which took part in the choice",
-        f"rule: {found['rule']}",
-    ]
-    if found["note"]:
-        head.append(f"note: {found['note']}")
-    if found["ineligible"]:
-        ineligible = format_count(found["ineligible"], "configuration")
-        head.append(f"note: {ineligible} could not win (`sweeps top` shows why)")
-    if found["synthetic"]:
-        head.insert(0, SYNTHETIC)
-    comment = "".join(f"# {one_line(line)}\n" for line in head)
-    return comment + yaml.safe_dump(found["trial"], sort_keys=False, allow_unicode=True)
-
-
-def _labels(ledger: Ledger) -> tuple[dict[str, str], dict[str, str]]:
+def labels_of(ledger: Ledger) -> tuple[dict[str, str], dict[str, str]]:
     """Return the label of every configuration, and what the numbered parts of labels stand for."""
     configs = {line["configuration"]: line["config"] for line in ledger.trials.values()}
     found = label_all(list(configs.values()))
@@ -241,14 +183,16 @@ def _next(folder: Path, ledger: Ledger, counts: Counter[Status], *, alive: bool)
     return f"{ended}: {report} plots them"
 
 
-def _rule(ledger: Ledger) -> str:
+def rule_of(ledger: Ledger) -> str:
+    """Return the rule by which a run is ranked, as printed beside every ranking."""
     configs = [line["config"] for line in ledger.trials.values()]
     epochs = max((config["epochs"] for config in configs if config["type"] == "train"), default=1)
-    note = Metric.note(ledger.spec)
-    return "; ".join([rule(epochs, Metric.of(ledger.spec).name), *([note] if note else [])])
+    first = CONFIRMED_FIRST if counted_confirmations(ledger) else ""
+    return "; ".join(filter(None, (rule(epochs, Metric.of(ledger.spec).name), first, Metric.note(ledger.spec))))
 
 
-def _synthetic(ledger: Ledger) -> bool:
+def is_on_synthetic(ledger: Ledger) -> bool:
+    """Return whether any trial was trained on generated images."""
     return any(is_synthetic(line["config"]["data"]["name"]) for line in ledger.trials.values())
 
 

@@ -26,6 +26,7 @@ ROW_COLUMNS = ("epoch", "step", "lr", *METRICS, "seconds")  # those without a va
 PER_CENT = ("train_accuracy", "val_accuracy", "test_accuracy")
 SHOWN_EVENTS = 5
 SHOWN_RUNNING = 12
+NO_RANK = "–"  # of a configuration that is not complete
 NAMES = ("trial",)  # columns that a reader copies from, so their lines are never broken
 
 
@@ -109,11 +110,11 @@ def render_top(data: Mapping[str, Any]) -> RenderableType:
         )
     rows = [
         [
-            item["rank"],
+            item["rank"] or NO_RANK,
             item["name"],
             _format_number(data["metric"], item["score"]) or _bracketed(_format_number(data["metric"], item["latest"])),
             " ".join(_format_number(data["metric"], score) for score in item["scores"]),
-            f"{len(item['scores'])} of {item['seeds']}",
+            f"{len(item['scores'])} of {item['seeds']}{' fresh' if item['confirmed'] else ''}",
             item["note"] or ("" if item["eligible"] else "not eligible"),
         ]
         for item in data["top"]
@@ -125,7 +126,7 @@ def render_top(data: Mapping[str, Any]) -> RenderableType:
     partial = any(item["score"] is None and item["latest"] is not None for item in data["top"])
     note = [Text("[in brackets]: latest epoch of unfinished seeds; not ranked by the rule")] if partial else []
     numbered = [Text(f"{part}: {whole}") for part, whole in data["numbered"].items()]
-    trials = [Text(f"{item['rank']:>4} {item['trials'][0]}", no_wrap=True) for item in data["top"]]
+    trials = [Text(f"{item['rank'] or NO_RANK:>4} {item['trials'][0]}", no_wrap=True) for item in data["top"]]
     legend = [
         *numbered,
         *note,
@@ -150,6 +151,8 @@ def render_show(data: Mapping[str, Any]) -> RenderableType:
         _table("Artifacts", ("name", "path or value"), artifacts),
     ]
     facts = [("trial", Text(data["trial"])), ("status", Text(data["status"]))]
+    if data["confirmation"]:
+        facts.append(("seed", Text(f"fresh, of confirmation {data['confirmation']}")))
     if data["engine"]:
         lanes = f", {format_count(data['lanes'], 'lane')} in the last epoch" if data["lanes"] else ""
         facts.append(("engine", Text(f"{data['engine']}{lanes}")))

@@ -171,6 +171,24 @@ def test_seeds_are_trials_of_one_configuration() -> None:
     assert [f"-s{trial.seed}-" in trial.trial_id for trial in trials] == [True] * 3
 
 
+def test_a_split_that_varies_is_one_configuration_for_all_seeds_and_another_than_without() -> None:
+    fixed, varied = parse_trial({}), [parse_trial({"vary": ["split"], "seed": seed}) for seed in range(3)]
+    assert len({trial.configuration_id for trial in varied}) == 1
+    assert len({trial.trial_id for trial in varied}) == 3
+    assert fixed.configuration_id != varied[0].configuration_id
+    assert fixed.trial_id == parse_trial({"vary": []}).trial_id == "sgd-lr0.001-s0-aba2f00e", (
+        "as before there was the key"
+    )
+    assert [trial.split_seed for trial in (fixed, *varied)] == [None, 0, 1, 2]
+    assert parse_trial({"vary": "split"}) == varied[0]
+
+
+@pytest.mark.parametrize("vary", ["splits", ["split", "split"], ["seed"], 3, {"split": True}, None])
+def test_only_what_can_vary_is_taken(vary: Any) -> None:
+    with pytest.raises(InputError, match=r"vary: .* is not allowed; .*split"):
+        parse_trial({"vary": vary})
+
+
 def test_what_changes_the_training_changes_the_identity() -> None:
     contents: list[dict[str, Any]] = [
         {},

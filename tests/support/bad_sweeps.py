@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from sweeps.spec.sweep_file import MAX_TRIALS
+from sweeps.spec.sections import MAX_TRIALS
 from tests.support.sweep_files import axes, sweep
 
 DRAWN = {"optimizer.lr": {"distribution": "log_uniform", "min": "1e-4", "max": 0.1}}
@@ -90,6 +90,16 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "negative seed": (sweep(seeds=[-1]), ["seeds"]),
     "true seeds": (sweep(seeds=True), ["seeds", "True"]),
     "astronomic seeds": (sweep(seeds=10**15), ["seeds"]),
+    "seeds twice in words": (sweep(seeds={"count": 2, "values": [0, 1]}), ["seeds.count", "nothing beside values"]),
+    "no seeds in words": (sweep(seeds={"count": 0}), ["seeds.count", "0 is not allowed"]),
+    "a number for values": (sweep(seeds={"values": 3}), ["seeds.values", "count takes a number"]),
+    "misspelt seeds": (sweep(seeds={"counts": 3}), ["seeds.counts", "did you mean 'count'"]),
+    "what cannot vary": (sweep(seeds={"count": 3, "vary": ["splt"]}), ["seeds.vary", "did you mean 'split'"]),
+    "vary in the trial": (sweep(trial={"vary": ["split"]}), ["trial.vary", "seeds: {count: 3, vary: [split]}"]),
+    "an axis of what varies": (axes(vary=[["split"]]), ["parameters.vary", "`seeds`"]),
+    "a negative margin": (sweep(margin=-0.1), ["margin: -0.1", "≥ 0"]),
+    "a margin in words": (sweep(margin="half a point"), ["margin", "a number"]),
+    "a margin in per cent": (sweep(margin=1), ["margin: 1", "0.005 is half a point"]),
     "NaN lr": (axes(optimizer__lr=[0.1, math.nan]), ["parameters.optimizer.lr.values[1]", "nan", "> 0"]),
     "infinite lr": (axes(optimizer__lr=[math.inf]), ["parameters.optimizer.lr.values[0]", "inf"]),
     "negative lr": (axes(optimizer__lr=[-0.1]), ["parameters.optimizer.lr.values[0]", "-0.1"]),

@@ -51,6 +51,7 @@ class HandTrial:
     extra: Mapping[str, Any] = field(default_factory=dict)  # more columns of the last row
     where: Mapping[str, Any] = field(default_factory=dict)  # more of the first status line: host, device, workers
     begun: float | None = None  # seconds after START; None: a minute after the trial before
+    confirms: tuple[str, int] | None = None  # a fresh seed, of `set` or `default`, and of which confirmation
 
 
 def trial(
@@ -68,6 +69,7 @@ def trial(
     columns: Mapping[str, Sequence[Any]] | None = None,
     where: Mapping[str, Any] | None = None,
     begun: float | None = None,
+    confirms: tuple[str, int] | None = None,
     **config: Any,
 ) -> HandTrial:
     """One training. `epochs` is the length of the curve unless given; `parameters` are the optimizer's.
@@ -86,7 +88,9 @@ def trial(
     rows = [_row(epoch, value, lr, seconds, has_val) for epoch, value in enumerate(curve, start=1)]
     for name, values in (columns or {}).items():
         rows = [{**row, name: value} for row, value in zip(rows, values, strict=True)]
-    return HandTrial(parsed, status, rows, reason=reason, extra=extra or {}, where=where or {}, begun=begun)
+    return HandTrial(
+        parsed, status, rows, reason=reason, extra=extra or {}, where=where or {}, begun=begun, confirms=confirms
+    )
 
 
 def range_trial(
@@ -105,7 +109,7 @@ def range_trial(
     return HandTrial(parsed, "diverged" if value["diverged_at"] else "finished", rows, artifact=value)
 
 
-def write_ledger(folder: Path, trials: Iterable[HandTrial], **sweep: Any) -> Path:
+def write_ledger(folder: Path, trials: Iterable[HandTrial], /, **sweep: Any) -> Path:
     """Write a run folder with these trials; `sweep` replaces fields of the sweep line. Returns the folder."""
     with Writer(folder) as writer:
         writer.append([{**SWEEP, **sweep}])
@@ -180,6 +184,8 @@ def _lines(item: HandTrial, begun: float) -> list[Line]:
             "seed": item.config.seed,
         }
     ]
+    if item.confirms:
+        lines[0] = {**lines[0], "confirms": item.confirms[0], "confirmation": item.confirms[1]}
     if item.status is None:
         return lines
     begin = {"status": "running", "reason": "", "epoch": 0, "step": 0, "time": begun, **item.where}

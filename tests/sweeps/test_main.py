@@ -133,7 +133,7 @@ def test_an_impossible_runs_folder_is_one_line(tmp_path: Path) -> None:
         assert runs.removesuffix("/runs") in refused("run", spec, "--runs", runs, status=status)
 
 
-@pytest.mark.parametrize("command", ["resume", "stop", "status", "top", "best", "final"])
+@pytest.mark.parametrize("command", ["resume", "stop", "status", "top", "best", "confirm", "final"])
 def test_a_folder_that_is_no_run_is_refused_with_the_runs_that_are(command: str, tmp_path: Path, run: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name in ("empty", "none", str(tmp_path / "empty")):
@@ -156,6 +156,12 @@ def test_there_must_be_something_to_stop_or_rerun(run: Path) -> None:
 def test_a_second_driver_is_refused(run: Path) -> None:
     with lease.hold(run):
         assert str(os.getpid()) in refused("rerun", run, "--failed")
+
+
+def test_a_confirmation_of_what_cannot_be_is_one_line_and_writes_nothing(run: Path) -> None:
+    assert "no configuration has all of its seeds trained" in (line := refused("confirm", run))
+    assert "rerun" in line
+    assert "--seeds" in refused("confirm", run, "--seeds", "0")
 
 
 def test_a_run_that_has_ended_has_nothing_to_resume(run: Path) -> None:
@@ -196,18 +202,28 @@ HEAVY = ("torch", "ray", "pandas", "matplotlib", "scipy")
         ("status", "tiny"),
         ("top", "tiny"),
         ("show", "tiny", "sgd-lr0.1-s0"),
-        ("best", "tiny", "-o", "best.yaml"),
         ("run", "tiny.yaml", "epochs=0"),
     ],
 )
 def test_commands_that_only_read_import_nothing_heavy(arguments: tuple[str, ...], run: Path, tmp_path: Path) -> None:
     sweep_file(tmp_path)
+    assert imported_by(*arguments).isdisjoint(HEAVY)
+
+
+def test_what_to_train_next_takes_statistics_and_nothing_that_trains(run: Path) -> None:
+    found = imported_by("best", "tiny")
+    assert "scipy" in found
+    assert found.isdisjoint({*HEAVY} - {"scipy"})
+
+
+def imported_by(*arguments: str) -> set[str]:
+    """Return the top-level modules that a command imports."""
     timed = [sys.executable, "-X", "importtime", *command(*arguments)[1:]]
     found = subprocess.run(timed, capture_output=True, text=True, timeout=60, check=False, env=environment())
     assert "Traceback" not in found.stderr
     imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in found.stderr.splitlines()}
     assert "sweeps" in imported
-    assert imported.isdisjoint(HEAVY)
+    return imported
 
 
 @pytest.mark.parametrize(

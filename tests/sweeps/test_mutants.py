@@ -18,7 +18,21 @@ from tests.support.sweep_files import CONFIGS
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_tmp_path")]
 MUTANTS = 125  # of each file: 500 in all
 KEYS = [
-    *("epochs", "seeds", "seed", "trials", "name", "metric", "metric.name", "metric.goal", "storage", "model"),
+    *(
+        "epochs",
+        "seeds",
+        "seeds.vary",
+        "seeds.count",
+        "margin",
+        "seed",
+        "trials",
+        "name",
+        "metric",
+        "metric.name",
+        "metric.goal",
+        "storage",
+        "model",
+    ),
     *("optimizer", "optimizer.lr", "optimizer.betas", "schedule", "schedule.T_max", "data", "data.root", "data.name"),
     *("checkpoints.total", "resources.gpus", "parameters", "parameters.optimizer.lr", "trial"),
 ]

@@ -69,6 +69,15 @@ def test_batch_sizes_and_schedules_crossed_are_four_names() -> None:
     ]
 
 
+def test_a_split_that_varies_is_in_the_label_and_one_that_does_not_is_in_none() -> None:
+    fixed, varied = parse_trial({}).model_dump(), parse_trial({"vary": "split"}).model_dump()
+    old = {key: value for key, value in fixed.items() if key != "vary"}
+    for given in (fixed, old):
+        labels = [str(label) for label in label_all([given, varied]).labels]
+        assert labels == ["SGD · lr 1e-3", "SGD · varying split · lr 1e-3"]
+    assert len({str(label) for label in label_all([old, fixed]).labels}) == 1
+
+
 def test_what_all_share_is_in_no_label_and_seeds_never_are() -> None:
     assert texts(*({"data": {"batch_size": 64}, "precision": "bf16", "seed": seed} for seed in (0, 1))) == [
         "SGD · lr 1e-3",

@@ -7,8 +7,9 @@ import torch
 from scipy import stats
 from torchvision.transforms import functional as reference
 
+from ch6dist.catalog.dataset_files import data_root
 from ch6dist.catalog.datasets import DATASETS
-from ch6dist.config import DataConfig, parse_section
+from ch6dist.config import DataConfig, parse_section, parse_trial
 from ch6dist.data.images import (
     PAD,
     TrainData,
@@ -200,3 +201,27 @@ def test_a_process_loads_the_same_data_once():
     first = split(train_size=100, val_size=10)
     assert split(train_size=100, val_size=10, batch_size=7, augment="flip") is first
     assert split(train_size=101, val_size=10) is not first
+
+
+@pytest.mark.parametrize("name", ["synthetic_mnist", "cifar100"])
+def test_a_split_that_moves_with_the_trials_seed_is_one_for_all_its_configurations(name):
+    if name == "cifar100" and not data_root().joinpath("cifar-100-python/train").exists():
+        pytest.skip("CIFAR-100 is not there")
+    data = {"name": name, "train_size": 300, "val_size": 200}
+    trials = [
+        parse_trial({"data": data, "vary": ["split"], "seed": seed, "optimizer": {"name": "SGD", "lr": lr}})
+        for seed in (0, 1)
+        for lr in (0.1, 0.01)
+    ]
+    moved = [load_split(trial.data, device="cpu", seed=trial.split_seed) for trial in trials]
+    fixed = load_split(trials[0].data, device="cpu")
+    for one, other in ((moved[0], moved[1]), (moved[2], moved[3])):
+        assert torch.equal(one.val_images, other.val_images)
+        assert torch.equal(one.train_images, other.train_images)
+    kept = [{image.tobytes() for image in part.val_images.numpy()} for part in (fixed, moved[0], moved[2])]
+    assert all(len(a & b) < 20 for a, b in ((kept[0], kept[1]), (kept[0], kept[2]), (kept[1], kept[2])))
+    train = {image.tobytes() for image in moved[0].train_images.numpy()}
+    assert not train & kept[1], "no image is in both parts"
+    with_seed = parse_trial({"data": {**data, "seed": 5}, "vary": "split"})
+    other = load_split(with_seed.data, device="cpu", seed=with_seed.split_seed)
+    assert not torch.equal(other.val_images, moved[0].val_images), "data.seed still counts"

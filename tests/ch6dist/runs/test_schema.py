@@ -38,12 +38,14 @@ def write(run: Path, *lines: dict[str, object]) -> Path:
 
 @pytest.mark.slow
 def test_every_line_of_a_real_sweep_fits_its_type(tmp_path: Path) -> None:
-    """Trials that finish and one that diverges, a fused range test, a rerun, a final."""
-    lrs = {"optimizer.lr": {"values": [0.01, 1e6]}}
-    spec = sweep_file(tmp_path, parameters=lrs, checkpoints={"keep": ["best"]})
+    """Trials that finish and one that diverges, a fused range test, a rerun, a confirmation, a final."""
+    axes = {"model": ["simple_nn"], "optimizer": [{"name": "SGD", "momentum": 0.9}], "optimizer.lr": [0.01, 1e6]}
+    data = {"name": "synthetic_mnist", "train_size": 1000, "val_size": 500, "batch_size": 100}
+    spec = sweep_file(tmp_path, parameters=axes, data=data, checkpoints={"keep": ["best"]})
     succeed("run", spec, cwd=tmp_path)
     trial = next(iter(read(tmp_path / "runs" / "tiny").trials))
     succeed("rerun", "tiny", trial, cwd=tmp_path)
+    succeed("confirm", "tiny", "--seeds", 1, cwd=tmp_path)
     fused = {"resources": {"engine": "fused"}}
     ranges = sweep_file(tmp_path, name="ranges", parameters={"type": {"values": ["range_test"]}}, **fused)
     succeed("run", ranges, cwd=tmp_path)
@@ -101,6 +103,12 @@ def test_a_checkpoint_of_a_newer_version_is_refused_by_name(tmp_path: Path) -> N
 def test_a_run_made_before_there_was_a_format_is_read(tmp_path: Path) -> None:
     ledger = read(write(tmp_path, head(), row(1)))
     assert (ledger.spec, [line["step"] for line in ledger.rows]) == ({"name": "a"}, [1])
+
+
+def test_a_run_of_the_format_before_confirmations_is_read(tmp_path: Path) -> None:
+    ledger = read(write(tmp_path, head(format=1), row(1)))
+    assert ([line["format"] for line in ledger.sweeps], len(ledger.rows)) == ([1], 1)
+    assert FORMAT == 2, "an older reader would rank by fresh seeds and others together"
 
 
 def test_lines_keep_the_order_of_their_arrival(tmp_path: Path) -> None:

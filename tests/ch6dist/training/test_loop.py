@@ -110,6 +110,23 @@ def test_a_resume_is_exact_with_batch_norm_dropout_and_augmentation(tmp_path, mo
     assert_resume_is_exact(small_trial(model=model, data=data, precision=precision, optimizer=optimizer), tmp_path)
 
 
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_resume_is_exact_with_a_split_that_moves_with_the_seed(tmp_path, seed):
+    assert_resume_is_exact(small_trial(vary=["split"], seed=seed), tmp_path)
+
+
+def test_a_seed_has_its_own_split_and_two_of_them_are_not_in_one_pack():
+    varied = [small_trial(vary=["split"], seed=seed) for seed in (0, 1)]
+    fixed = [small_trial(seed=seed) for seed in (0, 1)]
+    for engine in ("eager", "fused"):
+        with pytest.raises(InputError, match="packs share a split"):
+            train(varied, device="cpu", engine=engine)
+    first_losses = [[solo(trial)[0].rows()[0]["val_loss"] for trial in pair] for pair in (varied, fixed)]
+    assert first_losses[0] != first_losses[1]
+    with pytest.raises(InputError, match="packs share a split"):
+        train(varied[:1], report=Seen(admit={1: varied[1:]}), device="cpu")
+
+
 def test_a_checkpoint_of_the_last_epoch_ends_at_once(tmp_path):
     trial = small_trial()
     solo(trial, tmp_path)

@@ -66,6 +66,21 @@ def test_a_fused_pack_shares_a_family_of_optimizers_and_not_the_seed() -> None:
     assert {(pack.engine, pack.not_fused) for pack in packs} == {("fused", "")}
 
 
+def test_lanes_of_a_pack_have_one_seed_where_the_split_moves_with_it() -> None:
+    for devices in (TWO_CORES, H200):
+        packs = make_packs(with_optimizers("SGD", "Adam", "AdamW", seeds=3, vary=["split"]), devices=devices)
+        assert all(len({trial.seed for trial in pack.trials}) == 1 for pack in packs)
+        for pack in packs:
+            check_shared(pack.trials, engine=pack.engine)
+    assert packs[0].why == "optimizer family Adam, split of seed 0"
+
+
+def test_a_trial_of_a_ledger_from_before_the_key_joins_its_like() -> None:
+    old = {key: value for key, value in trials(1)[0].model_dump().items() if key != "vary"}
+    for engine in ("eager", "fused"):
+        assert shared(old, engine=engine) == shared(trials(1)[0].model_dump(), engine=engine)  # type: ignore[arg-type]
+
+
 def test_an_optimizer_not_element_wise_trains_alone_on_a_gpu_and_in_eager_lanes_on_a_cpu() -> None:
     mixed = [*trials(4), *trials(2, data={"name": "mnist"})]
     mixed += [parse_trial({"epochs": 30, "optimizer": {"name": "Adafactor", "lr": lr}}) for lr in (0.1, 0.01)]

@@ -237,3 +237,24 @@ def test_a_range_test_and_a_schedule_that_acts_have_no_warning(tmp_path: Path) -
     ):
         path = optimizers(tmp_path, trial=trial, parameters=axes)
         assert plan_json(planned(path, TWO_CORES))["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("devices", "seeds", "note"),
+    [
+        (H200, {"count": 3, "vary": ["split"]}, "moves with the seed, so that the trials of a pack have one seed"),
+        (H200, {"count": 1, "vary": ["split"]}, "the validation split moves with the seed"),
+        (TWO_CORES, {"count": 3, "vary": ["split"]}, "the validation split moves with the seed"),
+        (TWO_CORES, 3, ""),
+    ],
+)
+def test_a_split_that_moves_is_noted_and_so_are_the_smaller_packs(
+    devices: Devices, seeds: Any, note: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(yaml.safe_dump({"parameters": {"optimizer.lr": [0.1, 0.01]}, "seeds": seeds}))
+    spec = load_spec(path)
+    plan = make_plan(spec, expand(spec), devices=devices, calibration={})
+    notes = [text for text in plan_json(plan)["notes"] if "split" in text]
+    assert [text.endswith(note) for text in notes] == ([True] if note else [])
+    assert plan_json(plan)["vary"] == (["split"] if note else [])

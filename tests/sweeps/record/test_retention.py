@@ -294,3 +294,19 @@ def test_a_trial_that_repeated_epochs_after_a_failure_keeps_its_rank():
     assert [row["epoch"] for row in kept.rows["a"]] == [1, 2, 3, 4, 5]
     kept._keep_row({"trial": "a", "attempt": 2, "epoch": 1, "step": 10})
     assert [row["attempt"] for row in kept.rows["a"]] == [2]
+
+
+def test_what_was_confirmed_keeps_the_checkpoints_of_all_its_seeds_longest(tmp_path):
+    run = Run(tmp_path, count=4)
+    retention = run.retention()
+    for trial, accuracy in zip(run.trials, (0.5, 0.6, 0.4, 0.3), strict=True):
+        run.end(retention, trial, accuracy)
+    fresh = small_trial(optimizer={"name": "SGD", "lr": 0.1}, seed=5)
+    run.write([{**trial_line(fresh), "confirms": "set", "confirmation": 1}])
+    retention = run.retention(ended_limit_bytes=7 * SIZE)
+    run.end(retention, fresh.trial_id, 0.45)
+    assert run.holders() == {run.trials[0], run.trials[1], fresh.trial_id}, "ranked first, though its score is lower"
+    run.check()
+    retention = run.retention(ended_limit_bytes=5 * SIZE)
+    assert run.holders() == {run.trials[0], fresh.trial_id}
+    run.check()

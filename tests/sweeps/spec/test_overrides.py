@@ -99,3 +99,24 @@ def test_a_wrong_override_is_refused_in_one_line(override: str, parts: list[str]
     message = refusal(write(tmp_path, sweep(trial={"epochs": 3})), override)
     for part in parts:
         assert part in message
+
+
+@pytest.mark.parametrize(
+    ("given", "overrides", "values", "vary"),
+    [
+        ({"count": 3, "vary": ["split"]}, ["seeds=2"], (0, 1), ("split",)),
+        ({"count": 3, "vary": ["split"]}, ["seeds=[5, 6]"], (5, 6), ("split",)),
+        ({"values": [7, 8], "vary": ["split"]}, ["seeds.count=1"], (0,), ("split",)),
+        ({"count": 3, "vary": ["split"]}, ["seeds.values=[4]"], (4,), ("split",)),
+        ({"count": 3, "vary": ["split"]}, ["seeds.vary=[]"], (0, 1, 2), ()),
+        ([3, 4], ["seeds.vary=[split]"], (3, 4), ("split",)),
+        ([3, 4], ["seeds.vary=split", "seeds=1"], (0,), ("split",)),
+        (2, ["seeds={count: 1, vary: [split]}"], (0,), ("split",)),
+        ({"count": 3, "vary": ["split"]}, ["seeds={count: 2}"], (0, 1), ()),
+    ],
+)
+def test_an_override_of_the_seeds_leaves_what_varies_with_them(
+    given: Any, overrides: list[str], values: tuple[int, ...], vary: tuple[str, ...], tmp_path: Path
+) -> None:
+    seeds = overridden(tmp_path, sweep(seeds=given), *overrides).seeds
+    assert (seeds.values, seeds.vary) == (values, vary)

@@ -163,6 +163,7 @@ BEYOND_THE_SCHEMA = {  # what only the program can see
     "a schedule without its length",  # an axis may set it
     "NaN GPUs",
     "half a GPU per worker",
+    "a margin in per cent",
     "two GPUs per worker",
     "fewer images than workers",
     "a validation metric without validation images",

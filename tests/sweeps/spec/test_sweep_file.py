@@ -149,8 +149,37 @@ def test_a_text_number_makes_the_trial_of_the_number() -> None:
 
 
 def test_seeds_are_a_number_or_a_list() -> None:
-    assert spec_of(sweep(seeds=3)).seeds == (0, 1, 2)
-    assert spec_of(sweep(seeds=[4, 2])).seeds == (4, 2)
+    assert spec_of(sweep(seeds=3)).seeds.values == (0, 1, 2)
+    assert spec_of(sweep(seeds=[4, 2])).seeds.values == (4, 2)
+    assert spec_of({key: value for key, value in sweep().items() if key != "seeds"}).seeds.values == (0,)
+
+
+@pytest.mark.parametrize(
+    ("given", "values", "vary"),
+    [
+        ({"count": 3, "vary": ["split"]}, (0, 1, 2), ("split",)),
+        ({"values": [4, 2], "vary": "split"}, (4, 2), ("split",)),
+        ({"count": 2}, (0, 1), ()),
+        ({"values": [7]}, (7,), ()),
+        ({"vary": ["split"]}, (0,), ("split",)),
+    ],
+)
+def test_seeds_say_what_varies_with_them_and_dump_to_the_same(
+    given: Any, values: tuple[int, ...], vary: tuple[str, ...], tmp_path: Path
+) -> None:
+    spec = spec_of(sweep(seeds=given))
+    assert (spec.seeds.values, spec.seeds.vary) == (values, vary)
+    assert load_spec(write(tmp_path, dump(spec))) == spec
+    assert dump(spec)["seeds"] == ({"values": list(values), "vary": list(vary)} if vary else list(values))
+    assert {tuple(trial.vary) for trial in expand(spec)} == {vary}
+
+
+def test_a_margin_is_part_of_the_sweep(tmp_path: Path) -> None:
+    spec = spec_of(sweep(margin="5e-3"))
+    assert spec.margin == 0.005
+    assert load_spec(write(tmp_path, dump(spec))) == spec
+    assert "margin" not in dump(spec_of(sweep()))
+    assert spec_of(sweep(margin=2, metric="val_loss")).margin == 2
 
 
 def test_a_seed_changes_only_the_seed() -> None:

@@ -19,7 +19,8 @@ from ch6dist.runs.ledger import find_trial, read
 from ch6dist.runs.writer import Writer
 from sweeps.launch.execute import plain_console
 from sweeps.record.pace_file import write_pace
-from sweeps.status.queries import best, best_yaml, show, status, top
+from sweeps.status.best import best, best_yaml
+from sweeps.status.queries import show, status, top
 from sweeps.status.views import render_show, render_status, render_top
 from tests.support.ledgers import NASTY
 
@@ -399,3 +400,28 @@ def test_artifacts_are_shown_by_path_or_value(tmp_path: Path) -> None:
 def test_every_result_is_one_json_document(run: Path) -> None:
     for answer in (status(run), top(run), best(run), show(run, config(0.1, 0).trial_id)):
         assert json.loads(json.dumps(answer, allow_nan=False)) == answer
+
+
+# confirmations
+
+
+def test_an_incomplete_configuration_has_no_rank_in_any_form(tmp_path: Path) -> None:
+    whole, burst, left = config(0.1), config(0.2), config(0.2, 1)
+    lines = [*trained(whole, 0.3), state(burst, "diverged", "loss nan"), state(left, "failed", "x")]
+    found = top(write(tmp_path, [whole, burst, left], *lines))
+    assert [item["rank"] for item in found["top"]] == [1, None]
+    row = next(line for line in printed(render_top(found)).splitlines() if "lr 0.2" in line)
+    assert row.split("│")[1].strip() == "–"
+
+
+def test_top_says_what_fresh_seeds_have_ranked(tmp_path: Path) -> None:
+    chosen, fresh = config(0.1), config(0.1, 5)
+    line = {**trial_line(fresh), "confirms": "set", "confirmation": 1}
+    found = top(write(tmp_path, [chosen], line, *trained(chosen, 0.5), *trained(fresh, 0.4)))
+    assert [(item["score"], item["confirmed"]) for item in found["top"]] == [(pytest.approx(0.4), True)]
+    assert found["top"][0]["fresh"] == pytest.approx([0.4])
+    text = " ".join(printed(render_top(found)).split())
+    assert "1 of 1 fresh" in text
+    assert "what was confirmed first, by its fresh seeds alone" in text
+    assert "fresh, of confirmation 1" in printed(render_show(show(tmp_path, fresh.trial_id)))
+    assert "confirmation" not in printed(render_show(show(tmp_path, chosen.trial_id)))

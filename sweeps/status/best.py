@@ -1,0 +1,124 @@
+"""What to train next: the configuration that the verdict chooses, as a trial file.
+
+    found = best(find_run("demo"))
+    trial_yaml = best_yaml(found)
+
+It is the leader, or what is equivalent to it and cheaper or simpler (ch6dist/verdict). Apart from queries.py, whose
+commands answer at once: a verdict takes scipy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ch6dist.catalog.datasets import SYNTHETIC
+from ch6dist.catalog.labels import explain
+from ch6dist.catalog.text import one_line
+from ch6dist.catalog.wording import format_count, format_difference
+from ch6dist.errors import UsageError
+from ch6dist.paths import given_path
+from ch6dist.runs.ledger import Ledger, observe
+from ch6dist.runs.ranking import RANKED_ROWS, Ranked, rank
+from ch6dist.runs.schema import Metric
+from ch6dist.verdict.candidates import verdict_on
+from ch6dist.verdict.verdict import Verdict
+from sweeps.status.queries import is_on_synthetic, labels_of, rule_of
+
+NOTHING_LEARNED = "no configuration learned more than chance: this one came first by chance alone"
+
+
+def best(run: Path | str, ledger: Ledger | None = None) -> dict[str, Any]:
+    """Return the chosen configuration with its first seed, why it is chosen, and the rule and scores that chose it.
+
+    Args:
+        ledger: of the run, if it has been read already.
+
+    Raises UsageError if no configuration can win.
+    """
+    ledger = ledger or observe(run, last=RANKED_ROWS)[0]
+    metric = Metric.of(ledger.spec)
+    ranked = rank(ledger, metric)
+    first = next((item for item in ranked if item.eligible), None)
+    if not ranked:
+        raise UsageError(f"{run} holds no training runs")
+    if first is None:
+        note = ranked[0].note or "no finite score"
+        raise UsageError(f"no configuration of {run} has all of its seeds trained; the first of {len(ranked)}: {note}")
+    verdict = verdict_on(ledger, ranked, metric)
+    winner = next((item for item in ranked if item.configuration == verdict.choice), first)
+    labels, numbered = labels_of(ledger)
+    name = labels[winner.configuration]
+    trial = min(winner.every, key=lambda name: ledger.trials[name]["seed"])
+    return {
+        "run": str(run),
+        "rule": rule_of(ledger),
+        "synthetic": is_on_synthetic(ledger),
+        "configuration": winner.configuration,
+        "name": name,
+        "numbered": explain([name], numbered),
+        "score": winner.score,
+        "scores": list(winner.scores),
+        "confirmed": winner.confirmed,
+        "seeds": len(winner.trials),
+        "note": winner.note,
+        "why": _why(verdict, winner, first, labels),
+        "warning": NOTHING_LEARNED if verdict.state == "chance" else "",
+        "configurations": len(ranked),
+        "ineligible": sum(not item.eligible for item in ranked),
+        "trial": ledger.trials[trial]["config"],
+    }
+
+
+def best_yaml(found: Mapping[str, Any]) -> str:
+    """Return the result of `best` as a trial file, its head in comments."""
+    configurations = format_count(found["configurations"], "configuration")
+    seeds = format_count(found["seeds"], "fresh seed" if found["confirmed"] else "seed")
+    head = [
+        f"{found['configuration']}, the best of {configurations} of the run {found['run']}",
+        "; ".join([found["name"], *(f"{part}: {whole}" for part, whole in found["numbered"].items())]),
+        f"score: {found['score']:.6g} over {len(found['scores'])} of {seeds}",
+        "seed: the first of the sweep, which took part in the choice",
+        f"rule: {found['rule']}",
+        *(f"{key}: {found[key]}" for key in ("why", "warning", "note") if found[key]),
+    ]
+    if found["ineligible"]:
+        ineligible = format_count(found["ineligible"], "configuration")
+        head.append(f"note: {ineligible} could not win (`sweeps top` shows why)")
+    if found["synthetic"]:
+        head.insert(0, SYNTHETIC)
+    comment = "".join(f"# {one_line(line)}\n" for line in head)
+    return comment + yaml.safe_dump(found["trial"], sort_keys=False, allow_unicode=True)
+
+
+def hand_out(found: Mapping[str, Any], output: Path | None, *, as_json: bool) -> str:
+    """Write the result of `best` to `output`, if given; return what to print. UsageError if it cannot be written."""
+    text = json.dumps(found, indent=2) if as_json else best_yaml(found)
+    if output is None:
+        return text.removesuffix("\n")
+    try:
+        given_path(output, key="-o").write_text(text, encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise UsageError(f"cannot write {output}: {error.strerror}", "choose another file with -o") from None
+    return f"written: {output}"
+
+
+def remarks(found: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a person should know of a choice, a line each: why it is not the leader, that nothing was learned."""
+    return tuple(line for line in (found["why"], found["warning"]) if line)
+
+
+def _why(verdict: Verdict, winner: Ranked, first: Ranked, labels: Mapping[str, str]) -> str:
+    """Return why the choice is not the first by the ranking; empty if it is."""
+    if winner is first:
+        return ""
+    name, leader = labels[winner.configuration], labels[verdict.leader or first.configuration]
+    if not verdict.choice_reason:
+        return f"{name} is chosen, as {labels[first.configuration]}, the first by score, did not learn more than chance"
+    margin = format_difference(verdict.margin, verdict.metric.name)
+    less = "takes less time" if verdict.choice_reason == "cheaper" else "has fewer settings"
+    return f"{name} is chosen, not {leader}, which leads: they differ by less than {margin}, and it {less}"
