@@ -324,7 +324,7 @@ def test_cells_of_numbers_carry_the_number_that_they_are_sorted_by(made):
 
 
 def test_a_figure_of_shades_keeps_its_colours_in_the_dark_scheme(made, tmp_path, monkeypatch):
-    shaded = {name: replace(plot, has_shades=name == "lr_sensitivity") for name, plot in PLOTS.items()}
+    shaded = {n: replace(plot, has_shades=plot.has_shades or n == "lr_sensitivity") for n, plot in PLOTS.items()}
     monkeypatch.setattr(figures_module, "PLOTS", shaded)
     run = twelve(tmp_path / "run")
     text = write_report(analyse(load_study([run])), tmp_path / "out").read_text(encoding="utf-8")
