@@ -23,8 +23,8 @@ SAME = 0.95  # rank correlation from which on two rankings are called the same
 FEWEST = 3  # configurations, for a correlation
 LINES = {("correlation", "settled"): ("#0072B2", "o", "-"), ("kept", "set_settled"): ("#D55E00", "s", "--")}
 COLUMNS = [
-    "epoch", "correlation", "kept", "regret", "configurations", "others", "set_size", "settled", "set_settled", "decay",
-    "metric",
+    "epoch", "correlation", "kept", "regret", "configurations", "others", "set_size", "reach", "settled", "set_settled",
+    "decay", "metric",
 ]  # fmt: skip
 
 
@@ -32,9 +32,10 @@ def stop_earlier_data(results: Results) -> pd.DataFrame:
     """Return (epochs, COLUMNS) of the configurations that trained for the most common number of epochs.
 
     Each epoch ranks them as if training had ended there. `correlation`: Spearman's, with the final ranking; `kept`: the
-    share of the final set of the best that is among as many first; `regret`: by how much the final score of the one
-    then first is worse than that of the best. `settled`, `set_settled`: the first epoch from which on correlation ≥
-    0.95, kept = 1, until the end. Configurations with a seed that did not finish are left out.
+    share of the final set of the best that is among the first `reach`, which hold all of it at the end; `regret`: by
+    how much the final score of the one then first is worse than that of the best. `settled`, `set_settled`: the first
+    epoch from which on correlation ≥ 0.95, kept = 1, until the end. Configurations with a seed that did not finish are
+    left out.
     """
     study, scores = results.study, results.scores
     usable = scores[~scores["score"].isna().groupby(scores["configuration"]).transform("any")]
@@ -54,7 +55,8 @@ def stop_earlier_data(results: Results) -> pd.DataFrame:
     ranks = scipy.stats.rankdata(table, axis=0)
     first = np.argsort(-table, axis=0, kind="stable")
     correlation = np.array([_correlation(ranks[:, e], ranks[:, -1]) for e in range(epochs)])
-    kept = members[first[:size]].mean(axis=0)
+    reach = int(np.flatnonzero(members[first[:, -1]]).max()) + 1  # the set may have gaps: unequal spreads
+    kept = members[first[:reach]].sum(axis=0) / size
     data = pd.DataFrame(
         {
             "epoch": np.arange(1, epochs + 1),
@@ -64,6 +66,7 @@ def stop_earlier_data(results: Results) -> pd.DataFrame:
             "configurations": len(means),
             "others": usable["configuration"].nunique() - len(means),
             "set_size": size,
+            "reach": reach,
             "settled": _from_then_on(correlation >= SAME),
             "set_settled": _from_then_on(kept == 1),
             "decay": bool((study.trials["scheduler"] != "none").any()),
@@ -127,10 +130,10 @@ def draw_stop_earlier(figure: Figure, data: pd.DataFrame, palette: Palette) -> N
 
 
 def _name(column: str, data: pd.DataFrame) -> str:
-    size = int(data["set_size"].iloc[0])
+    size, reach = int(data["set_size"].iloc[0]), int(data["reach"].iloc[0])
     if column == "correlation":
         return "rank correlation with the end"
-    return "the best is first" if size == 1 else f"share of the {size} best that is among the first {size}"
+    return "the best is first" if size == 1 else f"share of the {size} best that is among the first {reach}"
 
 
 def _caption(data: pd.DataFrame) -> str:
@@ -148,7 +151,7 @@ def _caption(data: pd.DataFrame) -> str:
     )
     early = f"{first['settled']:.0f} of {data['epoch'].max()}" if pd.notna(first["settled"]) else "none"
     which = (
-        f"The {int(first['set_size'])} best are the set of the verdict."
+        f"The {int(first['set_size'])} best are the set of the verdict, among the first {int(first['reach'])} at the end."
         if first["set_size"] > 1
         else "The best is that of the end."
     )

@@ -113,7 +113,7 @@ def _show(plot: Plot, results: Results, folder: Path) -> tuple[str, str, str, in
     written = write_figure(plot, data, folder, study=study)
     if written is None:
         return "", "", "", 0, 0
-    picture = _picture(written, whole=study.synthetic)
+    picture = _picture(written, whole=study.synthetic, shades=plot.has_shades)
     dark = "" if plot.has_shades else _url(_darkened(picture))
     return caption_of(plot, data, study), _url(picture), dark, *picture.size
 
@@ -124,17 +124,18 @@ def _url(picture: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(content.getvalue()).decode()
 
 
-def _picture(written: Written, *, whole: bool) -> Image.Image:
+def _picture(written: Written, *, whole: bool, shades: bool) -> Image.Image:
     """Return a figure without title and caption, which the page has as text, in few colours.
 
     Args:
         whole: leave the title, which says that data are synthetic.
+        shades: keep all colours, since shades mean something.
     """
     with Image.open(written.png) as opened:
         picture = opened.convert("RGB")
     top, bottom = (round(share * picture.height) for share in written.body)
     picture = picture.crop((0, 0 if whole else top + GAP, picture.width, bottom))
-    return picture.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    return picture if shades else picture.quantize(COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
 
 
 def _darkened(picture: Image.Image) -> Image.Image:

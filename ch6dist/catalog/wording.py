@@ -61,8 +61,12 @@ def format_seconds(seconds: float | None, *, digits: int = 3) -> str:
         return DASH
     for limit, unit, size in ((120, "s", 1), (7200, "min", 60)):
         if seconds < limit:
-            return f"{seconds / size:.{digits}g} {unit}"
-    return f"{seconds / 3600:.{digits}g} h"
+            return f"{_rounded(seconds / size, digits)} {unit}"
+    return f"{_rounded(seconds / 3600, digits)} h"
+
+
+def _rounded(number: float, digits: int) -> str:
+    return f"{float(f'{number:.{digits}g}'):g}"  # 110, not 1.1e+02
 
 
 def format_count_range(counts: Iterable[float]) -> str:

@@ -115,10 +115,11 @@ def _apart(verdict: Verdict, names: Mapping[str, str]) -> str:
         return f"It is ahead of {whom} by more than noise (95 %), and the best with probability {p}."
     whom = "the other" if others == 1 else f"{len(near)} of the {others} others"
     loss = format_difference(leader.loss, verdict.metric.name)
+    costs = "next to nothing" if not loss.strip("0. points") else loss
     noise = format_difference(verdict.resolution, verdict.metric.name)
     return (
         f"It cannot be told from {whom} ({_named(near, names)}): differences under {noise} are noise (95 %). "
-        f"It is the best with probability {p}, and taking it gives away {loss} on average."
+        f"It is the best with probability {p}, and taking it gives away {costs} on average."
     )
 
 

@@ -115,8 +115,9 @@ def test_no_sentence_contradicts_the_numbers(metric: str, trials: list[HandTrial
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["val_accuracy", "val_loss"])
-@settings(SETTINGS, max_examples=12)
+@settings(SETTINGS, max_examples=25)
 @given(trials=hand_trials())
 def test_every_ledger_has_every_figure_or_a_reason(metric: str, trials: list[HandTrial]) -> None:
     with tempfile.TemporaryDirectory() as folder:
