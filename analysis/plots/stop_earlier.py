@@ -150,9 +150,10 @@ def _caption(data: pd.DataFrame) -> str:
         else ""
     )
     early = f"{first['settled']:.0f} of {data['epoch'].max()}" if pd.notna(first["settled"]) else "none"
+    size, reach = int(first["set_size"]), int(first["reach"])
     which = (
-        f"The {int(first['set_size'])} best are the set of the verdict, among the first {int(first['reach'])} at the end."
-        if first["set_size"] > 1
+        f"The {size} best are the set of the verdict, at the end among the first {reach}."
+        if size > 1
         else "The best is that of the end."
     )
     return (
