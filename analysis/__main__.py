@@ -96,7 +96,7 @@ def table(
 
     results = analyse(load_study([find_run(run, root=root)]))
     write = tables.leaderboard_json if as_json else tables.leaderboard_markdown
-    print(write(results.study, results.board, results.finals))
+    print(write(results))
 
 
 @app.command()

@@ -17,14 +17,22 @@ from analysis.study.results import Results
 from ch6dist.catalog.wording import format_count, format_count_range
 
 MAX_POINTS = 1500
-COLUMNS = ["label", "optimizer", "train_accuracy", "val_accuracy", "gap", "n", "place"]
+COLUMNS = ["label", "optimizer", "train_accuracy", "val_accuracy", "gap", "n", "augmented", "place"]
 
 
 def generalization_gap_data(results: Results) -> pd.DataFrame:
-    """Return (configurations, COLUMNS), best first: accuracies of the last epoch, mean over the n finished seeds."""
-    board = results.board
+    """Return (configurations, COLUMNS), best first: accuracies of the last epoch, mean over the n finished seeds.
+
+    `augmented`: whether its training images were augmented.
+    """
+    board, trials = results.board, results.study.ledger.trials
     usable = board[board["train_accuracy"].notna() & board["val_accuracy"].notna()]
-    data = usable.assign(gap=usable["train_accuracy"] - usable["val_accuracy"], place=np.arange(1, len(usable) + 1))
+    augmented = [trials[names[0]]["config"]["data"].get("augment", "none") != "none" for names in usable["trials"]]
+    data = usable.assign(
+        gap=usable["train_accuracy"] - usable["val_accuracy"],
+        augmented=augmented,
+        place=np.arange(1, len(usable) + 1),
+    )
     return data[COLUMNS].reset_index(drop=True)
 
 
@@ -60,13 +68,14 @@ def draw_generalization_gap(figure: Figure, data: pd.DataFrame, palette: Palette
 
 def _caption(data: pd.DataFrame) -> str:
     best = data.iloc[0]
+    augmented = "with augmentation" + ("" if data["augmented"].all() else " where there is any") + ", "
     return (
         f"{format_count(len(data), 'configuration')}, mean over n = {format_count_range(data['n'])} seeds. The "
         f"training accuracy of the best of the leaderboard is {100 * abs(best['gap']):.1f} points "
         f"{'above' if best['gap'] > 0 else 'below'} its validation accuracy. Below the dashed line: it fits the "
         "training images better than new ones, more the further below, and regularization may help. Above, or low on "
-        "both: training itself is the limit. Training accuracy is measured while the weights change, with "
-        "augmentation, so it lags behind."
+        "both: training itself is the limit. Training accuracy is measured while the weights change, "
+        f"{augmented if data['augmented'].any() else ''}so it lags behind."
         + style.cut_note(len(data), MAX_POINTS, "configurations", "generalization_gap")
     )
 

@@ -31,8 +31,8 @@ def isolation_data(results: Results) -> pd.DataFrame:
     """Return one row per axis, level and seed of the level's best configuration; empty unless an axis has two levels.
 
     `rest`: the values of everything else that were best; `candidates`: of how many configurations it is the best. A
-    level where everything diverged has one row without a score. `place` numbers the levels of an axis from 0: numbers
-    in their order, names from the best.
+    level whose candidates all have a diverged seed has one row without a score. `place` numbers the levels of an axis
+    from 0: numbers in their order, names from the best.
     """
     axes = axes_of(results.study)
     found = [_levels(results.board, str(axis), axes[axis]) for axis in axes]
@@ -110,7 +110,8 @@ def _draw_panel(ax: Axes, panel: pd.DataFrame, palette: Palette, strip: tuple[fl
         text = f"best of {row['candidates']}" + (f", {row['lost']}/{row['tried']} diverged" if row["lost"] else "")
         weight = "bold" if row["candidates"] < few else "normal"
         ax.text(1.01, y, text, transform=ax.get_yaxis_transform(), va="center", fontsize=8.5, fontweight=weight)
-        rest = f"at {row['rest']}" if pd.notna(row["mean"]) else "all diverged"
+        none = "all diverged" if row["lost"] == row["tried"] else "none without a diverged seed"
+        rest = f"at {row['rest']}" if pd.notna(row["mean"]) else none
         ax.text(-0.012, y + 0.3, rest, transform=ax.get_yaxis_transform(), va="center", ha="right", fontsize=7.5)
     if strip[0] < strip[1]:
         ax.axvspan(*strip, color=style.STRIP, lw=0, zorder=0)

@@ -20,6 +20,7 @@ from ch6dist.catalog.wording import (
     format_count,
     format_count_range,
     format_difference,
+    format_probability,
     is_finite,
     is_fraction,
     metric_label,
@@ -70,7 +71,7 @@ def draw_leaderboard(figure: Figure, data: pd.DataFrame, palette: Palette) -> No
         ax.plot(group["score"], [y] * len(group), look.marker, color=look.colour, ms=4.5, alpha=0.85, mew=0)
         ax.plot(row["mean"], y, "|", color=look.colour, ms=13, mew=2.4)
         if pd.notna(row["p_best"]):
-            text = f"P(best) {_share(row['p_best'])}"
+            text = f"P(best) {format_probability(row['p_best'])}"
             colour = "black" if row["inside"] else style.GREY
             where: Any = ("axes fraction", "data")
             ax.annotate(text, (1.01, y), xycoords=where, va="center", fontsize=8.5, color=colour)
@@ -110,10 +111,6 @@ def _limit_to_scores(ax: Axes, data: pd.DataFrame) -> None:
     low, high = data["score"].min(), data["score"].max()
     pad = 0.08 * (high - low) or 0.05 * abs(high) or 0.01
     ax.set_xlim(low - pad, high + pad)
-
-
-def _share(p: float) -> str:
-    return "< 1 %" if p < 0.005 else f"{100 * p:.0f} %"
 
 
 def _tick_label(row: pd.Series) -> str:

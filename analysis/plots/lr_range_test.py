@@ -79,6 +79,7 @@ def draw_lr_range_test(figure: Figure, data: pd.DataFrame, palette: Palette) -> 
         upper, lower = part.subplots(2, 1, sharex=True, height_ratios=(3, 1.25))
         _draw_curve(upper, panel, palette[panel["optimizer"].iloc[0]].colour)
         _draw_marks(lower, panel)
+        _limit_lrs(upper, panel["lr"])
         style.log_axis(upper, "x", style.lr_formatter())
         upper.set_title(panel["panel"].iloc[0])
         lower.set_xlabel("learning rate")
@@ -96,11 +97,14 @@ def _draw_curve(ax: Axes, panel: pd.DataFrame, colour: str) -> None:
     if "diverged" in series:
         ax.axvline(series["diverged"]["lr"].iloc[0], color=style.RED, lw=1.5, ls="--")
     _limit_loss(ax, series)
-    if "no_signal" in series:
+    said = f"no signal: {series['no_signal']['advice'].iloc[0]}" if "no_signal" in series else ""
+    if not any(series[name]["loss"].notna().any() for name in CURVES if name in series):
+        said = said or "no step has a finite loss"
+    if said:
         ax.text(
             0.5,
             0.95,
-            textwrap.fill(f"no signal: {series['no_signal']['advice'].iloc[0]}", ADVICE_WIDTH),
+            textwrap.fill(said, ADVICE_WIDTH),
             transform=ax.transAxes,
             ha="center",
             va="top",
@@ -131,6 +135,16 @@ def _draw_marks(ax: Axes, panel: pd.DataFrame) -> None:
     ax.set_ylim(len(names) - 0.5, -0.5)
 
 
+def _limit_lrs(ax: Axes, lrs: pd.Series) -> None:
+    """Limit the axis to the learning rates: without a finite loss, nothing that is drawn does."""
+    low, high = lrs[lrs > 0].min(), lrs.max()
+    if pd.notna(low):
+        pad = max(high / low, 10.0) ** 0.05
+        ax.set_xlim(low / pad, high * pad)
+    else:
+        ax.set_xlim(0.1, 1.0)
+
+
 def _limit_loss(ax: Axes, series: dict[str, pd.DataFrame]) -> None:
     """Limit the axis to where the loss falls and as far above its start: at the end of a good test it explodes."""
     curve, raw = (series[name]["loss"].dropna() if name in series else pd.Series(dtype=float) for name in CURVES)
@@ -152,7 +166,7 @@ def _size(data: pd.DataFrame) -> tuple[float, float]:
 
 def _caption(data: pd.DataFrame) -> str:
     return (
-        "Light: loss of each batch; dark: smoothed loss, cut where it explodes; red dashes: where the test stopped as "
+        "Thin: loss of each batch; thick: smoothed loss, cut where it explodes; red dashes: where the test stopped as "
         "diverged; tinted: the recommended interval. Below: the learning rates of steepest descent, valley, slide and "
         "a tenth of that at the minimum, and the best of the sweep if it trained this optimizer."
         + style.cut_note(data["trial"].nunique(), MAX_PANELS, "range tests", "lr_range_test")

@@ -34,7 +34,7 @@ COLUMNS = [
 def optimizer_schedule_data(results: Results) -> pd.DataFrame:
     """Return one row per optimizer × schedule: the best configuration's mean, and half its 95 % interval (n ≥ 2).
 
-    A pair without an outcome has no candidates; one where everything diverged has candidates, but no mean. Empty unless
+    A pair without an outcome has no candidates; one whose candidates all have a diverged seed, no mean. Empty unless
     there are two optimizers and two schedules. Best rows and columns come first, by their mean over the pairs.
     """
     board = results.board
@@ -93,7 +93,8 @@ def _draw_cell(ax: Axes, x: int, y: int, cell: pd.Series, norm: Normalize, sign:
     if pd.isna(cell["mean"]):
         ax.add_patch(Rectangle(*box, fc=style.STRIP, lw=0))
         ax.plot(x, y - 0.16, "x", color=style.RED, ms=7, mew=2)
-        ax.text(x, y + 0.22, f"all {cell['lost']} diverged", ha="center", va="center", fontsize=7.5)
+        many = f"all {cell['lost']}" if cell["lost"] == cell["tried"] else f"{cell['lost']} of {cell['tried']}"
+        ax.text(x, y + 0.22, f"{many} diverged", ha="center", va="center", fontsize=7.5)
         return
     colour, ink = style.shade(norm(sign * cell["mean"]))
     ax.add_patch(Rectangle(*box, fc=colour, ec="white", lw=1))
@@ -171,7 +172,7 @@ def _caption(data: pd.DataFrame) -> str:
     return (
         f"Each pair at its best learning rate, all else tuned: mean {metric_label(metric)}{unit}{half} over its seeds"
         f"{seeds} @ learning rate.{inside}{lost}{hatched} Colours end at the best and at the worst tenth of the pairs."
-        + yardstick.note(data).replace("Black bar", "Bar in the corner")
+        + yardstick.note(data).replace("Bar with ends", "Bar in the corner")
         + style.cut_note(data["optimizer"].nunique(), MAX_ROWS, "optimizers", "optimizer_schedule")
         + style.cut_note(data["schedule"].nunique(), MAX_COLUMNS, "schedules", "optimizer_schedule")
     )

@@ -23,16 +23,16 @@ from analysis.plots.cells import draw_cells, plain_frame, text_colour
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.results import Results
-from analysis.study.scores import Floats
 from analysis.study.stats import CONFIDENCE
 from ch6dist.catalog.wording import format_count, format_count_range, is_fraction, metric_label
+from ch6dist.verdict.verdict import Member, Verdict
 
 SHOWN = 12
 LARGE_DF = 30  # degrees of freedom
 MAP = "RdBu"  # blue: the one that is ranked higher is better
 COLUMNS = [
     "a", "b", "rank_a", "rank_b", "optimizer_a", "metric", "difference", "low", "high", "told_apart", "p_improvement",
-    "n_a", "n_b", "configurations", "sd", "pooled",
+    "n_a", "n_b", "configurations", "sd", "own", "why_not_pooled",
 ]  # fmt: skip
 
 
@@ -41,8 +41,9 @@ def pairwise_data(results: Results) -> pd.DataFrame:
 
     Differences are positive where a is better, whatever the goal. The interval is Tukey–Kramer's, over all pairs of
     configurations that are compared: ± q/√2 · s · √(1/n_a + 1/n_b), q the studentized range and s the pooled standard
-    deviation of the verdict (Tukey 1953, Kramer 1956). Where the verdict pools nothing, the pair's own standard
-    deviations, Welch's degrees of freedom and Bonferroni's t. NaN with one seed.
+    deviation of the verdict (Tukey 1953, Kramer 1956). In a pair with a configuration that the verdict compares by a
+    standard deviation of its `own`, that and the pooled one or the other's own, Welch's degrees of freedom and
+    Bonferroni's t. NaN where one of them is unknown.
     """
     verdict, sign = results.verdict, results.study.sign
     board = results.board.set_index("configuration")
@@ -55,8 +56,9 @@ def pairwise_data(results: Results) -> pd.DataFrame:
             if i == j:
                 continue
             one, other = scores[a.configuration], scores[b.configuration]
-            if verdict.why_not_pooled:
-                half = _own_half_width(one, other, pairs=k * (k - 1) // 2)
+            own = a.own or b.own
+            if own:
+                half = _own_half_width(_mean_error(a, verdict), _mean_error(b, verdict), pairs=k * (k - 1) // 2)
             else:
                 half = _half_width(k, verdict.sd, verdict.df, a.n, b.n)
             difference = sign * (a.mean - b.mean)
@@ -77,7 +79,8 @@ def pairwise_data(results: Results) -> pd.DataFrame:
                     "n_b": b.n,
                     "configurations": k,
                     "sd": math.nan if verdict.sd is None else verdict.sd,
-                    "pooled": not verdict.why_not_pooled,
+                    "own": own,
+                    "why_not_pooled": verdict.why_not_pooled,
                 }
             )
     return pd.DataFrame(records, columns=pd.Index(COLUMNS))
@@ -110,14 +113,19 @@ def _studentized_range(k: int, df: float) -> float:
     return float(found.root)
 
 
-def _own_half_width(a: Floats, b: Floats, *, pairs: int) -> float:
-    if min(len(a), len(b)) < 2:
-        return math.nan
-    parts = [float(np.var(x, ddof=1)) / len(x) for x in (a, b)]
-    if not sum(parts):
-        return 0.0
-    df = sum(parts) ** 2 / sum(part**2 / (len(x) - 1) for part, x in zip(parts, (a, b), strict=True))
-    return float(scipy.stats.t.ppf(1 - (1 - CONFIDENCE) / (2 * pairs), df)) * math.sqrt(sum(parts))
+def _mean_error(member: Member, verdict: Verdict) -> tuple[float, float]:
+    """Return the squared standard error of a mean and its degrees of freedom, as the verdict has them."""
+    sd, df = (member.sd, member.n - 1) if member.own else (verdict.sd, verdict.df)
+    return (math.nan if sd is None else sd**2 / member.n), df
+
+
+def _own_half_width(a: tuple[float, float], b: tuple[float, float], *, pairs: int) -> float:
+    (part_a, df_a), (part_b, df_b) = a, b
+    total = part_a + part_b
+    if math.isnan(total) or not total:
+        return total
+    df = total**2 / (part_a**2 / df_a + part_b**2 / df_b)
+    return float(scipy.stats.t.ppf(1 - (1 - CONFIDENCE) / (2 * pairs), df)) * math.sqrt(total)
 
 
 def draw_pairwise(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
@@ -177,24 +185,32 @@ def _caption(data: pd.DataFrame) -> str:
     )
     metric, unit = metric_label(first["metric"]), " in points" if is_fraction(first["metric"]) else ""
     k, shown = int(first["configurations"]), data["rank_a"].nunique()
-    pairs = format_count(k * (k - 1) // 2, "pair")
-    if data["low"].isna().all():
-        judged = "No interval: every configuration has one seed, which says nothing about how far seeds differ."
-    elif first["pooled"]:
-        judged = (
-            f"± is a 95 % interval that holds for {'the pair' if k == 2 else f'all {pairs} at once'} (Tukey–Kramer), "
-            "by the standard deviation pooled as in the verdict; "
-            "bold and framed: it does not reach 0."
-        )
-    else:
-        judged = (
-            f"± is a 95 % interval that holds for all {pairs} at once (Welch, Bonferroni), since standard deviations "
-            "differ; bold and framed: it does not reach 0."
-        )
+    judged = (
+        "No interval: every configuration has one seed, which says nothing about how far seeds differ."
+        if data["low"].isna().all()
+        else _interval_note(data)
+    )
     rest = f" Shown are the best {shown} of {k} that are compared." if k > shown else ""
     return (
         f"Above the diagonal: by how much the row's mean {metric} (seeds: n = {format_count_range(data['n_a'])}) is "
         f"better than the column's{unit}. {judged}{chances}{rest}"
+    )
+
+
+def _interval_note(data: pd.DataFrame) -> str:
+    """Return what ± is, by which standard deviations, and how it stands to the verdict's comparison with the best."""
+    k, why = int(data["configurations"].iloc[0]), data["why_not_pooled"].iloc[0]
+    if k == 2:
+        return f"± is the 95 % interval of the pair (Welch), since {why}; bold and framed: it does not reach 0."
+    if why:
+        by = f"by each configuration's own standard deviation (Welch, Bonferroni), since {why}"
+    else:
+        by = "by the standard deviation pooled as in the verdict (Tukey–Kramer)"
+        own = " and, with a configuration that keeps its own larger one, by that (Welch, Bonferroni)"
+        by += own if data["own"].any() else ""
+    return (
+        f"± is a 95 % interval that holds for all {format_count(k * (k - 1) // 2, 'pair')} at once, so it is wider "
+        f"than in the verdict, which compares with the best alone; {by}. Bold and framed: it does not reach 0."
     )
 
 

@@ -200,8 +200,8 @@ def _caption(data: pd.DataFrame) -> str:
     )
     return (
         f"A line per configuration ({count}), from its value on each axis to its mean score, better upwards. In "
-        f"colour, with markers: the best {best}, the very best thick; grey: the others, darker where better. The lines "
-        f"of one name are spread by their score.{lost}{cut}"
+        f"colour, with markers: the best {best}, the very best thick; grey: the others, stronger where better. The "
+        f"lines of one name are spread by their score.{lost}{cut}"
     )
 
 

@@ -96,6 +96,13 @@ def _panels(data: pd.DataFrame) -> list[pd.DataFrame]:
     return [panel for _, panel in data.groupby(["schedule", "epochs"], sort=False)][:SHOWN]
 
 
+def _never_moved(panel: pd.DataFrame) -> bool:
+    """Return whether a schedule, not a constant learning rate, had the same one in each of several epochs."""
+    courses = panel[["low", "ratio", "high"]]
+    same = (courses.max() - courses.min() <= AGREE * courses.abs().max()).all()
+    return bool(same) and len(panel) > 1 and panel["schedule"].iloc[0] != CONSTANT
+
+
 def _caption(data: pd.DataFrame) -> str:
     firsts = data.drop_duplicates(["schedule", "epochs"])
     budgets = firsts["budget"]
@@ -112,11 +119,15 @@ def _caption(data: pd.DataFrame) -> str:
         if varies
         else ""
     )
+    panels = [panel for _, panel in data.groupby(["schedule", "epochs"], sort=False)]
+    still = list(dict.fromkeys(panel["schedule"].iloc[0] for panel in panels if _never_moved(panel)))
+    never = f" {', '.join(still)} never changed {'its' if len(still) == 1 else 'their'} learning rate in the rows."
     return (
         "Learning rate of each epoch's last step ÷ the configured one, as recorded (median over n = "
         f"{format_count_range(firsts['trials'])} trials); area: its mean over the epochs, a constant one (dashed) "
         "being "
-        f"100 %. {spend}{band}" + style.cut_note(len(firsts), SHOWN, "schedules", "schedule_preview")
+        f"100 %. {spend}{never if still else ''}{band}"
+        + style.cut_note(len(firsts), SHOWN, "schedules", "schedule_preview")
     )
 
 

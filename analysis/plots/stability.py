@@ -93,13 +93,12 @@ def _format_axes(ax: Axes, shown: pd.DataFrame) -> None:
 
 
 def _draw_lost(ax: Axes, totals: pd.DataFrame, palette: Palette) -> None:
-    """Draw the share of each optimizer's training runs that diverged, as X on a strip; it is the legend as well."""
-    ax.barh(range(len(totals)), [1] * len(totals), color=style.STRIP, height=0.62)
+    """Draw the share of each optimizer's training runs that diverged, as a bar from 0; it is the legend as well."""
+    shares = totals["lost"] / totals["tried"].clip(lower=1)
+    ax.barh(range(len(totals)), shares, color=style.RED, height=0.5)
     for y, (_, row) in enumerate(totals.iterrows()):
         look = palette[str(row["optimizer"])]
         ax.plot(-0.07, y, look.marker, color=look.colour, ms=6, clip_on=False)
-        if row["lost"]:
-            ax.plot(row["lost"] / row["tried"], y, "x", color=style.RED, ms=7, mew=1.8, clip_on=False, zorder=4)
         ax.text(1.08, y, f"{row['lost']}/{row['tried']}", va="center", fontsize=8.5)
     ax.set_yticks(range(len(totals)), list(totals["optimizer"]))
     style.colour_labels(ax.yaxis, list(totals["optimizer"]), palette)
@@ -124,7 +123,7 @@ def _caption(data: pd.DataFrame) -> str:
         f"Markers: {format_count(len(shown), 'configuration')}, each the mean of the last epochs over its seeds (n = "
         f"{format_count_range(shown['n'])}){bars}{lost}; numbers: ranks of the best, where there is room. How much a "
         "run wobbles late and how far seeds differ are two things: one is read across, the other from the bars. "
-        "Right: share of all training runs of each optimizer that diverged."
+        "Right, from 0: share of all training runs of each optimizer that diverged."
         + yardstick.note(shown)
         + style.cut_note(int(shown["of"].iloc[0]), len(shown), "configurations", "leaderboard").replace(
             "data/leaderboard.csv", "leaderboard.csv"

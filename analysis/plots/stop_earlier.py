@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis.plots import style
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.study.results import Results
 from analysis.study.scores import Floats, curves
-from ch6dist.catalog.wording import format_count
+from ch6dist.catalog.wording import format_count, is_fraction
 from ch6dist.runs.ranking import last_k
 
 SAME = 0.95  # rank correlation from which on two rankings are called the same
@@ -123,8 +123,9 @@ def draw_stop_earlier(figure: Figure, data: pd.DataFrame, palette: Palette) -> N
     upper.legend(loc="lower left", bbox_to_anchor=(0, 1.0), fontsize=9, borderaxespad=0)
     lower.plot(data["epoch"], data["regret"], marker="D", markevery=marks, ms=4, color="black", lw=1.4)
     lower.set_ylim(bottom=-0.02 * (data["regret"].max() or 1))
-    style.metric_axis(lower, data["metric"].iloc[0])
-    lower.set_ylabel("lost by\nchoosing then")
+    if is_fraction(data["metric"].iloc[0]):
+        lower.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g}"))
+    lower.set_ylabel("lost by\nchoosing then" + (",\npoints" if is_fraction(data["metric"].iloc[0]) else ""))
     lower.set_xlabel("epoch at which training would have ended")
     lower.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 

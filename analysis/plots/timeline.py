@@ -20,7 +20,7 @@ from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
 from analysis.plots.sweep_health import HATCHES, STATUS_COLOURS
 from analysis.study.results import Results
-from analysis.study.stretches import stretches
+from analysis.study.stretches import UNKNOWN, stretches
 from ch6dist.catalog.wording import format_count, format_seconds, status_label
 
 MAX_DEVICES = 24
@@ -64,9 +64,7 @@ def draw_timeline(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
     for pause in _pauses(data):
         ax.axvline(pause / unit, color="black", lw=1, ls="--")
     centres = (tops[:-1] + tops[1:]) / 2
-    ax.set_yticks(
-        centres, [f"{device}\nbusy {100 * _busy(shown[shown['device'] == device], data):.0f} %" for device in devices]
-    )
+    ax.set_yticks(centres, [_tick_label(device, shown, data) for device in devices])
     ax.set(xlim=(0, max(shown["end"].max() / unit, 1e-9) * 1.005), ylim=(tops[-1], 0))
     for top in tops[1:-1]:
         ax.axhline(top, color="#bbbbbb", lw=0.8)
@@ -78,6 +76,13 @@ def draw_timeline(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
     ax.legend(
         patches, [status_label(s) for s in found], loc="lower left", bbox_to_anchor=(0, 1), ncols=5, borderaxespad=0
     )
+
+
+def _tick_label(device: str, shown: pd.DataFrame, data: pd.DataFrame) -> str:
+    """Return the device and how busy it was; what ran on unknown devices says nothing of any one of them."""
+    if device == UNKNOWN:
+        return f"{device}s"
+    return f"{device}\nbusy {100 * _busy(shown[shown['device'] == device], data):.0f} %"
 
 
 def _folded(data: pd.DataFrame) -> pd.DataFrame:
@@ -139,12 +144,15 @@ def _caption(data: pd.DataFrame) -> str:
     merged = " Bars that nearly touch are drawn as one." if len(data) > MAX_BARS else ""
     fold = _fold(data[data["device"].isin(_devices(data))])
     merged += f" {fold} lanes share a row." if fold > 1 else ""
+    unknown = (data["device"] == UNKNOWN).any()
+    known = devices - int(unknown)
+    where = [format_count(known, "device")] * bool(known) + [f"{UNKNOWN}s"] * bool(unknown)
+    busy = " Busy: the share of the time in which a device trained anything." if known else ""
     return (
-        f"{format_count(data['trial'].nunique(), 'trial')}{again} on {format_count(devices, 'device')}, "
+        f"{format_count(data['trial'].nunique(), 'trial')}{again} on {' and '.join(where)}, "
         f"{format_seconds(data['end'].max())} in all; a bar: a trial from its start on a device to its end there. "
-        f"Trials that share a device, as the lanes of a pack do, stand below each other (up to {most}). Busy: the "
-        f"share of the time in which a device trained anything.{cut}{merged}"
-        + style.cut_note(devices, MAX_DEVICES, "devices", "timeline")
+        f"Trials that {'share a device, as the lanes of a pack do,' if known else 'ran at once'} stand below each "
+        f"other (up to {most}).{busy}{cut}{merged}" + style.cut_note(devices, MAX_DEVICES, "devices", "timeline")
     )
 
 

@@ -44,6 +44,7 @@ def training_time_data(results: Results) -> pd.DataFrame:
         return pd.DataFrame(columns=pd.Index([*COLUMNS, "lanes", "elapsed"]))
     elapsed = rows.groupby("trial", sort=False)["seconds"].cumsum()[shown.index]
     metric, goal = results.study.metric, results.study.goal
+    shown = shown.assign(lanes=shown["lanes"].fillna(1.0))  # as comparable_by_seconds counts those without
     return shown.assign(elapsed=elapsed, metric=metric, goal=goal, left_out=total - shown["order"].nunique())
 
 

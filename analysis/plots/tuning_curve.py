@@ -156,8 +156,8 @@ def _caption(data: pd.DataFrame) -> str:
     as_what = "chance" if is_fraction(metric) else "the worst score"
     return (
         "Line: expected best of k configurations of an optimizer, tried in any order (exact, without replacement; "
-        f"{tried} each, a score is the mean over its seeds); band: quartiles of that best, cut at the frame; black "
-        f"tick: {100 * ENOUGH:.0f} % of the last value is reached, with so many configurations"
+        f"{tried} each, a score is the mean over its seeds); band: quartiles of that best, cut at the frame; "
+        f"upright tick: {100 * ENOUGH:.0f} % of the last value is reached, with so many configurations"
         + ("; grey: the other optimizers." if len(ends) > TOGETHER else ".")
         + (f" {format_count(lost, 'configuration')} with a diverged seed: counted as {as_what}." if lost else "")
         + " How an optimizer does depends on the ranges that were searched."

@@ -1,4 +1,4 @@
-"""The yardstick of a sweep as a black bar in figures that rank: the smallest difference that its seeds tell apart.
+"""The yardstick of a sweep as a bar with ends in figures that rank: the smallest difference that its seeds tell apart.
 
     data = data.assign(**yardstick_columns(results))
     yardstick.draw_beside(ax, data, best)       # y is the metric; draw_above where x is
@@ -52,11 +52,11 @@ def draw_above(ax: Axes, data: pd.DataFrame) -> None:
 
 
 def note(data: pd.DataFrame) -> str:
-    """Return the sentence of a caption that says what the black bar is; empty where there is none."""
+    """Return the sentence of a caption that says what the bar is; empty where there is none."""
     length = float(data["resolution"].iloc[0] or math.nan)
     if not is_finite(length):
         return ""
     return (
-        " Black bar: the smallest difference from the best that the seeds of this sweep tell apart, "
+        " Bar with ends: the smallest difference from the best that the seeds of this sweep tell apart, "
         f"{format_difference(length, data['metric'].iloc[0])}."
     )

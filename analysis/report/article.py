@@ -17,7 +17,7 @@ from analysis.plots import style
 from analysis.plots.registry import PLOTS, draw
 from analysis.report import tables
 from analysis.report.figures import caption_of, writing
-from analysis.report.tables import Table, markdown_text
+from analysis.report.tables import MAX_ROWS, Table, markdown_text
 from analysis.study.results import Results
 from ch6dist.catalog.datasets import SYNTHETIC
 from ch6dist.catalog.text import one_line
@@ -60,7 +60,7 @@ def write_article(results: Results, folder: Path) -> Path:
     Raises:
         UsageError: the folder cannot be written.
     """
-    study, board, final = results.study, results.board, results.finals
+    study = results.study
     captions = [f"# Figures of {markdown_text(study.title())}"] + ([f"**{SYNTHETIC}.**"] if study.synthetic else [])
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -78,23 +78,29 @@ def write_article(results: Results, folder: Path) -> Path:
             paragraphs = [markdown_text(line) for line in caption_of(plot, data, study).splitlines()]
             captions += [f"## {plot.name}", f"**{markdown_text(plot.title)}**", *paragraphs]
         _write(folder / "captions.md", "\n\n".join(captions))
-        _write(folder / "leaderboard.md", tables.leaderboard_markdown(study, board, final).rstrip("\n"))
+        _write(folder / "leaderboard.md", tables.leaderboard_markdown(results).rstrip("\n"))
         _write(folder / "leaderboard.tex", leaderboard_latex(results))
     return folder
 
 
 def leaderboard_latex(results: Results) -> str:
-    """Return the leaderboard, and the final training runs, as LaTeX tables of the package booktabs."""
+    """Return the leaderboard, its first MAX_ROWS rows, and the final training runs as LaTeX tables (booktabs)."""
     study, board, final = results.study, results.board, results.finals
     note = f"{SYNTHETIC}. " if study.synthetic else ""
     parts = [r"% \usepackage[T1]{fontenc} \usepackage{booktabs,graphicx}"]
     if len(board):
-        caption = f"{note}Leaderboard of {study.title()}. {tables.legend(study, board)}"
-        parts.append(_latex(tables.leaderboard_table(study, board), caption, "tab:leaderboard"))
+        caption = f"{note}Leaderboard of {study.title()}. {tables.legend(study, board)}{_left_out(len(board))}"
+        parts.append(_latex(tables.leaderboard_table(results, rows=MAX_ROWS), caption, "tab:leaderboard"))
     if len(final):
         caption = f"{note}Final training runs; the test set was read once."
         parts.append(_latex(tables.finals_table(final, study), caption, "tab:final"))
     return "\n\n".join(parts)
+
+
+def _left_out(total: int) -> str:
+    if total <= MAX_ROWS:
+        return ""
+    return f" Shown are the first {MAX_ROWS} of {total} configurations; {total - MAX_ROWS} are left out."
 
 
 def latex_text(text: str) -> str:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 from analysis.report.tables import Table
-from ch6dist.catalog.wording import DASH, format_difference, format_mean_std, is_finite, metric_label
+from ch6dist.catalog.wording import DASH, format_difference, format_mean_std, format_probability, metric_label
 from ch6dist.verdict.verdict import Member, Verdict
 
 MAX_MEMBERS = 20  # on the page; report.json holds all
@@ -28,19 +28,12 @@ def _row(member: Member, verdict: Verdict, names: Mapping[str, str], metric: str
         names.get(member.configuration, member.configuration),
         format_mean_std(member.mean, member.sd, metric),
         f"{member.n}",
-        probability(member.p_best),
+        format_probability(member.p_best),
         format_difference(member.loss, metric),
         format_difference(member.behind, metric) if member.configuration != verdict.leader else DASH,
         format_difference(member.allowed, metric) if member.configuration != verdict.leader else DASH,
         _standing(member, verdict),
     ]
-
-
-def probability(p: float | None) -> str:
-    """Return a probability in per cent, never rounded to certainty or impossibility."""
-    if not is_finite(p):
-        return DASH
-    return "< 1 %" if p < 0.01 else "> 99 %" if p > 0.99 else f"{100 * p:.0f} %"
 
 
 def _standing(member: Member, verdict: Verdict) -> str:

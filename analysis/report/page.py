@@ -31,6 +31,7 @@ from analysis.report.figures import SECTIONS, Shown, sections, show_figures, wri
 from analysis.report.header import made, nothing_yet, question, runs_table
 from analysis.report.health import health
 from analysis.report.members import members_table
+from analysis.report.tables import MAX_ROWS
 from analysis.study.finals import seeds_notes
 from analysis.study.leaderboard import ranking_rule
 from analysis.study.load import Study
@@ -42,7 +43,7 @@ from ch6dist.storage.atomic import replace_file
 from ch6dist.verdict.words import assumptions
 
 COMMAND = re.compile(r"`((?:sweeps|analysis) [^`]+)`")
-MAX_ROWS = 100  # rows of the leaderboard on the page; the CSV holds all
+LIVE = '<p class="live">This page loads itself again while the run goes on.</p>\n'
 REFRESH = '<meta name="refresh-seconds" content="{:g}">\n'  # what a page carries that is written again
 
 
@@ -69,12 +70,12 @@ def write_report(results: Results, folder: Path, *, refresh_seconds: float | Non
     Raises:
         UsageError: the folder cannot be written.
     """
-    study, board, final = results.study, results.board, results.finals
+    study, board = results.study, results.board
     sentences = conclusion(results)
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "leaderboard.csv").write_text(tables.leaderboard_csv(study, board), encoding="utf-8")
-        (folder / "leaderboard.md").write_text(tables.leaderboard_markdown(study, board, final), encoding="utf-8")
+        (folder / "leaderboard.md").write_text(tables.leaderboard_markdown(results), encoding="utf-8")
         write_rows(study, folder / "rows.parquet")
         shown = show_figures(results, folder)
         document = report_document(results, shown, sentences)
@@ -86,7 +87,7 @@ def write_report(results: Results, folder: Path, *, refresh_seconds: float | Non
 def without_refresh(page: str) -> str:
     """Return a page that no longer loads itself again."""
     begin, mark, rest = page.partition(REFRESH.partition("{")[0])
-    return begin + rest.partition("\n")[2] if mark else page
+    return begin + rest.partition("\n")[2].replace(LIVE, "", 1) if mark else page
 
 
 def _page(results: Results, shown: Sequence[Shown], sentences: Sequence[str], refresh_seconds: float | None) -> str:
@@ -99,7 +100,7 @@ def _page(results: Results, shown: Sequence[Shown], sentences: Sequence[str], re
         finalize=_writable,
     )
     environment.filters["commands"] = _with_commands
-    ranking = tables.leaderboard_table(study, board.head(MAX_ROWS))
+    ranking = tables.leaderboard_table(results, rows=MAX_ROWS)
     tested = tables.finals_table(final, study) if len(final) else None
     likely = members_table(results.verdict, names_of(results))
     explore = explore_data(results)
@@ -111,6 +112,7 @@ def _page(results: Results, shown: Sequence[Shown], sentences: Sequence[str], re
     return environment.get_template("report.html.j2").render(
         css=_source("report.css"),
         scripts=[_source("report.js"), *([_source("explore.js")] if explore else [])],
+        live="" if refresh_seconds is None else LIVE,
         refresh="" if refresh_seconds is None else REFRESH.format(refresh_seconds),
         title=study.title(),
         synthetic=SYNTHETIC if study.synthetic else "",
@@ -125,7 +127,7 @@ def _page(results: Results, shown: Sequence[Shown], sentences: Sequence[str], re
         sure=SECTIONS[1],
         last=SECTIONS[-1],
         board=ranking,
-        row_classes=[_row_class(row, position) for position, row in board.head(MAX_ROWS).iterrows()],
+        row_classes=[_row_class(row, results.verdict.leader) for _, row in board.head(MAX_ROWS).iterrows()],
         hidden=max(0, len(board) - MAX_ROWS),
         legend=tables.legend(study, board),
         members=likely,
@@ -156,12 +158,12 @@ def _with_commands(sentence: str) -> Markup:
     return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
 
 
-def _row_class(row: pd.Series, position: Any) -> str:
-    """Return the CSS class of a row: diverged, leader, close to it (in the set of the best), or none."""
+def _row_class(row: pd.Series, leader: str | None) -> str:
+    """Return the CSS class of a row: leader, diverged, close to it (in the set of the best), or none."""
+    if row["configuration"] == leader:
+        return "leader"
     if row["diverged"]:
         return "diverged"
-    if position == 0 and row["inside"] is True:
-        return "leader"
     return "close" if row["inside"] is True else ""
 
 

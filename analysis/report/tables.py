@@ -18,12 +18,14 @@ import pandas as pd
 from analysis.study.finals import seeds_notes
 from analysis.study.leaderboard import LATE_EPOCHS, ranking_rule
 from analysis.study.load import Study
+from analysis.study.results import Results
 from ch6dist.catalog import wording as text
 from ch6dist.catalog.datasets import SYNTHETIC
 from ch6dist.catalog.labels import explain
 from ch6dist.catalog.text import one_line
 from ch6dist.catalog.wording import metric_label, short_number
 
+MAX_ROWS = 100  # of the leaderboard on a page or in an article; the CSV holds all
 _LISTS = ["trials", "scores"]  # columns of the JSON, not of the CSV
 # what begins markup in Markdown (and, on GitHub, mathematics); _ within a word does not
 MARKUP = re.compile(r"[\\`*\[\]<>|$~]|&(?=#?\w+;)|(?<![^\W_])_|_(?![^\W_])")
@@ -82,8 +84,9 @@ def names_table(study: Study, *tables: Table) -> Table:
     return Table(["name", "stands for"], [list(pair) for pair in explain(cells, study.numbered).items()])
 
 
-def leaderboard_table(study: Study, board: pd.DataFrame) -> Table:
-    """Return the leaderboard for people, without the columns that say nothing in this study."""
+def leaderboard_table(results: Results, *, rows: int | None = None) -> Table:
+    """Return the leaderboard for people, all or its first `rows`, without columns that say nothing in this study."""
+    study, board, leader = results.study, results.board.head(rows or len(results.board)), results.verdict.leader
     metric = study.metric
     columns: dict[str, Callable[[pd.Series], str]] = {"rank": lambda row: _whole(row["rank"])}
     columns |= {"run": lambda row: row["run"]} if len(study.runs) > 1 else {}
@@ -92,9 +95,9 @@ def leaderboard_table(study: Study, board: pd.DataFrame) -> Table:
     columns |= {"setting": lambda row: row["setting"]} if board["setting"].any() else {}
     columns |= {"drawn": lambda row: row["drawn"]} if board["drawn"].any() else {}
     columns |= {"lr": lambda row: row["lr_text"]}
-    columns |= {"wd": lambda row: short_number(row["weight_decay"])} if board["weight_decay"].fillna(0).any() else {}
     columns |= {
         f"{metric_label(metric)}, mean ± std": lambda row: text.format_mean_std(row["score"], row["std"], metric),
+        **({"wd": lambda row: short_number(row["weight_decay"])} if _varies_within(board, "weight_decay") else {}),
         "95 % t interval": lambda row: text.format_interval(row["low"], row["high"], metric),
         "best epoch": lambda row: text.format_metric(row["best"], metric),
         "epochs to target": lambda row: _to_target(row, "epochs_to_target"),
@@ -102,7 +105,7 @@ def leaderboard_table(study: Study, board: pd.DataFrame) -> Table:
         "late-epoch std": lambda row: text.format_metric(row["late_epoch_std"], metric),
         "diverged": lambda row: f"{row['diverged']:.0f}/{row['seeds']:.0f}",
         "per epoch": lambda row: text.format_seconds(row["seconds_per_epoch"]),
-        "flags": _flags,
+        "flags": lambda row: _flags(row, leader),
     }
     keys = _KEYS | {f"{metric_label(metric)}, mean ± std": "score"}
     return _table(board, columns, keys)
@@ -141,10 +144,11 @@ def legend(study: Study, board: pd.DataFrame) -> str:
     return " ".join(lines)
 
 
-def leaderboard_markdown(study: Study, board: pd.DataFrame, finals: pd.DataFrame) -> str:
+def leaderboard_markdown(results: Results) -> str:
     """Return what `analysis table` prints and leaderboard.md holds."""
+    study, board, finals = results.study, results.board, results.finals
     parts = [f"**{SYNTHETIC}.**"] if study.synthetic else []
-    shown = [leaderboard_table(study, board)] if len(board) else []
+    shown = [leaderboard_table(results)] if len(board) else []
     parts += [text for table in shown for text in (table.markdown(), legend(study, board))]
     if len(finals):
         shown.append(finals_table(finals, study))
@@ -161,8 +165,9 @@ def leaderboard_csv(study: Study, board: pd.DataFrame) -> str:
     return (frame.assign(synthetic=True) if study.synthetic else frame).to_csv(index=False)
 
 
-def leaderboard_json(study: Study, board: pd.DataFrame, finals: pd.DataFrame) -> str:
+def leaderboard_json(results: Results) -> str:
     """Return one JSON document with all numbers of the table."""
+    study, board, finals = results.study, results.board, results.finals
     document = {
         "runs": [run.name for run in study.runs],
         "synthetic": study.synthetic,
@@ -202,11 +207,15 @@ def _key(value: Any) -> float | None:
     return None if value is None or math.isnan(value) else max(-sys.float_info.max, min(sys.float_info.max, value))
 
 
-def _flags(row: pd.Series) -> str:
+def _varies_within(board: pd.DataFrame, column: str) -> bool:
+    """Return whether a setting was varied for one optimizer: what only differs between them are their defaults."""
+    return bool((board.groupby("optimizer")[column].nunique(dropna=False) > 1).any())
+
+
+def _flags(row: pd.Series, leader: str | None) -> str:
     flags = [*row["flags"].split(), *([row["note"]] if row["note"] else [])]
-    return ", ".join(
-        [*(["≈ best"] if row["inside"] is True and row["behind"] else []), *(flag.replace("_", " ") for flag in flags)]
-    )
+    near = ["≈ best"] if row["inside"] is True and row["configuration"] != leader else []
+    return ", ".join([*near, *(flag.replace("_", " ") for flag in flags)])
 
 
 def _to_target(row: pd.Series, column: str) -> str:

@@ -193,7 +193,8 @@ def _pool_tables(runs: Sequence[Run], tables: Sequence[pd.DataFrame]) -> pd.Data
     """Return the tables of several runs as one, the run's name before each trial."""
     named = []
     for run, table in zip(runs, tables, strict=True):
-        names = [f"{run.name}/{trial}" for trial in table["trial"].cat.categories]
+        # a run may have no trial yet: an empty list alone would be no text
+        names: Any = pd.Index([f"{run.name}/{trial}" for trial in table["trial"].cat.categories], dtype="str")
         named.append(table.assign(trial=table["trial"].cat.rename_categories(names)))
     trials = union_categoricals([table["trial"] for table in named])
     return pd.concat(named, ignore_index=True).assign(trial=trials)

@@ -17,6 +17,7 @@ from analysis.study.scores import Floats
 from ch6dist.runs.schema import Status
 
 COLUMNS = ["device", "lane", "trial", "optimizer", "status", "start", "end", "begun", "ended"]
+UNKNOWN = "unknown device"  # of a status line that names neither host nor device
 PAUSE, SHORTEST_PAUSE = 0.1, 60.0  # of all the time that anything ran, and seconds: a longer pause is cut out
 
 
@@ -72,7 +73,7 @@ def _stretches(run: Run, rows: dict[str, Floats], *, prefix: str) -> Iterator[di
                 ended = latest if status == Status.RUNNING else ended
             place = " ".join(part for part in (line.get("host", ""), line.get("device", "")) if part)
             yield {
-                "device": place or "unknown device",
+                "device": place or UNKNOWN,
                 "trial": name,
                 "status": str(status),
                 "begun": begun,

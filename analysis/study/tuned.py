@@ -6,6 +6,7 @@ best_per_level(results.board, axes["optimizer"])
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -49,16 +50,19 @@ def axes_of(study: Study) -> pd.DataFrame:
 def best_per_level(board: pd.DataFrame, levels: pd.Series) -> pd.DataFrame:
     """Return the best row of a leaderboard at each level, with `level` and what it was the best of.
 
-    `candidates`: configurations with an outcome, a score or nothing but diverged seeds; `tried` and `lost`: their seeds
-    and those that diverged. A level where every candidate diverged has a row without a score; one without an outcome
-    has none.
+    `candidates`: complete configurations, each seed with a score or diverged; `tried` and `lost`: their seeds and those
+    that diverged. The best is one without a diverged seed; a level without any has a row without a score, one without
+    a candidate has none.
     """
     rows = board.assign(level=board["configuration"].map(levels))
-    rows = rows[rows["level"].notna() & (rows["score"].notna() | (rows["diverged"] == rows["seeds"]))]
+    eligible = rows["eligible"].eq(True)
+    rows = rows[rows["level"].notna() & (eligible | (rows["diverged"] == rows["seeds"]))]
     groups = rows.groupby("level", sort=False)
     counts = groups.agg(candidates=("seeds", "size"), tried=("seeds", "sum"), lost=("diverged", "sum"))
-    scored = rows["score"].notna()
-    first = pd.concat([rows[scored], rows[~scored]]).drop_duplicates("level")
+    whole = rows["diverged"] == 0
+    rest = rows[~whole].assign(score=math.nan, low=math.nan, high=math.nan)
+    rest = rest.assign(scores=pd.Series([[]] * len(rest), index=rest.index, dtype=object))
+    first = pd.concat([rows[whole], rest]).drop_duplicates("level")
     return first.join(counts.astype(int), on="level").reset_index(drop=True)
 
 

@@ -55,6 +55,13 @@ def format_difference(difference: float | None, metric: str) -> str:
     return f"{100 * abs(difference):.2f} points" if is_fraction(metric) else f"{abs(difference):.3g}"
 
 
+def format_probability(p: float | None) -> str:
+    """Return a probability in per cent, never rounded to certainty or impossibility; a dash if it is missing."""
+    if not is_finite(p):
+        return DASH
+    return "< 1 %" if p < 0.01 else "> 99 %" if p > 0.99 else f"{100 * p:.0f} %"
+
+
 def format_seconds(seconds: float | None, *, digits: int = 3) -> str:
     """Return a duration: `0.42 s`, `41 s`, `12 min`, `3.4 h`; a dash if it is missing."""
     if not is_finite(seconds):

@@ -225,3 +225,47 @@ def test_numbers_that_a_thin_bar_has_no_room_for_stand_at_its_end(tmp_path):
     texts = {text.get_text() for text in drawn(sweep_health.PLOT, results(tmp_path, trials)).axes[0].texts}
     assert {"60", "1 diverged, 1 failed"} <= texts
     assert "1" not in texts
+
+
+def test_what_a_choice_would_have_lost_is_in_points(tmp_path):
+    figure = drawn(stop_earlier.PLOT, results(tmp_path, courses()))
+    lower = figure.axes[1]
+    assert "points" in lower.get_ylabel()
+    assert not any("%" in label.get_text() for label in lower.get_yticklabels())
+
+
+def test_a_schedule_that_never_moved_is_named(tmp_path):
+    courses = {"ReduceLROnPlateau": [1] * 4, "CosineAnnealingLR": [1, 0.5, 0.3, 0.2], "none": [1] * 4}
+    found = results(tmp_path, [scheduled(name, ratios) for name, ratios in courses.items()])
+    caption = schedule_preview.PLOT.caption(schedule_preview.PLOT.data(found))
+    assert "never changed its learning rate in the rows" in caption
+    named = caption.partition(" never changed")[0].rpartition(". ")[2]
+    assert named.startswith("ReduceLROnPlateau")
+
+
+def test_trials_on_unknown_devices_are_not_counted_as_on_one(tmp_path):
+    found = results(tmp_path / "a", [trial(lr=lr, curve=[0.1] * 3) for lr in (0.1, 0.2)])
+    caption = timeline.PLOT.caption(timeline.PLOT.data(found))
+    assert "2 trials on unknown devices, " in caption
+    assert "usy" not in caption
+    assert [label.get_text() for label in drawn(timeline.PLOT, found).axes[0].get_yticklabels()] == ["unknown devices"]
+    some = [trial(curve=[0.1] * 3), trial(lr=0.2, curve=[0.1] * 3, where={"host": "a"})]
+    caption = timeline.PLOT.caption(timeline.PLOT.data(results(tmp_path / "b", some)))
+    assert "on 1 device and unknown devices" in caption
+
+
+@pytest.mark.parametrize(
+    ("augment", "said"),
+    [
+        (("none", "none"), ""),
+        (("crop", "none"), "with augmentation where there is any"),
+        (("crop", "flip"), "with augmentation, "),
+    ],
+)
+def test_the_gap_speaks_of_augmentation_only_where_there_is_any(tmp_path, augment, said):
+    trials = [
+        trial(lr=lr, curve=[0.1] * 3, data={"augment": name}) for lr, name in zip((0.1, 0.2), augment, strict=True)
+    ]
+    caption = generalization_gap.PLOT.caption(generalization_gap.PLOT.data(results(tmp_path, trials)))
+    assert said in caption
+    assert ("augmentation" in caption) == bool(said)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import pytest
 
@@ -94,3 +96,28 @@ def test_a_level_where_everything_diverged_is_a_row_on_the_strip(tmp_path):
 def test_what_has_no_outcome_is_no_candidate(tmp_path):
     trials = [trial("SGD", curve=[0.2]), trial("SGD", lr=0.2, status=None), trial("Adam", curve=[0.3])]
     assert levels_of(data_of(tmp_path, trials), "optimizer")["SGD"]["candidates"] == 1
+
+
+def test_what_is_not_complete_or_has_a_diverged_seed_wins_no_level(tmp_path):
+    def seeds(optimizer, scores, lr, **last):
+        found = [trial(optimizer, lr=lr, seed=s, curve=[0.05, 0.1, score]) for s, score in enumerate(scores)]
+        return [*found, trial(optimizer, lr=lr, seed=9, **last)]
+
+    burst = {"curve": [0.1, None], "status": "diverged", "epochs": 3}
+    trials = [
+        *seeds("SGD", [0.3], 0.1, curve=[0.05, 0.1, 0.3]),
+        *seeds("SGD", [0.9], 0.2, status="failed", epochs=3),
+        *seeds("SGD", [0.8], 0.3, **burst),
+        *seeds("Adam", [0.8], 0.3, **burst),
+        *seeds("NAdam", [0.9], 0.3, status=None, epochs=3),
+    ]
+    results = analyse(load_study([write_ledger(tmp_path, trials)]))
+    data = PLOT.data(results)
+    means = data[data["axis"] == "optimizer"].drop_duplicates("level").set_index("level")
+    assert list(means.index) == ["SGD", "Adam"]
+    assert means["mean"]["SGD"] == pytest.approx(0.3)
+    assert math.isnan(means["mean"]["Adam"])
+    assert means["candidates"].tolist() == [2, 1]
+    with style.context():
+        texts = [text.get_text() for ax in draw(PLOT, data, study=results.study).axes for text in ax.texts]
+    assert "none without a diverged seed" in texts

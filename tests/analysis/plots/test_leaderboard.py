@@ -52,7 +52,7 @@ def test_the_yardstick_is_as_long_as_what_the_verdict_says_the_seeds_tell_apart(
     data = leaderboard_data(results)
     assert data["resolution"].unique() == pytest.approx([results.verdict.resolution])
     assert f"{100 * results.verdict.resolution:.2f} points told apart" in texts_of(results)
-    assert "Black bar" in PLOT.caption(data)
+    assert "Bar with ends" in PLOT.caption(data)
 
 
 @pytest.mark.parametrize(

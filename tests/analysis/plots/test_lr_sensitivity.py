@@ -62,7 +62,7 @@ def test_the_yardstick_reaches_from_the_best_seed_down_by_what_the_seeds_tell_ap
 def test_one_seed_each_has_no_yardstick(tmp_path):
     results = results_of(tmp_path, [trial(lr=lr, curve=[0.1, 0.2, lr]) for lr in (0.1, 0.2, 0.3)])
     assert not any("told apart" in text for text in texts_of(axes_of(results)[0]))
-    assert "Black bar" not in PLOT.caption(PLOT.data(results))
+    assert "Bar with ends" not in PLOT.caption(PLOT.data(results))
 
 
 def test_labels_of_learning_rates_do_not_overlap_in_narrow_panels(tmp_path):

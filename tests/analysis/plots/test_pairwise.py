@@ -93,7 +93,7 @@ def test_one_seed_each_has_differences_without_intervals(tmp_path):
 def test_where_spreads_differ_pairs_keep_their_own(tmp_path):
     scores = {0.1: [0.30, 0.50, 0.70, 0.1, 0.9], 0.2: [0.449, 0.45, 0.451] * 2, 0.3: [0.40, 0.401, 0.402] * 2}
     data = pairwise_data(results(tmp_path, scores))
-    assert not data["pooled"].any()
+    assert data["own"].all()
     assert "Welch, Bonferroni" in PLOT.caption(data)
     row = by_pair(data).loc[(2, 3)]
     welch = scipy.stats.ttest_ind(scores[0.2], scores[0.3], equal_var=False).confidence_interval(1 - 0.05 / 3)
@@ -114,3 +114,34 @@ def test_the_best_twelve_are_shown_and_judged_among_all(tmp_path):
 
 def test_one_configuration_has_no_pair(tmp_path):
     assert pairwise_data(results(tmp_path, {0.1: [0.5, 0.6]})).empty
+
+
+def with_one_that_keeps_its_own():
+    near = {lr: [0.50 + lr, 0.51 + lr, 0.52 + lr, 0.505 + lr] for lr in (0.01, 0.02, 0.03, 0.04)}
+    return {**near, 0.05: [0.40, 0.43, 0.46, 0.42]}
+
+
+def test_a_pair_with_a_configuration_that_keeps_its_own_spread_is_judged_by_that(tmp_path):
+    found = results(tmp_path, with_one_that_keeps_its_own())
+    verdict, data = found.verdict, by_pair(pairwise_data(found))
+    assert not verdict.why_not_pooled
+    assert [member.own for member in verdict.compared] == [False] * 4 + [True]
+    wide, narrow = data.loc[(1, 5)], data.loc[(1, 2)]
+    assert (wide["own"], narrow["own"]) == (True, False)
+    parts, dfs = (verdict.sd**2 / 4, verdict.compared[4].sd ** 2 / 4), (verdict.df, 3)
+    df = sum(parts) ** 2 / sum(part**2 / n for part, n in zip(parts, dfs, strict=True))
+    half = scipy.stats.t.ppf(1 - 0.05 / 20, df) * math.sqrt(sum(parts))
+    assert wide["high"] - wide["difference"] == pytest.approx(half)
+    assert data.loc[(5, 1)]["high"] - data.loc[(5, 1)]["difference"] == pytest.approx(half)
+    tukey = scipy.stats.studentized_range.ppf(0.95, 5, verdict.df) * verdict.sd / 2
+    assert narrow["high"] - narrow["difference"] == pytest.approx(tukey, rel=1e-4)
+    caption = PLOT.caption(pairwise_data(found))
+    assert "keeps its own larger one, by that (Welch" in caption
+    assert "holds for all 10 pairs at once, so it is wider than in the verdict" in caption
+
+
+def test_of_two_the_caption_speaks_of_the_pair_and_says_why_nothing_is_pooled(tmp_path):
+    caption = PLOT.caption(pairwise_data(results(tmp_path, {0.1: [0.5, 0.52, 0.54], 0.2: [0.4, 0.41, 0.44]})))
+    assert "interval of the pair (Welch), since there are only two" in caption
+    assert "all 1 pair" not in caption
+    assert "standard deviations differ" not in caption

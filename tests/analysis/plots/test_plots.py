@@ -402,3 +402,16 @@ def test_the_fall_of_a_range_test_is_seen_beside_its_explosion(tmp_path):
         figure = draw(plot, plot.data(results), study=results.study)
     low, high = figure.subfigs[0].axes[0].get_ylim()
     assert (low, high) == (pytest.approx(4.476), pytest.approx(4.748))
+
+
+@pytest.mark.parametrize("lrs", [[1e-7], [1e-7, 1e-6], [2.0]])
+@pytest.mark.parametrize("has_artifact", [True, False])
+def test_a_range_test_without_a_finite_loss_says_so(tmp_path, lrs, has_artifact):
+    item = range_trial(losses=[math.nan] * len(lrs), lrs=lrs)
+    results = analyse(load_study([write_ledger(tmp_path, [item if has_artifact else replace(item, artifact=None)])]))
+    with style.context():
+        figure = draw(PLOTS["lr_range_test"], PLOTS["lr_range_test"].data(results), study=results.study)
+        figure.draw_without_rendering()
+    low, high = figure.axes[0].get_xlim()
+    assert 0 < low < lrs[0] <= lrs[-1] < high
+    assert "no step has a finite loss" in [text.get_text() for text in figure.axes[0].texts]

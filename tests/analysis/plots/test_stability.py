@@ -61,3 +61,10 @@ def test_the_first_sixty_are_shown_and_the_caption_says_of_how_many(tmp_path):
 
 def test_two_epochs_have_no_wobble(tmp_path):
     assert PLOT.data(results_of(tmp_path, [trial(curve=[0.1, 0.2])])).empty
+
+
+def test_the_share_that_diverged_is_a_bar_from_0(tmp_path):
+    figure = figure_of(analyse(load_study([twelve(tmp_path)])))
+    bars = figure.axes[1].patches
+    assert [(bar.get_x(), bar.get_width()) for bar in bars] == [(0, pytest.approx(1 / 6)), (0, 0)]  # Adam, SGD
+    assert not [line for line in figure.axes[1].lines if line.get_marker() == "x"]

@@ -62,3 +62,9 @@ def test_the_line_of_a_diverged_seed_ends_in_an_x(tmp_path, plot, x):
     assert marks
     assert {float(line.get_xdata()[0]) for line in marks} == {x}
     assert "Red X: diverged." in plot.caption(data)
+
+
+def test_rows_without_lanes_had_a_device_for_themselves(tmp_path):
+    trials = [trial(name, curve=[0.1, 0.2, 0.3], columns={"lanes": [None] * 3}) for name in ("SGD", "Adam")]
+    data = training_time_data(results_of(tmp_path, trials))
+    assert "a device for itself" in PLOT.caption(data)

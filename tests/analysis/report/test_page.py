@@ -19,7 +19,6 @@ from analysis.report import figures as figures_module
 from analysis.report import page as report_module
 from analysis.report.page import write_report
 from analysis.report.tables import leaderboard_json
-from analysis.study.finals import finals
 from analysis.study.load import load_study
 from analysis.study.results import analyse
 from ch6dist.catalog.text import one_line
@@ -248,7 +247,7 @@ def test_what_is_numbered_is_explained_once(tmp_path):
     assert cells_of(markdown).count("schedule 1") == 5
     assert set(table["scheduler"]) == {"StepLR 1 ×0.1", "StepLR 2 ×0.5", whole}
     assert table["label"].nunique() == 12
-    assert json.loads(leaderboard_json(study, analyse(study).board, finals(study)))["numbered"] == study.numbered
+    assert json.loads(leaderboard_json(analyse(study)))["numbered"] == study.numbered
 
 
 def test_runs_that_differ_only_in_epochs_or_images_are_told_apart(tmp_path):

@@ -146,3 +146,12 @@ def test_the_file_holds_the_table(tmp_path):
     read_back = pd.read_parquet(tmp_path / "data" / "rows.parquet")
     pd.testing.assert_frame_equal(read_back, study.history)
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["rows.parquet"]
+
+
+def test_a_run_that_has_no_trials_yet_is_pooled_with_one_that_has(tmp_path):
+    for name, order in (("a", ("x", "y")), ("b", ("y", "x"))):
+        trials = {"x": [], "y": [trial(curve=[0.1, 0.2])]}
+        study = load_study([write_ledger(tmp_path / name / run, trials[run]) for run in order])
+        assert study.trials["run"].tolist() == ["y"]
+        assert study.history["val_accuracy"].tolist() == [0.1, 0.2]
+    assert load_study([write_ledger(tmp_path / run, []) for run in ("c", "d")]).history.empty

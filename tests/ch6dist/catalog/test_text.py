@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ch6dist.catalog.text import distinct_numbers, number_text, round_values, value_text
+from ch6dist.catalog.wording import format_probability
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,9 @@ def test_values_of_every_kind_have_a_text_and_stay_different() -> None:
     values = [[None, 1e-3], [0.9, 0.999], [0.9, 0.9991], {"epochs": 2.0}, {"epochs": 2.0000001}, "Crop", True, None]
     assert [value_text(value) for value in values[:4]] == ["none-1e-3", "0.9-0.999", "0.9-0.9991", "2 epochs"]
     assert len({value_text(value) for value in round_values(values).values()}) == len(values)
+
+
+def test_a_probability_is_never_rounded_to_certainty() -> None:
+    shown = {0.0: "< 1 %", 0.0099: "< 1 %", 0.01: "1 %", 0.5: "50 %", 0.99: "99 %", 0.9901: "> 99 %", 1.0: "> 99 %"}
+    assert [format_probability(p) for p in shown] == list(shown.values())
+    assert format_probability(None) == format_probability(float("nan")) == "–"
