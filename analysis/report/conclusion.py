@@ -21,9 +21,7 @@ def conclusion(results: Results) -> list[str]:
     said = sentences(results.verdict, names, run=run)
     leader = board[board["configuration"] == results.verdict.leader]
     warnings = [text for _, row in leader.iterrows() for text in _warnings(row, board)]
-    # a warning comes before the step that it concerns, which is the last sentence where there is a leader and one run
-    steps = 1 if run is not None and len(leader) else 0
-    return [*tested, *said[: len(said) - steps], *warnings, *said[len(said) - steps :]]
+    return [*tested, *said[:2], *warnings, *said[2:]] if warnings else [*tested, *said]
 
 
 def _warnings(leader: pd.Series, board: pd.DataFrame) -> list[str]:
@@ -32,9 +30,11 @@ def _warnings(leader: pd.Series, board: pd.DataFrame) -> list[str]:
     if "lr_edge" in flags:
         lrs = board.loc[(board[GROUP] == leader[GROUP]).all(axis=1), "lr"]
         side = "larger" if leader["lr"] == lrs.max() else "smaller"
-        found.append(f"Its learning rate is at the edge of what was tried: extend the grid to {side} learning rates.")
+        found.append(f"Its learning rate is at the edge of what was tried: {side} ones may be better.")
     if "still_improving" in flags:
-        found.append("It was still improving at the end: who leads may change in a longer training.")
+        found.append(
+            "It was still improving at the end: in a longer training another may lead, which more seeds do not tell."
+        )
     return found
 
 

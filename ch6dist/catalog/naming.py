@@ -38,7 +38,7 @@ def short_name(config: Mapping[str, Any]) -> str:
         parts += [_slug(schedule)] if schedule["name"] != "none" else []
     if model["name"] != "lenet5":
         parts.append(model["name"])
-    parts += [f"{key}{_text(value)}" for key, value in _differences(MODELS[model["name"]], model).items()]
+    parts += [f"{key}{_text(value)}" for key, value in differences(MODELS[model["name"]], model).items()]
     return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts))[:LIMIT].rstrip("-._")
 
 
@@ -56,7 +56,7 @@ def schedule_label(schedule: Mapping[str, Any]) -> str:
         return " → ".join(child + end for child, end in children)
     if name == "ChainedScheduler":
         return " and ".join(schedule_label(child) for child in schedule["schedulers"])
-    changed = _differences(SCHEDULES[name], schedule)
+    changed = differences(SCHEDULES[name], schedule)
     interval = changed.pop("interval", None)
     if "monitor" in schedule:
         changed.pop("mode", None)  # it follows from the metric
@@ -77,14 +77,14 @@ def _changes(optimizer: Mapping[str, Any], *, join: str, text: Callable[[Any], s
         join: what stands between a parameter's name and its value.
         text: returns a value as text.
     """
-    changed = _differences(OPTIMIZERS[optimizer["name"]], optimizer)
+    changed = differences(OPTIMIZERS[optimizer["name"]], optimizer)
     changed.pop("lr", None)
     if optimizer.get("nesterov"):
         changed = {"nesterov": changed.pop("momentum"), **{k: v for k, v in changed.items() if k != "nesterov"}}
     return [ABBREVIATIONS.get(k, k) + (join + text(v) if v is not True else "") for k, v in changed.items()]
 
 
-def _differences(entry: Entry, resolved: Mapping[str, Any]) -> dict[str, Any]:
+def differences(entry: Entry, resolved: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parameters that differ from their defaults, in the entry's order.
 
     Those without a default, as those of a lambda preset, are always included.
@@ -105,7 +105,7 @@ def _schedule_part(key: str, value: Any) -> str:
 def _warmup_label(schedule: Mapping[str, Any]) -> str:
     if "warmup" not in schedule:
         return ""
-    changed = _differences(WARMUP, schedule["warmup"])
+    changed = differences(WARMUP, schedule["warmup"])
     length = f" {_setting(changed['epochs'])}" if "epochs" in changed else ""
     start = f" from ×{number_text(changed['start_factor'])}" if "start_factor" in changed else ""
     return f"warm-up{length}{start}, "

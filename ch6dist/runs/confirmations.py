@@ -45,6 +45,17 @@ def counted_confirmations(ledger: Ledger) -> set[Key]:
     return {(run, number) for run, numbers in counted.items() for number in numbers} if all(counted.values()) else set()
 
 
+def open_confirmation(ledger: Ledger) -> bool:
+    """Return whether a fresh seed has not ended, of the set or of a default: `sweeps resume` trains what is left.
+
+    So it is, too, where a kill cut off lines of trials that the head line of a confirmation announces.
+    """
+    fresh = [trial for trial, line in ledger.trials.items() if key_of(line)]
+    plans = [head["confirmation"] for head in ledger.sweeps if "confirmation" in head]
+    announced = sum(len(plan["seeds"]) * (len(plan["set"]) + len(plan["default"])) for plan in plans)
+    return announced > len(fresh) or any(ledger.status(trial) not in ENDED for trial in fresh)
+
+
 def _first_ended(ended: Mapping[int, bool]) -> list[int]:
     return list(takewhile(lambda number: ended.get(number, False), count(1)))
 

@@ -96,11 +96,18 @@ def _with_defaults(ranked: Sequence[Ranked], sign: float) -> list[Ranked]:
         whole = item.eligible and not item.diverged and len(item.fresh) == len(item.fresh_trials) > 0
         return whole and not item.confirmed and sign * _mean(item.fresh) < worst
 
-    return [_by_fresh_seeds(item) if beats(item) else item for item in ranked]
+    return [by_fresh_seeds(item) if beats(item) else item for item in ranked]
 
 
-def _by_fresh_seeds(item: Ranked) -> Ranked:
+def by_fresh_seeds(item: Ranked) -> Ranked:
+    """Return a configuration, all of whose fresh seeds have a score, with these as what ranks it."""
     return replace(item, score=_mean(item.fresh), scores=item.fresh, trials=item.fresh_trials, confirmed=True)
+
+
+def by_seeds(item: Ranked, ledger: Ledger, trials: Sequence[str], metric: Metric) -> Ranked:
+    """Return a configuration with the scores of the given seeds of it as its own."""
+    scores = _scores(ledger, ledger.rows_by_trial(), trials, metric.name)
+    return replace(item, score=_mean(scores) if scores else None, scores=scores, trials=tuple(trials))
 
 
 def rule(epochs: int, metric: str) -> str:

@@ -9,10 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ch6dist.catalog.datasets import DATASETS
-from ch6dist.catalog.naming import optimizer_label, schedule_label
+from ch6dist.catalog.naming import differences
+from ch6dist.catalog.optimizers import OPTIMIZERS
+from ch6dist.catalog.schedule_entries import SCHEDULES
 from ch6dist.catalog.wording import is_fraction
 from ch6dist.runs.ledger import Ledger
-from ch6dist.runs.ranking import Ranked, rank
+from ch6dist.runs.ranking import Ranked, rank, trial_score
 from ch6dist.runs.schema import BROKEN, ENDED, Line, Metric, Status
 from ch6dist.verdict.verdict import Candidate, Missing, Verdict, judge
 
@@ -27,7 +29,15 @@ def verdict_of(ledger: Ledger, metric: Metric | None = None) -> Verdict:
 
 def verdict_on(ledger: Ledger, ranked: Sequence[Ranked], metric: Metric) -> Verdict:
     """Return the verdict on configurations that have been ranked by `metric`."""
-    return judge(candidates(ledger, ranked), metric=metric, margin=margin_of(ledger.spec, metric))
+    found = candidates(ledger, ranked)
+    complete = sum(item.complete for item in ranked)
+    return judge(
+        found,
+        metric=metric,
+        margin=margin_of(ledger.spec, metric),
+        confirming=any("confirms" in line and ledger.status(t) not in ENDED for t, line in ledger.trials.items()),
+        before=complete - sum(not c.missing for c in found),
+    )
 
 
 def margin_of(spec: Mapping[str, Any], metric: Metric) -> float | None:
@@ -37,21 +47,30 @@ def margin_of(spec: Mapping[str, Any], metric: Metric) -> float | None:
 
 
 def candidates(ledger: Ledger, ranked: Sequence[Ranked]) -> list[Candidate]:
-    """Return ranked configurations as candidates, in their order; after a confirmation those with fresh seeds alone.
+    """Return ranked configurations as candidates, in their order.
 
-    The others were told apart before, on scores that are no longer compared with.
+    After a confirmation these are the ones with fresh seeds, which are no longer compared with the others, and those
+    that may yet win. If nothing that was confirmed is of use (diverged, failed, at chance), all are compared by the
+    seeds that rank them.
     """
     rows = ledger.rows_by_trial()
-    fresh = [item for item in ranked if item.fresh_trials]
-    return [_candidate(ledger, item, rows) for item in fresh or ranked]
+    fresh = [(item, _candidate(ledger, item, rows, fresh=True)) for item in ranked if item.fresh_trials]
+    if not any(item.confirmed and _is_usable(candidate) for item, candidate in fresh):
+        return [_candidate(ledger, item, rows, fresh=item.confirmed) for item in ranked]
+    others = [_candidate(ledger, item, rows, fresh=False) for item in ranked if not item.fresh_trials]
+    return [*(candidate for _, candidate in fresh), *(c for c in others if c.missing)]
 
 
-def _candidate(ledger: Ledger, item: Ranked, rows: Mapping[str, Sequence[Line]]) -> Candidate:
+def _is_usable(candidate: Candidate) -> bool:
+    return bool(candidate.scores) and not (candidate.missing or candidate.diverged or candidate.at_chance)
+
+
+def _candidate(ledger: Ledger, item: Ranked, rows: Mapping[str, Sequence[Line]], *, fresh: bool) -> Candidate:
     config = ledger.trials[item.trials[0]]["config"]
-    trials, scores = (item.fresh_trials, item.fresh) if item.fresh_trials else (item.trials, item.scores)
+    trials, scores = (item.fresh_trials, item.fresh) if fresh else (item.trials, item.scores)
     diverged = sum(ledger.status(trial) == Status.DIVERGED for trial in trials)
     finished = [trial for trial in trials if ledger.status(trial) == Status.FINISHED and rows[trial]]
-    accuracy = _mean([rows[trial][-1].get("val_accuracy") for trial in finished])
+    accuracy = _mean([trial_score(rows[trial], "val_accuracy", epochs=config["epochs"]) for trial in finished])
     data = DATASETS.get(config["data"]["name"])
     chance = 1 / data.classes if data else None
     images = config["data"].get("val_size")
@@ -63,9 +82,9 @@ def _candidate(ledger: Ledger, item: Ranked, rows: Mapping[str, Sequence[Line]])
         missing=_missing(ledger, trials, scored=len(scores), diverged=diverged),
         gain=gain,
         at_chance=gain is not None and chance is not None and bool(images) and gain <= noise_of_chance(chance, images),
-        seconds=_mean([ledger.seconds[trial] for trial in finished]),
+        seconds=_mean([ledger.seconds.get(trial) for trial in finished]),
         parts=_parts(config),
-        fresh=bool(item.fresh_trials),
+        fresh=fresh,
     )
 
 
@@ -86,10 +105,20 @@ def noise_of_chance(chance: float, images: int) -> float:
 
 
 def _parts(config: Mapping[str, Any]) -> int:
-    """Return how many settings of optimizer and schedule differ from the defaults, as their names show them."""
-    schedule = config.get("schedule") or {}
-    named = "" if schedule.get("name", "none") == "none" else schedule_label(schedule)
-    return len(optimizer_label(config["optimizer"]).split()) - 1 + len(named.split())
+    """Return how many settings differ from the defaults, a schedule and each of its parts being one."""
+    optimizer = set(differences(OPTIMIZERS[config["optimizer"]["name"]], config["optimizer"])) - {"lr"}
+    smoothing = bool(config.get("label_smoothing"))
+    return smoothing + len(optimizer) + _schedule_parts(config.get("schedule") or {})
+
+
+def _schedule_parts(schedule: Mapping[str, Any]) -> int:
+    name = schedule.get("name", "none")
+    inner = schedule.get("schedulers")
+    if inner is not None:
+        parts = 1 + sum(map(_schedule_parts, inner))
+    else:
+        parts = 0 if name == "none" else 1 + len(differences(SCHEDULES[name], schedule))
+    return parts + bool(schedule.get("warmup"))
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -58,6 +58,10 @@ class Groups:
         """The index of the largest mean."""
         return int(np.argmax(self.means))
 
+    def order(self) -> NDArray[np.intp]:
+        """Return the indices from the largest mean to the smallest, equal ones in their order."""
+        return np.argsort(-self.means, kind="stable")
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -65,7 +69,7 @@ class Spread:
 
     sd: float  # pooled; NaN: no configuration has two seeds
     df: float  # its degrees of freedom
-    own: Bools  # (k,) the configurations that keep their own standard deviation
+    own: Bools  # (k,) the configurations that keep their own standard deviation; never one with a single seed
     pooled: int  # number of configurations that are pooled
     why: str  # why all keep their own; empty if they do not
 
@@ -99,10 +103,10 @@ def pool(groups: Groups, scores: Scores, *, among: Bools | None = None) -> Sprea
         np.asarray(values, dtype=np.float64) for values, is_chosen in zip(scores, chosen, strict=True) if is_chosen
     ]
     if k == 2:
-        return Spread(sd, df, np.ones(k, dtype=bool), pooled, "there are only two")
+        return Spread(sd, df, groups.counts > 1, pooled, "there are only two")
     if brown_forsythe(repeated) < UNEQUAL:
         why = "standard deviations differ (Brown–Forsythe, 5 %)"
-        return Spread(sd, df, np.ones(k, dtype=bool), pooled, why)
+        return Spread(sd, df, groups.counts > 1, pooled, why)
     rest, rest_squares = df - dfs, squares.sum() - squares
     with np.errstate(invalid="ignore", divide="ignore"):
         p = fdtrc(groups.counts - 1, rest, groups.sds**2 * rest / rest_squares)

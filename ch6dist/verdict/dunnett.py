@@ -76,8 +76,10 @@ def _quantile(df: float, control: float, groups: tuple[tuple[float, int], ...], 
 
     single = float(ndtri(confidence) if df >= LARGE_DF else stdtrit(df, confidence))
     apart = 1 - (1 - confidence) / count  # Bonferroni: an upper bound
-    most = float(ndtri(apart) if df >= LARGE_DF else stdtrit(df, apart))
-    return float(brentq(missing, single - 1e-6, most + 1e-6, xtol=1e-6))
+    most = float(ndtri(apart) if df >= LARGE_DF else stdtrit(df, apart)) + 1e-6
+    if missing(single - 1e-6) >= 0 or missing(most) <= 0:
+        return most  # thousands of seeds beside one: the sums over steps are too coarse for it, the bound is not
+    return float(brentq(missing, single - 1e-6, most, xtol=1e-6))
 
 
 def _normal_nodes() -> tuple[Floats, Floats]:

@@ -41,7 +41,7 @@ def believe(groups: Groups, spread: Spread) -> Belief | None:
     if not spread.df:
         return None
     errors = _errors(groups, spread)
-    apart = spread.own & (groups.counts > 1) if spread.own.all() else np.zeros_like(spread.own)
+    apart = spread.own if spread.why else np.zeros_like(spread.own)
     dfs = np.where(apart, groups.counts - 1, spread.df)
     reach = REACH * (1 + 8 / dfs) * errors  # wider where tails are heavy
     near = groups.means + reach >= groups.means[groups.leader] - reach[groups.leader]

@@ -22,7 +22,7 @@ def expected_on_fresh_seeds(groups: Groups, spread: Spread, inside: Bools) -> fl
     if not spread.df:
         return None
     means = groups.means[inside]
-    sds = np.where(np.isfinite(groups.sds) & spread.own.all(), groups.sds, spread.sd)
+    sds = np.where(spread.own & bool(spread.why), groups.sds, spread.sd)
     errors = (sds / np.sqrt(groups.counts))[inside]
     centres = james_stein(means, float(np.mean(errors**2)))
     return float(groups.means[groups.leader] - selection_bias(centres, errors))

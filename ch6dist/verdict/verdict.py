@@ -62,6 +62,7 @@ class Member:
     p_best: float | None  # None: no configuration has two seeds
     loss: float | None  # what taking it gives away, on average
     seconds: float | None  # of a seed: training and evaluation
+    own: bool = False  # compared by a standard deviation of its own
     equivalent: bool = False  # to the leader: the interval of the difference lies within the margin
 
 
@@ -95,7 +96,9 @@ class Verdict:
     seeds_needed: dict[float, int | None] = field(default_factory=dict)  # difference → seeds of each member
     margin: float | None = None
     unfinished: tuple[Unfinished, ...] = ()
-    diverged: tuple[str, ...] = ()  # complete, with a diverged seed: out
+    confirming: bool = False  # a confirmation has trials that have not ended
+    before: int = 0  # complete configurations that were told apart before a confirmation, and are not compared now
+    diverged: tuple[str, ...] = ()  # with a diverged seed: out
     at_chance: tuple[str, ...] = ()
 
     @property
@@ -110,21 +113,33 @@ class Verdict:
         return tuple(m.configuration for m in self.compared if m.equivalent and m.configuration != self.leader)
 
 
-def judge(candidates: Sequence[Candidate], *, metric: Metric, margin: float | None) -> Verdict:
+def judge(
+    candidates: Sequence[Candidate],
+    *,
+    metric: Metric,
+    margin: float | None,
+    confirming: bool = False,
+    before: int = 0,
+) -> Verdict:
     """Return the verdict on configurations, in any order.
 
     Args:
         margin: differences below it do not matter, in the unit of the metric; None: all do.
+        confirming, before: as in `Verdict`.
     """
     sign = 1.0 if metric.goal == "maximize" else -1.0
     usable = [c for c in candidates if c.scores and not c.missing and not c.diverged]
-    learned = sorted((c for c in usable if not c.at_chance), key=lambda c: -sign * float(np.mean(c.scores)))
+    learned = [c for c in usable if not c.at_chance]
     others = Verdict(
         metric,
         _state(candidates, usable, learned),
         margin=margin,
-        unfinished=tuple(Unfinished(c.configuration, c.missing, _mean(c.scores)) for c in candidates if c.missing),
-        diverged=tuple(c.configuration for c in candidates if c.diverged and not c.missing),
+        unfinished=tuple(
+            Unfinished(c.configuration, c.missing, _mean(c.scores)) for c in candidates if c.missing and not c.diverged
+        ),
+        confirming=confirming,
+        before=before,
+        diverged=tuple(c.configuration for c in candidates if c.diverged),
         at_chance=tuple(c.configuration for c in usable if c.at_chance),
     )
     return _compared(others, learned, sign) if learned else others
@@ -137,20 +152,22 @@ def _state(candidates: Sequence[Candidate], usable: Sequence[Candidate], learned
         return "chance"
     if not candidates:
         return "empty"
-    return "diverged" if all(c.diverged and not c.missing for c in candidates) else "nothing"
+    return "diverged" if all(c.diverged for c in candidates) else "nothing"
 
 
 def _mean(scores: Sequence[float]) -> float | None:
     return float(np.mean(scores)) if scores else None
 
 
-def _compared(base: Verdict, learned: Sequence[Candidate], sign: float) -> Verdict:
-    """Return the verdict with everything that follows from comparing configurations that learn, best mean first."""
+def _compared(base: Verdict, found_learned: Sequence[Candidate], sign: float) -> Verdict:
+    """Return the verdict with everything that follows from comparing configurations that learn."""
+    order = Groups.of([[sign * score for score in c.scores] for c in found_learned]).order()
+    learned = [found_learned[i] for i in order]
     scores = [[sign * score for score in c.scores] for c in learned]
     groups = Groups.of(scores)
     spread = pool(groups, scores, among=_in_the_race(learned))
     found, belief = compare(groups, spread), believe(groups, spread)
-    members = [_member(i, learned[i], groups, found, belief, base.margin, sign) for i in range(len(learned))]
+    members = [_member(i, learned[i], groups, spread, found, belief, base.margin, sign) for i in range(len(learned))]
     expected = None if learned[0].fresh else expected_on_fresh_seeds(groups, spread, found.inside)
     sd = spread.sd if spread.df else None
     chosen, reason = _choose(learned, members)
@@ -168,7 +185,12 @@ def _compared(base: Verdict, learned: Sequence[Candidate], sign: float) -> Verdi
         own=int(spread.own.sum()),
         why_not_pooled=spread.why,
         resolution=None if sd is None else _resolution(groups, spread),
-        seeds_needed=_seeds_needed(sd, base.metric.name, float(groups.means[0]), inside=int(found.inside.sum())),
+        seeds_needed=_seeds_needed(
+            sd,
+            base.metric.name,
+            float(groups.means[0]),
+            k=len(learned) if learned[0].fresh else int(found.inside.sum()),  # what the next verdict will compare
+        ),
     )
 
 
@@ -190,6 +212,7 @@ def _member(
     i: int,
     candidate: Candidate,
     groups: Groups,
+    spread: Spread,
     found: Comparison,
     belief: Belief | None,
     margin: float | None,
@@ -207,6 +230,7 @@ def _member(
         p_best=None if belief is None else float(belief.p_best[i]),
         loss=None if belief is None else float(belief.loss[i]),
         seconds=candidate.seconds,
+        own=bool(spread.own[i]),
         equivalent=i == groups.leader or (margin is not None and behind + allowed <= margin),
     )
 
@@ -226,12 +250,12 @@ def _choose(learned: Sequence[Candidate], members: Sequence[Member]) -> tuple[st
     return leader.configuration, ""
 
 
-def _seeds_needed(sd: float | None, metric: str, mean: float, *, inside: int) -> dict[float, int | None]:
+def _seeds_needed(sd: float | None, metric: str, mean: float, *, k: int) -> dict[float, int | None]:
     """Return the seeds of each member that tell a point and half a point apart; of a loss, 2 % and 1 % of it."""
     if sd is None:
         return {}
     scale = 1.0 if is_fraction(metric) else 2 * abs(mean)
-    return {scale * share: seeds_to_tell(scale * share, sd=sd, k=max(2, inside)) for share in SETTLED}
+    return {scale * share: seeds_to_tell(scale * share, sd=sd, k=max(2, k)) for share in SETTLED}
 
 
 def _resolution(groups: Groups, spread: Spread) -> float:

@@ -25,11 +25,12 @@ from ch6dist.verdict.verdict import Member, Missing, Unfinished, Verdict
 
 NAMED = 3  # so many configurations are named in a sentence, the others counted
 SELECTED = "Selected by validation; the test set is for the final training, once."
-CERTAIN = 0.995  # from here on a probability is written as over 99 %
 
 
 def sentences(verdict: Verdict, names: Mapping[str, str], *, run: str | None) -> list[str]:
     """Return what a verdict says, most important first; the last one is the next step.
+
+    Where something leads, the first two are about it.
 
     Args:
         names: what each configuration is called.
@@ -56,6 +57,8 @@ def next_step(verdict: Verdict, *, run: str | None) -> list[str]:
     if run is None or verdict.leader is None:
         return []
     missing = {item.missing for item in verdict.unfinished}
+    if verdict.confirming:
+        return [f"A confirmation has not ended: `{command('sweeps', 'resume', run)}` continues it."]
     if "failed" in missing:
         return [f"Train what failed first: `{command('sweeps', 'rerun', run, '--failed')}`."]
     if "not finished" in missing:
@@ -66,10 +69,11 @@ def next_step(verdict: Verdict, *, run: str | None) -> list[str]:
     members = verdict.members
     if len(members) == 1:
         return [f"{final}."]
-    wanted = _difference_to_settle(verdict)
-    if wanted is None or (seeds := verdict.seeds_needed[wanted]) is None:
+    there = min(member.n for member in members) if verdict.fresh else 0
+    settled = _to_settle(verdict, there)
+    if settled is None:
         return [f"What is left between them is too small for more seeds to tell: choose by cost, then {final}."]
-    return [_settle(verdict, members, wanted, seeds, run)]
+    return [_settle(verdict, members, settled, there, run)]
 
 
 def assumptions(verdict: Verdict) -> str:
@@ -103,8 +107,12 @@ def _leads(verdict: Verdict, names: Mapping[str, str]) -> str:
 
 def _apart(verdict: Verdict, names: Mapping[str, str]) -> str:
     leader, others = verdict.compared[0], len(verdict.compared) - 1
+    if not others and verdict.fresh and verdict.before:
+        one = verdict.before == 1
+        whom = "The other one" if one else f"The {verdict.before} others"
+        return f"{whom} {'was' if one else 'were'} told from it before, by the seeds of the sweep."
     if not others:
-        chance = f": {len(verdict.at_chance)} at chance" if verdict.at_chance else ""
+        chance = f" ({len(verdict.at_chance)} at chance)" if verdict.at_chance else ""
         return f"No other configuration is complete and has learned{chance}, so there is none to compare it with."
     if verdict.state == "repeat":
         return "One seed each cannot show whether that is more than chance."
@@ -116,11 +124,19 @@ def _apart(verdict: Verdict, names: Mapping[str, str]) -> str:
     whom = "the other" if others == 1 else f"{len(near)} of the {others} others"
     loss = format_difference(leader.loss, verdict.metric.name)
     costs = "next to nothing" if not loss.strip("0. points") else loss
-    noise = format_difference(verdict.resolution, verdict.metric.name)
     return (
-        f"It cannot be told from {whom} ({_named(near, names)}): differences under {noise} are noise (95 %). "
+        f"It cannot be told from {whom} ({_named(near, names)}): {_noise(verdict, near)} (95 %). "
         f"It is the best with probability {p}, and taking it gives away {costs} on average."
     )
+
+
+def _noise(verdict: Verdict, near: Sequence[Member]) -> str:
+    """Return which differences are noise: one number, or two where seeds scatter or number differently."""
+    least, most = min(member.allowed for member in near), max(member.allowed for member in near)
+    low, high = (format_difference(number, verdict.metric.name) for number in (least, most))
+    if most <= 1.02 * least:
+        return f"differences under {low} are noise"
+    return f"differences under {low} are noise, under {high} where seeds scatter more or are fewer"
 
 
 def _out(verdict: Verdict, names: Mapping[str, str]) -> list[str]:
@@ -165,20 +181,24 @@ def _choice(verdict: Verdict, names: Mapping[str, str]) -> list[str]:
     return [f"{names[verdict.choice]} is equivalent within {margin} and {why}: take it."]
 
 
-def _difference_to_settle(verdict: Verdict) -> float | None:
-    """Return the largest difference that the seeds there are do not tell apart but more seeds would."""
-    open_ones = [d for d in verdict.seeds_needed if verdict.resolution is None or d < verdict.resolution]
-    return max(open_ones, default=None)
+def _to_settle(verdict: Verdict, there: int) -> tuple[float, int] | None:
+    """Return the largest difference that the seeds do not tell apart but more would, and how many; None: no such."""
+    possible = [
+        (difference, seeds)
+        for difference, seeds in verdict.seeds_needed.items()
+        if seeds is not None and seeds > there and (verdict.resolution is None or difference < verdict.resolution)
+    ]
+    return max(possible, default=None)
 
 
-def _settle(verdict: Verdict, members: Sequence[Member], wanted: float, seeds: int, run: str) -> str:
-    there = min(member.n for member in members) if verdict.fresh else 0
-    more = max(1, seeds - there)
+def _settle(verdict: Verdict, members: Sequence[Member], settled: tuple[float, int], there: int, run: str) -> str:
+    difference, seeds = settled
+    more = seeds - there
     cost = sum(more * member.seconds for member in members if member.seconds is not None)
     time = f" (about {format_seconds(cost, digits=2)} of training)" if cost else ""
-    difference = _round_difference(wanted, verdict.metric.name)
     what = f"{more} {'more ' if there else ''}fresh seed{'' if more == 1 else 's'} each for the {len(members)}"
-    return f"{what} would settle {difference}: `{command('sweeps', 'confirm', run, '--seeds', str(more))}`{time}."
+    said = _round_difference(difference, verdict.metric.name)
+    return f"{what} would settle {said}: `{command('sweeps', 'confirm', run, '--seeds', str(more))}`{time}."
 
 
 def _round_difference(difference: float, metric: str) -> str:
@@ -190,7 +210,7 @@ def _round_difference(difference: float, metric: str) -> str:
 def _probability(p: float | None) -> str:
     if p is None:
         return "unknown"
-    return "over 99 %" if p > CERTAIN else f"{100 * p:.0f} %"
+    return "over 99 %" if p > 0.99 else "under 1 %" if p < 0.01 else f"{100 * p:.0f} %"
 
 
 def _named(members: Iterable[Member], names: Mapping[str, str]) -> str:

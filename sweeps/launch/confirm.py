@@ -30,6 +30,7 @@ from ch6dist.verdict.verdict import Verdict
 from sweeps.driver.jobs import PackJob
 from sweeps.launch.execute import Launch
 from sweeps.launch.fresh_trials import fresh_lines
+from sweeps.launch.left_out import left_out, remedy
 from sweeps.launch.run import add_trials, newest
 from sweeps.plan.balance import makespan
 from sweeps.plan.costs import PACK_SECONDS
@@ -58,7 +59,7 @@ class Confirmation:
     plan: ConfirmationPlan
     why: str  # these configurations
     why_seeds: str  # so many; empty where a person said so
-    left_out: tuple[str, ...] = ()  # configurations that are not complete: they may yet win
+    left_out: tuple[str, ...] = ()  # which configurations are not complete, and may yet win: a line for each reason
 
 
 def confirm(run: Path, how: Launch, *, seeds: int | None = None) -> int:
@@ -102,9 +103,7 @@ def plan_confirmation(run: Path, ledger: Ledger, *, seeds: int | None = None) ->
         "default": defaults,
         "seeds": list(range(first, first + number)),
     }
-    return Confirmation(
-        plan, _why(verdict, members), why_seeds, tuple(item.configuration for item in verdict.unfinished)
-    )
+    return Confirmation(plan, _why(verdict, members), why_seeds, tuple(left_out(run, ledger, verdict)))
 
 
 def default_configurations(ledger: Ledger, ranked: Sequence[Ranked]) -> list[str]:
@@ -135,9 +134,7 @@ def describe(found: Confirmation, ledger: Ledger) -> list[str]:
     lines += _named(plan["set"], labels)
     if plan["default"]:
         lines += ["beside them, the defaults of their optimizers:", *_named(plan["default"], labels)]
-    if found.left_out:
-        left = format_count(len(found.left_out), "configuration")
-        lines.append(f"note: {left} without all seeds left out: `sweeps rerun` with --failed lets them take part")
+    lines += [f"note: {line}" for line in found.left_out]
     return [*lines, f"fresh {list_text('seed', plan['seeds'])}{because}"]
 
 
@@ -149,8 +146,9 @@ def describe_time(ledger: Ledger, packs: Sequence[Sequence[str]], slots: Slots) 
     """
     spent: dict[str, list[float]] = {}
     for trial, line in ledger.trials.items():
-        if ledger.status(trial) == Status.FINISHED:
-            spent.setdefault(line["configuration"], []).append(ledger.seconds[trial])
+        seconds = ledger.seconds.get(trial)  # none, where its rows are lost
+        if ledger.status(trial) == Status.FINISHED and seconds is not None:
+            spent.setdefault(line["configuration"], []).append(seconds)
     pace = {name: mean(values) for name, values in spent.items()}
     usual = mean(pace.values()) if pace else 0.0  # of a default that has never finished
     ends = [PACK_SECONDS + sum(pace.get(name, usual) for name in pack) for pack in packs]
@@ -183,23 +181,26 @@ def _refuse_unready(run: Path, ledger: Ledger) -> None:
 
 
 def _members(run: Path, ledger: Ledger, ranked: Sequence[Ranked], verdict: Verdict) -> list[str]:
-    """Return the configurations to confirm, the most probable first."""
+    """Return the configurations to confirm, the most probable first; then what is equivalent to the leader.
+
+    The choice may be among these although it is not in the set: where it surely is behind, by less than the margin.
+    """
     final = f"{command('sweeps', 'final', run)} trains it in full"
     if verdict.state in STATES:
-        rerun = command("sweeps", "rerun", run, "--failed")
-        shown = f"{rerun} trains what failed" if verdict.unfinished else f"{command('sweeps', 'top', run)} shows them"
+        again = remedy(run, ledger, verdict)
+        shown = f"{again} trains what is missing" if again else f"{command('sweeps', 'top', run)} shows them"
         raise UsageError(f"nothing to confirm: {STATES[verdict.state]} in {run}", shown)
     if len(ranked) == 1:
         raise UsageError(f"nothing to confirm: {run} has one configuration, so its scores chose none", final)
     if verdict.state == "repeat":
-        members = [member.configuration for member in verdict.compared[:WITHOUT_A_SET]]
-    else:
-        members = [member.configuration for member in verdict.members]
+        return [member.configuration for member in verdict.compared[:WITHOUT_A_SET]]
+    members = [member.configuration for member in verdict.members]
     if len(members) == 1 and verdict.fresh:
         name = labels_of(ledger)[0][members[0]]
         seeds = format_count(verdict.compared[0].n, "fresh seed")
         raise UsageError(f"nothing to confirm: {name} is the only one left of the set of the best, on {seeds}", final)
-    return members
+    chosen = [verdict.choice] if verdict.choice else []
+    return list(dict.fromkeys([*members, *chosen, *verdict.equivalent]))
 
 
 def _number_of_seeds(verdict: Verdict) -> tuple[int, str]:
@@ -218,6 +219,11 @@ def _why(verdict: Verdict, members: Sequence[str]) -> str:
     if verdict.state == "repeat":
         best = "the configuration" if len(members) == 1 else f"the {len(members)}"
         return f"one seed each tells nothing apart, so there is no set of the best: {best} with the best scores"
+    beside = (
+        ", and what differs from the leader by less than the margin:" if len(members) > len(verdict.members) else ""
+    )
     if verdict.fresh:
-        return "the set of the best that is left on fresh seeds:"
-    return "the set of the best (95 %):" if len(members) > 1 else "the set of the best (95 %) is one configuration:"
+        return "the set of the best that is left on fresh seeds" + (beside or ":")
+    if beside or len(members) > 1:
+        return "the set of the best (95 %)" + (beside or ":")
+    return "the set of the best (95 %) is one configuration:"

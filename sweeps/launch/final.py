@@ -220,7 +220,8 @@ def _choice(source: str, runs: Path | None, trial: str | None) -> _Choice:
         chosen = parse_trial(ledger.trials[name]["config"], file=str(run))
         return _Choice(chosen, f"trial {name} of {run.name}", run, ledger.spec, _seeds(ledger))
     found = best(run, ledger)
-    why = f"best of {run.name}: {found['configuration']}, {found['score']:.4g} by {found['rule']}"
+    fresh = f" over {format_count(found['seeds'], 'fresh seed')}" if found["confirmed"] else ""
+    why = f"best of {run.name}: {found['configuration']}, {found['score']:.4g}{fresh} by {found['rule']}"
     return _Choice(parse_trial(found["trial"], file=str(run)), why, run, ledger.spec, _seeds(ledger), remarks(found))
 
 
@@ -241,8 +242,7 @@ def _kept_counts(chosen: TrialConfig, resized: TrialConfig) -> list[str]:
     """Return notes on whole epoch counts, which stay as they are when the training gets longer."""
     if chosen.epochs == resized.epochs:
         return []
-    kept = [f"{key} stays {value}" for key, value in _counts(chosen.schedule)]
-    if not kept:
+    if not (kept := [f"{key} stays {value}" for key, value in _counts(chosen.schedule)]):
         return []
     change = f"from {chosen.epochs} to {resized.epochs} epochs"
     return [f"{', '.join(kept)} though the training goes {change}; fractions such as 0.5 would follow it"]

@@ -10,7 +10,9 @@ commands answer at once: a verdict takes scipy.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +24,20 @@ from ch6dist.catalog.text import one_line
 from ch6dist.catalog.wording import format_count, format_difference
 from ch6dist.errors import UsageError
 from ch6dist.paths import given_path
+from ch6dist.runs.confirmations import key_of
 from ch6dist.runs.ledger import Ledger, observe
-from ch6dist.runs.ranking import RANKED_ROWS, Ranked, rank
+from ch6dist.runs.ranking import RANKED_ROWS, Ranked, by_fresh_seeds, by_seeds, rank
 from ch6dist.runs.schema import Metric
 from ch6dist.verdict.candidates import verdict_on
-from ch6dist.verdict.verdict import Verdict
+from ch6dist.verdict.verdict import Missing, Verdict
 from sweeps.status.queries import is_on_synthetic, labels_of, rule_of
 
+MISSING: dict[Missing, str] = {
+    "failed": "failed",
+    "not finished": "has not finished",
+    "stopped early": "was stopped early",
+    "without a score": "has no finite score",
+}
 NOTHING_LEARNED = "no configuration learned more than chance: this one came first by chance alone"
 
 
@@ -51,6 +60,7 @@ def best(run: Path | str, ledger: Ledger | None = None) -> dict[str, Any]:
         raise UsageError(f"no configuration of {run} has all of its seeds trained; the first of {len(ranked)}: {note}")
     verdict = verdict_on(ledger, ranked, metric)
     winner = next((item for item in ranked if item.configuration == verdict.choice), first)
+    judged = _as_judged(winner, verdict, ledger, metric)
     labels, numbered = labels_of(ledger)
     name = labels[winner.configuration]
     trial = min(winner.every, key=lambda name: ledger.trials[name]["seed"])
@@ -61,12 +71,12 @@ def best(run: Path | str, ledger: Ledger | None = None) -> dict[str, Any]:
         "configuration": winner.configuration,
         "name": name,
         "numbered": explain([name], numbered),
-        "score": winner.score,
-        "scores": list(winner.scores),
-        "confirmed": winner.confirmed,
-        "seeds": len(winner.trials),
-        "note": winner.note,
-        "why": _why(verdict, winner, first, labels),
+        "score": judged.score,
+        "scores": list(judged.scores),
+        "confirmed": judged.confirmed,
+        "seeds": len(judged.trials),
+        "note": judged.note,
+        "why": _why(verdict, winner, ranked, labels),
         "warning": NOTHING_LEARNED if verdict.state == "chance" else "",
         "configurations": len(ranked),
         "ineligible": sum(not item.eligible for item in ranked),
@@ -112,13 +122,60 @@ def remarks(found: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(line for line in (found["why"], found["warning"]) if line)
 
 
-def _why(verdict: Verdict, winner: Ranked, first: Ranked, labels: Mapping[str, str]) -> str:
-    """Return why the choice is not the first by the ranking; empty if it is."""
+def _as_judged(winner: Ranked, verdict: Verdict, ledger: Ledger, metric: Metric) -> Ranked:
+    """Return a choice with the seeds that the verdict judged it by, where these are not those that rank it.
+
+    A default beside the set may be chosen by its fresh seeds and ranked by those of the sweep. Where the set was
+    confirmed in vain, it is the other way round.
+    """
+    if verdict.choice is None or verdict.fresh == winner.confirmed:
+        return winner
+    if verdict.fresh:
+        note = f"in the sweep {winner.note}" if winner.note else ""
+        return replace(by_fresh_seeds(winner), note=note)
+    own = [trial for trial in winner.every if not key_of(ledger.trials[trial])]
+    note = f"fresh seeds: {winner.note}" if winner.note else ""
+    return replace(by_seeds(winner, ledger, own, metric), confirmed=False, note=note)
+
+
+def _why(verdict: Verdict, winner: Ranked, ranked: Sequence[Ranked], labels: Mapping[str, str]) -> str:
+    """Return why the choice is not the one with the best score, or not the first by the ranking; empty if it is."""
+    first = next(item for item in ranked if item.eligible)
+    chosen = f"{labels[winner.configuration]} is chosen"
+    if verdict.choice_reason:
+        margin = format_difference(verdict.margin, verdict.metric.name)
+        less = "takes less time" if verdict.choice_reason == "cheaper" else "has fewer settings"
+        leader = labels[verdict.leader or first.configuration]
+        return f"{chosen}, not {leader}, which leads: they differ by less than {margin}, and it {less}"
+    if verdict.choice is None:
+        return ""
+    causes = _causes(verdict)
+    ahead = _ahead(verdict, winner, [item for item in ranked if item.configuration in causes])
+    if ahead:
+        return f"{chosen}, not {labels[ahead]}, whose score is better: {causes[ahead]}"
     if winner is first:
         return ""
-    name, leader = labels[winner.configuration], labels[verdict.leader or first.configuration]
-    if not verdict.choice_reason:
-        return f"{name} is chosen, as {labels[first.configuration]}, the first by score, did not learn more than chance"
-    margin = format_difference(verdict.margin, verdict.metric.name)
-    less = "takes less time" if verdict.choice_reason == "cheaper" else "has fewer settings"
-    return f"{name} is chosen, not {leader}, which leads: they differ by less than {margin}, and it {less}"
+    if first.configuration in verdict.at_chance:
+        return f"{chosen}, as {labels[first.configuration]}, the first by score, did not learn more than chance"
+    if verdict.fresh:
+        return f"{chosen} on fresh seeds, which {labels[first.configuration]}, the first by the ranking, does not have"
+    return f"{chosen} by the seeds of the sweep: the confirmation left no configuration of its set to choose"
+
+
+def _causes(verdict: Verdict) -> dict[str, str]:
+    """Return of each configuration that cannot be chosen, whatever it scores, why."""
+    seed = "a fresh seed of it" if verdict.fresh else "a seed of it"
+    found = {item.configuration: f"{seed} {MISSING[item.missing]}" for item in verdict.unfinished}
+    return found | dict.fromkeys(verdict.diverged, f"{seed} diverged")
+
+
+def _ahead(verdict: Verdict, winner: Ranked, others: Sequence[Ranked]) -> str | None:
+    """Return which of others has the best mean over the seeds that ended well, if it is better than the choice's."""
+    sign = 1.0 if verdict.metric.goal == "maximize" else -1.0
+
+    def value(item: Ranked) -> float:
+        scores = item.fresh if verdict.fresh else item.scores
+        return sign * sum(scores) / len(scores) if scores else -math.inf
+
+    best = max(others, key=value, default=None)
+    return best.configuration if best is not None and value(best) > value(winner) else None

@@ -17,7 +17,7 @@ from ch6dist.catalog.datasets import is_synthetic
 from ch6dist.catalog.labels import explain, label_all
 from ch6dist.catalog.wording import format_count
 from ch6dist.errors import InputError
-from ch6dist.runs.confirmations import counted_confirmations
+from ch6dist.runs.confirmations import counted_confirmations, open_confirmation
 from ch6dist.runs.ledger import Ledger, find_trial, observe
 from ch6dist.runs.names import LEDGER
 from ch6dist.runs.ranking import CONFIRMED_FIRST, RANKED_ROWS, rank, rule
@@ -57,7 +57,8 @@ def top(run: Path | str, n: int = 10) -> dict[str, Any]:
     """Return the best `n` configurations and the rule that ranks them (ranking.py); raise InputError for n below 1."""
     if n < 1:
         raise InputError("-n", n, "a whole number ≥ 1")
-    ledger = observe(run, last=RANKED_ROWS)[0]
+    ledger, driver = observe(run, last=RANKED_ROWS)
+    waits = driver is None and open_confirmation(ledger)
     ranked, metric = rank(ledger), Metric.of(ledger.spec)
     labels, numbered = labels_of(ledger)
     return {
@@ -86,6 +87,7 @@ def top(run: Path | str, n: int = 10) -> dict[str, Any]:
             for position, item in enumerate(ranked[:n], start=1)
         ],
         "numbered": explain((labels[item.configuration] for item in ranked[:n]), numbered),
+        "next": _next(Path(run), ledger, Counter(), alive=False) if waits else "",
     }
 
 
@@ -168,9 +170,11 @@ def _next(folder: Path, ledger: Ledger, counts: Counter[Status], *, alive: bool)
     broken = sum(counts[state] for state in BROKEN)
     if alive:
         return f"running: `{of('sweeps', 'stop')}` stops it, `{of('sweeps', 'top')}` ranks the trials so far"
+    address = ledger.sweeps[-1].get("address") if ledger.sweeps else None
+    again = of("sweeps", "resume", *(["--address", address] if address else []))
+    if open_confirmation(ledger):
+        return f"a confirmation is unfinished: `{again}` trains what is left of it"
     if waiting:
-        address = ledger.sweeps[-1].get("address") if ledger.sweeps else None
-        again = of("sweeps", "resume", *(["--address", address] if address else []))
         return f"the driver is not running: `{again}` trains the remaining {format_count(waiting, 'trial')}"
     if broken:
         shown, again = of("sweeps", "show", "TRIAL"), of("sweeps", "rerun", "TRIAL")

@@ -131,6 +131,7 @@ def render_top(data: Mapping[str, Any]) -> RenderableType:
         *numbered,
         *note,
         Text(f"rule: {data['rule']} ({data['goal']})"),
+        *([Text(data["next"])] if data["next"] else []),
         Text("first trial of each, for `show`:"),
     ]
     return Group(*mark, table, *legend, *trials)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ch6dist.config import parse_trial
+from ch6dist.runs.confirmations import open_confirmation
 from ch6dist.runs.ledger import Ledger, read
 from ch6dist.runs.provenance import trial_line
 from ch6dist.runs.ranking import Ranked, rank
@@ -149,3 +150,27 @@ def test_an_incomplete_configuration_has_no_rank_though_a_seed_diverged(tmp_path
 def test_the_trial_of_a_fresh_seed_is_the_configurations_own() -> None:
     config = parse_trial({"optimizer": "Adam"})
     assert trial_line(config.model_copy(update={"seed": 7}))["configuration"] == trial_line(config)["configuration"]
+
+
+def is_open(folder: Path, *trials: list[HandTrial], **head: object) -> bool:
+    return open_confirmation(read(write_ledger(folder, [*CHOSEN, *(i for group in trials for i in group)], **head)))
+
+
+@pytest.mark.parametrize("part", ["set", "default"])
+def test_a_confirmation_is_open_until_the_last_of_its_trials_has_ended(tmp_path: Path, part: str) -> None:
+    done = seeds(0.1, 0.4, first=5, confirms=FIRST)
+    for status in (None, "running"):
+        left = [trial(lr=0.2, seed=5, curve=[0.4] if status else [], epochs=3, status=status, confirms=(part, 1))]
+        assert is_open(tmp_path / str(status), done, left)
+    for status in ("failed", "diverged", "stopped", "out_of_memory"):
+        ended = [trial(lr=0.2, seed=5, curve=[0.4], epochs=3, status=status, confirms=(part, 1))]
+        assert not is_open(tmp_path / status, done, ended)
+
+
+def test_a_confirmation_whose_lines_were_cut_off_is_open_and_a_sweep_that_trains_is_none(tmp_path: Path) -> None:
+    plan = {"number": 1, "set": ["a"], "default": ["b"], "seeds": [5]}
+    fresh = [seeds(lr, 0.4, first=5, confirms=FIRST) for lr in (0.1, 0.2)]
+    assert is_open(tmp_path / "none", confirmation=plan)
+    assert is_open(tmp_path / "one", fresh[0], confirmation=plan)
+    assert not is_open(tmp_path / "both", *fresh, confirmation=plan)
+    assert not is_open(tmp_path / "sweep", [trial(lr=0.9, epochs=3, status="running")])

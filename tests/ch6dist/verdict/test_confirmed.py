@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -52,7 +54,8 @@ def test_a_confirmation_that_goes_on_changes_no_verdict(tmp_path: Path) -> None:
         verdict_of(read(write_ledger(tmp_path / name, trials)))
         for name, trials in (("begun", [*SWEEP, *FRESH, *waiting]), ("before", SWEEP))
     )
-    assert begun == before
+    assert begun.confirming
+    assert replace(begun, confirming=False) == before
 
 
 def test_a_fresh_seed_that_failed_leaves_its_configuration_open_and_one_that_diverged_puts_it_out(
@@ -93,7 +96,46 @@ def test_the_margin_is_the_sweeps_else_half_a_point_of_an_accuracy(
     assert margin_of(spec, Metric(metric)) == margin
 
 
-def test_an_incomplete_configuration_with_a_diverged_seed_is_open_not_out(tmp_path: Path) -> None:
+def test_a_configuration_with_a_diverged_seed_is_out_although_another_seed_is_open(tmp_path: Path) -> None:
     burst = trial(lr=0.7, seed=0, curve=[0.9], epochs=3, status="diverged")
     verdict = verdict_of(read(write_ledger(tmp_path, [*SWEEP, burst, trial(lr=0.7, seed=1, epochs=3, status=None)])))
-    assert ([lr_of(item.configuration) for item in verdict.unfinished], verdict.diverged) == ([0.7], ())
+    assert (verdict.unfinished, [lr_of(name) for name in verdict.diverged]) == ((), [0.7])
+
+
+@pytest.mark.parametrize("status", ["diverged", "failed"])
+def test_a_confirmation_of_which_nothing_is_of_use_leaves_the_verdict_to_the_seeds_of_the_sweep(
+    status: str, tmp_path: Path
+) -> None:
+    useless = [trial(lr=lr, seed=3, curve=[0.4], epochs=3, status=status, confirms=FIRST) for lr in (0.1, 0.2)]
+    ledger = read(write_ledger(tmp_path, [*SWEEP, *useless, *DEFAULT]))
+    verdict = verdict_of(ledger)
+    assert not verdict.fresh
+    assert [lr_of(member.configuration) for member in verdict.compared] == [0.3, 0.001]
+    assert verdict.leader == rank(ledger)[0].configuration
+
+
+def test_what_may_yet_win_is_named_beside_a_confirmation(tmp_path: Path) -> None:
+    rival = [*seeds(0.4, 0.60, 0.61), trial(lr=0.4, seed=2, curve=[0.6], epochs=3, status="failed")]
+    verdict = verdict_of(read(write_ledger(tmp_path, [*SWEEP, *rival, *FRESH])))
+    assert verdict.fresh
+    assert [lr_of(item.configuration) for item in verdict.unfinished] == [0.4]
+    assert verdict.before == 2
+
+
+@pytest.mark.parametrize(
+    ("simple", "other"),
+    [
+        ({}, {"parameters": {"momentum": 0.9}}),
+        ({"parameters": {"momentum": 0.9}}, {"parameters": {"momentum": 0.9, "nesterov": True}}),
+        ({}, {"label_smoothing": 0.1}),
+        ({"schedule": "CosineAnnealingLR"}, {"schedule": {"name": "StepLR", "step_size": 2, "gamma": 0.5}}),
+        ({"schedule": "CosineAnnealingLR"}, {"schedule": {"name": "CosineAnnealingLR", "warmup": {"epochs": 1}}}),
+    ],
+)
+def test_the_simpler_configuration_has_fewer_settings_beyond_the_defaults(
+    simple: dict[str, Any], other: dict[str, Any], tmp_path: Path
+) -> None:
+    trials = [trial(seed=0, curve=[0.1] * 3, **simple), trial(seed=0, curve=[0.2] * 3, **other)]
+    ledger = read(write_ledger(tmp_path, trials))
+    by_score = sorted(candidates(ledger, rank(ledger)), key=lambda candidate: candidate.scores)
+    assert by_score[0].parts < by_score[1].parts

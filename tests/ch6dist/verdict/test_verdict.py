@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import pytest
 
 from ch6dist.runs.schema import Metric
@@ -53,7 +56,11 @@ def test_a_rival_with_one_seed_is_compared_and_named():
         ([], "empty", "no training run"),
         ([candidate("a", missing="not finished")], "nothing", "1 configuration has not finished"),
         ([candidate("a", diverged=2), candidate("b", diverged=1)], "diverged", "Try learning rates"),
-        ([candidate("a", diverged=2), candidate("b", missing="failed")], "nothing", "b"),
+        (
+            [candidate("a", diverged=2), candidate("b", missing="failed")],
+            "nothing",
+            "has a failed seed and may yet win: b",
+        ),
         ([candidate("a", 0.01, 0.011, at_chance=True)], "chance", "nothing was learned"),
         ([candidate("a", 0.3), candidate("b", 0.2)], "repeat", "sweeps confirm demo"),
         ([candidate("a", 0.3, 0.31)], "compared", "none to compare it with"),
@@ -104,6 +111,59 @@ def test_fresh_seeds_are_the_headline_and_need_no_correction():
 
 def test_the_next_step_of_several_runs_names_no_command():
     assert "`" not in said([candidate("a", 0.5, 0.51), candidate("b", 0.5, 0.52)], run=None)[1]
+
+
+def test_equal_means_are_no_reason_to_prefer_one():
+    scores = [0.41, 0.53, 0.47, 0.39, 0.52, 0.44, 0.4, 0.51]
+    for shift in range(1, 8):
+        pair = [candidate("a", *scores, seconds=10.0), candidate("b", *scores[shift:], *scores[:shift], seconds=10.0)]
+        verdict = said(pair)[0]
+        assert verdict.choice == verdict.leader
+        assert verdict.choice_reason == ""
+        assert verdict.compared[0].allowed == 0
+
+
+def test_a_single_seed_far_behind_leaves_the_set_also_where_nothing_is_pooled():
+    verdict, _ = said([candidate("a", 0.500, 0.501, 0.502), candidate("b", 0.105)])
+    assert verdict.why_not_pooled
+    assert [member.configuration for member in verdict.members] == ["a"]
+
+
+def test_a_diverged_seed_is_out_although_another_failed():
+    verdict, text = said([candidate("a", 0.3, 0.31), candidate("e", 0.6, diverged=1, missing="failed")])
+    assert (verdict.diverged, verdict.unfinished) == (("e",), ())
+    assert "may yet win" not in text
+
+
+def test_where_seeds_scatter_two_differences_are_noise():
+    generator = np.random.default_rng(0)
+    scores = [(0.5 - i / 1000 + sd * generator.normal(size=5)).tolist() for i, sd in enumerate([0.01] * 6 + [0.06])]
+    verdict, text = said([candidate(f"c{i}", *values) for i, values in enumerate(scores)])
+    assert [member.own for member in verdict.compared if member.configuration == "c6"] == [True]
+    assert "where seeds scatter more or are fewer" in text
+
+
+def test_more_seeds_are_asked_for_only_where_there_are_fewer_than_it_takes():
+    six = [candidate(f"c{i}", *(0.5 + i / 5000 + s / 1000 for s in range(9)), fresh=True) for i in range(6)]
+    verdict, text = said(six)
+    assert len(verdict.members) > 1
+    for needed in re.findall(r"(\d+) more fresh seed", text):
+        assert any(seeds == int(needed) + 9 for seeds in verdict.seeds_needed.values())
+
+
+def test_the_only_one_that_was_confirmed_was_told_from_the_others_before():
+    candidates = [candidate("a", 0.50, 0.51, 0.52, fresh=True)]
+    verdict = judge(candidates, metric=ACCURACY, margin=0.005, before=3)
+    text = " ".join(sentences(verdict, {"a": "a"}, run="demo"))
+    assert "The 3 others were told from it before, by the seeds of the sweep." in text
+
+
+def test_a_confirmation_under_way_is_the_next_step():
+    pair = [candidate("a", 0.50, 0.51), candidate("b", 0.50, 0.52)]
+    verdict = judge(pair, metric=ACCURACY, margin=0.005, confirming=True)
+    assert (
+        "A confirmation has not ended: `sweeps resume demo`" in sentences(verdict, {"a": "a", "b": "b"}, run="demo")[-1]
+    )
 
 
 def test_what_has_just_begun_to_learn_is_compared_but_not_pooled():

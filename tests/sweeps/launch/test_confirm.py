@@ -184,7 +184,15 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "failed": (
         lambda f: write_ledger(f, [trial(lr=lr, curve=[0.1], epochs=3, status="failed") for lr in (0.1, 0.2)]),
-        "no configuration has all of its seeds trained",
+        "no configuration has all of its seeds trained.*--failed trains what is missing",
+    ),
+    "stopped": (
+        lambda f: write_ledger(f, [trial(lr=lr, curve=[0.1], epochs=3, status="stopped") for lr in (0.1, 0.2)]),
+        f"no configuration has all .* {trial(lr=0.1, epochs=3).config.trial_id} .*trains what is missing",
+    ),
+    "no score": (
+        lambda f: write_ledger(f, [trial(lr=lr, curve=[None] * 3) for lr in (0.1, 0.2)]),
+        "no configuration has all of its seeds trained.*top .* shows them",
     ),
 }
 
@@ -230,7 +238,56 @@ def test_what_is_not_complete_is_left_out_and_that_is_said(tmp_path: Path) -> No
     ledger = read(write_ledger(tmp_path, [*LEAD, *failed]))
     found = plan_confirmation(tmp_path, ledger, seeds=1)
     assert lrs(found.plan["set"]) == ["sgd 0.1", "sgd 0.2"]
-    assert any("1 configuration without all seeds left out" in line for line in describe(found, ledger))
+    said = f"note: 1 configuration with a failed seed left out: `sweeps rerun {tmp_path} --failed` lets it take part"
+    assert said in describe(found, ledger)
+
+
+def test_of_what_was_stopped_early_the_trials_are_named_and_of_what_failed_none(tmp_path: Path) -> None:
+    stopped = [*seeds(0.15, 0.55, 0.56), trial(lr=0.15, seed=2, curve=[0.1], epochs=3, status="stopped")]
+    lost = [trial(lr=0.16, seed=2, curve=[0.1], epochs=3, status="out_of_memory")]
+    ledger = read(write_ledger(tmp_path, [*LEAD, *stopped, *lost]))
+    lines = describe(plan_confirmation(tmp_path, ledger, seeds=1), ledger)
+    assert [line for line in lines if line.startswith("note")] == [
+        f"note: 1 configuration with a failed seed left out: `sweeps rerun {tmp_path} --failed` lets it take part",
+        "note: 1 configuration with a seed stopped early left out: "
+        f"`sweeps rerun {tmp_path} {stopped[-1].config.trial_id}` lets it take part",
+    ]
+
+
+def test_of_many_stopped_trials_none_is_named_and_what_has_no_score_gets_no_command(tmp_path: Path) -> None:
+    stopped = [trial(lr=0.15, seed=n, curve=[0.1], epochs=3, status="stopped") for n in range(6)]
+    nothing = [trial(lr=0.16, seed=n, curve=[None] * 3) for n in range(2)]
+    ledger = read(write_ledger(tmp_path, [*LEAD, *stopped, *nothing]))
+    lines = describe(plan_confirmation(tmp_path, ledger, seeds=1), ledger)
+    assert [line for line in lines if line.startswith("note")] == [
+        f"note: 1 configuration with a seed stopped early left out: `sweeps rerun {tmp_path} TRIAL` lets it take part",
+        "note: 1 configuration with a seed without a finite score left out",
+    ]
+
+
+def test_what_is_equivalent_to_the_leader_is_confirmed_though_it_is_not_in_the_set(tmp_path: Path) -> None:
+    tight = (-0.0005, 0.0, 0.0005)
+    slow = seeds(0.1, *(0.500 + s for s in tight), seconds=9.0)
+    near, cheap = (seeds(lr, *(0.498 + s for s in tight), seconds=seconds) for lr, seconds in ((0.15, 5.0), (0.2, 1.0)))
+    run = write_ledger(tmp_path, [*slow, *near, *cheap, *seeds(0.3, *(0.3 + s for s in tight))])
+    found = plan_confirmation(run, read(run), seeds=1)
+    assert lrs(found.plan["set"]) == ["sgd 0.1", "sgd 0.2", "sgd 0.15"], "the leader, the choice, the other"
+    assert found.why == "the set of the best (95 %), and what differs from the leader by less than the margin:"
+
+
+def test_a_set_of_one_that_was_confirmed_on_one_seed_is_confirmed_again(tmp_path: Path) -> None:
+    alone = seeds(0.1, 0.6, first=3, confirms=("set", 1))
+    run = write_ledger(tmp_path, [*LEAD, *FAR, *alone])
+    plan = plan_confirmation(run, read(run)).plan
+    assert (lrs(plan["set"]), plan["seeds"]) == (["sgd 0.1"], [4, 5, 6, 7, 8])
+
+
+def test_a_trial_whose_rows_are_lost_does_not_count_for_the_time(tmp_path: Path) -> None:
+    lost = [trial(lr=0.3, seed=n, curve=[], epochs=3, status="finished") for n in range(3)]
+    ledger = read(write_ledger(tmp_path, [*LEAD, *lost]))
+    slots = Slots("cpu", count=1, memory_bytes=1, device="", cpus=1, gpus=0)
+    names = [[lost[0].config.configuration_id], [LEAD[0].config.configuration_id]]
+    assert describe_time(ledger, names, slots).startswith("time: about 31 s")
 
 
 # What is written, and a kill
