@@ -125,7 +125,7 @@ def draw_stop_earlier(figure: Figure, data: pd.DataFrame, palette: Palette) -> N
     lower.set_ylim(bottom=-0.02 * (data["regret"].max() or 1))
     if is_fraction(data["metric"].iloc[0]):
         lower.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g}"))
-    lower.set_ylabel("lost by\nchoosing then" + (",\npoints" if is_fraction(data["metric"].iloc[0]) else ""))
+    lower.set_ylabel(("points " if is_fraction(data["metric"].iloc[0]) else "") + "lost by\nchoosing then")
     lower.set_xlabel("epoch at which training would have ended")
     lower.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from analysis.plots.registry import PLOTS
-from analysis.report.article import KINDS, latex_text, write_article
+from analysis.report.article import KINDS, latex_text, leaderboard_latex, write_article
+from analysis.report.tables import MAX_ROWS
 from analysis.study.load import load_study
 from analysis.study.results import analyse
 from ch6dist.catalog.text import one_line
@@ -85,3 +86,14 @@ def test_final_runs_and_synthetic_data_are_said(tmp_path):
     for name in ("captions.md", "leaderboard.md", "leaderboard.tex"):
         assert "SYNTHETIC" in (out / name).read_text(encoding="utf-8")
     assert "tab:final" in (out / "leaderboard.tex").read_text(encoding="utf-8")
+
+
+def test_a_long_leaderboard_is_cut_and_says_how_many_are_left_out(tmp_path):
+    def text_of(count):
+        trials = [trial(lr=0.001 * i, curve=[0.1]) for i in range(1, count + 1)]
+        return leaderboard_latex(analyse(load_study([write_ledger(tmp_path / str(count), trials)])))
+
+    text = text_of(MAX_ROWS + 3)
+    assert len(re.findall(r"^.* \\\\$", text, re.MULTILINE)) == 1 + MAX_ROWS
+    assert f"the first {MAX_ROWS} of {MAX_ROWS + 3} configurations; 3 are left out" in text
+    assert "left out" not in text_of(MAX_ROWS)

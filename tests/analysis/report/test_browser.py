@@ -283,3 +283,16 @@ def test_it_prints(browser, page):
     browser.devtools("Emulation.setEmulatedMedia", {"media": "print"})
     assert browser.run("return getComputedStyle(document.querySelector('nav')).display") == "none"
     assert browser.run("return getComputedStyle(document.querySelector('.wide')).maxHeight") == "none"
+
+
+def test_a_leaderboard_of_long_names_and_flags_is_not_cut(browser, tmp_path):
+    decays = [
+        trial(lr=lr, seed=seed, parameters={"momentum": 0.9, "weight_decay": decay}, curve=[0.1, 0.2, 0.3, 0.4 + lr])
+        for lr in (0.1, 0.3)
+        for decay in (5e-4, 1e-3)
+        for seed in range(3)
+    ]
+    browser.open(report(tmp_path, [*sweep_trials(), *decays]), width=1280)
+    widths = "const table = document.querySelector('#leaderboard'); return [table.scrollWidth, table.parentElement.clientWidth]"
+    inner, outer = browser.run(widths)
+    assert inner <= outer

@@ -17,8 +17,8 @@ from analysis.plots import style
 from analysis.plots.registry import PLOTS
 from analysis.report import figures as figures_module
 from analysis.report import page as report_module
-from analysis.report.page import write_report
-from analysis.report.tables import leaderboard_json
+from analysis.report.page import without_refresh, write_report
+from analysis.report.tables import leaderboard_json, leaderboard_table
 from analysis.study.load import load_study
 from analysis.study.results import analyse
 from ch6dist.catalog.text import one_line
@@ -328,3 +328,38 @@ def test_a_figure_of_shades_keeps_its_colours_in_the_dark_scheme(made, tmp_path,
     run = twelve(tmp_path / "run")
     text = write_report(analyse(load_study([run])), tmp_path / "out").read_text(encoding="utf-8")
     assert text.count("<source ") == (made / "index.html").read_text(encoding="utf-8").count("<source ") - 1
+
+
+def test_the_leader_of_the_verdict_is_called_best_wherever_it_stands(tmp_path):
+    found = analyse(load_study([twelve(tmp_path / "run")]))
+    second = found.verdict.compared[1].configuration
+    led = replace(found, verdict=replace(found.verdict, leader=second))
+    text = write_report(led, tmp_path / "out").read_text(encoding="utf-8")
+    rows = text[text.index('id="leaderboard"') :].partition("</table>")[0].split("<tr")[2:]
+    assert [row.partition(">")[0].partition(" data-row")[0].strip() for row in rows[:2]] == [
+        'class="close"',
+        'class="leader"',
+    ]
+    assert ["≈ best" in row for row in rows[:2]] == [True, False]
+
+
+def test_a_tie_with_the_leader_is_near_the_best(tmp_path):
+    trials = [
+        trial(lr=lr, seed=seed, curve=[0.1, score, score]) for lr in (0.1, 0.2) for seed, score in enumerate((0.4, 0.5))
+    ]
+    table = leaderboard_table(analyse(load_study([write_ledger(tmp_path, trials)])))
+    assert ["≈ best" in row[-1] for row in table.rows] == [False, True]
+
+
+def test_weight_decay_has_a_column_only_where_it_was_varied_within_an_optimizer(tmp_path):
+    defaults = [trial("SGD", curve=[0.1] * 3), trial("AdamW", lr=1e-3, curve=[0.1] * 3)]
+    table = leaderboard_table(analyse(load_study([write_ledger(tmp_path / "a", defaults)])))
+    assert table.heads[:4] == ["rank", "optimizer", "lr", "validation accuracy, mean ± std"]
+    assert "wd" not in table.heads
+
+
+def test_a_page_that_is_no_longer_written_again_does_not_say_so(tmp_path):
+    results = analyse(load_study([twelve(tmp_path / "run")]))
+    live = write_report(results, tmp_path / "out", refresh_seconds=5).read_text(encoding="utf-8")
+    assert "This page loads itself again" in live
+    assert without_refresh(live) == write_report(results, tmp_path / "out").read_text(encoding="utf-8")

@@ -144,3 +144,26 @@ def test_a_copy_of_an_object_store_is_not_watched(tmp_path):
     found = command("report", "s3://bucket/runs/demo", "--watch")
     assert found.returncode == 2
     assert "run folders of this machine" in found.stderr
+
+
+def test_started_before_its_driver_it_waits_for_it(tmp_path, driver):
+    run = write_ledger(tmp_path / "run", [trial(status=None)])
+    page, watcher = run / "report" / "index.html", watching(run)
+    page_when(page, lambda text: MARK in text and "1 planned" in text)
+    assert "waiting for a driver" in watcher.stdout.readline()
+    holder = driver(run)
+    write_ledger(run, [trial(curve=[0.1, 0.2, 0.3])])
+    page_when(page, lambda text: MARK in text and "Nothing has finished yet" not in text)
+    holder.communicate("end\n")
+    _, err = watcher.communicate(timeout=120)
+    assert (watcher.returncode, err) == (0, "")
+    assert "loads itself again" not in page.read_text(encoding="utf-8")
+
+
+def test_an_interrupt_ends_the_wait_for_a_driver(tmp_path):
+    run = write_ledger(tmp_path / "run", [trial(status=None)])
+    watcher = watching(run)
+    assert "waiting for a driver" in watcher.stdout.readline()
+    watcher.send_signal(signal.SIGINT)
+    _, err = watcher.communicate(timeout=120)
+    assert (watcher.returncode, err) == (0, "")
