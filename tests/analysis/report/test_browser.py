@@ -293,6 +293,8 @@ def test_a_leaderboard_of_long_names_and_flags_is_not_cut(browser, tmp_path):
         for seed in range(3)
     ]
     browser.open(report(tmp_path, [*sweep_trials(), *decays]), width=1280)
-    widths = "const table = document.querySelector('#leaderboard'); return [table.scrollWidth, table.parentElement.clientWidth]"
+    widths = (
+        "return ['scrollWidth', 'clientWidth'].map((of) => document.querySelector('#leaderboard').parentElement[of])"
+    )
     inner, outer = browser.run(widths)
     assert inner <= outer
