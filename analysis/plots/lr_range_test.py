@@ -100,6 +100,7 @@ def _draw_curve(ax: Axes, panel: pd.DataFrame, colour: str) -> None:
     said = f"no signal: {series['no_signal']['advice'].iloc[0]}" if "no_signal" in series else ""
     if not any(series[name]["loss"].notna().any() for name in CURVES if name in series):
         said = said or "no step has a finite loss"
+        ax.set_yticks([])
     if said:
         ax.text(
             0.5,
