@@ -48,6 +48,24 @@ def schedule_warnings(schedule: Schedule, *, epochs: int, steps_per_epoch: int) 
         yield from _chain(schedule, epochs, steps_per_epoch)
 
 
+def has_moved_fractions(schedule: Schedule, *, epochs: int) -> bool:
+    """Return whether a resolved schedule has a fraction that is a moment of the training run, but begins later than it.
+
+    Up to format 1 of runs such a fraction was counted from the beginning of its schedule.
+    """
+    late = (part for part, begin, _ in parts(schedule, epochs=epochs) if begin > 0)
+    return any(_has_moment(part) for part in late)
+
+
+def _has_moment(part: Schedule) -> bool:
+    for p in _entry(part).parameters:
+        given = part.get(p.name)
+        values = given if p.kind == "durations" else [given] if p.until else []
+        if any(isinstance(value, float) for value in values or ()):
+            return True
+    return False
+
+
 def unreached(part: Schedule, *, epochs: int, steps_per_epoch: int, begin: int, end: int) -> Iterator[tuple[str, Any]]:
     """Yield the lengths of a single schedule, by key, that would change its course but lie beyond its end.
 

@@ -26,6 +26,7 @@ from ch6dist.paths import shown_path
 from ch6dist.runs import lease
 from ch6dist.runs.folders import name_from, new_run, removed_unless_begun
 from ch6dist.runs.ledger import Ledger, read
+from ch6dist.runs.moved_fractions import refuse_moved_fractions
 from ch6dist.runs.names import CHECKPOINTS, LEDGER, SEGMENTS
 from ch6dist.runs.narration import describe
 from ch6dist.runs.provenance import sweep_line, sweep_of_one, trial_line
@@ -102,6 +103,8 @@ class _Record:
         if (status := before.status(self.trial.trial_id)) in ENDED:
             self._say(f"{self.trial.trial_id} has ended: {status}")
             return _Opened(run, ended=status)
+        if self.trial.trial_id in before.trials:
+            refuse_moved_fractions(run, before.sweeps, [self.trial])
         self.writer = self.stack.enter_context(Writer(run))
         spec = before.spec or sweep_of_one(run.name, [self.trial])  # in a run that a sweep began, the sweep's stays
         self.writer.append([sweep_line(spec), trial_line(self.trial)])

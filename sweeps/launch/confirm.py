@@ -4,8 +4,9 @@
     status = confirm(run, Launch(), seeds=5)
 
 The means of the set of the best are too high, because it was chosen by them. Those of fresh seeds are not, and rank it
-once all of them have ended (ch6dist/runs/confirmations.py). Beside it, each optimizer's default configuration is
-trained, where it was swept: what tuning gains is the difference.
+once all of them have ended (ch6dist/runs/confirmations.py). With it goes what is equivalent to its leader: the choice
+may be there. Beside it, each optimizer's default configuration is trained, where it was swept: what tuning gains is the
+difference.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ sweep's: the winner was chosen by what it reached with those, so they would say 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -17,7 +17,6 @@ from typing import Any
 
 from rich.console import Console
 
-from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
 from ch6dist.catalog.text import list_text
 from ch6dist.catalog.wording import format_count
 from ch6dist.config import TrialConfig, parse_trial
@@ -26,20 +25,16 @@ from ch6dist.optim.schedules import preview
 from ch6dist.paths import given_path, shown_path
 from ch6dist.runs.folders import check_name, find_run
 from ch6dist.runs.ledger import Ledger, find_trial, observe, read
+from ch6dist.runs.moved_fractions import refuse_moved_fractions
 from ch6dist.runs.provenance import sweep_of_one
 from ch6dist.runs.ranking import RANKED_ROWS
 from ch6dist.yamlfile import read_mapping
 from sweeps.launch.execute import Launch
 from sweeps.launch.finals import default_name, newest_final
+from sweeps.launch.resized import kept_counts, without_validation
 from sweeps.launch.run import resume, start
 from sweeps.status.best import best, remarks
 
-LENGTHS = {
-    parameter.name
-    for entry in (*SCHEDULES.values(), *LAMBDA_PRESETS.values())
-    for parameter in entry.parameters
-    if parameter.kind in ("duration", "durations")
-}
 KEPT = ("resources", "checkpoints", "storage", "max_retries")  # what a final training takes over of its sweep
 
 
@@ -98,12 +93,12 @@ def plan_final(
     if all_data:
         data = content["data"]
         content["data"] = data | {"train_size": data["train_size"] + data["val_size"], "val_size": 0}
-        schedule, changed = _without_validation(content["schedule"])
+        schedule, changed = without_validation(content["schedule"])
         content["schedule"] = schedule
         notes += ["the plateau schedule watches the training metric: there is no validation split"] if changed else []
     first = max(choice.seeds) + 1 if choice.seeds else chosen.seed
     resized = [parse_trial(content | {"seed": seed}) for seed in range(first, first + seeds)]
-    notes += _kept_counts(chosen, resized[0])
+    notes += kept_counts(chosen, resized[0])
     settings = {key: choice.spec[key] for key in KEPT if key in choice.spec}
     return FinalPlan(
         name=name or default_name(choice.path),
@@ -215,46 +210,21 @@ def _choice(source: str, runs: Path | None, trial: str | None) -> _Choice:
         return _Choice(parse_trial(read_mapping(source), file=source), f"from {source}", Path(source), {})
     run = find_run(source, root=runs)
     ledger, _ = observe(run, last=RANKED_ROWS)
+    notes: tuple[str, ...] = ()
     if trial:
         name = find_trial(ledger, trial)
-        chosen = parse_trial(ledger.trials[name]["config"], file=str(run))
-        return _Choice(chosen, f"trial {name} of {run.name}", run, ledger.spec, _seeds(ledger))
-    found = best(run, ledger)
-    fresh = f" over {format_count(found['seeds'], 'fresh seed')}" if found["confirmed"] else ""
-    why = f"best of {run.name}: {found['configuration']}, {found['score']:.4g}{fresh} by {found['rule']}"
-    return _Choice(parse_trial(found["trial"], file=str(run)), why, run, ledger.spec, _seeds(ledger), remarks(found))
+        config, why = ledger.trials[name]["config"], f"trial {name} of {run.name}"
+    else:
+        found = best(run, ledger)
+        fresh = f" over {format_count(found['seeds'], 'fresh seed')}" if found["confirmed"] else ""
+        why = f"best of {run.name}: {found['configuration']}, {found['score']:.4g}{fresh} by {found['rule']}"
+        config, notes = found["trial"], remarks(found)
+    chosen = parse_trial(config, file=str(run))
+    refuse_moved_fractions(run, ledger.sweeps, [chosen])
+    return _Choice(chosen, why, run, ledger.spec, _seeds(ledger), notes)
 
 
 def _seeds(ledger: Ledger) -> tuple[int, ...]:
     """Return the seeds of a run; of a final training, also those by which its configuration was chosen."""
     trained = {line["seed"] for line in ledger.trials.values()}
     return tuple(sorted(trained | set(ledger.spec.get("chosen_by_seeds", ()))))
-
-
-def _without_validation(schedule: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    monitor = str(schedule.get("monitor", ""))
-    if not monitor.startswith("val_"):
-        return schedule, False
-    return schedule | {"monitor": "train_" + monitor.removeprefix("val_")}, True
-
-
-def _kept_counts(chosen: TrialConfig, resized: TrialConfig) -> list[str]:
-    """Return notes on whole epoch counts, which stay as they are when the training gets longer."""
-    if chosen.epochs == resized.epochs:
-        return []
-    if not (kept := [f"{key} stays {value}" for key, value in _counts(chosen.schedule)]):
-        return []
-    change = f"from {chosen.epochs} to {resized.epochs} epochs"
-    return [f"{', '.join(kept)} though the training goes {change}; fractions such as 0.5 would follow it"]
-
-
-def _counts(schedule: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the lengths of a resolved schedule that do not follow the training, by dotted key."""
-    for key, value in schedule.items():
-        if key in LENGTHS and value is not None and not isinstance(value, float):
-            yield key, value
-        elif key == "warmup":
-            yield "warmup.epochs", value["epochs"]
-        elif key == "schedulers":
-            for number, inner in enumerate(value):
-                yield from ((f"schedulers.{number}.{name}", count) for name, count in _counts(inner))

@@ -19,6 +19,7 @@ from ch6dist.paths import shown_path
 from ch6dist.runs.fetch import refresh
 from ch6dist.runs.folders import checkpoints_root, home_of, new_run, removed_unless_begun, runs_root
 from ch6dist.runs.ledger import Ledger, find_trial, read, read_spec
+from ch6dist.runs.moved_fractions import refuse_moved_fractions
 from ch6dist.runs.provenance import trial_line
 from ch6dist.runs.schema import BROKEN, ENDED, ConfirmationPlan, Line, Status, TrialLine
 from sweeps.driver.jobs import PackJob
@@ -142,6 +143,7 @@ def _continue(
     new = {line["trial"]: line for line in added}
     known = {**ledger.trials, **new}
     todo = [parse_trial(known[trial]["config"], file=str(run)) for trial in [*unfinished, *new]]
+    refuse_moved_fractions(run, ledger.sweeps, todo)
     check_data(todo)
     _check_batches(todo, workers=settings.resources.workers)
     hosts = hosts_of(how)

@@ -80,7 +80,7 @@ def _with_seeds(given: Any, key: str, value: Any) -> Any:
     """Return `seeds` with a key of it set, or with other seeds where `key` is empty; `vary` stays what it was."""
     name = key or ("count" if isinstance(value, int) else "values")
     if not isinstance(given, Mapping):
-        given = {"values": given} if key == "vary" else {}
+        given = {"count" if isinstance(given, int) else "values": given} if key == "vary" else {}
     if name in ("count", "values"):
         given = {other: old for other, old in given.items() if other not in ("count", "values")}
     return {**given, name: value} if key or given else value

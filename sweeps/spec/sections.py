@@ -14,6 +14,9 @@ from ch6dist.errors import InputError
 from ch6dist.sections import Frozen
 
 MAX_TRIALS = 100_000
+COUNT = f"a whole number from 1 to {MAX_TRIALS}"
+LIST = "a list of different whole numbers ≥ 0"
+EITHER = f"{COUNT}, or {LIST}"
 
 
 class Metric(Frozen):
@@ -59,17 +62,15 @@ class Seeds(Frozen):
     @classmethod
     def _written_out(cls, given: Any) -> Any:
         if not isinstance(given, Mapping):
-            return {"values": _seeds(given)}
-        if given.get("count") is None:
-            key, seeds = ("values", _listed(given["values"])) if "values" in given else ("count", 1)
-        elif "values" in given:
-            raise InputError("count", given["count"], "nothing beside values")
+            return {"values": _listed("", given, EITHER) if _is_list(given) else _counted("", given, EITHER)}
+        count = given.get("count")
+        if count is not None and "values" in given:
+            raise InputError("count", count, "nothing beside values")
+        if "values" in given:
+            seeds = _listed("values", given["values"], f"{LIST} (count takes a number of seeds)")
         else:
-            key, seeds = "count", given["count"]
-        try:
-            return {**given, "count": None, "values": _seeds(seeds)}
-        except InputError as error:
-            raise error.within(key) from None
+            seeds = _counted("count", 1 if count is None else count, f"{COUNT} (values takes a list)")
+        return {**given, "count": None, "values": seeds}
 
     @field_validator("vary", mode="before")
     @classmethod
@@ -82,19 +83,21 @@ class Seeds(Frozen):
         return {"values": values, "vary": list(self.vary)} if self.vary else values
 
 
-def _seeds(given: Any) -> tuple[int, ...]:
-    if _is_whole(given, low=1) and given <= MAX_TRIALS:
-        return tuple(range(given))
-    listed = given if isinstance(given, (list, tuple)) else ()
+def _counted(key: str, given: Any, allowed: str) -> tuple[int, ...]:
+    if not _is_whole(given, low=1) or given > MAX_TRIALS:
+        raise InputError(key, given, allowed)
+    return tuple(range(given))
+
+
+def _listed(key: str, given: Any, allowed: str) -> tuple[int, ...]:
+    listed = given if _is_list(given) else ()
     if not listed or not all(_is_whole(seed, low=0) for seed in listed) or len(set(listed)) < len(listed):
-        raise InputError("", given, "a number of seeds ≥ 1, or a list of different whole numbers ≥ 0")
+        raise InputError(key, given, allowed)
     return tuple(listed)
 
 
-def _listed(values: Any) -> Any:
-    if not isinstance(values, (list, tuple)):
-        raise InputError("values", values, "a list of different whole numbers ≥ 0 (count takes a number of seeds)")
-    return values
+def _is_list(given: Any) -> bool:
+    return isinstance(given, (list, tuple))
 
 
 def _is_whole(value: Any, *, low: int) -> bool:

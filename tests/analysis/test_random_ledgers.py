@@ -137,6 +137,7 @@ def test_a_loss_sweep_whose_trials_all_diverged_has_a_report(tmp_path: Path) -> 
     assert "Try learning rates" in page
 
 
+@pytest.mark.slow
 def test_four_hundred_configurations_have_a_report(tmp_path: Path) -> None:
     trials = [
         trial(name, lr=1e-4 * 1.05**i, seed=s, curve=[0.1, 0.2, 0.3 + (i % 40) / 1000 + s / 500])

@@ -15,6 +15,8 @@ from analysis.study.results import analyse
 from ch6dist.catalog.text import one_line
 from tests.support.ledgers import NASTY, trial, twelve, write_ledger
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = {
     r"\textbackslash{}": "\\",
     r"\textasciicircum{}": "^",

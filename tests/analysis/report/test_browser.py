@@ -13,7 +13,7 @@ from ch6dist.storage.atomic import replace_file
 from tests.support.browser import MISSING, Browser
 from tests.support.ledgers import NASTY, range_trial, trial, write_ledger
 
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=MISSING or "-")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=MISSING or "-")]
 
 HOSTILE = (*NASTY, "</script><script>boom()</script>", "<!--<script>", "\"quoted\" 'too'", "שלום עולם", "$x$")
 LRS = (1e-3, 1e-2, 1e-1, 1.0)

@@ -13,6 +13,7 @@ from tests.analysis.test_main import command
 from tests.support.ledgers import trial, twelve, write_ledger
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.slow
 MARK = '<meta name="refresh-seconds"'
 DRIVER = """
 import sys

@@ -110,6 +110,7 @@ def test_a_wrong_override_is_refused_in_one_line(override: str, parts: list[str]
         ({"count": 3, "vary": ["split"]}, ["seeds.values=[4]"], (4,), ("split",)),
         ({"count": 3, "vary": ["split"]}, ["seeds.vary=[]"], (0, 1, 2), ()),
         ([3, 4], ["seeds.vary=[split]"], (3, 4), ("split",)),
+        (2, ["seeds.vary=[split]"], (0, 1), ("split",)),
         ([3, 4], ["seeds.vary=split", "seeds=1"], (0,), ("split",)),
         (2, ["seeds={count: 1, vary: [split]}"], (0,), ("split",)),
         ({"count": 3, "vary": ["split"]}, ["seeds={count: 2}"], (0, 1), ()),

@@ -187,3 +187,10 @@ def test_names_are_shown_with_their_descriptions() -> None:
     for registry in (DATASETS, MODELS, OPTIMIZERS, SCHEDULES):
         assert all(entry.description in text for entry in registry.values())
     assert all(f'"{name}"' in text for name in LAMBDA_PRESETS)
+
+
+@pytest.mark.parametrize(
+    "seeds", [True, 0, [], [3, 3], *({"count": n} for n in ([1, 2], True, 0, 100_001)), {"values": 3}, {"values": []}]
+)
+def test_the_schema_refuses_seeds_that_are_none(seeds: Any) -> None:
+    assert not VALIDATOR.is_valid(sweep(seeds=seeds))

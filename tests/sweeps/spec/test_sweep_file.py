@@ -174,6 +174,29 @@ def test_seeds_say_what_varies_with_them_and_dump_to_the_same(
     assert {tuple(trial.vary) for trial in expand(spec)} == {vary}
 
 
+WHOLE = "a whole number from 1 to 100000"
+LIST = "a list of different whole numbers ≥ 0"
+
+
+@pytest.mark.parametrize(
+    ("given", "key", "allowed"),
+    [
+        *(({"count": count}, "count", f"{WHOLE} (values takes a list)") for count in ([1, 2], [], True, 0, 2.5, "3")),
+        ({"count": 100_001}, "count", f"{WHOLE} (values takes a list)"),
+        *(
+            ({"values": values}, "values", f"{LIST} (count takes a number of seeds)")
+            for values in (3, True, None, "ab", [], [3, 3], [1, True], [-1])
+        ),
+        ({"count": 2, "values": [1]}, "count", "nothing beside values"),
+        *((given, "", f"{WHOLE}, or {LIST}") for given in (True, 0, 2.5, [], [3, 3], 100_001)),
+    ],
+)
+def test_seeds_that_are_none_are_refused_with_what_is_allowed_there(given: Any, key: str, allowed: str) -> None:
+    with pytest.raises(InputError) as refused:
+        spec_of(sweep(seeds=given))
+    assert (refused.value.key, refused.value.allowed) == (f"seeds.{key}".rstrip("."), allowed)
+
+
 def test_a_margin_is_part_of_the_sweep(tmp_path: Path) -> None:
     spec = spec_of(sweep(margin="5e-3"))
     assert spec.margin == 0.005

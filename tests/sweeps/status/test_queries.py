@@ -22,7 +22,8 @@ from sweeps.record.pace_file import write_pace
 from sweeps.status.best import best, best_yaml
 from sweeps.status.queries import show, status, top
 from sweeps.status.views import render_show, render_status, render_top
-from tests.support.ledgers import NASTY, trial, write_ledger
+from tests.support.ledgers import NASTY, write_ledger
+from tests.support.ledgers import trial as by_hand
 
 SPEC = {"name": "lrs", "question": "Which learning rate?", "metric": {"name": "val_accuracy", "goal": "maximize"}}
 EPOCHS = 6  # scores are means over the last 2
@@ -432,9 +433,9 @@ PLAN = {"number": 1, "set": ["a"], "default": [], "seeds": [5, 6]}
 
 @pytest.mark.parametrize("case", ["planned", "running", "cut off"])
 def test_top_and_status_say_that_a_confirmation_is_unfinished_and_how_it_goes_on(case: str, tmp_path: Path) -> None:
-    own, done = trial(lr=0.1, curve=[0.4] * 3), trial(lr=0.1, seed=5, curve=[0.4] * 3, confirms=("set", 1))
+    own, done = by_hand(lr=0.1, curve=[0.4] * 3), by_hand(lr=0.1, seed=5, curve=[0.4] * 3, confirms=("set", 1))
     state = {"planned": None, "running": "running"}.get(case)
-    left = [] if case == "cut off" else [trial(lr=0.1, seed=6, epochs=3, status=state, confirms=("set", 1))]
+    left = [] if case == "cut off" else [by_hand(lr=0.1, seed=6, epochs=3, status=state, confirms=("set", 1))]
     run = write_ledger(tmp_path / "open", [own, done, *left], confirmation=PLAN)
     said = f"a confirmation is unfinished: `sweeps resume {run}` trains what is left of it"
     assert status(run)["next"] == said
@@ -443,7 +444,7 @@ def test_top_and_status_say_that_a_confirmation_is_unfinished_and_how_it_goes_on
     with lease.hold(run):
         assert status(run)["next"].startswith("running")
         assert top(run)["next"] == ""
-    ended = [own, done, trial(lr=0.1, seed=6, curve=[0.4] * 3, confirms=("set", 1))]
+    ended = [own, done, by_hand(lr=0.1, seed=6, curve=[0.4] * 3, confirms=("set", 1))]
     run = write_ledger(tmp_path / "ended", ended, confirmation=PLAN)
     assert status(run)["next"].startswith("all trials have ended")
     assert top(run)["next"] == ""
