@@ -25,7 +25,7 @@ from ch6dist.verdict.resolution import seeds_to_tell, smallest_difference
 from ch6dist.verdict.shrink import expected_on_fresh_seeds
 
 IN_THE_RACE = 0.5  # of the leader's gain over chance: those that reach it are pooled
-SETTLED = (0.01, 0.005)  # accuracies: differences for which the verdict says how many seeds would tell them apart
+SETTLED = (0.01, 0.005)  # accuracies: differences whose seeds the verdict counts; of a loss, twice these shares of it
 SAME_COST = 0.05  # costs that differ by no more are equal
 State = Literal["empty", "nothing", "diverged", "chance", "repeat", "compared"]
 
@@ -171,6 +171,8 @@ def _compared(base: Verdict, found_learned: Sequence[Candidate], sign: float) ->
     expected = None if learned[0].fresh else expected_on_fresh_seeds(groups, spread, found.inside)
     sd = spread.sd if spread.df else None
     chosen, reason = _choose(learned, members)
+    differences = [share * (1.0 if is_fraction(base.metric.name) else 2 * abs(groups.means[0])) for share in SETTLED]
+    later = len(learned) if learned[0].fresh else int(found.inside.sum())  # what the next verdict will compare
     return replace(
         base,
         compared=tuple(members),
@@ -185,12 +187,7 @@ def _compared(base: Verdict, found_learned: Sequence[Candidate], sign: float) ->
         own=int(spread.own.sum()),
         why_not_pooled=spread.why,
         resolution=None if sd is None else _resolution(groups, spread),
-        seeds_needed=_seeds_needed(
-            sd,
-            base.metric.name,
-            float(groups.means[0]),
-            k=len(learned) if learned[0].fresh else int(found.inside.sum()),  # what the next verdict will compare
-        ),
+        seeds_needed={} if sd is None else {d: seeds_to_tell(d, sd=sd, k=max(2, later)) for d in differences},
     )
 
 
@@ -248,14 +245,6 @@ def _choose(learned: Sequence[Candidate], members: Sequence[Member]) -> tuple[st
     if simplest.parts < leader.parts:
         return simplest.configuration, "simpler"
     return leader.configuration, ""
-
-
-def _seeds_needed(sd: float | None, metric: str, mean: float, *, k: int) -> dict[float, int | None]:
-    """Return the seeds of each member that tell a point and half a point apart; of a loss, 2 % and 1 % of it."""
-    if sd is None:
-        return {}
-    scale = 1.0 if is_fraction(metric) else 2 * abs(mean)
-    return {scale * share: seeds_to_tell(scale * share, sd=sd, k=max(2, k)) for share in SETTLED}
 
 
 def _resolution(groups: Groups, spread: Spread) -> float:

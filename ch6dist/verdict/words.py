@@ -16,6 +16,7 @@ from ch6dist.catalog.wording import (
     format_count_range,
     format_difference,
     format_metric,
+    format_probability,
     format_seconds,
     is_fraction,
     metric_label,
@@ -208,9 +209,7 @@ def _round_difference(difference: float, metric: str) -> str:
 
 
 def _probability(p: float | None) -> str:
-    if p is None:
-        return "unknown"
-    return "over 99 %" if p > 0.99 else "under 1 %" if p < 0.01 else f"{100 * p:.0f} %"
+    return format_probability(p).replace("> ", "over ").replace("< ", "under ")
 
 
 def _named(members: Iterable[Member], names: Mapping[str, str]) -> str:
