@@ -122,6 +122,7 @@ def for_every_figure():
     return [*trials, *SWEEPS["range test alone"]()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLOTS)
 def test_a_figure_has_its_question_and_optimizers_and_is_the_same_file_each_time(tmp_path, name):
     for made in (enough_for_every_figure, for_every_figure):  # the second: with what the first has no axis for
@@ -143,7 +144,7 @@ def test_a_figure_has_its_question_and_optimizers_and_is_the_same_file_each_time
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")
-@pytest.mark.parametrize("name", [*NASTY[:2], *(pytest.param(name, marks=pytest.mark.slow) for name in NASTY[2:])])
+@pytest.mark.parametrize("name", [NASTY[0], *(pytest.param(name, marks=pytest.mark.slow) for name in NASTY[1:])])
 def test_names_are_text_in_every_figure_and_no_number_is_markup(tmp_path, name):
     trials = enough_for_every_figure()
     study = load_study([write_ledger(tmp_path / folder, trials) for folder in (name, f"{name}-2")])

@@ -208,7 +208,7 @@ def cells_of(markdown):
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")
-@pytest.mark.parametrize("name", NASTY)
+@pytest.mark.parametrize("name", [NASTY[0], *(pytest.param(name, marks=pytest.mark.slow) for name in NASTY[1:])])
 def test_names_and_questions_are_text_in_pages_and_tables(tmp_path, name):
     failed = trial(lr=0.2, status="failed", reason=name)
     runs = [
@@ -237,6 +237,7 @@ def test_a_folder_that_is_no_text_has_a_report(tmp_path):
     assert "�" in page_of(tmp_path / "out").text
 
 
+@pytest.mark.slow
 def test_what_is_numbered_is_explained_once(tmp_path):
     study = load_study([write_ledger(tmp_path / "run", crossed())])
     out = write_report(analyse(study), tmp_path / "out").parent
