@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -111,7 +112,7 @@ def draw_seeds(ax: Axes, x: Any, y: Any, look: Look) -> None:
 
 def draw_mean(ax: Axes, x: Any, y: Any, look: Look) -> Line2D:
     """Draw a thick line with some markers, which tell it apart without colours, and return it."""
-    every = 0.15 if len(x) > 8 else 1
+    every = 0.15 if len(x) > 8 and np.isfinite(y).any() else 1  # matplotlib cannot measure a line that is not there
     marker = _point(x, look) or look.marker
     return ax.plot(x, y, color=look.colour, ls=look.line, lw=2, marker=marker, ms=5, markevery=every)[0]
 

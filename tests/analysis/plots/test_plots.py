@@ -63,6 +63,15 @@ SWEEPS = {
     "range test alone": lambda: [range_trial(losses=[4.6, 4.5, 4.0, None], lrs=LRS, steepest=5e-3, diverged_at=4)],
     "accuracy of zero": lambda: [trial(lr=lr, curve=[0.0, 0.0, 0.0]) for lr in LRS],
     "no validation": lambda: [trial(curve=[0.1] * 3, data={"train_size": 50_000, "val_size": 0})],
+    "a long final training without validation": lambda: [
+        trial(
+            seed=s,
+            curve=[0.1 + e / 100 for e in range(20)],
+            data={"train_size": 50_000, "val_size": 0},
+            evaluate_test=True,
+        )
+        for s in (0, 1)
+    ],
     "empty": lambda: [],
 }
 
