@@ -54,8 +54,15 @@ def kill(driver: Driving, whom: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_core")
-@pytest.mark.parametrize("whom", ["driver", "worker"])
-@pytest.mark.parametrize("seconds", [0, 1e9], ids=["after a checkpoint", "before any checkpoint"])
+@pytest.mark.parametrize(
+    ("whom", "seconds"),
+    [
+        pytest.param("driver", 0, id="driver, after a checkpoint"),
+        pytest.param("worker", 1e9, id="worker, before any checkpoint"),
+        pytest.param("driver", 1e9, id="driver, before any checkpoint", marks=pytest.mark.exhaustive),
+        pytest.param("worker", 0, id="worker, after a checkpoint", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_killed_run_and_its_rerun_end_with_the_same_rows_and_weights(
     whom: str, seconds: float, tmp_path: Path
 ) -> None:
