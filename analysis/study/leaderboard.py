@@ -1,6 +1,6 @@
 """The leaderboard as numbers, and which configurations a figure shows.
 
-    board = leaderboard(study, verdict)  # one row per configuration, seeds pooled, in the order of ch6dist.runs.ranking
+    board = leaderboard(study, ranked, verdict)  # one row per configuration, seeds pooled, in the order of `ranked`
     chosen(board, k=5)                  # the best of each optimizer, and the worst as contrast
 
 Fractions and seconds, not per cent and text: report/tables.py formats them for people.
@@ -20,8 +20,8 @@ from analysis.study import stats
 from analysis.study.flags import GROUP, flags
 from analysis.study.load import Study, without_finals
 from ch6dist.runs.confirmations import counted_confirmations
-from ch6dist.runs.ranking import CONFIRMED_FIRST, Ranked, rank, rule
-from ch6dist.runs.schema import Metric, Status
+from ch6dist.runs.ranking import CONFIRMED_FIRST, Ranked, rule
+from ch6dist.runs.schema import Status
 from ch6dist.verdict.verdict import Verdict
 
 LATE_EPOCHS = 5  # late_epoch_std is taken over these last epochs, the slope over at least as many
@@ -40,12 +40,11 @@ NAMES = (*GROUP, "label", "drawn", "lr_text")
 TEXT_COLUMNS = (*NAMES, "inside", "equivalent", "eligible", "flags", "note", "configuration", "trials", "scores")
 
 
-def leaderboard(study: Study, verdict: Verdict) -> pd.DataFrame:
-    """Return (configurations, COLUMNS), best first, in the order of ch6dist.runs.ranking.
+def leaderboard(study: Study, ranked: Sequence[Ranked], verdict: Verdict) -> pd.DataFrame:
+    """Return (configurations, COLUMNS), in the order of `ranked`, which is that of ch6dist.runs.ranking.
 
     What the verdict says of a configuration (behind … equivalent) is empty for those that it does not compare.
     """
-    ranked = rank(without_finals(study), Metric(study.metric, study.goal))
     target = target_of(ranked, study)
     train = study.trials[study.trials["type"] == "train"].drop_duplicates("configuration").set_index("configuration")
     parameters = train[[*NAMES, "lr", "weight_decay", "val_size"]].to_dict("index")

@@ -11,7 +11,7 @@ Several runs are pooled: their name is put in front of each trial id, so that on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -136,7 +136,7 @@ def without_finals(study: Study) -> Ledger:
     """Return the pooled ledger without final training runs, which are reported apart and not ranked."""
     final = set(study.trials.loc[study.trials["final"], "trial"])
     kept = {trial: line for trial, line in study.ledger.trials.items() if trial not in final}
-    return Ledger(trials=kept, rows=study.ledger.rows, statuses=study.ledger.statuses, seconds=study.ledger.seconds)
+    return replace(study.ledger, trials=kept)
 
 
 def _names(folders: Sequence[Path]) -> list[str]:

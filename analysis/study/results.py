@@ -16,8 +16,9 @@ from analysis.study.finals import finals
 from analysis.study.leaderboard import leaderboard
 from analysis.study.load import Study, without_finals
 from analysis.study.scores import trial_scores
+from ch6dist.runs.ranking import rank
 from ch6dist.runs.schema import Metric
-from ch6dist.verdict.candidates import verdict_of
+from ch6dist.verdict.candidates import verdict_on
 from ch6dist.verdict.verdict import Verdict
 
 
@@ -43,5 +44,7 @@ class Results:
 
 def analyse(study: Study) -> Results:
     """Return everything that a report shows of a study."""
-    verdict = verdict_of(without_finals(study), Metric(study.metric, study.goal))
-    return Results(study, leaderboard(study, verdict), finals(study), verdict)
+    ledger, metric = without_finals(study), Metric(study.metric, study.goal)
+    ranked = rank(ledger, metric)
+    verdict = verdict_on(ledger, ranked, metric)
+    return Results(study, leaderboard(study, ranked, verdict), finals(study), verdict)

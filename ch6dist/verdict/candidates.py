@@ -13,6 +13,7 @@ from ch6dist.catalog.naming import differences
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.schedule_entries import SCHEDULES
 from ch6dist.catalog.wording import is_fraction
+from ch6dist.runs.confirmations import open_confirmation
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.ranking import Ranked, rank, trial_score
 from ch6dist.runs.schema import BROKEN, ENDED, Line, Metric, Status
@@ -35,7 +36,7 @@ def verdict_on(ledger: Ledger, ranked: Sequence[Ranked], metric: Metric) -> Verd
         found,
         metric=metric,
         margin=margin_of(ledger.spec, metric),
-        confirming=any("confirms" in line and ledger.status(t) not in ENDED for t, line in ledger.trials.items()),
+        confirming=open_confirmation(ledger),
         before=complete - sum(not c.missing for c in found),
     )
 

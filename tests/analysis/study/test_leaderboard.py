@@ -14,6 +14,8 @@ from analysis.study.leaderboard import chosen, ranking_rule
 from analysis.study.load import load_study
 from analysis.study.results import analyse
 from ch6dist.errors import InputError, UsageError
+from ch6dist.runs.ledger import read
+from ch6dist.verdict.candidates import verdict_of
 from tests.support.ledgers import range_trial, trial, twelve, write_ledger
 
 
@@ -53,6 +55,16 @@ def test_a_diverged_seed_is_counted_ranked_last_and_not_compared(board):
     assert (last["diverged"], last["seeds"], last["n"]) == (1, 3, 2)
     assert last["inside"] is not True
     assert last["note"] == "1 of 3 diverged"
+
+
+@pytest.mark.parametrize(("margin", "chosen"), [(0.0, "Adam"), (0.01, "SGD")])
+def test_the_report_chooses_by_the_margin_of_the_sweep_as_the_commands_do(tmp_path, margin, chosen):
+    trials = [trial("Adam", seed=s, curve=[0.1, 0.2, 0.5002 + s / 10_000], seconds=9) for s in range(5)]
+    trials += [trial("SGD", seed=s, curve=[0.1, 0.2, 0.5 + s / 10_000]) for s in range(5)]
+    run = write_ledger(tmp_path / "run", trials, spec={"margin": margin})
+    found = analyse(load_study([run])).verdict
+    assert (found.margin, found.choice) == (margin, verdict_of(read(run)).choice)
+    assert str(found.choice).startswith(chosen.lower())
 
 
 def test_time_to_target_is_the_median_of_the_seeds(board):
