@@ -27,8 +27,8 @@ from tests.support.runs import needless_attempts, raw_lines, statuses, without_r
 
 DRIVER, WORKER = "driver", "worker"
 KILLS = int(os.environ.get("CH6DIST_TEST_KILLS", "60"))  # a hundred take some eight minutes of two busy cores
-TOGETHER = [WORKER] * (KILLS // 8 - 1) + [DRIVER]  # kills of a sweep whose trials have two workers
-DRIVERS = KILLS // 16
+TOGETHER = [WORKER] * max(KILLS // 8 - 1, 1) + [DRIVER]  # kills of a sweep whose trials have two workers
+DRIVERS = max(KILLS // 16, 1)  # with few kills too a driver is killed: its resumption is what is counted
 ALONE = [WORKER] * (KILLS - len(TOGETHER) - DRIVERS) + [DRIVER] * DRIVERS  # of one whose trials have one
 LAST_MOMENT = 0.9  # of a run's rows; so every kill comes before its end
 PAUSE_SECONDS = 0.5  # at most, between a row and a kill: epochs, checkpoints and starts are all hit
