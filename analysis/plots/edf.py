@@ -28,12 +28,11 @@ def edf_data(results: Results) -> pd.DataFrame:
     """
     sign = results.study.sign
     scores = results.scores
-    axes = results.axes.table
-    names = scores["optimizer"]
-    if OPTIMIZER in axes:
-        names = pd.Series(axes[OPTIMIZER].reindex(scores["configuration"]).to_numpy(), index=scores.index)
-    looks = scores.groupby(names)["optimizer"].min()
-    scores = scores.assign(look=names.map(looks), optimizer=names, worth=sign * scores["score"])
+    axes = results.axes
+    scores = scores.assign(look=scores["optimizer"], worth=sign * scores["score"])
+    if OPTIMIZER in axes.names:
+        scores["optimizer"] = axes.table[OPTIMIZER].reindex(scores["configuration"]).to_numpy()
+        scores["look"] = scores["optimizer"].map(axes.looks)
     ended = scores[scores["score"].notna() | (scores["status"] == Status.DIVERGED)]
     ended = ended.sort_values(["optimizer", "worth"], na_position="first", kind="stable")
     groups = ended.groupby("optimizer")["worth"]

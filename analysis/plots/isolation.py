@@ -14,16 +14,17 @@ from matplotlib.figure import Figure
 from analysis.plots import style, yardstick
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
+from analysis.study.axes import NONE, OPTIMIZER, SCHEDULE
 from analysis.study.compared import yardstick_columns
 from analysis.study.results import Results
-from analysis.study.tuned import axes_of, best_per_level
+from analysis.study.tuned import best_per_level
 from ch6dist.catalog.labels import NO_SCHEDULE, SEPARATOR
 from ch6dist.catalog.wording import format_count_range, is_fraction, metric_label
 
 MAX_AXES = 6
 ROW_INCHES = 0.42
 COLUMNS = [
-    "axis", "level", "place", "optimizer", "rest", "score", "mean", "low", "high", "candidates", "tried", "lost",
+    "axis", "level", "place", "look", "rest", "score", "mean", "low", "high", "candidates", "tried", "lost",
 ]  # fmt: skip
 
 
@@ -34,12 +35,17 @@ def isolation_data(results: Results) -> pd.DataFrame:
     level whose candidates all have a diverged seed has one row without a score. `place` numbers the levels of an axis
     from 0: numbers in their order, names from the best.
     """
-    axes = axes_of(results.study)
-    found = [_levels(results.board, str(axis), axes[axis]) for axis in axes]
+    levels = results.axes.levels()
+    found = [_levels(results.board, str(axis), levels[axis]) for axis in levels]
     found = [levels for levels in found if levels["level"].nunique() > 1]
     if not found:
         return pd.DataFrame(columns=pd.Index(COLUMNS))
     data = pd.concat(found, ignore_index=True)
+    looks = results.axes.looks
+    data["look"] = [
+        looks[level] if axis == OPTIMIZER else optimizer
+        for axis, level, optimizer in zip(data["axis"], data["level"], data["optimizer"], strict=True)
+    ]
     data["scores"] = [scores or [None] for scores in data["scores"]]
     rows = data.rename(columns={"score": "mean"}).explode("scores").rename(columns={"scores": "score"})
     numbers = dict.fromkeys(("score", "mean", "low", "high"), "float64")
@@ -48,17 +54,17 @@ def isolation_data(results: Results) -> pd.DataFrame:
 
 def _levels(board: pd.DataFrame, axis: str, levels: pd.Series) -> pd.DataFrame:
     best = best_per_level(board, levels)
-    numbers = pd.to_numeric(best["level"], errors="coerce")
+    numbers = pd.to_numeric(best["level"].replace(NONE, "inf"), errors="coerce")
     best = best.iloc[numbers.argsort(kind="stable")] if numbers.notna().all() else best
     rest = [_rest(row, axis) for row in best.itertuples()]
     return best.assign(axis=axis, rest=rest, place=range(len(best)))
 
 
 def _rest(row: Any, axis: str) -> str:
-    """Return the parts of a label without that of the axis."""
+    """Return the parts of a label that the level does not say; an optimizer's swept numbers are such parts."""
     parts = {
         "run": "",
-        "optimizer": row.optimizer,
+        "optimizer": "" if row.optimizer == row.level else row.optimizer,
         "schedule": "" if row.scheduler == NO_SCHEDULE else row.scheduler,
         "setting": row.setting,
         "drawn": row.drawn,
@@ -100,7 +106,7 @@ def _draw_panel(ax: Axes, panel: pd.DataFrame, palette: Palette, strip: tuple[fl
     levels = [level for _, level in panel.groupby("place", sort=True)]
     few = panel["candidates"].max()
     for y, level in enumerate(levels):
-        row, look = level.iloc[0], palette[level.iloc[0]["optimizer"]]
+        row, look = level.iloc[0], palette[level.iloc[0]["look"]]
         if pd.notna(row["low"]):
             ax.plot([row["low"], row["high"]], [y, y], color=look.colour, lw=2.2, alpha=0.45, solid_capstyle="butt")
         ax.plot(level["score"], [y] * len(level), look.marker, color=look.colour, ms=5, alpha=0.85, mew=0)
@@ -117,15 +123,15 @@ def _draw_panel(ax: Axes, panel: pd.DataFrame, palette: Palette, strip: tuple[fl
         ax.axvspan(*strip, color=style.STRIP, lw=0, zorder=0)
     ax.set_yticks([y - 0.12 for y in range(len(levels))], [_level_text(level.iloc[0]) for level in levels])
     ax.tick_params(axis="y", length=0)
-    if panel["axis"].iloc[0] == "optimizer":
-        style.colour_labels(ax.yaxis, [level["level"].iloc[0] for level in levels], palette)
+    if panel["axis"].iloc[0] == OPTIMIZER:
+        style.colour_labels(ax.yaxis, [level["look"].iloc[0] for level in levels], palette)
     ax.set_ylim(len(levels) - 0.4, -0.6)
     ax.grid(axis="y", visible=False)
     ax.set_title(panel["axis"].iloc[0])
 
 
 def _level_text(row: pd.Series) -> str:
-    return "no schedule" if row["axis"] == "schedule" and row["level"] == NO_SCHEDULE else str(row["level"])
+    return "no schedule" if row["axis"] == SCHEDULE and row["level"] == NO_SCHEDULE else str(row["level"])
 
 
 def _panels(data: pd.DataFrame) -> list[pd.DataFrame]:

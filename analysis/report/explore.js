@@ -78,8 +78,7 @@
     if (state.group === "run") return item.one.run;
     if (state.group === "schedule") return item.one.schedule;
     if (state.group === "learning rate") return item.one.lr;
-    const axis = data.axes.findIndex((one) => one.label === "optimizer");
-    return data.axes[axis].names[item.one.values[axis]];
+    return item.one.optimizer;
   }
 
   function colour() {

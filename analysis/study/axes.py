@@ -1,8 +1,9 @@
-"""What a sweep varied, by configuration: optimizer, schedule, lr, weight decay, …, each a column.
+"""What a sweep varied, by configuration: optimizer, schedule, learning rate, weight decay, …, each a column.
 
     axes = axes_of(study)
-    axes.table                  # one row per configuration: optimizer, schedule, lr, weight_decay, …
+    axes.table                  # one row per configuration: optimizer, schedule, learning rate, weight decay, …
     axes.numeric                # the columns that are numbers
+    axes.levels()               # those with few values, as text, without the learning rate
 
 A number of the optimizer that was swept by itself is an axis of its own and no part of the optimizer's name: AdamW with
 three weight decays is one optimizer here, while SGD and SGD with momentum 0.9 are two.
@@ -11,17 +12,21 @@ three weight decays is one optimizer here, while SGD and SGD with momentum 0.9 a
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from analysis.study.load import Study
+from ch6dist.catalog.labels import leaves
 from ch6dist.catalog.naming import ABBREVIATIONS, optimizer_label
 from ch6dist.catalog.text import distinct_numbers, number_text, value_text
 
-OPTIMIZER, SCHEDULE = "optimizer", "schedule"
+OPTIMIZER, SCHEDULE, LEARNING_RATE = "optimizer", "schedule", "learning rate"
+NONE = "–"  # the text of what a configuration has not
+MAX_LEVELS = 16  # an axis with more values was drawn by a search, or is no axis for levels
+LR = "optimizer.lr"
 SEVERAL, MANY = 2, 3  # values of a parameter within an optimizer that make it an axis: in two optimizers, or in one
 APART = ("type", "seed", "range_test", "evaluate_test", "data.root")  # they are no configuration, or of no training run
 Flat = dict[str, Any]
@@ -33,11 +38,34 @@ class Axes:
 
     table: pd.DataFrame  # (configurations, axes), index: configuration; text, or numbers with NaN where there is none
     numeric: tuple[str, ...]
+    looks: dict[str, str]  # by optimizer as the table calls it: the label whose colour and marker it has in figures
 
     @property
     def names(self) -> list[str]:
         """The axes, in the order of the table."""
         return list(self.table.columns)
+
+    def levels(self) -> pd.DataFrame:
+        """Return (configurations, axes): each value as text, of the axes with two to MAX_LEVELS values.
+
+        Without the learning rate, and without an axis that divides the configurations as an earlier one does.
+        """
+        kept: dict[str, pd.Series] = {}
+        parts: list[list[int]] = []
+        for name in self.names:
+            values = self._texts(name)
+            part = pd.factorize(values)[0].tolist()
+            if name != LEARNING_RATE and values.nunique() <= MAX_LEVELS and part not in parts:
+                kept[name] = values
+                parts.append(part)
+        return pd.DataFrame(kept, index=self.table.index)
+
+    def _texts(self, name: str) -> pd.Series:
+        values = self.table[name]
+        if name not in self.numeric:
+            return values
+        tried = sorted(values.dropna().unique())
+        return values.map(dict(zip(tried, number_texts(tried), strict=True))).fillna(NONE)
 
 
 def axes_of(study: Study) -> Axes:
@@ -45,7 +73,7 @@ def axes_of(study: Study) -> Axes:
     trials = study.trials[(study.trials["type"] == "train") & ~study.trials["final"]]
     firsts = trials.drop_duplicates("configuration").set_index("configuration")
     configs = [study.ledger.trials[trial]["config"] for trial in firsts["trial"]]
-    flat = [dict(_leaves(config)) for config in configs]
+    flat = [{path: value for path, value in leaves(config) if not _is_apart(path)} for config in configs]
     own = _own_parameters(flat, swept=_swept(study))
     columns: dict[str, list[Any]] = {
         OPTIMIZER: [_base_label(config["optimizer"], own) for config in configs],
@@ -60,7 +88,10 @@ def axes_of(study: Study) -> Axes:
     table = pd.DataFrame({name: column for name, column in made.items() if column.nunique() > 1})
     table.index = firsts.index
     numeric = tuple(name for name in table.columns if pd.api.types.is_numeric_dtype(table[name]))
-    return Axes(table, numeric)
+    looks: dict[str, str] = {}
+    for name, label in sorted(zip(columns[OPTIMIZER], firsts["optimizer"], strict=True)):
+        looks.setdefault(name, label)
+    return Axes(table, numeric, looks)
 
 
 def number_texts(numbers: Sequence[float], *, digits: int = 4) -> list[str]:
@@ -70,15 +101,8 @@ def number_texts(numbers: Sequence[float], *, digits: int = 4) -> list[str]:
     return [str(int(n)) if n == int(n) and abs(n) < 1e5 else number_text(n) for n in rounded]
 
 
-def _leaves(section: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in section.items():
-        here = f"{path}.{key}" if path else key
-        if here in APART:
-            continue
-        if isinstance(value, Mapping) and set(value) != {"epochs"}:
-            yield from _leaves(value, here)
-        else:
-            yield here, value
+def _is_apart(path: str) -> bool:
+    return f"{path}.".startswith(tuple(f"{section}." for section in APART))
 
 
 def _swept(study: Study) -> set[str]:
@@ -93,7 +117,7 @@ def _own_parameters(flat: list[Flat], *, swept: set[str]) -> set[str]:
         for path, value in paths.items():
             if path.startswith("optimizer.") and _is_number(value):
                 values[path][paths["optimizer.name"]].add(value)
-    found = {"optimizer.lr"}
+    found = {LR}
     for path, by_name in values.items():
         counts = [len(numbers) for numbers in by_name.values()]
         if path in swept or max(counts) >= MANY or sum(count >= SEVERAL for count in counts) >= SEVERAL:
@@ -105,7 +129,7 @@ def _varied(flat: list[Flat], firsts: pd.DataFrame, own: set[str]) -> list[str]:
     """Return the paths that are columns: the optimizer's own, what a search drew for a schedule, and all the others."""
     paths = dict.fromkeys(path for one in flat for path in one)
     schedules = firsts["scheduler"].to_numpy()
-    found = sorted(own & set(paths), key=lambda path: (path != "optimizer.lr", path))
+    found = sorted(own & set(paths), key=lambda path: (path != LR, path))
     for path in paths:
         if path.startswith("optimizer."):
             continue
@@ -137,11 +161,13 @@ def _is_number(value: Any) -> bool:
 
 
 def _text(value: Any) -> str:
-    return "–" if value is None else value if isinstance(value, str) else value_text(value)
+    return NONE if value is None else value if isinstance(value, str) else value_text(value)
 
 
 def _name(path: str) -> str:
-    """Return the name of an axis: lr, weight decay, batch size, model."""
+    """Return the name of an axis: learning rate, weight decay, batch size, model."""
+    if path == LR:
+        return LEARNING_RATE
     section, _, key = path.rpartition(".")
     key = section if key == "name" else key
     return ABBREVIATIONS.get(key, key).replace("wd", "weight decay").replace("_", " ")

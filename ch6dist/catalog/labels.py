@@ -98,6 +98,16 @@ def explain(texts: Iterable[str], numbered: Mapping[str, str]) -> dict[str, str]
     return {part: whole for part, whole in numbered.items() if part in found}
 
 
+def leaves(section: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield dotted paths of a configuration with their values; a length such as {epochs: 2} is one value."""
+    for key, value in section.items() if isinstance(section, Mapping) else enumerate(section):
+        here = f"{path}.{key}" if path else str(key)
+        if _has_parts(value):
+            yield from leaves(value, here)
+        else:
+            yield here, value
+
+
 def _kind(config: Config) -> str:
     """Return what configurations are compared within: training runs, final ones, or range tests."""
     return "final" if config.get("evaluate_test") else str(config["type"])
@@ -106,20 +116,10 @@ def _kind(config: Config) -> str:
 def _flatten(config: Config) -> Flat:
     """Return what belongs to a configuration, by dotted path, names of optimizers and schedules included."""
     unused = _IGNORED_BY_RANGE_TESTS if config["type"] == "range_test" else ("range_test.",)
-    paths = dict(_leaves(config))
+    paths = dict(leaves(config))
     if not paths.get("vary"):  # nothing varies, as where the key is not there: in older runs
         paths.pop("vary", None)
     return {k: v for k, v in paths.items() if k not in _APART and not _under(k, unused)}
-
-
-def _leaves(section: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted paths with their values; a length such as {epochs: 2} is one value."""
-    for key, value in section.items() if isinstance(section, Mapping) else enumerate(section):
-        here = f"{path}.{key}" if path else str(key)
-        if _has_parts(value):
-            yield from _leaves(value, here)
-        else:
-            yield here, value
 
 
 def _has_parts(value: Any) -> bool:

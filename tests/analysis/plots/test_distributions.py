@@ -75,7 +75,7 @@ def test_shares_of_variance_of_an_additive_sweep(tmp_path):
     found = results(tmp_path, crossed(lambda name, lr: 0.2 + 0.1 * (name == "Adam") + 0.2 * (lr == 0.1)))
     data = variance_explained.variance_explained_data(found).set_index("term")
     assert data["share"].to_dict() == pytest.approx(
-        {"lr": 0.8, "optimizer": 0.2, "lr × optimizer": 0, "the seed alone": 0}, abs=1e-6
+        {"learning rate": 0.8, "optimizer": 0.2, "learning rate × optimizer": 0, "the seed alone": 0}, abs=1e-6
     )
     assert data["balanced"].all()
 
@@ -97,7 +97,7 @@ def test_a_diverged_trial_weighs_as_the_worst_score_and_the_caption_says_so(tmp_
 
 def test_parallel_lines_are_the_configurations_best_first_with_their_values(tmp_path):
     data = parallel_coordinates.parallel_coordinates_data(analyse(load_study([twelve(tmp_path)])))
-    assert data[["place", "optimizer", "lr"]].to_numpy().tolist() == [
+    assert data[["place", "optimizer", "learning rate"]].to_numpy().tolist() == [
         [1, "SGD", 0.1],
         [2, "Adam", 0.001],
         [3, "Adam", 0.1],
@@ -110,7 +110,7 @@ def test_parallel_lines_are_the_configurations_best_first_with_their_values(tmp_
 def test_a_smaller_loss_is_a_higher_line(tmp_path):
     found = results(tmp_path, [trial(lr=lr, curve=[lr] * 3) for lr in (0.1, 0.2, 0.4)], spec=LOSS)
     data = parallel_coordinates.parallel_coordinates_data(found)
-    assert data["lr"].tolist() == [0.4, 0.2, 0.1]
+    assert data["learning rate"].tolist() == [0.4, 0.2, 0.1]
     ax = drawn(parallel_coordinates.PLOT, found).axes[0]
     best = max(ax.lines, key=lambda line: line.get_linewidth())
     assert best.get_ydata()[-1] == pytest.approx(1)
@@ -169,7 +169,7 @@ def test_cells_of_two_axes_hold_the_best_of_everything_else(tmp_path):
     worse = decays(data={"batch_size": 64})
     better = trial("AdamW", lr=0.01, curve=[0.45] * 3, parameters={"weight_decay": 0.0}, data={"batch_size": 128})
     data = two_axes.two_axes_data(results(tmp_path, [*worse, better]))
-    assert (data["x_axis"].iloc[0], data["y_axis"].iloc[0]) == ("lr", "weight decay")
+    assert (data["x_axis"].iloc[0], data["y_axis"].iloc[0]) == ("learning rate", "weight decay")
     assert data["panel"].unique().tolist() == ["SGD", "AdamW"]  # the best of SGD is better
     cells = data[data["panel"] == "AdamW"].set_index(["x_text", "y_text"])["score"]
     assert cells.to_dict() == pytest.approx(
@@ -203,4 +203,4 @@ def test_values_that_a_search_drew_are_cut_into_groups(tmp_path):
     data = two_axes.two_axes_data(results(tmp_path, trials))
     assert data["configurations"].sum() == 60
     assert data["x"].nunique() == data["y"].nunique() == 6
-    assert data["grouped"].iloc[0] == "lr, weight decay"
+    assert data["grouped"].iloc[0] == "learning rate, weight decay"

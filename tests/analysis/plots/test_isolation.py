@@ -52,7 +52,7 @@ def test_the_best_of_each_optimizer_of_the_twelve_trials(tmp_path):
 
 def test_every_axis_that_varies_has_levels_but_the_learning_rate(tmp_path):
     data = data_of(tmp_path, crossed())
-    assert list(data["axis"].unique()) == ["optimizer", "batch size", "weight decay"]
+    assert list(data["axis"].unique()) == ["optimizer", "weight decay", "batch size"]
     assert levels_of(data, "batch size") == {
         "50": {"mean": pytest.approx(0.485), "candidates": 8, "rest": "Adam wd 1e-3 · batch 50 · lr 0.02"},
         "100": {"mean": pytest.approx(0.535), "candidates": 8, "rest": "Adam wd 1e-3 · batch 100 · lr 0.02"},

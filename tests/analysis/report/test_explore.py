@@ -7,6 +7,8 @@ import math
 
 import pytest
 
+from analysis.plots.isolation import isolation_data
+from analysis.plots.parallel_coordinates import parallel_coordinates_data
 from analysis.report import explore
 from analysis.report.explore import explore_data, page_json
 from analysis.study.load import load_study
@@ -48,13 +50,28 @@ def test_a_curve_is_the_mean_of_its_seeds_as_far_as_all_have_come(found):
 
 def test_settings_that_vary_have_axes_of_numbers_or_names(tmp_path):
     trials = [
-        trial(curve=[0.1], parameters={"momentum": momentum, "nesterov": nesterov}, data={"batch_size": size})
-        for momentum, nesterov, size in ((0.9, False, 64), (0.9, True, 128), (0.5, False, 2048))
+        trial(curve=[0.1], parameters={"momentum": momentum}, data={"batch_size": size, "augment": augment})
+        for momentum, augment, size in ((0.9, "none", 64), (0.7, "crop_flip", 128), (0.5, "none", 2048))
     ]
     axes = {axis["label"]: axis for axis in data_of(tmp_path, trials)["axes"]}
     assert axes["momentum"]["log"] is False
     assert axes["batch size"]["log"] is True
-    assert sorted(axes["nesterov"]["names"]) == ["false", "true"]
+    assert sorted(axes["augment"]["names"]) == ["crop_flip", "none"]
+
+
+def test_the_page_and_the_figures_show_the_same_axes(tmp_path):
+    trials = [
+        trial(name, lr=lr, curve=[lr], parameters={"weight_decay": decay}, schedule={"name": schedule})
+        for name in ("SGD", "AdamW") for lr in (0.1, 0.2) for decay in (0, 0.01)
+        for schedule in ("none", "CosineAnnealingLR")
+    ]  # fmt: skip
+    results = analyse(load_study([write_ledger(tmp_path, trials)]))
+    found = explore_data(results)
+    assert [axis["label"] for axis in found["axes"][:-1]] == results.axes.names
+    assert set(found["axes"][0]["names"]) == {"SGD", "AdamW"}  # a weight decay is a place on its own axis
+    assert {one["optimizer"] for one in found["configurations"]} == set(found["optimizers"])  # whose colours lines have
+    assert set(parallel_coordinates_data(results)) >= set(results.axes.names)
+    assert set(isolation_data(results)["axis"]) == set(results.axes.names) - {"learning rate"}
 
 
 def test_a_setting_that_only_another_optimizer_has_is_no_axis(tmp_path):

@@ -17,8 +17,8 @@ def axes(folder, trials, **sweep):
 
 def test_the_axes_of_the_twelve_trials(tmp_path):
     found = axes_of(load_study([twelve(tmp_path)]))
-    assert found.names == ["optimizer", "lr"]
-    assert found.numeric == ("lr",)
+    assert found.names == ["optimizer", "learning rate"]
+    assert found.numeric == ("learning rate",)
     assert found.table.to_numpy().tolist() == [["SGD", 0.1], ["SGD", 0.01], ["Adam", 0.001], ["Adam", 0.1]]
 
 
@@ -28,7 +28,7 @@ def test_a_number_swept_for_several_optimizers_is_an_axis_and_no_part_of_their_n
         for name, lr, decay in product(("Adam", "SGD"), (0.1, 0.01), (0.0, 5e-4))
     ]
     found = axes(tmp_path, trials)
-    assert found.names == ["optimizer", "lr", "weight decay"]
+    assert found.names == ["optimizer", "learning rate", "weight decay"]
     assert set(found.table["optimizer"]) == {"Adam", "SGD"}
     assert sorted(found.table["weight decay"].unique()) == [0.0, 5e-4]
 
@@ -78,4 +78,4 @@ def test_schedules_batch_sizes_and_models_are_axes_and_seeds_are_none(tmp_path):
 
 def test_several_runs_are_an_axis(tmp_path):
     study = load_study([twelve(tmp_path / "a"), twelve(tmp_path / "b")])
-    assert axes_of(study).names == ["optimizer", "lr", "run"]
+    assert axes_of(study).names == ["optimizer", "learning rate", "run"]
