@@ -41,11 +41,10 @@ def isolation_data(results: Results) -> pd.DataFrame:
     if not found:
         return pd.DataFrame(columns=pd.Index(COLUMNS))
     data = pd.concat(found, ignore_index=True)
-    looks = results.axes.looks
-    data["look"] = [
-        looks[level] if axis == OPTIMIZER else optimizer
-        for axis, level, optimizer in zip(data["axis"], data["level"], data["optimizer"], strict=True)
-    ]
+    if OPTIMIZER in levels:  # one look per optimizer, although labels may differ in what is an axis here
+        data["look"] = data["configuration"].map(levels[OPTIMIZER]).map(results.axes.looks)
+    else:
+        data["look"] = data["optimizer"]
     data["scores"] = [scores or [None] for scores in data["scores"]]
     rows = data.rename(columns={"score": "mean"}).explode("scores").rename(columns={"scores": "score"})
     numbers = dict.fromkeys(("score", "mean", "low", "high"), "float64")
@@ -64,7 +63,7 @@ def _rest(row: Any, axis: str) -> str:
     """Return the parts of a label that the level does not say; an optimizer's swept numbers are such parts."""
     parts = {
         "run": "",
-        "optimizer": "" if row.optimizer == row.level else row.optimizer,
+        "": "" if row.optimizer == row.level else row.optimizer,
         "schedule": "" if row.scheduler == NO_SCHEDULE else row.scheduler,
         "setting": row.setting,
         "drawn": row.drawn,

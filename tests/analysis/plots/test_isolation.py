@@ -57,6 +57,8 @@ def test_every_axis_that_varies_has_levels_but_the_learning_rate(tmp_path):
         "50": {"mean": pytest.approx(0.485), "candidates": 8, "rest": "Adam wd 1e-3 · batch 50 · lr 0.02"},
         "100": {"mean": pytest.approx(0.535), "candidates": 8, "rest": "Adam wd 1e-3 · batch 100 · lr 0.02"},
     }
+    assert levels_of(data, "optimizer")["SGD"]["rest"] == "SGD wd 1e-3 · batch 100 · lr 0.02"
+    assert data.groupby("look")["axis"].nunique().to_dict() == {"Adam": 3, "SGD": 1}  # one look, whatever its decay
     assert levels_of(data, "weight decay")["0"]["mean"] == pytest.approx(0.525)
 
 
