@@ -22,10 +22,12 @@ from ch6dist.catalog.datasets import SYNTHETIC
 from ch6dist.catalog.labels import explain
 from ch6dist.catalog.text import one_line
 from ch6dist.catalog.wording import format_count, format_difference
+from ch6dist.config import parse_trial
 from ch6dist.errors import UsageError
 from ch6dist.paths import given_path
 from ch6dist.runs.confirmations import key_of
 from ch6dist.runs.ledger import Ledger, observe
+from ch6dist.runs.moved_fractions import refuse_moved_fractions
 from ch6dist.runs.ranking import RANKED_ROWS, Ranked, by_fresh_seeds, by_seeds, rank
 from ch6dist.runs.schema import Metric
 from ch6dist.verdict.candidates import verdict_on
@@ -47,7 +49,7 @@ def best(run: Path | str, ledger: Ledger | None = None) -> dict[str, Any]:
     Args:
         ledger: of the run, if it has been read already.
 
-    Raises UsageError if no configuration can win.
+    Raises UsageError if no configuration can win, or the choice would be another training now (an old run's fractions).
     """
     ledger = ledger or observe(run, last=RANKED_ROWS)[0]
     metric = Metric.of(ledger.spec)
@@ -64,6 +66,8 @@ def best(run: Path | str, ledger: Ledger | None = None) -> dict[str, Any]:
     labels, numbered = labels_of(ledger)
     name = labels[winner.configuration]
     trial = min(winner.every, key=lambda name: ledger.trials[name]["seed"])
+    config = ledger.trials[trial]["config"]
+    refuse_moved_fractions(Path(run), ledger.sweeps, [parse_trial(config, file=str(run))])
     return {
         "run": str(run),
         "rule": rule_of(ledger),
@@ -80,7 +84,7 @@ def best(run: Path | str, ledger: Ledger | None = None) -> dict[str, Any]:
         "warning": NOTHING_LEARNED if verdict.state == "chance" else "",
         "configurations": len(ranked),
         "ineligible": sum(not item.eligible for item in ranked),
-        "trial": ledger.trials[trial]["config"],
+        "trial": config,
     }
 
 

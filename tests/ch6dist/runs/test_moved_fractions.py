@@ -19,6 +19,7 @@ from sweeps.launch.confirm import confirm
 from sweeps.launch.execute import Launch
 from sweeps.launch.final import plan_final
 from sweeps.launch.run import rerun, resume
+from sweeps.status.best import best
 from sweeps.status.queries import top
 from tests.support.ledgers import HandTrial, trial, write_ledger
 
@@ -91,6 +92,7 @@ def test_such_a_run_is_read_but_nothing_more_is_trained_in_it_or_from_it(tmp_pat
         lambda: resume(open_run, how),
         lambda: rerun(run, how, [chosen]),
         lambda: confirm(run, how, seeds=1),
+        lambda: best(run),
         lambda: plan_final(str(run)),
         lambda: plan_final(str(run), trial=chosen),
     ):
