@@ -23,7 +23,7 @@ EPOCHS = 30
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1)])
+@pytest.mark.parametrize(("before", "after"), [(1, 2), pytest.param(2, 1, marks=pytest.mark.exhaustive)])
 def test_a_killed_run_continues_with_other_workers(before: int, after: int, tmp_path: Path) -> None:
     normed = {"parameters": ONE["parameters"] | {"model": {"values": ["conv3bn"]}}}
     data = TINY["trial"]["data"] | {"train_size": 64, "val_size": 32, "batch_size": 17}

@@ -57,7 +57,7 @@ def kill(driver: Driving, whom: str) -> None:
 @pytest.mark.parametrize(
     ("whom", "seconds"),
     [
-        pytest.param("driver", 0, id="driver, after a checkpoint"),
+        pytest.param("driver", 0, id="driver, after a checkpoint", marks=pytest.mark.exhaustive),
         pytest.param("worker", 1e9, id="worker, before any checkpoint"),
         pytest.param("driver", 1e9, id="driver, before any checkpoint", marks=pytest.mark.exhaustive),
         pytest.param("worker", 0, id="worker, after a checkpoint", marks=pytest.mark.exhaustive),
