@@ -14,7 +14,7 @@ PACKAGES = ("ch6dist", "sweeps", "analysis")
 
 # From the bottom up; the order within a row counts. A file beside folders counts as one.
 FLOORS = [
-    "ch6dist.errors ch6dist.paths ch6dist.shell ch6dist.seeding",
+    "ch6dist.errors ch6dist.paths ch6dist.shell ch6dist.seeding ch6dist.averages",
     "ch6dist.catalog ch6dist.host ch6dist.storage ch6dist.cli",
     "ch6dist.yamlfile ch6dist.sections ch6dist.config",
     "ch6dist.runs ch6dist.verdict ch6dist.packs",
@@ -43,7 +43,16 @@ FENCES = {  # library → folders that may import it
     "matplotlib": {folder for folder in FOLDERS if folder.startswith("analysis.")},
     "scipy": {"ch6dist.verdict", *(folder for folder in FOLDERS if folder.startswith("analysis."))},
 }
-MEETING = {"errors", "paths", "catalog", "storage", "runs", "verdict", "cli"}  # folders of ch6dist that analysis uses
+MEETING = {
+    "errors",
+    "paths",
+    "averages",
+    "catalog",
+    "storage",
+    "runs",
+    "verdict",
+    "cli",
+}  # folders of ch6dist that analysis uses
 
 
 def module_files() -> dict[str, Path]:
