@@ -33,17 +33,15 @@ def beta_of(*, beta: float | None = None, period: float | None = None, alpha: fl
     found = {key: value for key, value in given.items() if value is not None}
     if len(found) != 1:
         raise InputError("beta, period, alpha", ", ".join(found) or MISSING, "exactly one of the three")
-    if beta is not None:
-        if not 0 <= beta < 1:
-            raise InputError("beta", beta, "a number ≥ 0 and < 1")
-        return float(beta)
-    if period is not None:
-        if not 1 <= period < math.inf:
-            raise InputError("period", period, "a number ≥ 1")
-        return (period - 1) / (period + 1)
-    if alpha is None or not 0 < alpha <= 1:
-        raise InputError("alpha", alpha, "a number > 0 and ≤ 1")
-    return 1 - alpha
+    if alpha is not None:
+        beta, key, allowed = 1 - alpha, "alpha", "a number > 0 and ≤ 1"
+    elif period is not None:
+        beta, key, allowed = (period - 1) / (period + 1), "period", "a number ≥ 1"
+    else:
+        key, allowed = "beta", "a number ≥ 0 and < 1"
+    if beta is None or not 0 <= beta < 1:  # NaN, and what is 1 but for rounding, are refused too
+        raise InputError(key, found[key], allowed)
+    return float(beta)
 
 
 def window_of(beta: float) -> float:
@@ -74,19 +72,19 @@ def white_noise_share(beta: float) -> float:
     return (1 - beta) / (1 + beta)
 
 
-def simple_weights(lags: int, *, window: int) -> Floats:
-    """Return (lags,): the weight of the value so many steps ago in a simple average, 1 / window within it."""
-    return np.where(np.arange(lags) < _whole_window(window), 1 / window, 0.0)
+def simple_weights(lags: ArrayLike, *, window: int) -> Floats:
+    """Return the weights, of the shape of `lags`, of the values so many steps ago in a simple average: 1 / window."""
+    return np.where(np.asarray(lags) < _whole_window(window), 1 / window, 0.0)
 
 
-def exponential_weights(lags: int, **given: float | None) -> Floats:
-    """Return (lags,): the weight of the value so many steps ago, alpha · beta^lag.
+def exponential_weights(lags: ArrayLike, **given: float | None) -> Floats:
+    """Return the weights, of the shape of `lags`, of the values so many steps ago: alpha · beta^lag.
 
     Args:
         given: beta, period or alpha, as for `beta_of`.
     """
     beta = beta_of(**given)
-    return np.asarray((1 - beta) * beta ** np.arange(lags), dtype=np.float64)
+    return np.asarray((1 - beta) * beta ** np.asarray(lags), dtype=np.float64)
 
 
 def simple(values: ArrayLike, *, window: int) -> Floats:

@@ -30,6 +30,7 @@ FLOORS = [
     "sweeps.__main__",
     "analysis.study",
     "analysis.plots",
+    "analysis.chapter",
     "analysis.report",
     "analysis.__main__",
 ]

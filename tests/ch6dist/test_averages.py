@@ -40,8 +40,8 @@ def test_the_books_averages_of_its_temperatures():
 
 def test_the_books_weights_by_lag():
     printed = [0.3333, 0.2222, 0.1481, 0.0988, 0.0658, 0.0439, 0.0293, 0.0195, 0.0130, 0.0087]
-    assert exponential_weights(10, alpha=1 / 3) == pytest.approx(printed, abs=5e-5)
-    assert simple_weights(10, window=5).tolist() == [0.2] * 5 + [0.0] * 5
+    assert exponential_weights(range(10), alpha=1 / 3) == pytest.approx(printed, abs=5e-5)
+    assert simple_weights(range(10), window=5).tolist() == [0.2] * 5 + [0.0] * 5
 
 
 @pytest.mark.parametrize(("beta", "window"), [(0.9, 19), (0.99, 199), (0.999, 1999), (0.0, 1)])
@@ -61,20 +61,20 @@ def test_the_three_numbers_give_the_same_average():
 
 @pytest.mark.parametrize("window", [1, 5, 19, 199])
 def test_a_simple_and_an_exponential_average_of_one_window_are_equally_old_and_equally_smooth(window):
-    beta, lags = beta_of(period=window), 40 * window
+    beta, lags = beta_of(period=window), np.arange(40 * window)
     for weights, age in (
         (simple_weights(lags, window=window), simple_age(window)),
         (exponential_weights(lags, beta=beta), exponential_age(beta)),
     ):
         assert weights.sum() == pytest.approx(1)
-        assert weights @ np.arange(1, lags + 1) == pytest.approx(age)
+        assert weights @ (lags + 1) == pytest.approx(age)
         assert (weights**2).sum() == pytest.approx(1 / window), "the variance that they leave of white noise"
     assert simple_age(window) == pytest.approx(exponential_age(beta))
     assert white_noise_share(beta) == pytest.approx(1 / window)
 
 
 def test_the_book_s_age_of_a_third_is_three():
-    weights = exponential_weights(93, alpha=1 / 3)
+    weights = exponential_weights(range(93), alpha=1 / 3)
     assert weights @ np.arange(1, 94) == pytest.approx(3.0, abs=1e-9)
 
 
@@ -153,7 +153,7 @@ def test_averages_of_a_long_series_far_from_zero_lose_no_digits():
         for end in (8 + window, 10_000, 20_000):
             exact = float(sum(map(Fraction, values[end - window : end].tolist())) / window)
             assert simple(values, window=window)[end - 1] == pytest.approx(exact, rel=1e-14)
-    weights = exponential_weights(20_000, beta=0.99)[::-1]
+    weights = exponential_weights(range(20_000), beta=0.99)[::-1]
     exact = math.fsum(weights[8:] * values[8:]) / math.fsum(weights[8:])
     assert ewma(values[8:], beta=0.99, corrected=True)[-1] == pytest.approx(exact, rel=1e-13)
 
@@ -195,6 +195,8 @@ def test_neighbours_that_alternate_are_unlike_and_a_constant_series_has_no_autoc
         ({"beta": math.nan}, "≥ 0 and < 1"),
         ({"period": 0.5}, "≥ 1"),
         ({"period": math.inf}, "≥ 1"),
+        ({"period": 1e18}, "≥ 1"),
+        ({"alpha": 1e-20}, "> 0 and ≤ 1"),
         ({"alpha": 0}, "> 0 and ≤ 1"),
         ({"alpha": 1.1}, "> 0 and ≤ 1"),
         ({"alpha": math.nan}, "> 0 and ≤ 1"),
@@ -208,7 +210,7 @@ def test_what_is_no_average_is_refused(given, said):
 
 @pytest.mark.parametrize("window", [0, -1, 2.5, True, math.nan, math.inf])
 def test_what_is_no_window_is_refused(window):
-    for refused in (lambda: simple([1, 2], window=window), lambda: simple_weights(3, window=window)):
+    for refused in (lambda: simple([1, 2], window=window), lambda: simple_weights(range(3), window=window)):
         with pytest.raises(InputError, match="window"):
             refused()
 
