@@ -164,12 +164,11 @@ def _marker(values: pd.Series) -> str:
 
 def _weights_caption(data: pd.DataFrame) -> str:
     window, beta = _parameters(data)
-    age = _age(beta)
     return (
-        f"The values in both averages are {age} old on average{_rounded(window, beta)}, the newest being 1 step "
-        f"old (dashed: that lag). The simple average forgets a value after {format_count(window, 'step')} at once; in the exponential "
-        f"one the last {window} of them have {_sum_of_weights(window, beta)} of the weight, and none is ever forgotten. "
-        "alpha = 1 − beta = 2 / (window + 1), window = (1 + beta) / (1 − beta)."
+        f"The values in both averages are {_age(beta)} old on average{_rounded(window, beta)}, the newest being 1 step "
+        f"old (dashed: that lag). The simple average forgets a value after {format_count(window, 'step')} at once; in "
+        f"the exponential one the last {window} have {_sum_of_weights(window, beta)} of the weight, and none is ever "
+        "forgotten. alpha = 1 − beta = 2 / (window + 1), window = (1 + beta) / (1 − beta)."
     )
 
 
@@ -177,15 +176,15 @@ def _averages_caption(data: pd.DataFrame) -> str:
     (window, beta), steps = _parameters(data), len(data)
     near = math.ceil(math.log(NEAR) / math.log(beta)) if beta > 0 else 1
     until = " (here there never are)" if steps < window else ""
-    age, left_out = _age(beta), int(data["left_out"].iloc[0])
+    left_out = int(data["left_out"].iloc[0])
     missing = f" {format_count(left_out, 'value')} of the file, missing or not finite, left out." if left_out else ""
     made_up = "Made up: " if data["made_up"].iloc[0] else ""
     return (
         f"{made_up}{data['series'].iloc[0]}, n = {format_count(steps, 'value')}.{missing} Simple: mean of the last "
-        f"{format_count(window, 'value')}, none before there are so many{until}. Exponential: beta {_beta(data)}, its values {age} "
-        f"old on average, as those of the simple one{_rounded(window, beta)}; it begins at 0, and its weights "
-        f"add up to {_sum_of_weights(window, beta)} after {format_count(window, 'step')}, to 99 % after {near}. Bias-corrected: "
-        "divided by that sum."
+        f"{format_count(window, 'value')}, none before there are so many{until}. Exponential: beta {_beta(data)}, its "
+        f"values {_age(beta)} old on average, as those of the simple one{_rounded(window, beta)}; it begins at 0, and "
+        f"its weights add up to {_sum_of_weights(window, beta)} after {format_count(window, 'step')}, to 99 % after "
+        f"{near}. Bias-corrected: divided by that sum."
     )
 
 

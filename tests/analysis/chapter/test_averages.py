@@ -81,8 +81,8 @@ def test_the_statistics_are_over_steps_that_all_averages_have_and_noise_keeps_it
     assert math.isnan(statistics_data(averages_data(Series("still", np.ones(5)), beta=0.5))["kept"].iloc[0])
 
 
-@pytest.mark.parametrize("beta", [0.0, 0.5, 0.85, 0.9, 0.999, 0.9999])
-@pytest.mark.parametrize("steps", [2, 19, 20, 400])
+@pytest.mark.parametrize("beta", [0.0, 0.85, 0.999])
+@pytest.mark.parametrize("steps", [2, 19, 400])
 def test_every_average_of_every_series_is_drawn(beta, steps):
     data = averages_data(Series("$_x_$ of <a>", made_up_series().values[np.arange(steps) % 200]), beta=beta)
     statistics_data(data)
