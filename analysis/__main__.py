@@ -6,6 +6,7 @@
     analysis table RUN [--json]              the leaderboard
     analysis plot NAME RUN [-o DIR]          one figure
     analysis averages FILE.csv --column NAME -o DIR     moving averages of a series
+    ch6dist preview TRIAL.yaml … --json | analysis preview - -o DIR     schedules side by side
 
 RUN is a run folder, a name under --runs, CH6DIST_RUNS or ./runs, or s3://bucket/prefix/NAME. The commands
 import what they need, so that --help is fast.
@@ -148,6 +149,27 @@ def averages(
         paths = [write_drawing(AVERAGES, data, folder), write_drawing(WEIGHTS, weights_data(beta=chosen), folder)]
         paths.append(write_table("averages_statistics", found, folder))
     print(statistics_text(found), *paths, sep="\n")
+
+
+@app.command()
+def preview(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE.json…", help="What `ch6dist preview --json` printed; `-`: from a pipe.")
+    ],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write to.")] = None,
+    is_log: Annotated[bool, typer.Option("--log", help="Learning rates on a logarithmic axis.")] = False,
+) -> None:
+    """Draw the learning rate and momentum of schedules side by side, and what they spend."""
+    from analysis.chapter.drawing import write_drawing
+    from analysis.chapter.schedules import read_previews, schedules_data, schedules_drawing
+    from analysis.report.figures import writing
+
+    if output is None:
+        raise InputError("-o", MISSING, "a folder for the figure")
+    folder = given_path(output, key="-o")
+    data = schedules_data([preview for file in files for preview in read_previews(file)])
+    with writing(folder):
+        print(write_drawing(schedules_drawing(is_log=is_log), data, folder))
 
 
 def main() -> None:

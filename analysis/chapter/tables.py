@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ch6dist.catalog.text import aligned
 from ch6dist.catalog.wording import DASH, is_finite
 
 DEFINITIONS = (
@@ -24,19 +25,7 @@ def statistics_text(found: pd.DataFrame) -> str:
         shares = [f"{100 * row[name]:.1f} %" if is_finite(row[name]) else DASH for name in ("kept", "white_noise")]
         peak, low, high, alike = (_number(row[name]) for name in ("peak", "low", "high", "autocorrelation"))
         rows.append([row["series"], _number(row["variance"]), *shares, peak, low, high, alike])
-    return "\n".join([*aligned(rows), f"over the {steps} steps that have all of them; {DEFINITIONS}"])
-
-
-def aligned(rows: list[list[str]]) -> list[str]:
-    """Return rows of cells as lines: the first column on the left, numbers on the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
+    return "\n".join([*aligned(rows, left=(0,)), f"over the {steps} steps that have all of them; {DEFINITIONS}"])
 
 
 def _number(number: float) -> str:
