@@ -8,7 +8,7 @@ print(previews_text(previews, by="epoch"))
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar, Literal
 
 from pydantic import Field
@@ -109,7 +109,8 @@ def _by_epoch(previews: Sequence[Preview]) -> Iterator[list[str]]:
     epochs = max(-(-len(preview.lrs) // preview.steps_per_epoch) for preview in previews)
     for epoch in range(epochs):
         places = [epoch * preview.steps_per_epoch for preview in previews]
-        yield [str(epoch + 1), _common(place + 1 for place in places), *_cells(previews, places)]
+        reached = [place for preview, place in zip(previews, places, strict=True) if place < len(preview.lrs)]
+        yield [str(epoch + 1), _common(place + 1 for place in reached), *_cells(previews, places)]
     places = [len(preview.lrs) - 1 for preview in previews]
     yield ["last", _common(place + 1 for place in places), *_cells(previews, places)]
 
@@ -117,11 +118,12 @@ def _by_epoch(previews: Sequence[Preview]) -> Iterator[list[str]]:
 def _by_step(previews: Sequence[Preview]) -> Iterator[list[str]]:
     """Yield a row per step; `epoch` is empty where it is not the same in all."""
     for place in range(max(len(preview.lrs) for preview in previews)):
-        epoch = _common(place // preview.steps_per_epoch + 1 for preview in previews)
+        training = [preview for preview in previews if place < len(preview.lrs)]
+        epoch = _common(place // preview.steps_per_epoch + 1 for preview in training)
         yield [epoch, str(place + 1), *_cells(previews, [place] * len(previews))]
 
 
-def _common(numbers: Iterator[int]) -> str:
+def _common(numbers: Iterable[int]) -> str:
     found = set(numbers)
     return str(found.pop()) if len(found) == 1 else ""
 

@@ -44,16 +44,8 @@ FENCES = {  # library → folders that may import it
     "matplotlib": {folder for folder in FOLDERS if folder.startswith("analysis.")},
     "scipy": {"ch6dist.verdict", *(folder for folder in FOLDERS if folder.startswith("analysis."))},
 }
-MEETING = {
-    "errors",
-    "paths",
-    "averages",
-    "catalog",
-    "storage",
-    "runs",
-    "verdict",
-    "cli",
-}  # folders of ch6dist that analysis uses
+# folders of ch6dist that analysis uses
+MEETING = {"errors", "paths", "averages", "previews", "catalog", "storage", "runs", "verdict", "cli"}
 
 
 def module_files() -> dict[str, Path]:

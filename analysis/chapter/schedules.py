@@ -186,13 +186,15 @@ def _caption(data: pd.DataFrame, *, is_log: bool) -> str:
         if data["budget"].notna().any()
         else ""
     )
+    plateau = data["schedule"].str.contains("ReduceLROnPlateau").any()
+    constant = "; a plateau sees a metric that never changes" if plateau else ""
     shared = _shared(panels)
     scale = "" if is_log or len(panels) == 1 or _have_one_scale(panels) else " Each panel has its own scale."
     limits = _limits(panels, is_log=is_log) if is_log else None
     cut = f" Cut below {short_number(limits[0])}." if limits and (data["lr"] < limits[0]).any() else ""
+    all_are = f" All: {shared}." if shared else ""
     return (
-        f"Learning rate{below} that every step uses, computed without training; a plateau sees a metric that never "
-        f"changes.{spends}{scale}{cut}{f' All: {shared}.' if shared else ''}"
+        f"Learning rate{below} that every step uses, computed without training{constant}.{spends}{scale}{cut}{all_are}"
         + style.cut_note(total, SHOWN, "trials", NAME)
     )
 
