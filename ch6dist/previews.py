@@ -14,7 +14,6 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from ch6dist.catalog.text import aligned
-from ch6dist.catalog.wording import DASH
 from ch6dist.errors import InputError
 from ch6dist.sections import Frozen, parse_section
 
@@ -82,57 +81,80 @@ def previews_text(previews: Sequence[Preview], *, by: By) -> str:
     """
     numbers = [f" {number}" if len(previews) > 1 else "" for number in range(1, len(previews) + 1)]
     heads = [
-        [number.strip(), f"{preview.schedule} · {preview.setting}", _spends(preview), preview.file or ""]
+        [
+            number.strip(),
+            f"{preview.schedule} · {preview.setting}",
+            _constant(preview),
+            _spends(preview),
+            _file(preview),
+        ]
         for number, preview in zip(numbers, previews, strict=True)
     ]
-    lines = [line.strip() for line in aligned(heads, left=(0, 1, 3))]
+    lines = [line.strip() for line in aligned(heads, left=(0, 1, 2, 4))]
     lines += [SPENDS] if any(preview.budget is not None for preview in previews) else []
     for number, preview in zip(numbers, previews, strict=True):
         lines += [f"note{number}: {note}" for note in preview.notes]
-    names = [
-        name + number
-        for number, preview in zip(numbers, previews, strict=True)
-        for name in ("lr", preview.momentum_name or "momentum")
-    ]
-    table = [["epoch", "step", *names], *(_by_epoch if by == "epoch" else _by_step)(previews)]
     which = "   first step of each epoch, and the last" if by == "epoch" else ""
-    head, *rows = aligned(table, left=())
+    head, *rows = aligned(_table(previews, numbers, by=by), left=())
     return "\n".join([*lines, "", head + which, *rows])
+
+
+def _table(previews: Sequence[Preview], numbers: Sequence[str], *, by: By) -> list[list[str]]:
+    """Return the cells of the table, its head first; a momentum that never changes has no column."""
+    table, columns = [["epoch", "step"]], []
+    for place, (number, preview) in enumerate(zip(numbers, previews, strict=True)):
+        columns.append((place, "lr", ".6g"))
+        table[0].append(f"lr{number}")
+        if _cycles(preview):
+            columns.append((place, "momentum", ".4g"))
+            table[0].append(f"{preview.momentum_name}{number}")
+    for epoch, step, used in (_by_epoch if by == "epoch" else _by_step)(previews):
+        cells = (format(getattr(used[place], name), digits) if used[place] else "" for place, name, digits in columns)
+        table.append([epoch, step, *cells])
+    return table
+
+
+def _cycles(preview: Preview) -> bool:
+    """Return whether the momentum changes: else it is said once and has no column."""
+    return len({used.momentum for used in preview.lrs}) > 1
+
+
+def _constant(preview: Preview) -> str:
+    momentum = preview.lrs[0].momentum
+    return "" if momentum is None or _cycles(preview) else f"{preview.momentum_name} {momentum:.4g}"
+
+
+def _file(preview: Preview) -> str:
+    return preview.file or ""
 
 
 def _spends(preview: Preview) -> str:
     return "" if preview.budget is None else f"spends {100 * preview.budget:.1f} %"
 
 
-def _by_epoch(previews: Sequence[Preview]) -> Iterator[list[str]]:
-    """Yield a row per epoch; `step` is empty where it is not the same in all."""
+def _by_epoch(previews: Sequence[Preview]) -> Iterator[tuple[str, str, list[Step | None]]]:
+    """Yield epoch, step and what each trial uses, per epoch and at the end; the step only where all have the same."""
     epochs = max(-(-len(preview.lrs) // preview.steps_per_epoch) for preview in previews)
     for epoch in range(epochs):
-        places = [epoch * preview.steps_per_epoch for preview in previews]
-        reached = [place for preview, place in zip(previews, places, strict=True) if place < len(preview.lrs)]
-        yield [str(epoch + 1), _common(place + 1 for place in reached), *_cells(previews, places)]
-    places = [len(preview.lrs) - 1 for preview in previews]
-    yield ["last", _common(place + 1 for place in places), *_cells(previews, places)]
+        used = [_at(preview, epoch * preview.steps_per_epoch) for preview in previews]
+        yield str(epoch + 1), _common(step.step for step in used if step), used
+    last = [preview.lrs[-1] for preview in previews]
+    yield "last", _common(step.step for step in last), [*last]
 
 
-def _by_step(previews: Sequence[Preview]) -> Iterator[list[str]]:
-    """Yield a row per step; `epoch` is empty where it is not the same in all."""
+def _by_step(previews: Sequence[Preview]) -> Iterator[tuple[str, str, list[Step | None]]]:
+    """Yield epoch, step and what each trial uses, for every step; the epoch only where all have the same."""
     for place in range(max(len(preview.lrs) for preview in previews)):
         training = [preview for preview in previews if place < len(preview.lrs)]
         epoch = _common(place // preview.steps_per_epoch + 1 for preview in training)
-        yield [epoch, str(place + 1), *_cells(previews, [place] * len(previews))]
+        yield epoch, str(place + 1), [_at(preview, place) for preview in previews]
+
+
+def _at(preview: Preview, place: int) -> Step | None:
+    """Return what a step uses; None where the trial has ended."""
+    return preview.lrs[place] if place < len(preview.lrs) else None
 
 
 def _common(numbers: Iterable[int]) -> str:
     found = set(numbers)
     return str(found.pop()) if len(found) == 1 else ""
-
-
-def _cells(previews: Sequence[Preview], places: Sequence[int]) -> Iterator[str]:
-    """Yield learning rate and momentum of each preview at its place; nothing where it has ended."""
-    for preview, place in zip(previews, places, strict=True):
-        if place >= len(preview.lrs):
-            yield from ("", "")
-            continue
-        used = preview.lrs[place]
-        yield from (f"{used.lr:.6g}", DASH if used.momentum is None else f"{used.momentum:.4g}")

@@ -29,6 +29,7 @@ SHOWN, MAX_COLUMNS, TITLE_WIDTH = 24, 4, 28
 NAME = "schedules"
 LINE, AREA, MOMENTUM = "#0072B2", "#56B4E9", "#D55E00"
 SHORTEST_LOG, LONGEST_LOG = 30, 1e5  # factors that a logarithmic axis spans
+MANY = 3000  # steps that differ: an SVG holds more as a picture, or it would have megabytes
 ALIKE = 5  # factor between the highest learning rates of panels up to which all have one scale
 
 
@@ -96,11 +97,12 @@ def draw_schedules(figure: Figure, data: pd.DataFrame, *, is_log: bool) -> None:
 
 def _draw_lr(ax: Axes, panel: pd.DataFrame, *, is_log: bool, limits: tuple[float, float] | None) -> None:
     x, y = _steps(panel, "lr")
-    ax.plot(x, y, color=LINE, drawstyle="steps-post", lw=1.6)
+    many = len(x) > MANY
+    ax.plot(x, y, color=LINE, drawstyle="steps-post", lw=1.6, rasterized=many)
     if np.isfinite(panel["configured_lr"].iloc[0]):
         ax.axhline(panel["configured_lr"].iloc[0], color="black", lw=0.9, ls="--", zorder=1)
     if not is_log:
-        ax.fill_between(x, 0, y, step="post", color=AREA, alpha=0.35, lw=0)
+        ax.fill_between(x, 0, y, step="post", color=AREA, alpha=0.35, lw=0, rasterized=many)
         ax.set_ylim(bottom=0)
         ax.yaxis.set_major_formatter(style.lr_formatter())
     if limits:
@@ -115,7 +117,8 @@ def _draw_momentum(ax: Axes, panel: pd.DataFrame, limits: tuple[float, float]) -
         ax.text(0.5, 0.5, "no momentum", transform=ax.transAxes, ha="center", va="center", color=style.GREY, fontsize=9)
         ax.set_yticks([])
         return
-    ax.plot(*_steps(panel, "momentum"), color=MOMENTUM, drawstyle="steps-post", lw=1.6)
+    x, y = _steps(panel, "momentum")
+    ax.plot(x, y, color=MOMENTUM, drawstyle="steps-post", lw=1.6, rasterized=len(x) > MANY)
     ax.set_ylim(*limits)
     ax.yaxis.set_major_locator(MaxNLocator(3))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))

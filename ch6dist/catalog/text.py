@@ -41,12 +41,16 @@ def one_line(text: str) -> str:
 
 
 def aligned(rows: Sequence[Sequence[str]], *, left: Sequence[int]) -> list[str]:
-    """Return rows of cells as lines of columns, those of the places in `left` on the left, others on the right."""
+    """Return rows of cells as lines of columns, those of the places in `left` on the left, others on the right.
+
+    A column without text is left out.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
             cell.ljust(width) if place in left else cell.rjust(width)
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            if width
         ).rstrip()
         for row in rows
     ]
