@@ -20,6 +20,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from analysis.chapter.drawing import Drawing
 from analysis.plots import style
+from ch6dist.catalog.text import one_line
 from ch6dist.catalog.wording import short_number
 from ch6dist.errors import InputError
 from ch6dist.previews import Preview, from_json
@@ -53,8 +54,8 @@ def schedules_data(previews: Sequence[Preview]) -> pd.DataFrame:
             pd.DataFrame(
                 {
                     "trial": number,
-                    "schedule": preview.schedule,
-                    "setting": preview.setting,
+                    "schedule": one_line(preview.schedule),
+                    "setting": one_line(preview.setting),
                     "configured_lr": preview.configured_lr,
                     "budget": preview.budget,
                     "step": steps,

@@ -6,16 +6,19 @@ series = made_up_series()
 
 from __future__ import annotations
 
+import csv
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from ch6dist.catalog.text import one_line
 from ch6dist.errors import MISSING, InputError, UsageError, unknown_name
 
 FEWEST = 2  # values of a series
+NOTHING = {"", "na", "none", "null"}  # beside nan, which is a number
 
 
 @dataclass(frozen=True)
@@ -41,31 +44,48 @@ def read_series(path: Path, column: str | None) -> Series:
     """Return a column of a CSV file, without its missing and infinite values, which are counted.
 
     Raises:
-        InputError: no such file or column, or text in it.
+        InputError: no such file or column, a row of another length, or text in the column.
         UsageError: fewer than FEWEST finite values.
     """
-    columns = list(_read(path, nrows=0).columns)
+    head, rows = _read(path)
+    columns = ", ".join(head)
     if column is None:
-        raise InputError("--column", MISSING, f"one of {', '.join(columns)}")
-    if column not in columns:
-        raise unknown_name("--column", column, columns)
-    texts = _read(path, usecols=[column])[column]
-    numbers = pd.to_numeric(texts, errors="coerce")
-    wrong = texts[numbers.isna() & texts.notna()]
-    if len(wrong):
-        raise InputError(f"{column}, row {wrong.index[0] + 1}", wrong.iloc[0], "a number, or nothing", file=str(path))
-    values = numbers.to_numpy(dtype=np.float64)
+        raise InputError("--column", MISSING, f"one of {columns}")
+    if head.count(column) > 1:
+        raise InputError("--column", column, f"a name that stands once in the head line ({columns})")
+    if column not in head:
+        raise unknown_name("--column", column, head)
+    place, values = head.index(column), np.empty(len(rows))
+    for number, row in enumerate(rows):
+        if len(row) != len(head):
+            raise InputError(
+                f"row {number + 1}", ",".join(row), f"{len(head)} fields, as the head line", file=str(path)
+            )
+        values[number] = _number(row[place], key=f"{column}, row {number + 1}", path=path)
     finite = values[np.isfinite(values)]
     if len(finite) < FEWEST:
         raise UsageError(f"{path}: {column} has {len(finite)} finite values", "a series has at least two")
-    return Series(f"{column} of {path.name}", finite, left_out=len(values) - len(finite))
+    return Series(one_line(f"{column} of {path.name}"), finite, left_out=len(values) - len(finite))
 
 
-def _read(path: Path, *, nrows: int | None = None, usecols: list[str] | None = None) -> pd.DataFrame:
-    """Return a CSV file as text, missing values as NaN."""
+def _read(path: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the head line and the rows of a CSV file; lines without anything are no rows."""
     try:
-        return pd.read_csv(path, dtype=str, nrows=nrows, usecols=usecols, encoding="utf-8")
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            head, *rows = [row for row in csv.reader(file, strict=True) if row] or [[]]
     except OSError as error:
         raise InputError("FILE.csv", str(path), f"a file that can be read ({error.strerror or error})") from None
-    except (ValueError, pd.errors.ParserError) as error:  # UnicodeDecodeError and EmptyDataError are ValueErrors
-        raise InputError("FILE.csv", str(path), f"a CSV file with a head line ({error})") from None
+    except (ValueError, csv.Error) as error:  # UnicodeDecodeError is a ValueError
+        raise InputError("FILE.csv", str(path), f"a CSV file in UTF-8 ({error})") from None
+    if not head:
+        raise InputError("FILE.csv", str(path), "a CSV file with a head line")
+    return head, rows
+
+
+def _number(text: str, *, key: str, path: Path) -> float:
+    if text.strip().lower() in NOTHING:
+        return math.nan
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(key, text, "a number, or nothing", file=str(path)) from None

@@ -113,7 +113,7 @@ def test_the_command_writes_figures_and_their_numbers_and_says_what_is_made_up(t
 
 def test_a_column_of_a_file_is_drawn_without_what_is_missing_and_says_how_much_that_is(tmp_path):
     values = [*map(str, TEMPERATURES), "", "nan", "inf", "-inf"]
-    (tmp_path / "a.csv").write_text("day,t\n" + "".join(f"x{day},{value}\n" for day, value in enumerate(values)))
+    (tmp_path / "a.csv").write_text("\ufeffday,t\n" + "".join(f"x{day},{value}\n" for day, value in enumerate(values)))
     assert read_series(tmp_path / "a.csv", "t").values.tolist() == TEMPERATURES
     assert command(tmp_path / "a.csv", "--column", "t", "--period", 19, "-o", tmp_path / "out") == 0
     shown = text_of(tmp_path / "out" / "figures" / "averages.svg")
@@ -133,8 +133,10 @@ def test_a_column_of_a_file_is_drawn_without_what_is_missing_and_says_how_much_t
         (b"a\n1\n", ["--column", "a"], "a has 1 finite values"),
         (b"a\n", ["--column", "a"], "a has 0 finite values"),
         (b"", ["--column", "a"], "a CSV file with a head line"),
-        (b"\xff\xfe\x00", ["--column", "a"], "a CSV file with a head line"),
-        (b'a,b\n"1,2\n3,4\n', ["--column", "a"], "a CSV file with a head line"),
+        (b"\xff\xfe\x00", ["--column", "a"], "a CSV file in UTF-8"),
+        (b'a,b\n"1,2\n3,4\n', ["--column", "a"], "a CSV file in UTF-8"),
+        (b"a,b\n1,2\n1,2,3\n", ["--column", "a"], "row 2: '1,2,3' is not allowed; allowed: 2 fields"),
+        (b"a,a\n1,2\n", ["--column", "a"], "a name that stands once"),
         (b"a\n1\n2\n", ["--column", "a", "--beta", 1], "beta: 1.0 is not allowed; allowed: a number ≥ 0 and < 1"),
         (b"a\n1\n2\n", ["--column", "a", "--beta", 0.9, "--alpha", 0.1], "exactly one of the three"),
         (b"a\n1\n2\n", ["--column", "a", "--period", 1e12], "a period of at most 1,000,000"),
@@ -151,6 +153,13 @@ def test_wrong_input_is_one_line_and_nothing_is_written(tmp_path, capsys, conten
     assert (out, err.count("\n")) == ("", 1)
     assert said in err
     assert not (tmp_path / "out").exists()
+
+
+def test_names_from_a_file_are_text_in_a_figure(tmp_path):
+    name = "$_x_$ <b>\n"
+    (tmp_path / "a.csv").write_text(f'"{name}"\n1\n2\n3\n')
+    assert command(tmp_path / "a.csv", "--column", name, "--period", 2, "-o", tmp_path / "out") == 0
+    assert "$_x_$ <b> of a.csv, n = 3 values." in text_of(tmp_path / "out" / "figures" / "averages.svg")
 
 
 def test_a_folder_is_required_and_a_column_needs_its_file(tmp_path, capsys):

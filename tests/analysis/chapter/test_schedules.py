@@ -83,7 +83,7 @@ def test_the_line_of_a_schedule_is_its_learning_rate_in_every_step():
     "previews",
     [
         [a_preview([0.1])],
-        [a_preview([0.0, 0.0])],
+        [a_preview([0.0, 0.0], schedule="a\nb\ud800\0")],
         [a_preview([0.1, -3e-19]), a_preview([1e-30, 1e-3], momentum=0.9)],
         [a_preview([1e6] * 3, configured_lr=None, budget=None, momentum=0.0)],
         [a_preview([0.1, 0.2], schedule="x" * 300, setting=f"{n}") for n in range(SHOWN + 1)],
