@@ -127,7 +127,7 @@ def averages(
     beta: Annotated[float | None, typer.Option("--beta", help="Of the exponential average: β, in [0, 1).")] = None,
     period: Annotated[float | None, typer.Option("--period", help="Instead: its window, such as 19.")] = None,
     alpha: Annotated[float | None, typer.Option("--alpha", help="Instead: the weight of the newest value.")] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write to.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write to; required.")] = None,
 ) -> None:
     """Draw simple and exponential moving averages of a series, and print what they keep of its variance."""
     from analysis.chapter.averages import AVERAGES, WEIGHTS, averages_data, beta_to_draw, statistics_data, weights_data
@@ -156,7 +156,7 @@ def preview(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE.json…", help="What `ch6dist preview --json` printed; `-`: from a pipe.")
     ],
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write to.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write to; required.")] = None,
     is_log: Annotated[bool, typer.Option("--log", help="Learning rates on a logarithmic axis.")] = False,
 ) -> None:
     """Draw the learning rate and momentum of schedules side by side, and what they spend."""

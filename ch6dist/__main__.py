@@ -47,13 +47,13 @@ def range_test(trial: TrialFile, overrides: Overrides = None, run: RunFolder = N
 @app.command()
 def preview(
     given: Annotated[
-        list[str] | None, typer.Argument(metavar="[TRIAL.yaml]… [key=value]…", help="left out: a trial of defaults")
+        list[str] | None, typer.Argument(metavar="TRIAL.yaml… key=value…", help="no file: a trial of defaults")
     ] = None,
     schedules: Annotated[
         list[str] | None,
-        typer.Option("--schedule", metavar="YAML", help="instead of the file's; more than one: beside"),
+        typer.Option("--schedule", metavar="YAML", help="instead of the file's; repeat it to compare several"),
     ] = None,
-    by: Annotated[str, typer.Option("--by", metavar="epoch|step", help="a line per epoch or step")] = "epoch",
+    by: Annotated[str, typer.Option("--by", metavar="epoch|step", help="a row per epoch or per step")] = "epoch",
     as_json: AsJson = False,
 ) -> None:
     """Print learning rate and momentum of trials or schedules side by side, without training."""

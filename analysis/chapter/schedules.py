@@ -114,7 +114,7 @@ def _draw_lr(ax: Axes, panel: pd.DataFrame, *, is_log: bool, limits: tuple[float
 
 
 def _draw_momentum(ax: Axes, panel: pd.DataFrame, limits: tuple[float, float]) -> None:
-    if panel["momentum"].isna().all():
+    if not (panel["momentum"] > 0).any():
         ax.text(0.5, 0.5, "no momentum", transform=ax.transAxes, ha="center", va="center", color=style.GREY, fontsize=9)
         ax.set_yticks([])
         return
@@ -146,7 +146,7 @@ def _limits(panels: Sequence[pd.DataFrame], *, is_log: bool) -> tuple[float, flo
 
 
 def _momentum_limits(panels: Sequence[pd.DataFrame]) -> tuple[float, float]:
-    found = pd.concat([panel["momentum"] for panel in panels])
+    found = pd.concat([panel["momentum"] for panel in panels if (panel["momentum"] > 0).any()])
     pad = max(0.02, 0.15 * (found.max() - found.min()))
     return found.min() - pad, found.max() + pad
 
@@ -164,8 +164,8 @@ def _panels(data: pd.DataFrame) -> list[pd.DataFrame]:
 
 
 def _heights(data: pd.DataFrame) -> list[float]:
-    """Return the heights of a panel's axes, in inches."""
-    return [1.9, 0.8] if data["momentum"].notna().any() else [1.9]
+    """Return the heights of a panel's axes, in inches; a momentum of 0 is none."""
+    return [1.9, 0.8] if (data["momentum"] > 0).any() else [1.9]
 
 
 def _have_one_scale(panels: Sequence[pd.DataFrame]) -> bool:
@@ -181,7 +181,7 @@ def _shared(panels: Sequence[pd.DataFrame]) -> str:
 
 def _caption(data: pd.DataFrame, *, is_log: bool) -> str:
     panels, total = _panels(data), int(data["trial"].nunique())
-    names = sorted({str(panel["momentum_name"].iloc[0]) for panel in panels} - {""})
+    names = sorted({str(panel["momentum_name"].iloc[0]) for panel in panels if (panel["momentum"] > 0).any()})
     below = f" (above) and {' or '.join(names)} (below)" if names else ""
     area = "the area under it" if not is_log else "what lies under it on a linear axis"
     spends = (
