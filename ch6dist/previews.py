@@ -86,7 +86,7 @@ def previews_text(previews: Sequence[Preview], *, by: By) -> str:
             f"{preview.schedule} · {preview.setting}",
             _constant(preview),
             _spends(preview),
-            _file(preview),
+            preview.file or "",
         ]
         for number, preview in zip(numbers, previews, strict=True)
     ]
@@ -122,10 +122,6 @@ def _cycles(preview: Preview) -> bool:
 def _constant(preview: Preview) -> str:
     momentum = preview.lrs[0].momentum
     return "" if momentum is None or _cycles(preview) else f"{preview.momentum_name} {momentum:.4g}"
-
-
-def _file(preview: Preview) -> str:
-    return preview.file or ""
 
 
 def _spends(preview: Preview) -> str:
