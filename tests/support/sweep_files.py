@@ -14,7 +14,7 @@ from sweeps.spec.expand import expand
 from sweeps.spec.sweep_file import SweepSpec, load_spec
 from tests.support.paths import ROOT
 
-CONFIGS = sorted((ROOT / "sweeps" / "configs").glob("*.yaml"))
+CONFIGS = sorted((ROOT / "sweeps" / "configs").rglob("*.yaml"))
 
 
 def sweep(**changes: Any) -> dict[str, Any]:
