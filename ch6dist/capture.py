@@ -72,8 +72,8 @@ class CaptureConfig(Frozen):
     parameters: SeriesConfig | None = Field(None, description="parameters after the step; left out: as for `gradients`")
     activations: SeriesConfig | None = Field(
         None,
-        description="outputs of layers on the training batches; of several workers, of the first one's share; left out: "
-        "nothing",
+        description="outputs of layers on the training batches; of several workers, of the first one's share; left "
+        "out: nothing",
     )
     optimizer_state: SeriesConfig | None = Field(
         None,

@@ -64,7 +64,12 @@ def encode_captured(captured: Captured, *, about: Mapping[str, Any]) -> bytes:
     kinds: dict[str, Any] = {}
     arrays: dict[str, Any] = {}
     for kind, series in captured.items():
-        kinds[kind] = {"names": series.names, "sizes": series.sizes, "counts": [*map(len, series.elements)]}
+        kinds[kind] = {
+            "names": series.names,
+            "sizes": series.sizes,
+            "counts": [*map(len, series.elements)],
+            "values": [*series.values],
+        }
         values = {"steps": series.steps, **series.values}
         if series.elements:
             values["elements"] = np.concatenate(series.elements).astype(np.int32)
@@ -135,8 +140,9 @@ def _read(folder: Folder, name: str) -> tuple[dict[str, Any], dict[str, Series]]
 
 
 def _series(kind: str, said: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Series:
-    values = {name.removeprefix(f"{kind}."): x for name, x in arrays.items() if name.startswith(f"{kind}.")}
-    steps, flat, ends = values.pop("steps"), values.pop("elements", np.empty(0)), np.cumsum(said["counts"], dtype=int)
+    values = {what: arrays[f"{kind}.{what}"] for what in said["values"]}
+    steps, flat = arrays[f"{kind}.steps"], arrays[f"{kind}.elements"] if said["counts"] else np.empty(0)
+    ends = np.cumsum(said["counts"], dtype=int)
     elements = tuple(np.split(flat.astype(np.int64), ends[:-1])) if said["counts"] else ()
     series = Series(steps, tuple(said["names"]), tuple(said["sizes"]), values, elements)
     for what, array in values.items():
