@@ -58,6 +58,8 @@ def sweep_schema() -> Schema:
     definitions["DataConfig"]["properties"]["name"] |= names_schema(DATASETS)
     definitions["Resources"]["properties"]["gpus"]["anyOf"][1:] = [SHARE, WHOLE]
     definitions["CheckpointRules"]["properties"]["total"]["anyOf"][1]["pattern"] += r"\s*$"
+    names = definitions["SeriesConfig"]["properties"]["names"]
+    names |= {"anyOf": [{"type": "string"}, {"type": names.pop("type"), "items": names.pop("items"), "minItems": 1}]}
     del definitions["Axis"]
     fields = trial["properties"]
     for name in NOT_HERE:

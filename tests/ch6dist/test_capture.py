@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ch6dist.capture import KINDS, capture_bytes, matching
+from ch6dist.catalog.labels import label_all
 from ch6dist.config import parse_trial
 from ch6dist.errors import InputError
 from ch6dist.packs import check_shared, engine_for
@@ -25,6 +26,8 @@ def test_nothing_said_norms_of_gradients_and_parameters_are_kept_in_every_step()
 def test_two_trials_that_differ_in_their_capture_are_one_configuration():
     plain, captured = parse_trial({}), parse_trial({"capture": {"optimizer_state": {"every": 7}}})
     assert (plain.trial_id, plain.configuration_id) == (captured.trial_id, captured.configuration_id)
+    first, second = label_all([plain.model_dump(), captured.model_dump()]).labels
+    assert first == second
 
 
 @pytest.mark.parametrize(

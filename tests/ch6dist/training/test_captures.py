@@ -1,4 +1,4 @@
-"""Captures of whole trainings: killed and resumed, of several workers, of later attempts, they are what they would be."""
+"""Captures of whole trainings: killed and resumed, or of several workers, they are what they would be undisturbed."""
 
 from __future__ import annotations
 
@@ -97,12 +97,11 @@ def assert_equal_captures(whole, other):
         assert found[kind].steps.tolist() == series.steps.tolist()
         for what, values in series.values.items():
             assert found[kind].values[what].tobytes() == values.tobytes(), (kind, what)
-    contents = [
-        [(name, (run / CAPTURES / name).read_bytes()) for name in files_in(run / CAPTURES)] for run in (whole, other)
-    ]
-    names = [[name for name, _ in content if not name.endswith(".tmp")] for content in contents]
-    assert names[0] == names[1] == [capture_name(trial, epoch) for epoch in (1, 2, 3)]
-    assert dict(contents[0]).items() <= dict(contents[1]).items()
+    files = [capture_name(trial, epoch) for epoch in (1, 2, 3)]
+    for run in (whole, other):  # a writer that was killed may leave half of a copy
+        assert [name for name in files_in(run / CAPTURES) if not name.endswith(".tmp")] == files
+    for name in files:
+        assert (whole / CAPTURES / name).read_bytes() == (other / CAPTURES / name).read_bytes()
 
 
 def kill_and_resume(file, run, moment, how, seconds):
@@ -118,17 +117,14 @@ def test_a_capture_that_was_killed_and_resumed_is_the_undisturbed_one(file, seco
     for number, share in enumerate(shares):
         how = ("kill", "tear")[number % 2]
         kill_and_resume(file, file.parent / f"killed-{number}", round(share * touches), how, seconds)
-        other = file.parent / f"killed-{number}"
-        if read(other).attempt(next(iter(read(other).trials))) == 1:
-            assert_equal_captures(whole, other)
+        assert_equal_captures(whole, file.parent / f"killed-{number}")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["kill", "tear"])
-def test_a_capture_killed_at_any_touch_of_a_file_is_the_undisturbed_one(file, how):
+def test_a_capture_killed_at_any_touch_of_a_file_is_the_undisturbed_one(file):
     whole, touches = undisturbed(file, 0.0)
     for moment in range(1, touches + 1):
-        kill_and_resume(file, file.parent / f"killed-{moment}", moment, how, 0.0)
+        kill_and_resume(file, file.parent / f"killed-{moment}", moment, "kill", 0.0)
         assert_equal_captures(whole, file.parent / f"killed-{moment}")
 
 
@@ -251,7 +247,7 @@ def captured_by(group, folder, trial):
     return seen
 
 
-@pytest.mark.parametrize("model", ["simple_nn", "cnn2"])
+@pytest.mark.parametrize("model", [pytest.param("simple_nn", marks=pytest.mark.slow), "cnn2"])
 def test_two_workers_capture_the_gradients_of_all_and_the_outputs_of_the_first(tmp_path, model):
     capture = {
         "gradients": {"keep": "sample", "sample": 50},
