@@ -53,10 +53,10 @@ def engine_for(
         return "eager", "asked for"
     if workers > 1:
         return "eager", "several processes train one trial"
-    if captures:
-        return "eager", "it captures, and fused lanes cannot be looked into"
     if wanted == "auto" and kind == "cpu":
         return "eager", "on a CPU, whose results do not depend on packs"
+    if captures:
+        return "eager", "it captures, and fused lanes cannot be looked into"
     if OPTIMIZERS[optimizer].family is None:
         return "eager", f"{optimizer} is not element-wise"
     return "fused", ""

@@ -81,7 +81,7 @@ class Probe:
         """Return the tensors that the optimizer keeps of each parameter; counters of steps are none."""
         found = {}
         for name, parameter in self.with_state.items():
-            for key, value in sorted(self.optimizer.state[parameter].items()):
+            for key, value in sorted(self.optimizer.state.get(parameter, {}).items()):
                 if torch.is_tensor(value) and value.dim():
                     found[f"{name}.{key}"] = value
         return found
