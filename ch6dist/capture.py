@@ -1,7 +1,7 @@
 """What a trial keeps of the inside of its training: the section `capture:`, what its names may be, what it takes.
 
     capture = parse_section(CaptureConfig, {"gradients": {"names": "conv*", "every": 10}})
-    matching(capture.gradients.names, {"conv1.weight": "conv1", "fc1.weight": "fc1"}, key="…")     # ['conv1.weight']
+    matching(capture.gradients.names, ["conv1.weight", "fc1.weight"], key="…")      # ['conv1.weight']
 
 A capture looks at a training and changes nothing of it, so it is no part of a trial's id (config.py).
 """
@@ -60,7 +60,7 @@ class SeriesConfig(Frozen):
 
 
 class CaptureConfig(Frozen):
-    """What is captured of a training; nothing said, norms of all gradients and parameters after every step."""
+    """What is captured of a training; nothing said, the norms of all gradients and parameters in every step."""
 
     label: ClassVar[str] = "a capture"
 
@@ -81,7 +81,7 @@ class CaptureConfig(Frozen):
         "left out: nothing",
     )
     max_bytes: int = Field(
-        256_000_000, ge=1, description="the most that the capture of a trial may take; a larger one is refused"
+        256_000_000, ge=1, description="the most bytes that the capture of a trial may take; a larger one is refused"
     )
 
     @model_validator(mode="before")
@@ -99,7 +99,7 @@ class CaptureConfig(Frozen):
 
 
 @dataclass(frozen=True)
-class CapturedTraining:
+class Capturable:
     """What of a trial says what can be captured, and how much that is."""
 
     layers: Mapping[str, Layer] | None  # None: a model whose layers only it itself knows
@@ -132,12 +132,8 @@ def matching(patterns: Sequence[str], names: Sequence[str], *, key: str) -> list
     return [name for name in names if any(_means(pattern, name) for pattern in patterns)]
 
 
-def check_capture(capture: CaptureConfig, training: CapturedTraining) -> None:
+def check_capture(capture: CaptureConfig, training: Capturable) -> None:
     """Raise InputError for names that mean nothing, and for more than `max_bytes`."""
-    if training.layers is None:
-        return
-    for kind, series in capture.series.items():
-        matching(series.names, list(training.sizes(kind)), key=f"capture.{kind}.names")
     total = capture_bytes(capture, training)
     if total > capture.max_bytes:
         allowed = (
@@ -147,8 +143,11 @@ def check_capture(capture: CaptureConfig, training: CapturedTraining) -> None:
         raise InputError("capture.max_bytes", capture.max_bytes, allowed)
 
 
-def capture_bytes(capture: CaptureConfig | None, training: CapturedTraining) -> int:
-    """Return the most bytes that a capture takes; 0 for none, and for a model whose layers are not known."""
+def capture_bytes(capture: CaptureConfig | None, training: Capturable) -> int:
+    """Return the most bytes that a capture takes; 0 for none, and for a model whose layers are not known.
+
+    Raises InputError for names that mean nothing.
+    """
     if capture is None or training.layers is None:
         return 0
     return FILE_BYTES * training.epochs + sum(
@@ -156,7 +155,7 @@ def capture_bytes(capture: CaptureConfig | None, training: CapturedTraining) -> 
     )
 
 
-def _series_bytes(kind: Kind, series: SeriesConfig, training: CapturedTraining) -> int:
+def _series_bytes(kind: Kind, series: SeriesConfig, training: Capturable) -> int:
     sizes = training.sizes(kind)
     chosen = [sizes[name] for name in matching(series.names, list(sizes), key=f"capture.{kind}.names")]
     if kind == "optimizer_state":

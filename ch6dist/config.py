@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from ch6dist.capture import CaptureConfig, CapturedTraining, check_capture
+from ch6dist.capture import CaptureConfig, Capturable, check_capture
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.layers import layers_of
 from ch6dist.catalog.models import MODELS
@@ -193,14 +193,14 @@ class TrialConfig(Frozen):
     @model_validator(mode="after")
     def _capture_fits(self) -> TrialConfig:
         if self.capture:
-            check_capture(self.capture, self.captured)
+            check_capture(self.capture, self.capturable)
         return self
 
     @property
-    def captured(self) -> CapturedTraining:
+    def capturable(self) -> Capturable:
         """Return what says what can be captured of the training, and how much that is."""
         trains = self.type == "train"
-        return CapturedTraining(
+        return Capturable(
             layers=layers_of(self.model, DATASETS[self.data.name]),
             optimizer=self.optimizer,
             steps=self.epochs * self.data.steps_per_epoch if trains else self.range_test.steps,

@@ -35,7 +35,7 @@ def checkpoint_bytes(trial: TrialConfig) -> dict[str, int]:
 
 def captured_bytes(trial: TrialConfig) -> int:
     """Return the most that a trial's capture takes. It stays, and `checkpoints.total` is not about it."""
-    return capture_bytes(trial.capture, trial.captured)
+    return capture_bytes(trial.capture, trial.capturable)
 
 
 def running_bytes(trial: TrialConfig) -> int:

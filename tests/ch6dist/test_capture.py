@@ -75,7 +75,7 @@ def test_a_capture_takes_no_more_than_is_said_and_not_much_less(tmp_path, name, 
     trial = small_trial(optimizer={"name": optimizer, "lr": 1e-4}, capture=SERIES[name], model="cnn2")
     train([trial], report=Seen(), captures=Captures(tmp_path), device="cpu")
     taken = sum((tmp_path / file).stat().st_size for file in files_in(tmp_path))
-    said = capture_bytes(trial.capture, trial.captured)
+    said = capture_bytes(trial.capture, trial.capturable)
     assert 0.4 * said < taken <= said
 
 
@@ -83,7 +83,7 @@ def test_a_capture_that_would_be_too_large_is_refused_with_its_size():
     capture = {"gradients": {"keep": "sample", "sample": 10**9}}
     with pytest.raises(InputError, match=r"capture.max_bytes: 256000000 .* [\d,]+ bytes in an epoch, [\d,]+ in all"):
         parse_trial({"capture": capture})
-    said = capture_bytes(parse_trial({"capture": {**capture, "max_bytes": 10**12}}).capture, parse_trial({}).captured)
+    said = capture_bytes(parse_trial({"capture": {**capture, "max_bytes": 10**12}}).capture, parse_trial({}).capturable)
     assert said > 69_656 * 4 * 3520
     assert parse_trial({"capture": {**capture, "max_bytes": said}}).capture
     with pytest.raises(InputError, match=f"allowed: {said} or more"):
