@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from ch6dist.capture import CaptureConfig, Capturable, check_capture
+from ch6dist.capture import Capturable, CaptureConfig, check_capture
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.layers import layers_of
 from ch6dist.catalog.models import MODELS
