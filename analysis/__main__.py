@@ -5,6 +5,8 @@
     analysis report RUN --for article        figures in print quality, captions, LaTeX tables
     analysis table RUN [--json]              the leaderboard
     analysis plot NAME RUN [-o DIR]          one figure
+    analysis averages FILE.csv --column NAME -o DIR     moving averages of a series
+    ch6dist preview TRIAL.yaml … --json | analysis preview - -o DIR     schedules side by side
 
 RUN is a run folder, a name under --runs, CH6DIST_RUNS or ./runs, or s3://bucket/prefix/NAME. The commands
 import what they need, so that --help is fast.
@@ -116,6 +118,58 @@ def plot(
         raise unknown_name("NAME", name, PLOTS)
     folder = find_run(run, root=root)
     print(write_plot(name, analyse(load_study([folder])), given_path(output or folder / REPORT, key="-o")))
+
+
+@app.command()
+def averages(
+    file: Annotated[Path | None, typer.Argument(metavar="FILE.csv", help="Left out: a made-up series.")] = None,
+    column: Annotated[str | None, typer.Option("--column", metavar="NAME", help="The column of the series.")] = None,
+    beta: Annotated[float | None, typer.Option("--beta", help="Of the exponential average: β, in [0, 1).")] = None,
+    period: Annotated[float | None, typer.Option("--period", help="Instead: its window, such as 19.")] = None,
+    alpha: Annotated[float | None, typer.Option("--alpha", help="Instead: the weight of the newest value.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write to; required.")] = None,
+) -> None:
+    """Draw simple and exponential moving averages of a series, and print what they keep of its variance."""
+    from analysis.chapter.averages import AVERAGES, WEIGHTS, averages_data, beta_to_draw, statistics_data, weights_data
+    from analysis.chapter.drawing import write_drawing, write_table
+    from analysis.chapter.series import made_up_series, read_series
+    from analysis.chapter.tables import statistics_text
+    from analysis.report.figures import writing
+
+    chosen = beta_to_draw(beta=beta, period=period, alpha=alpha)
+    if output is None:
+        raise InputError("-o", MISSING, "a folder for the figures")
+    if file is None and column is not None:
+        raise InputError("FILE.csv", MISSING, "the file that has the column")
+    folder = given_path(output, key="-o")
+    series = made_up_series() if file is None else read_series(given_path(file, key="FILE.csv"), column)
+    data = averages_data(series, beta=chosen)
+    found = statistics_data(data)
+    with writing(folder):
+        paths = [write_drawing(AVERAGES, data, folder), write_drawing(WEIGHTS, weights_data(beta=chosen), folder)]
+        paths.append(write_table("averages_statistics", found, folder))
+    print(statistics_text(found), *paths, sep="\n")
+
+
+@app.command()
+def preview(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FILE.json…", help="What `ch6dist preview --json` printed; `-`: from a pipe.")
+    ],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write to; required.")] = None,
+    is_log: Annotated[bool, typer.Option("--log", help="Learning rates on a logarithmic axis.")] = False,
+) -> None:
+    """Draw the learning rate and momentum of schedules side by side, and what they spend."""
+    from analysis.chapter.drawing import write_drawing
+    from analysis.chapter.schedules import read_previews, schedules_data, schedules_drawing
+    from analysis.report.figures import writing
+
+    if output is None:
+        raise InputError("-o", MISSING, "a folder for the figure")
+    folder = given_path(output, key="-o")
+    data = schedules_data([preview for file in files for preview in read_previews(file)])
+    with writing(folder):
+        print(write_drawing(schedules_drawing(is_log=is_log), data, folder))
 
 
 def main() -> None:

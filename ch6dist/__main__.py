@@ -12,13 +12,13 @@ import sys
 if __name__ == "__main__" and not sys.flags.safe_path:  # `python -m` put the working directory before all libraries
     sys.path[:] = [*sys.path[1:], os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ch6dist.cli import new_app, run
+from ch6dist.errors import MISSING, InputError
 
 if TYPE_CHECKING:
     from ch6dist.config import TrialConfig
@@ -45,23 +45,35 @@ def range_test(trial: TrialFile, overrides: Overrides = None, run: RunFolder = N
 
 
 @app.command()
-def preview(trial: TrialFile, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Print learning rate and momentum, without training."""
-    from ch6dist.optim.schedules import preview as lr_and_momentum
+def preview(
+    given: Annotated[
+        list[str] | None, typer.Argument(metavar="TRIAL.yaml… key=value…", help="no file: a trial of defaults")
+    ] = None,
+    schedules: Annotated[
+        list[str] | None,
+        typer.Option("--schedule", metavar="YAML", help="instead of the file's; repeat it to compare several"),
+    ] = None,
+    by: Annotated[str, typer.Option("--by", metavar="epoch|step", help="a row per epoch or per step")] = "epoch",
+    as_json: AsJson = False,
+) -> None:
+    """Print learning rate and momentum of trials or schedules side by side, without training."""
+    if not given and not schedules:
+        raise InputError("TRIAL.yaml", MISSING, "a trial file, key=value or --schedule")
+    if by not in ("epoch", "step"):
+        raise InputError("--by", by, "epoch or step")
+    files = [text for text in given or [] if "=" not in text or Path(text).is_file()]
+    overrides = [text for text in given or [] if text not in files]
+    trials, sources = [], []
+    for file in files or [""]:
+        for chosen in [[f"schedule={text}"] for text in schedules or []] or [[]]:
+            trials.append(_read(Path(file) if file else None, [*overrides, *chosen]))
+            sources.append(file or None)
 
-    config = _read(trial, overrides)
-    steps = config.data.steps_per_epoch
-    table: list[dict[str, Any]] = [
-        {"step": n, "lr": lr, "momentum": m}
-        for n, (lr, m) in enumerate(lr_and_momentum(config, steps_per_epoch=steps), 1)
-    ]
-    if as_json:
-        print(json.dumps({"steps_per_epoch": steps, "lrs": table}))
-        return
-    print(f"{'epoch':>5} {'step':>7} {'lr':>12} {'momentum':>9}   first step of each epoch, and the last")
-    for row in [*table[::steps], table[-1]]:
-        momentum = "–" if row["momentum"] is None else f"{row['momentum']:.4g}"
-        print(f"{(row['step'] - 1) // steps + 1:>5} {row['step']:>7} {row['lr']:>12.6g} {momentum:>9}")
+    from ch6dist.optim.trial_previews import preview_trials
+    from ch6dist.previews import previews_text, to_json
+
+    previews = preview_trials(trials, files=sources)
+    print(to_json(previews) if as_json else previews_text(previews, by="step" if by == "step" else "epoch"))
 
 
 @app.command()
@@ -80,14 +92,14 @@ def data(
     print(f"{name}: in place in {data_root(root)}")
 
 
-def _read(path: Path, overrides: list[str] | None) -> TrialConfig:
+def _read(path: Path | None, overrides: list[str] | None) -> TrialConfig:
     from ch6dist.config import parse_trial
     from ch6dist.yamlfile import parse_override, read_mapping, with_dotted
 
-    content: dict[str, Any] = read_mapping(path)
+    content: dict[str, Any] = read_mapping(path) if path else {}
     for text in overrides or []:
         content = with_dotted(content, *parse_override(text))
-    return parse_trial(content, file=str(path))
+    return parse_trial(content, file=str(path) if path else None)
 
 
 def _train(config: TrialConfig, folder: Path | None, resume: bool) -> int:

@@ -98,10 +98,13 @@ def _explain(kind: type[Frozen], error: ValidationError) -> InputError:
 
 
 def _fields_at(kind: type[Frozen], keys: list[str]) -> tuple[str, Mapping[str, Any]]:
+    """Return whose the fields at a place are, and the fields; the items of a list of sections are sections too."""
     whose = kind.label
     for part in keys:
-        annotation = kind.model_fields[part].annotation
-        for inner in (annotation, *get_args(annotation)):  # `X | None` is X, where it is given
-            if isinstance(inner, type) and issubclass(inner, Frozen):
-                kind, whose = inner, part
+        annotation = kind.model_fields[part].annotation if part in kind.model_fields else None  # else: an item's number
+        if isinstance(annotation, type) and issubclass(annotation, Frozen):
+            kind, whose = annotation, part
+        item = next(iter(get_args(annotation)), None)
+        if isinstance(item, type) and issubclass(item, Frozen):
+            kind, whose = item, item.label
     return whose, kind.model_fields

@@ -14,9 +14,9 @@ PACKAGES = ("ch6dist", "sweeps", "analysis")
 
 # From the bottom up; the order within a row counts. A file beside folders counts as one.
 FLOORS = [
-    "ch6dist.errors ch6dist.paths ch6dist.shell ch6dist.seeding",
+    "ch6dist.errors ch6dist.paths ch6dist.shell ch6dist.seeding ch6dist.averages",
     "ch6dist.catalog ch6dist.host ch6dist.storage ch6dist.cli",
-    "ch6dist.yamlfile ch6dist.sections ch6dist.capture ch6dist.config",
+    "ch6dist.yamlfile ch6dist.sections ch6dist.previews ch6dist.capture ch6dist.config",
     "ch6dist.runs ch6dist.verdict ch6dist.packs",
     "ch6dist.data ch6dist.distributed ch6dist.models ch6dist.optim",
     "ch6dist.engines.families ch6dist.engines",
@@ -30,6 +30,7 @@ FLOORS = [
     "sweeps.__main__",
     "analysis.study",
     "analysis.plots",
+    "analysis.chapter",
     "analysis.report",
     "analysis.__main__",
 ]
@@ -43,7 +44,8 @@ FENCES = {  # library → folders that may import it
     "matplotlib": {folder for folder in FOLDERS if folder.startswith("analysis.")},
     "scipy": {"ch6dist.verdict", *(folder for folder in FOLDERS if folder.startswith("analysis."))},
 }
-MEETING = {"errors", "paths", "catalog", "storage", "runs", "verdict", "cli"}  # folders of ch6dist that analysis uses
+# folders of ch6dist that analysis uses
+MEETING = {"errors", "paths", "averages", "previews", "catalog", "storage", "runs", "verdict", "cli"}
 
 
 def module_files() -> dict[str, Path]:

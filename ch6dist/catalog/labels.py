@@ -5,8 +5,9 @@
     found.numbered              # {'schedule 1': 'LinearLR to 5 → CosineAnnealingLR eta_min 1e-5 → …'}
 
 Configurations that differ in anything (seeds and data roots aside) have different labels. Optimizer and schedule are
-named by what differs from the defaults, all else (data, model, epochs, precision, …) only where it differs among
-training runs, final training runs or range tests. Numbers have the digits that tell them apart. A part that would make
+named by what differs from the defaults, an optimizer also by a default beside which others of its name have other
+values (AdamW wd 0.01), all else (data, model, epochs, precision, …) only where it differs among training runs, final
+training runs or range tests. Numbers have the digits that tell them apart. A part that would make
 labels longer than LIMIT is numbered, in the order of appearance.
 """
 
@@ -178,7 +179,7 @@ def _label(
     has_schedule = config["type"] != "range_test"
     return Label(
         run=run,
-        optimizer=_optimizer(_rebuild(config["optimizer"], "optimizer", named), scopes, drawn),
+        optimizer=_optimizer(_rebuild(config["optimizer"], "optimizer", named), scopes, drawn, differing),
         schedule=schedule_label(_rebuild(config["schedule"], "schedule", named)) if has_schedule else NO_SCHEDULE,
         setting=", ".join(_setting_part(path, shown[path]) for path in others),
         drawn=", ".join(_setting_part(path, shown[path]) for path in shown if scopes[path] in drawn),
@@ -186,11 +187,12 @@ def _label(
     )
 
 
-def _optimizer(section: Config, scopes: Mapping[str, Scope], drawn: set[Scope]) -> str:
+def _optimizer(section: Config, scopes: Mapping[str, Scope], drawn: set[Scope], differing: set[Scope]) -> str:
     """Return an optimizer's label; nesterov, whose momentum a search drew, stands without it."""
+    varied = [key for key in section if scopes.get(f"optimizer.{key}") in differing]
     if scopes.get("optimizer.momentum") in drawn and section.get("nesterov"):
-        return optimizer_label({k: v for k, v in section.items() if k != "nesterov"}) + " nesterov"
-    return optimizer_label(section)
+        return optimizer_label({k: v for k, v in section.items() if k != "nesterov"}, varied=varied) + " nesterov"
+    return optimizer_label(section, varied=varied)
 
 
 def _rebuild(section: Any, path: str, named: Mapping[str, Any]) -> Any:

@@ -10,7 +10,7 @@ Two configurations may share a short name: an id ends with a hash. What no two s
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from itertools import zip_longest
 from typing import Any
 
@@ -42,9 +42,13 @@ def short_name(config: Mapping[str, Any]) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts))[:LIMIT].rstrip("-._")
 
 
-def optimizer_label(optimizer: Mapping[str, Any]) -> str:
-    """Return an optimizer's label: its name and what differs from the defaults, without lr."""
-    return " ".join([optimizer["name"], *_changes(optimizer, join=" ", text=value_text)])
+def optimizer_label(optimizer: Mapping[str, Any], *, varied: Collection[str] = ()) -> str:
+    """Return an optimizer's label: its name and what differs from the defaults, without lr.
+
+    Args:
+        varied: parameters that others of this name have otherwise: said with a default too, unless it is 0 or off.
+    """
+    return " ".join([optimizer["name"], *_changes(optimizer, join=" ", text=value_text, varied=varied)])
 
 
 def schedule_label(schedule: Mapping[str, Any]) -> str:
@@ -70,15 +74,19 @@ def _slug(schedule: Mapping[str, Any]) -> str:
     return "-".join(children) or SCHEDULES[schedule["name"]].slug
 
 
-def _changes(optimizer: Mapping[str, Any], *, join: str, text: Callable[[Any], str]) -> list[str]:
+def _changes(
+    optimizer: Mapping[str, Any], *, join: str, text: Callable[[Any], str], varied: Collection[str] = ()
+) -> list[str]:
     """Return what differs from an optimizer's defaults, but for lr; nesterov stands for the momentum it needs.
 
     Args:
         join: what stands between a parameter's name and its value.
         text: returns a value as text.
     """
-    changed = differences(OPTIMIZERS[optimizer["name"]], optimizer)
-    changed.pop("lr", None)
+    found = differences(OPTIMIZERS[optimizer["name"]], optimizer)
+    found |= {key: optimizer[key] for key in varied if optimizer.get(key)}
+    order = [p.name for p in OPTIMIZERS[optimizer["name"]].parameters]
+    changed = {key: found[key] for key in [*order, *found] if key in found and key != "lr"}
     if optimizer.get("nesterov"):
         changed = {"nesterov": changed.pop("momentum"), **{k: v for k, v in changed.items() if k != "nesterov"}}
     return [ABBREVIATIONS.get(k, k) + (join + text(v) if v is not True else "") for k, v in changed.items()]

@@ -40,6 +40,22 @@ def one_line(text: str) -> str:
     return "".join(letter if letter.isprintable() else "�" for letter in " ".join(text.split()))
 
 
+def aligned(rows: Sequence[Sequence[str]], *, left: Sequence[int]) -> list[str]:
+    """Return rows of cells as lines of columns, those of the places in `left` on the left, others on the right.
+
+    A column without text is left out.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if place in left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+            if width
+        ).rstrip()
+        for row in rows
+    ]
+
+
 def distinct_numbers(numbers: Iterable[float], *, digits: int = 3) -> dict[float, float]:
     """Return each number rounded to as few significant digits, `digits` or more, as leave different ones different."""
     distinct = sorted(set(numbers))

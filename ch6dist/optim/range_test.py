@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ch6dist.averages import ewma
 from ch6dist.optim.range_signal import signal_of
 
 SKIP_END = 5  # points at the end that no rule uses: the loss may be diverging
@@ -63,10 +64,7 @@ def suggest(lrs: Sequence[float], losses: Sequence[float], *, beta: float, facto
 
 def smooth(losses: Sequence[float], *, beta: float) -> list[float]:
     """Return the bias-corrected moving average: beta·v_(t−1) + (1−beta)·x_t, over 1 − beta^t (Kingma & Ba 2015)."""
-    average, smoothed = 0.0, []
-    for step, loss in enumerate(losses, start=1):
-        average = beta * average + (1 - beta) * loss
-        smoothed.append(average / (1 - beta**step))
+    smoothed: list[float] = ewma(losses, beta=beta, corrected=True).tolist()
     return smoothed
 
 

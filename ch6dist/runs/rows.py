@@ -19,27 +19,28 @@ class Rows:
     def __init__(self, last: int | None = None) -> None:
         self.last = last
         self.by_trial: dict[str, dict[int, Line]] = defaultdict(dict)
-        self.dropped: dict[str, dict[int, float]] = defaultdict(
-            dict
-        )  # of rows that are not kept, their seconds, by step
+        self.spent: dict[str, dict[int, float]] = defaultdict(dict)  # seconds by step, of all rows; with `last` only
 
     def take(self, row: Line) -> None:
         """Add a row, and drop the one of the smallest step if there are too many.
 
         A step that is among the largest at the end was so ever since it was seen: it is never dropped on the way.
         """
-        rows = self.by_trial[row["trial"]]
-        rows[row["step"]] = row
-        if self.last is not None and len(rows) > self.last:
-            step = min(rows)
-            self.dropped[row["trial"]][step] = _seconds(rows.pop(step))
+        trial, step = row["trial"], row["step"]
+        rows = self.by_trial[trial]
+        rows[step] = row
+        if self.last is not None:
+            self.spent[trial][step] = _seconds(row)
+            if len(rows) > self.last:
+                del rows[min(rows)]
 
     def forget(self, trial: str, *, before: int) -> None:
         """Drop the rows of a trial's attempts before this one."""
-        self.dropped.pop(trial, None)
-        rows = self.by_trial[trial]
-        for step in [step for step, row in rows.items() if row.get("attempt", before) < before]:
-            del rows[step]
+        rows, spent = self.by_trial[trial], self.spent[trial]
+        newer = {step for step, row in rows.items() if row.get("attempt", before) >= before}
+        for by_step in (rows, spent):
+            for step in by_step.keys() - newer:
+                del by_step[step]
 
     def in_order(self) -> list[Line]:
         """Return the rows in order of trials, then of steps."""
@@ -47,10 +48,9 @@ class Rows:
 
     def seconds(self) -> dict[str, float]:
         """Return what the rows of each trial took, training and evaluation, also of those that are not kept."""
-        return {
-            trial: sum(self.dropped[trial].values()) + sum(map(_seconds, rows.values()))
-            for trial, rows in self.by_trial.items()
-        }
+        if self.last is not None:
+            return {trial: sum(self.spent[trial].values()) for trial in self.by_trial}
+        return {trial: sum(map(_seconds, rows.values())) for trial, rows in self.by_trial.items()}
 
 
 def _seconds(row: Line) -> float:

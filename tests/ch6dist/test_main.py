@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from ch6dist.__main__ import app
-from ch6dist.catalog.schedules import SCHEDULES
 from ch6dist.cli import run
 from ch6dist.config import parse_trial
 from ch6dist.optim.schedules import preview
 from ch6dist.yamlfile import with_dotted
 from tests.support.paths import ROOT
+from tests.support.schedules import EVERY_SCHEDULE
 from tests.support.trials import files_in
 
 DATA = {"name": "synthetic_mnist", "train_size": 100, "val_size": 50}
@@ -185,28 +185,73 @@ def test_a_file_where_the_run_should_be_is_refused(capsys, file, here):
     assert (here / "taken").read_text() == "mine"
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+def previewed(capsys, *arguments):
+    assert run(app, name="ch6dist", arguments=["preview", *map(str, arguments)]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", EVERY_SCHEDULE)
 def test_preview_prints_what_the_schedule_does(capsys, file, name):
-    extra = {
-        "StepLR": "step_size: 1",
-        "MultiStepLR": "milestones: [1]",
-        "ExponentialLR": "gamma: 0.9",
-        "CosineAnnealingWarmRestarts": "T_0: 1",
-        "LambdaLR": "recipe: inverse_sqrt",
-        "MultiplicativeLR": "recipe: inverse_sqrt",
-        "SequentialLR": "milestones: [1], schedulers: [LinearLR, PolynomialLR]",
-        "ChainedScheduler": "schedulers: [LinearLR, PolynomialLR]",
-    }
-    given = f"schedule={{name: {name}, {extra.get(name, '')}}}"
-    assert run(app, name="ch6dist", arguments=["preview", str(file), given, "--json", "data.batch_size=30"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    schedule = yaml.safe_load(given.partition("=")[2])
-    trial = parse_trial({**GOOD, "data": {**DATA, "batch_size": 30}, "schedule": schedule})
-    assert found["steps_per_epoch"] == 4
+    given = f"schedule={json.dumps(EVERY_SCHEDULE[name])}"
+    (found,) = json.loads(previewed(capsys, file, given, "--json", "data.batch_size=30"))["trials"]
+    trial = parse_trial({**GOOD, "data": {**DATA, "batch_size": 30}, "schedule": EVERY_SCHEDULE[name]})
+    assert (found["file"], found["steps_per_epoch"], found["configured_lr"]) == (str(file), 4, 0.001)
     assert [(row["lr"], row["momentum"]) for row in found["lrs"]] == preview(trial, steps_per_epoch=4)
     assert [row["step"] for row in found["lrs"]] == list(range(1, 9))
-    assert run(app, name="ch6dist", arguments=["preview", str(file), given]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 4
+    assert found["budget"] == pytest.approx(sum(row["lr"] for row in found["lrs"]) / 8 / 0.001)
+    shown = previewed(capsys, file, given, "data.batch_size=30").splitlines()
+    assert f"spends {100 * found['budget']:.1f} %" in shown[0]
+    assert shown[-1].split()[:3] == ["last", "8", f"{found['lrs'][-1]['lr']:.6g}"]
+
+
+def test_preview_shows_every_schedule_of_the_catalog_beside_the_others(capsys, file):
+    options = [text for given in EVERY_SCHEDULE.values() for text in ("--schedule", json.dumps(given))]
+    shown = previewed(capsys, file, *options, "optimizer.momentum=0.9")
+    heads = [line for line in shown.splitlines() if "spends " in line]
+    assert len(heads) == len(EVERY_SCHEDULE)
+    for number, (name, line) in enumerate(zip(EVERY_SCHEDULE, heads, strict=True), 1):
+        assert line.split()[0] == str(number)
+        assert name in line or name in ("none", "SequentialLR", "ChainedScheduler")  # which show what they consist of
+    assert f"lr {len(heads)}" in shown
+
+
+def test_preview_shows_several_files_with_each_schedule_and_their_momentum_or_beta1(capsys, file, tmp_path):
+    other = tmp_path / "a=b.yaml"
+    other.write_text(yaml.safe_dump({**GOOD, "optimizer": "Adam"}))
+    given = (file, other, "--schedule", "none", "--schedule", "OneCycleLR", "epochs=3")
+    found = json.loads(previewed(capsys, *given, "--json"))["trials"]
+    assert [(one["file"], one["schedule"]) for one in found] == [
+        (str(name), schedule) for name in (file, other) for schedule in ("constant", "OneCycleLR")
+    ]
+    assert [one["momentum_name"] for one in found] == ["momentum"] * 2 + ["beta1"] * 2
+    shown = previewed(capsys, *given, "--by", "step")
+    assert "beta1 4" in shown
+    assert "beta1 0.9   spends 100.0 %" in shown, "constant: said once"
+    assert "note 4: beta1 cycles 0.85–0.95" in shown
+    assert [line.split()[:2] for line in shown.splitlines()[-3:]] == [["1", "1"], ["2", "2"], ["3", "3"]]
+
+
+def test_preview_needs_no_file_where_a_trial_of_defaults_is_meant(capsys):
+    (found,) = json.loads(previewed(capsys, "schedule=CosineAnnealingLR", "epochs=2", "--json"))["trials"]
+    assert (found["file"], found["schedule"]) == (None, "CosineAnnealingLR")
+    assert len(found["lrs"]) == 2 * found["steps_per_epoch"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "TRIAL.yaml is required"),
+        (["FILE", "--by", "week"], "--by: 'week' is not allowed; allowed: epoch or step"),
+        (["FILE", "nowhere.yaml"], "nowhere.yaml"),
+        (["FILE", "--schedule", "StepLR"], "schedule.step_size is required"),
+        (["FILE", "--schedule", "none", "--schedule", "Cosine"], "did you mean 'CosineAnnealingLR'?"),
+        (["FILE", "--schedule", "[1"], "schedule"),
+        (["--schedule", "{name: StepLR, step_size: 2, verbose: true}"], "schedule.verbose"),
+        (["FILE", "schedule.name=StepLR", "--schedule", ""], "schedule"),
+    ],
+)
+def test_preview_refuses_what_it_cannot_show(capsys, file, arguments, said):
+    assert said in refused(capsys, "preview", *[file if text == "FILE" else text for text in arguments])
 
 
 def python_m(*arguments, flags=()):

@@ -60,7 +60,7 @@ def ended_well(file: Path) -> None:
         status = run_app(app, name="ch6dist", arguments=["preview", str(file)])
     assert [path.name for path in Path().iterdir()] == [file.name]
     if status == 0:
-        assert "momentum" in out.getvalue()
+        assert "first step of each epoch, and the last" in out.getvalue()
         assert not err.getvalue()
     else:
         assert (status, out.getvalue(), err.getvalue().count("\n")) == (2, "", 1)

@@ -59,6 +59,17 @@ def test_flavours_of_sgd_are_different_optimizers() -> None:
     assert texts(*({"optimizer": section} for section in given)) == [f"{name} · lr 0.1" for name in optimizers]
 
 
+def test_a_default_is_said_beside_other_values_unless_it_is_off() -> None:
+    decays = [{"optimizer": {"name": name, "weight_decay": w}} for name in ("AdamW", "Adam") for w in (0, 1e-4, 0.01)]
+    betas = [{"optimizer": {"name": "NAdam", "betas": pair}} for pair in ([0.9, 0.999], [0.9, 0.99])]
+    assert texts(*decays, *betas) == [
+        *("AdamW wd 0 · lr 1e-3", "AdamW wd 1e-4 · lr 1e-3", "AdamW wd 0.01 · lr 1e-3"),
+        *("Adam · lr 1e-3", "Adam wd 1e-4 · lr 1e-3", "Adam wd 0.01 · lr 1e-3"),
+        *("NAdam betas 0.9-0.999 · lr 2e-3", "NAdam betas 0.9-0.99 · lr 2e-3"),
+    ]
+    assert texts(decays[2], decays[3]) == ["AdamW · lr 1e-3", "Adam · lr 1e-3"]  # nothing of one name differs
+
+
 def test_batch_sizes_and_schedules_crossed_are_four_names() -> None:
     steps = [{"name": "StepLR", "step_size": 1}, {"name": "StepLR", "step_size": 2, "gamma": 0.5}]
     assert texts(*({"data": {"batch_size": b}, "schedule": s} for b in (50, 100) for s in steps)) == [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ch6dist.catalog.text import distinct_numbers, number_text, round_values, value_text
+from ch6dist.catalog.text import aligned, distinct_numbers, number_text, round_values, value_text
 from ch6dist.catalog.wording import format_probability
 
 
@@ -42,3 +42,9 @@ def test_a_probability_is_never_rounded_to_certainty() -> None:
     shown = {0.0: "< 1 %", 0.0099: "< 1 %", 0.01: "1 %", 0.5: "50 %", 0.99: "99 %", 0.9901: "> 99 %", 1.0: "> 99 %"}
     assert [format_probability(p) for p in shown] == list(shown.values())
     assert format_probability(None) == format_probability(float("nan")) == "–"
+
+
+def test_cells_stand_in_columns_of_which_those_without_text_are_left_out() -> None:
+    rows = [["a", "", "1"], ["long", "", "10"], ["", "", ""]]
+    assert aligned(rows, left=(0,)) == ["a      1", "long  10", ""]
+    assert aligned(rows, left=()) == ["   a   1", "long  10", ""]

@@ -1,0 +1,57 @@
+"""A figure that needs no run, as its numbers come from a file or a formula: written as PNG, SVG and CSV.
+
+written = write_drawing(AVERAGES, series_data(series, beta=0.9), folder)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.plots import style
+
+LINE_INCHES = 0.16  # height of a line of the caption
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """One kind of figure: as `Plot` of analysis/plots/plot.py, but drawn from a table alone."""
+
+    name: str  # of the files
+    title: Callable[[pd.DataFrame], str]  # the question it answers
+    draw: Callable[[Figure, pd.DataFrame], None]
+    size: Callable[[pd.DataFrame], tuple[float, float]]  # width and height in inches, without the caption
+    caption: Callable[[pd.DataFrame], str]  # how to read it
+
+
+def draw_figure(drawing: Drawing, data: pd.DataFrame) -> Figure:
+    """Return the figure of `data`, with title and caption. Call it within style.context()."""
+    caption = drawing.caption(data)
+    width, height = drawing.size(data)
+    figure = style.new_figure(width, height + LINE_INCHES * len(style.caption_lines(caption, width)))
+    drawing.draw(figure, data)
+    style.title(figure, drawing.title(data), caption=caption, synthetic=False)
+    return figure
+
+
+def write_drawing(drawing: Drawing, data: pd.DataFrame, folder: Path) -> Path:
+    """Write figures/NAME.png and .svg and data/NAME.csv under `folder` and return the path of the PNG."""
+    with style.context():
+        figure = draw_figure(drawing, data)
+        write_table(drawing.name, data, folder)
+        figures = folder / "figures"
+        figures.mkdir(exist_ok=True)
+        style.save(figure, figures, drawing.name)
+    return figures / f"{drawing.name}.png"
+
+
+def write_table(name: str, data: pd.DataFrame, folder: Path) -> Path:
+    """Write data/NAME.csv under `folder`, which is made, and return its path."""
+    path = folder / "data" / f"{name}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data.to_csv(path, index=False)
+    return path
