@@ -117,7 +117,7 @@ class _Recorder:
     def elements(self, name: str, parameter: str, size: int, device: torch.device) -> Tensor:
         """Return which elements of a flat tensor are kept: the same in every step, trial and kind of one parameter."""
         if name not in self.sizes:
-            kept = self.sample if self.keep == "sample" else 0
+            kept = min(self.sample, size) if self.keep == "sample" else 0
             order = torch.randperm(size, generator=generator("capture", parameter)) if kept else torch.empty(0)
             self.sizes[name], self.chosen[name] = size, order[:kept].sort().values.to(device)
         return self.chosen[name]
