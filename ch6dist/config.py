@@ -13,17 +13,18 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from ch6dist.capture import Capturable, CaptureConfig, check_capture
 from ch6dist.catalog.datasets import DATASETS
+from ch6dist.catalog.layers import layers_of
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.naming import short_name
 from ch6dist.catalog.optimizers import OPTIMIZERS
-from ch6dist.catalog.parameters import Entry, as_number
+from ch6dist.catalog.parameters import as_number
 from ch6dist.catalog.schedules import check_lengths, resolve_schedule
-from ch6dist.errors import MISSING, InputError, unknown_name
+from ch6dist.catalog.vary import check_vary
+from ch6dist.errors import InputError, unknown_name
 from ch6dist.paths import given_path
-from ch6dist.sections import Frozen, parse_section
-
-VARIABLE = ("split",)  # what may follow a trial's seed besides weights, order, augmentation and dropout
+from ch6dist.sections import Frozen, parse_entry, parse_section
 
 
 class DataConfig(Frozen):
@@ -108,11 +109,11 @@ class TrialConfig(Frozen):
         default_factory=lambda: parse_section(DataConfig, {}), description="which images, how many, in which batches"
     )
     model: dict[str, Any] = Field(
-        default_factory=lambda: _named({"name": "lenet5"}, MODELS),
+        default_factory=lambda: parse_entry({"name": "lenet5"}, MODELS),
         description="a model's name, or its name and parameters; left out: `lenet5`",
     )
     optimizer: dict[str, Any] = Field(
-        default_factory=lambda: _named({"name": "SGD"}, OPTIMIZERS),
+        default_factory=lambda: parse_entry({"name": "SGD"}, OPTIMIZERS),
         description="an optimizer's name, or its name, `lr` and parameters; left out: `SGD`",
     )
     schedule: dict[str, Any] = Field(
@@ -147,6 +148,9 @@ class TrialConfig(Frozen):
     evaluate_test: bool = Field(
         False, description="evaluate the test set once, after the last epoch; for final training runs"
     )
+    capture: CaptureConfig | None = Field(
+        None, description="what to keep of the inside of the training, with the keys below; left out: nothing"
+    )
 
     @field_validator("vary", mode="before")
     @classmethod
@@ -156,12 +160,12 @@ class TrialConfig(Frozen):
     @field_validator("model", mode="before")
     @classmethod
     def _model(cls, given: Any) -> dict[str, Any]:
-        return _named(given, MODELS)
+        return parse_entry(given, MODELS)
 
     @field_validator("optimizer", mode="before")
     @classmethod
     def _optimizer(cls, given: Any) -> dict[str, Any]:
-        resolved = _named(given, OPTIMIZERS)
+        resolved = parse_entry(given, OPTIMIZERS)
         OPTIMIZERS[resolved["name"]].check(resolved)
         return resolved
 
@@ -186,6 +190,24 @@ class TrialConfig(Frozen):
             raise error.within("schedule") from None
         return self
 
+    @model_validator(mode="after")
+    def _capture_fits(self) -> TrialConfig:
+        if self.capture:
+            check_capture(self.capture, self.capturable)
+        return self
+
+    @property
+    def capturable(self) -> Capturable:
+        """Return what says what can be captured of the training, and how much that is."""
+        trains = self.type == "train"
+        return Capturable(
+            layers=layers_of(self.model, DATASETS[self.data.name]),
+            optimizer=self.optimizer,
+            steps=self.epochs * self.data.steps_per_epoch if trains else self.range_test.steps,
+            steps_per_epoch=self.data.steps_per_epoch,
+            itemsize=8 if self.precision == "fp64" else 4,
+        )
+
     @property
     def split_seed(self) -> int | None:
         """Return the seed that `data.seed` is joined with to draw the split; None: the split is the same for all."""
@@ -203,12 +225,13 @@ class TrialConfig(Frozen):
 
     @property
     def trial_id(self) -> str:
-        """Return the name, the seed and a hash of both; resources, storage and paths do not enter."""
+        """Return the name, the seed and a hash of both; resources, storage, paths and captures do not enter."""
         return f"{self.name}-s{self.seed}-{_digest(self._identity(seed=True))}"
 
     def _identity(self, *, seed: bool) -> dict[str, Any]:
         content = self.model_dump(exclude_none=True)
         content["data"].pop("root", None)
+        content.pop("capture", None)  # it looks at a training, and is no part of it
         if not seed:
             content.pop("seed")
         if not self.vary:  # as before there was the key
@@ -222,36 +245,12 @@ class TrialConfig(Frozen):
         return content
 
 
-def check_vary(given: Any) -> list[str]:
-    """Return what varies with the seed as a list; a name alone is short for a list of one."""
-    listed = [given] if isinstance(given, str) else given
-    if not isinstance(listed, (list, tuple)) or len({str(name) for name in listed}) < len(listed):
-        raise InputError("", given, f"a list of what varies with the seed: {', '.join(VARIABLE)}")
-    for name in listed:
-        if name not in VARIABLE:
-            raise unknown_name("", name, VARIABLE)
-    return list(listed)
-
-
 def parse_trial(content: Any, *, file: str | None = None) -> TrialConfig:
     """Return `content` as a checked TrialConfig; InputError names `file`, key, value and what is allowed."""
     try:
         return parse_section(TrialConfig, content)
     except InputError as error:
         raise (error.in_file(file) if file else error) from None
-
-
-def _named(given: Any, registry: Mapping[str, Entry]) -> dict[str, Any]:
-    """Check `{name: …, parameters…}` against a registry and fill in defaults. A bare name is short for `{name}`."""
-    given = {"name": given} if isinstance(given, str) else given
-    if not isinstance(given, Mapping):
-        raise InputError("name", given, f"a mapping with a name, one of {', '.join(registry)}")
-    if "name" not in given:
-        raise InputError("name", MISSING, f"one of {', '.join(registry)}")
-    if not isinstance(given["name"], str) or given["name"] not in registry:
-        raise unknown_name("name", given["name"], registry)
-    parameters = {key: value for key, value in given.items() if key != "name"}
-    return {"name": given["name"], **registry[given["name"]].resolve(parameters)}
 
 
 def _digest(content: Mapping[str, Any]) -> str:

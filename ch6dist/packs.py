@@ -35,7 +35,9 @@ def no_report(lines: Sequence[Line]) -> Orders:
     return Orders()
 
 
-def engine_for(optimizer: str, *, kind: str, wanted: str = "auto", workers: int = 1) -> tuple[EngineName, str]:
+def engine_for(
+    optimizer: str, *, kind: str, wanted: str = "auto", workers: int = 1, captures: bool = False
+) -> tuple[EngineName, str]:
     """Choose the engine for trials of an optimizer.
 
     Args:
@@ -43,6 +45,7 @@ def engine_for(optimizer: str, *, kind: str, wanted: str = "auto", workers: int 
         kind: of the device, `cpu` or `gpu`.
         wanted: `resources.engine`.
         workers: processes that train one trial together.
+        captures: they keep something of the inside of their training.
 
     Returns the engine, and if it is the eager one, the reason.
     """
@@ -52,6 +55,8 @@ def engine_for(optimizer: str, *, kind: str, wanted: str = "auto", workers: int 
         return "eager", "several processes train one trial"
     if wanted == "auto" and kind == "cpu":
         return "eager", "on a CPU, whose results do not depend on packs"
+    if captures:
+        return "eager", "it captures, and fused lanes cannot be looked into"
     if OPTIMIZERS[optimizer].family is None:
         return "eager", f"{optimizer} is not element-wise"
     return "fused", ""
@@ -107,7 +112,14 @@ def check_shared(trials: Sequence[TrialConfig], *, engine: EngineName = "eager")
     if len({trial.trial_id for trial in trials}) != len(trials):
         raise InputError("trials", [trial.trial_id for trial in trials], "each trial once")
     if engine == "fused":
+        _check_without_capture(trials)
         _check_fused([trial.optimizer["name"] for trial in trials])
+
+
+def _check_without_capture(trials: Sequence[TrialConfig]) -> None:
+    for trial in trials:
+        if trial.capture:
+            raise InputError("capture", trial.trial_id, "none in a fused pack: only the eager engine captures")
 
 
 def _check_fused(optimizers: Sequence[str]) -> None:

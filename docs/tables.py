@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from ch6dist.capture import CaptureConfig, SeriesConfig
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
@@ -50,6 +51,8 @@ def tables() -> dict[str, str]:
         "axis": _table(("key", ""), ((f"`{key}`", _with_choices(field)) for key, field in _fields(Axis))),
         "presets": _table(("name", "learning rates"), ((f"`{name}`", text) for name, text in presets.items())),
         "trial": _table(("key", "default", ""), _field_rows(trial)),
+        "capture": _table(("key", "default", ""), _field_rows(dict(_fields(CaptureConfig)))),
+        "captured series": _table(("key", "default", ""), _field_rows(dict(_fields(SeriesConfig)))),
         "data sets": _table(("name", ""), ((f"`{name}`", entry.description) for name, entry in DATASETS.items())),
         "models": _entries(MODELS),
         "optimizers": _entries(OPTIMIZERS),

@@ -16,7 +16,7 @@ from analysis.study.flags import best_at_edge
 from analysis.study.load import Study
 from analysis.study.results import Results
 from ch6dist.catalog.wording import format_count, format_count_range, format_seconds, is_fraction, status_label
-from ch6dist.runs.schema import BROKEN, Status
+from ch6dist.runs.schema import BROKEN, SIGNS, Status
 
 STATUSES = (  # in the order in which they are counted
     Status.FINISHED,
@@ -42,7 +42,7 @@ class Fact:
 def health(results: Results) -> list[Fact]:
     """Return the lines of the health box, in reading order."""
     study, board = results.study, results.board
-    facts = [_trials(study), *_budget(study), *_divergence(study), *_failed(study), *_stopped(study)]
+    facts = [_trials(study), *_budget(study), *_divergence(study), *_inside(study), *_failed(study), *_stopped(study)]
     if len(board):
         facts += [_seeds(board), *_edges(board), *_effort(board), *_learning(board)]
     return [*facts, *_cost(study), *_noise_floor(study, board)]
@@ -72,6 +72,17 @@ def _divergence(study: Study) -> list[Fact]:
     diverged = int((train["status"] == Status.DIVERGED).sum())
     text = f"{diverged} of {format_count(len(train), 'training run')} (a result: they rank last)"
     return [Fact("Diverged", text)] if len(train) else []
+
+
+def _inside(study: Study) -> list[Fact]:
+    """Return in how many of the trials that capture something is wrong inside the training, in any epoch."""
+    signs = study.history.groupby("trial", observed=True)[list(SIGNS)].max().dropna(how="all")
+    if signs.empty:
+        return []
+    counts = {name: int((signs[name] > 0).sum()) for name in SIGNS if signs[name].notna().any()}
+    text = ", ".join(f"{name.replace('_', ' ')} in {count}" for name, count in counts.items())
+    warning = "`sweeps show` lists the epochs; captures have the steps and the layers" if any(counts.values()) else ""
+    return [Fact("Inside the training", f"of {format_count(len(signs), 'trial')} that captured, {text}", warning)]
 
 
 def _failed(study: Study) -> list[Fact]:

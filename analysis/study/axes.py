@@ -28,7 +28,14 @@ NONE = "–"  # the text of what a configuration has not
 MAX_LEVELS = 16  # an axis with more values was drawn by a search, or is no axis for levels
 LR = "optimizer.lr"
 SEVERAL, MANY = 2, 3  # values of a parameter within an optimizer that make it an axis: in two optimizers, or in one
-APART = ("type", "seed", "range_test", "evaluate_test", "data.root")  # they are no configuration, or of no training run
+APART = (
+    "type",
+    "seed",
+    "range_test",
+    "evaluate_test",
+    "data.root",
+    "capture",
+)  # they are no configuration, or of no training run
 Flat = dict[str, Any]
 
 

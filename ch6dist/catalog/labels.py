@@ -120,7 +120,7 @@ def _flatten(config: Config) -> Flat:
     paths = dict(leaves(config))
     if not paths.get("vary"):  # nothing varies, as where the key is not there: in older runs
         paths.pop("vary", None)
-    return {k: v for k, v in paths.items() if k not in _APART and not _under(k, unused)}
+    return {k: v for k, v in paths.items() if k not in _APART and not _under(k, (*unused, "capture."))}
 
 
 def _has_parts(value: Any) -> bool:

@@ -46,6 +46,11 @@ def cycles_momentum(optimizer: Mapping[str, Any]) -> bool:
     return key == "betas" or (key == "momentum" and optimizer["momentum"] > 0)
 
 
+def keeps_state(optimizer: Mapping[str, Any]) -> bool:
+    """Return whether a resolved optimizer keeps tensors from step to step: all but SGD without momentum do."""
+    return optimizer["name"] != "SGD" or optimizer["momentum"] > 0
+
+
 def _check_rprop(resolved: Mapping[str, Any]) -> None:
     shrink, grow = resolved["etas"]
     if not 0 < shrink < 1 < grow:

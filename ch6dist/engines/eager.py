@@ -6,6 +6,7 @@ and fusing lanes buys none of it back.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from ch6dist.catalog.datasets import DatasetEntry
 from ch6dist.config import TrialConfig
 from ch6dist.data.images import Batch
 from ch6dist.distributed.group import Group
+from ch6dist.engines.capture import Probe, capture_notes
 from ch6dist.engines.engine import DTYPES, LrMomentum, Trained
 from ch6dist.engines.epoch_batches import BatchPosition, EpochBatches
 from ch6dist.models.build import build_model
@@ -45,13 +47,17 @@ class EagerLane:
         self.optimizer = build_optimizer(self.model.parameters(), trial.optimizer)
         self.schedule = build_schedule(trial, self.optimizer, steps_per_epoch=steps_per_epoch)
         self.lr_momentum = self._lr_momentum()
-        self.notes = self.schedule.notes
+        probe = Probe(trial.capture, self.model, self.optimizer) if trial.capture else None  # on all: it may refuse
+        self.probe = probe if group.rank == 0 else None
+        self.notes = (*self.schedule.notes, *capture_notes(trial.capture, trial.optimizer, group.world_size))
 
     def _lr_momentum(self) -> LrMomentum:
         return float(self.optimizer.param_groups[0]["lr"]), momentum_of(self.optimizer)
 
     def train_batch(self, images: torch.Tensor, labels: torch.Tensor, position: BatchPosition, world_size: int) -> Any:
         """Take one optimizer step; return [2], this rank's sum of losses and count of correct predictions."""
+        if self.probe:
+            self.probe.begin(self.step + 1)
         set_dropout_position(self.model, seed=self.trial.seed, step=self.step, first_row=position.first_row)
         self.optimizer.zero_grad()
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.trial.precision == "bf16"):
@@ -61,7 +67,11 @@ class EagerLane:
         # also when the ranks' shares differ by one.
         (loss * (world_size / position.rows)).backward()
         self.lr_momentum = self._lr_momentum()
+        if self.probe:
+            self.probe.take_gradients()
         self.optimizer.step()
+        if self.probe:
+            self.probe.take_state()
         self.step += 1
         self.schedule.after_step(epoch=position.epoch, batch=position.batch)
         return torch.stack([loss.detach(), (logits.detach().argmax(1) == labels).sum().to(loss.dtype)])
@@ -120,10 +130,14 @@ class EagerEngine:
     def train_epoch(self, lanes: Sequence[EagerLane], epoch: EpochBatches) -> Trained:
         """Train batch by batch, the lanes one after another."""
         sums, lr_momentum, world_size = [], [], self.group.world_size
-        for position, batch in epoch.batches(self.group):
-            sums.append(torch.stack([lane.train_batch(*batch, position, world_size) for lane in lanes]))
-            lr_momentum.append([lane.lr_momentum for lane in lanes])
-        return Trained(torch.stack(sums), lr_momentum)
+        with contextlib.ExitStack() as stack:
+            for lane in lanes:
+                stack.enter_context(lane.probe.watching() if lane.probe else contextlib.nullcontext())
+            for position, batch in epoch.batches(self.group):
+                sums.append(torch.stack([lane.train_batch(*batch, position, world_size) for lane in lanes]))
+                lr_momentum.append([lane.lr_momentum for lane in lanes])
+        captured = [lane.probe.end_epoch() if lane.probe else None for lane in lanes]
+        return Trained(torch.stack(sums), lr_momentum, captured)
 
     def numerics_state(self) -> dict[str, Any]:
         """Return nothing: it computes as torch does."""

@@ -17,6 +17,7 @@ import torch
 from ch6dist.config import TrialConfig
 from ch6dist.data.images import Batch
 from ch6dist.engines.epoch_batches import EpochBatches
+from ch6dist.runs.captures import Captured
 from ch6dist.runs.schema import EngineName
 
 LrMomentum = tuple[float, float | None]  # learning rate and momentum, None where the optimizer has none
@@ -29,6 +30,7 @@ class Trained:
 
     sums: torch.Tensor  # [steps, K, 2]: sum of losses and count of correct predictions; still on the device
     lr_momentum: list[list[LrMomentum]]  # [steps][K], as used
+    captured: Sequence[Captured | None] = ()  # [K], on rank 0, of an engine that captures
 
 
 class EngineLane(Protocol):

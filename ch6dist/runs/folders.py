@@ -2,7 +2,8 @@
 
 RUN on a command line is a path, a name under `--runs`, CH6DIST_RUNS or ./runs, or s3://bucket/prefix/NAME.
 
-With `storage: s3://…` the checkpoints lie there, and all but the report is copied there (sweeps/record/uploader.py).
+With `storage: s3://…` checkpoints and captures lie there, and all but the report is copied there
+(sweeps/record/uploader.py).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from ch6dist.errors import InputError, UsageError
 from ch6dist.paths import given_path
 from ch6dist.runs.fetch import fetch_run
-from ch6dist.runs.names import CHECKPOINTS, LEDGER, SEGMENTS, checkpoint_name
+from ch6dist.runs.names import CAPTURES, CHECKPOINTS, LEDGER, SEGMENTS, checkpoint_name
 from ch6dist.storage.files import Folder, is_remote, join, split_last
 
 LONGEST = 100  # characters of a name, its number included
@@ -29,9 +30,12 @@ NAME_RULE = f"letters, digits, '.', '_' and '-', beginning with a letter or digi
 
 def checkpoints_root(run: Path, *, storage: str | None = None) -> str:
     """Return the folder, or the URL, of a run's checkpoints: all of its workers write there."""
-    if storage and is_remote(storage):
-        return join(storage, run.name, CHECKPOINTS)
-    return str((run / CHECKPOINTS).resolve())
+    return _root_of(CHECKPOINTS, run, storage)
+
+
+def captures_root(run: Path, *, storage: str | None = None) -> str:
+    """Return the folder, or the URL, of what is captured in a run: its workers write there."""
+    return _root_of(CAPTURES, run, storage)
 
 
 def has_checkpoint(checkpoints: Folder, trial: str, *, attempt: int = 1) -> bool:
@@ -116,6 +120,12 @@ def removed_unless_begun(run: Path) -> Iterator[None]:
         if not any(path.stat().st_size for path in (run / LEDGER).glob(SEGMENTS)):
             shutil.rmtree(run, ignore_errors=True)
         raise
+
+
+def _root_of(part: str, run: Path, storage: str | None) -> str:
+    if storage and is_remote(storage):
+        return join(storage, run.name, part)
+    return str((run / part).resolve())
 
 
 def _numbered(name: str, number: int) -> str:

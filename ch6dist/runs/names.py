@@ -3,6 +3,7 @@
 sweep.yaml              the sweep as resolved
 ledger/000001.jsonl     the record (ledger.py)
 checkpoints/TRIAL/      last.pt, best.pt
+captures/TRIAL/         epoch-000001.npz and on: what was captured of its training (captures.py)
 lease.json              who writes now (lease.py)
 pace.json               how far running trials are within their epochs (sweeps/record/pace_file.py)
 requests/               what `sweeps stop` asks of the driver
@@ -15,6 +16,7 @@ SWEEP_FILE = "sweep.yaml"
 LEDGER = "ledger"
 SEGMENTS = "[0-9]*.jsonl"  # pattern of the ledger's files
 CHECKPOINTS = "checkpoints"
+CAPTURES = "captures"
 LEASE = "lease.json"
 PACE = "pace.json"
 REQUESTS = "requests"
@@ -24,5 +26,18 @@ LINES = "lines"  # lines.jsonl beside a checkpoint in an object store (write_ahe
 
 def checkpoint_name(trial: str, name: str, *, attempt: int = 1) -> str:
     """Return where checkpoint `name` (last, best, or LINES) of a trial's attempt lies below CHECKPOINTS."""
-    home = trial if attempt == 1 else f"{trial}/attempt-{attempt}"
-    return f"{home}/{name}.{'jsonl' if name == LINES else 'pt'}"
+    return f"{_home(trial, attempt)}/{name}.{'jsonl' if name == LINES else 'pt'}"
+
+
+def capture_name(trial: str, epoch: int, *, attempt: int = 1) -> str:
+    """Return where what was captured in an epoch (from 1) of a trial's attempt lies below CAPTURES."""
+    return f"{captures_of(trial, attempt=attempt)}/epoch-{epoch:06d}.npz"
+
+
+def captures_of(trial: str, *, attempt: int = 1) -> str:
+    """Return the folder below CAPTURES of what was captured in a trial's attempt."""
+    return _home(trial, attempt)
+
+
+def _home(trial: str, attempt: int) -> str:
+    return trial if attempt == 1 else f"{trial}/attempt-{attempt}"

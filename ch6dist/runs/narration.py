@@ -12,7 +12,7 @@ from importlib import metadata
 from typing import Any
 
 from ch6dist.config import TrialConfig
-from ch6dist.runs.schema import Status
+from ch6dist.runs.schema import SIGNS, Status
 
 
 def describe(line: Mapping[str, Any], trial: TrialConfig) -> list[str]:
@@ -23,6 +23,7 @@ def describe(line: Mapping[str, Any], trial: TrialConfig) -> list[str]:
             parts += [f"{name} {line[name]:.4f}"] if line.get(name) is not None else []
         for name in ("train_accuracy", "val_accuracy", "test_accuracy"):
             parts += [f"{name} {100 * line[name]:.2f} %"] if line.get(name) is not None else []
+        parts += [f"{line[name]} {name.replace('_', ' ')}" for name in SIGNS if line.get(name)]
         return [" · ".join([*parts, f"{line['images_per_second']:.0f} images/s"])]
     if line["kind"] == "status" and line["status"] == Status.RUNNING:
         noun = "worker" if line["workers"] == 1 else "workers"

@@ -48,10 +48,14 @@ ROW_COLUMNS = (
     Column("lanes", "int64", "trials that shared the device during the epoch: the condition of the seconds", True),
     Column("images_per_second", "float64", "training images per second of this trial's share of the time", True),
     Column("peak_memory_bytes", "int64", "peak memory of the pack's process (CPU) or device (GPU)", True),
+    Column("exploding_steps", "int64", "captured steps of the epoch that exploded (capture_signs.py)"),
+    Column("vanishing_gradients", "int64", "captured gradients that vanished in the epoch"),
+    Column("saturated_layers", "int64", "captured layers that were saturated in the epoch"),
     Column("test_loss", "float64", "mean over the test set, once, at the end of a final training"),
     Column("test_accuracy", "float64", "fraction, once, at the end of a final training"),
 )
 
+SIGNS = ("exploding_steps", "vanishing_gradients", "saturated_layers")  # columns of rows whose trial captures
 VOLATILE_COLUMNS = frozenset(column.name for column in ROW_COLUMNS if column.volatile)
 
 
@@ -166,6 +170,9 @@ class RowLine(TypedDict):
     train_accuracy: float | None
     val_loss: NotRequired[float | None]
     val_accuracy: NotRequired[float | None]
+    exploding_steps: NotRequired[int]  # these three where it captured
+    vanishing_gradients: NotRequired[int]
+    saturated_layers: NotRequired[int]
     test_loss: NotRequired[float | None]
     test_accuracy: NotRequired[float | None]
     time: NotRequired[float]  # missing: format 0

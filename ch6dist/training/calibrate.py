@@ -24,7 +24,7 @@ def images_per_second(trial: TrialConfig, *, engine: EngineName = "eager", lanes
     """Return training images per second of one process with one thread, of all its lanes together."""
     torch.set_num_threads(1)
     device, entry = default_device(), DATASETS[trial.data.name]
-    plain = trial.model_copy(update={"schedule": {"name": "none"}, "type": "train"})
+    plain = trial.model_copy(update={"schedule": {"name": "none"}, "type": "train", "capture": None})
     config = trial.data.model_copy(update={"train_size": STEPS * trial.data.batch_size})
     data, dtype = _synthetic(entry, config.train_size, device), DTYPES[trial.precision]
     with numerics(device, deterministic=trial.deterministic):

@@ -116,12 +116,16 @@ class Checkpoints:
         self._retried(lambda: self.folder.write(name, content))
 
     def _retried(self, ask: Callable[[], Answer]) -> Answer:
-        """Return `ask()`; on an object store, retry after an OSError for PATIENCE_SECONDS, then raise it."""
-        deadline = time.monotonic() + (PATIENCE_SECONDS if self.remote else 0.0)
-        while True:
-            try:
-                return ask()
-            except OSError:
-                if time.monotonic() >= deadline:
-                    raise
-            time.sleep(RETRY_SECONDS)
+        return retried(ask, remote=self.remote)
+
+
+def retried(ask: Callable[[], Answer], *, remote: bool) -> Answer:
+    """Return `ask()`; on an object store, retry after an OSError for PATIENCE_SECONDS, then raise it."""
+    deadline = time.monotonic() + (PATIENCE_SECONDS if remote else 0.0)
+    while True:
+        try:
+            return ask()
+        except OSError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(RETRY_SECONDS)

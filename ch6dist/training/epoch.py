@@ -2,6 +2,7 @@
 
 records = train_epoch(pack, lanes)
 validate(pack, lanes, records)
+save_captured(pack, lanes, records)
 rows = finish_epoch(pack, lanes, records)
 """
 
@@ -56,6 +57,7 @@ def train_epoch(pack: Pack, lanes: Sequence[Lane]) -> dict[str, EpochRecord]:
                 lr_momentum=[step[k] for step in trained.lr_momentum],
                 seconds=seconds,
                 lanes=len(lanes),
+                captured=trained.captured[k] if trained.captured else None,
             )
     pack.counter.end()
     return records
@@ -90,6 +92,14 @@ def evaluate(
     sums = pack.engine.evaluate([lane.engine for lane in lanes], batches)
     means = (pack.group.sum(sums) / len(images)).tolist()
     return [(loss, accuracy) for loss, accuracy in means]
+
+
+def save_captured(pack: Pack, lanes: Sequence[Lane], records: Records) -> None:
+    """Write what was captured in the epoch, before its rows: where the ledger has a row, its capture is there."""
+    for lane in lanes:
+        captured = records[lane.trial_id].captured
+        if captured is not None and pack.captures:
+            pack.captures.save(lane.trial_id, captured, epoch=lane.epoch, workers=pack.group.world_size)
 
 
 def finish_epoch(pack: Pack, lanes: Sequence[Lane], records: Records) -> list[Line]:

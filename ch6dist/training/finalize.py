@@ -44,5 +44,5 @@ def finalize(pack: Pack, lanes: Sequence[Lane]) -> tuple[dict[str, Status], list
         if due:
             pack.saved_at = time.monotonic()
     if ended:
-        pack.send([line for lane in ended for line in closing_lines(lane, pack.checkpoints)])
+        pack.send([line for lane in ended for line in closing_lines(lane, pack.checkpoints, pack.captures)])
     return {lane.trial_id: lane.status for lane in ended}, [x for x in lanes if x.status == Status.RUNNING]

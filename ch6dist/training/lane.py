@@ -12,6 +12,7 @@ import torch
 from ch6dist.config import TrialConfig
 from ch6dist.distributed.group import Group
 from ch6dist.engines.engine import EngineLane, LrMomentum
+from ch6dist.runs.captures import Captured
 from ch6dist.runs.schema import Status
 from ch6dist.training.checkpoint import Checkpoints
 
@@ -29,6 +30,7 @@ class EpochRecord:
     eval_seconds: float | None = None
     val: tuple[float, float] | None = None  # loss and accuracy
     test: tuple[float, float] | None = None
+    captured: Captured | None = None  # on rank 0
 
     def mean(self, values: list[float]) -> float:
         """Return the mean over the samples really seen: the last batch of an epoch is smaller."""

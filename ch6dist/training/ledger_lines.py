@@ -14,7 +14,10 @@ from ch6dist.distributed.group import Group
 from ch6dist.engines.engine import LrMomentum
 from ch6dist.optim.range_test import suggest
 from ch6dist.packs import shares
+from ch6dist.runs.capture_signs import capture_signs
+from ch6dist.runs.names import CAPTURES
 from ch6dist.runs.schema import Line, Status, VariantLine
+from ch6dist.training.captures import Captures
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.lane import EpochRecord, Lane
 
@@ -43,8 +46,9 @@ def epoch_row(lane: Lane, record: EpochRecord, device: torch.device) -> Line:
     metrics = record.metrics()
     if record.test:
         metrics |= {"test_loss": record.test[0], "test_accuracy": record.test[1]}
+    signs = capture_signs(record.captured) if record.captured else {}
     row = _row(lane, record, device, step=lane.step, lr_momentum=record.lr_momentum[-1], metrics=metrics)
-    return {**row, "seconds": record.seconds, "eval_seconds": record.eval_seconds}
+    return {**row, "seconds": record.seconds, "eval_seconds": record.eval_seconds, **signs}
 
 
 def range_rows(lane: Lane, record: EpochRecord, device: torch.device) -> list[Line]:
@@ -59,7 +63,7 @@ def range_rows(lane: Lane, record: EpochRecord, device: torch.device) -> list[Li
     return rows
 
 
-def closing_lines(lane: Lane, checkpoints: Checkpoints | None) -> list[Line]:
+def closing_lines(lane: Lane, checkpoints: Checkpoints | None, captures: Captures | None) -> list[Line]:
     """Make a trial's last lines: what it leaves behind, then its status."""
     lines = []
     if lane.trial.type == "range_test" and lane.status == Status.FINISHED:
@@ -71,6 +75,9 @@ def closing_lines(lane: Lane, checkpoints: Checkpoints | None) -> list[Line]:
                 epoch = lane.best["epoch"] if name == "best" and lane.best else lane.epoch
                 file = {"path": checkpoints.name(lane.trial_id, name), "bytes": size}
                 lines.append(lane.line("artifact", name=name, **file, epoch=epoch))
+    if captures and lane.trial.capture:
+        file = {"path": captures.name(lane.trial_id), "bytes": captures.size(lane.trial_id, epochs=lane.epoch)}
+        lines.append(lane.line("artifact", name=CAPTURES, **file, epoch=lane.epoch))
     end = {"reason": lane.reason, "epoch": lane.epoch, "step": lane.bad_step or lane.step, "time": time.time()}
     return [*lines, lane.line("status", status=lane.status, **end)]
 

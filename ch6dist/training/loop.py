@@ -22,8 +22,9 @@ from ch6dist.engines.step_counter import StepCounter
 from ch6dist.packs import Report, check_shared, no_report
 from ch6dist.runs.schema import EngineName, Status
 from ch6dist.seeding import numerics
+from ch6dist.training.captures import Captures
 from ch6dist.training.checkpoint import Checkpoints
-from ch6dist.training.epoch import finish_epoch, train_epoch, validate
+from ch6dist.training.epoch import finish_epoch, save_captured, train_epoch, validate
 from ch6dist.training.finalize import apply_orders, finalize
 from ch6dist.training.lane import Lane
 from ch6dist.training.ledger_lines import opening_line, variant_line
@@ -35,6 +36,7 @@ def train(
     *,
     report: Report = no_report,
     checkpoints: Checkpoints | None = None,
+    captures: Captures | None = None,
     attempts: Mapping[str, int] | None = None,
     variants: Mapping[str, str] | None = None,
     device: torch.device | str | None = None,
@@ -53,6 +55,7 @@ def train(
         report: called on rank 0 after each epoch of the pack, and before a kernel variant that was measured is used
             (orders in that answer are not heard).
         checkpoints: where `last` and `best` are kept, used on rank 0 alone; None keeps nothing.
+        captures: where what is captured is kept, used on rank 0 alone; None keeps nothing.
         attempts: attempt of each trial, 1 where left out; stamped on every line.
         variants: kernel variants that the run has recorded, by key; the answer to a measured one may add to them.
         device: left out: this process's GPU, else the CPU.
@@ -77,6 +80,7 @@ def train(
             report=report,
             attempts=attempts or {},
             checkpoints=checkpoints if group.rank == 0 else None,
+            captures=captures if group.rank == 0 else None,
             checkpoint_seconds=checkpoint_seconds,
             counter=counter or StepCounter(),
         )
@@ -89,6 +93,7 @@ def _run(pack: Pack, trials: Sequence[TrialConfig]) -> dict[str, Status]:
     while lanes and not pack.halted:
         records = train_epoch(pack, lanes)
         validate(pack, lanes, records)
+        save_captured(pack, lanes, records)
         orders = pack.send(finish_epoch(pack, lanes, records))
         apply_orders(lanes, orders)
         ended, lanes = finalize(pack, lanes)

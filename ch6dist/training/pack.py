@@ -15,6 +15,7 @@ from ch6dist.engines.engine import DTYPES, Engine
 from ch6dist.engines.step_counter import StepCounter
 from ch6dist.packs import Orders, Report
 from ch6dist.runs.schema import Line, Status
+from ch6dist.training.captures import Captures
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.lane import Lane
 
@@ -31,6 +32,7 @@ class Pack:
     report: Report
     attempts: Mapping[str, int]
     checkpoints: Checkpoints | None  # on rank 0 alone
+    captures: Captures | None  # on rank 0 alone
     checkpoint_seconds: float
     counter: StepCounter
     halted: bool = False  # the driver has ordered to save and end

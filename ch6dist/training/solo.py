@@ -27,11 +27,12 @@ from ch6dist.runs import lease
 from ch6dist.runs.folders import name_from, new_run, removed_unless_begun
 from ch6dist.runs.ledger import Ledger, read
 from ch6dist.runs.moved_fractions import refuse_moved_fractions
-from ch6dist.runs.names import CHECKPOINTS, LEDGER, SEGMENTS
+from ch6dist.runs.names import CAPTURES, CHECKPOINTS, LEDGER, SEGMENTS
 from ch6dist.runs.narration import describe
 from ch6dist.runs.provenance import sweep_line, sweep_of_one, trial_line
 from ch6dist.runs.schema import BROKEN, ENDED, Line, Status
 from ch6dist.runs.writer import Writer
+from ch6dist.training.captures import Captures
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
 
@@ -60,12 +61,15 @@ def run_trial(trial: TrialConfig, *, run: Path | None = None, resume: bool = Fal
             [trial],
             report=no_report if group.rank else record.report,
             checkpoints=Checkpoints(opened.run / CHECKPOINTS, attempts),
+            captures=Captures(opened.run / CAPTURES, attempts),
             attempts=attempts,
             variants=opened.variants,
             device=device,
             group=group,
             checkpoint_seconds=opened.checkpoint_seconds,
-            engine=engine_for(trial.optimizer["name"], kind=kind, workers=group.world_size)[0],
+            engine=engine_for(
+                trial.optimizer["name"], kind=kind, workers=group.world_size, captures=trial.capture is not None
+            )[0],
             threads=1,
         )[trial.trial_id]
     return 1 if status in BROKEN else 0
@@ -145,6 +149,9 @@ class _Record:
             raise UsageError(f"{run} holds a run already", "name another one with --run, or continue it with --resume")
         ledger = read(run)
         if ledger.trials and self.trial.trial_id not in {*ledger.trials, *ledger.statuses}:
+            raise _other_trial(self.trial, ledger, run)
+        known = ledger.trials.get(self.trial.trial_id)
+        if known and parse_trial(known["config"], file=str(run)).capture != self.trial.capture:  # no part of the id
             raise _other_trial(self.trial, ledger, run)
         return ledger
 

@@ -32,6 +32,7 @@ class Job:
 
     wire: Address  # of the driver
     checkpoints: str  # folder or URL, on storage that driver and workers share
+    captures: str  # likewise
     slots: Slots  # in which the packs are trained
     data_root: str = ""  # where the driver finds the data sets, for hosts that do not set CH6DIST_DATA
     checkpoint_seconds: float = 30.0  # between two `last` checkpoints of a running trial

@@ -25,6 +25,7 @@ from ch6dist.catalog.wording import format_count
 from ch6dist.config import parse_trial
 from ch6dist.host.hardware import Devices
 from ch6dist.paths import shown_path
+from ch6dist.runs.folders import captures_root
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.schema import BROKEN
 from ch6dist.shell import command
@@ -202,6 +203,7 @@ def _job(task: Task, record: Record, slots: Slots, how: Launch, wire: Address) -
     return Job(
         wire=wire,
         checkpoints=record.checkpoints,
+        captures=captures_root(record.run, storage=task.settings.storage),
         slots=slots,
         data_root=str(data_root()),
         checkpoint_seconds=task.settings.checkpoints.seconds,

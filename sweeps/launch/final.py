@@ -219,7 +219,7 @@ def _choice(source: str, runs: Path | None, trial: str | None) -> _Choice:
         fresh = f" over {format_count(found['seeds'], 'fresh seed')}" if found["confirmed"] else ""
         why = f"best of {run.name}: {found['configuration']}, {found['score']:.4g}{fresh} by {found['rule']}"
         config, notes = found["trial"], remarks(found)
-    chosen = parse_trial(config, file=str(run))
+    chosen = parse_trial({**config, "capture": None}, file=str(run))  # as in a trial file of `best`
     refuse_moved_fractions(run, ledger.sweeps, [chosen])
     return _Choice(chosen, why, run, ledger.spec, _seeds(ledger), notes)
 

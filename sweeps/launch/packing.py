@@ -87,8 +87,9 @@ def kept_engine_notes(ledger: Ledger, packs: Sequence[PackJob], *, slots: Slots,
     """Say where packs keep an engine that this machine would not choose."""
     found: Counter[tuple[str, str]] = Counter()
     for pack in packs:
-        optimizer = ledger.trials[pack.trials[0]]["config"]["optimizer"]["name"]
-        chosen, _ = engine_for(optimizer, kind=slots.kind, wanted=wanted, workers=slots.workers)
+        config = ledger.trials[pack.trials[0]]["config"]
+        name, captures = config["optimizer"]["name"], bool(config.get("capture"))
+        chosen, _ = engine_for(name, kind=slots.kind, wanted=wanted, workers=slots.workers, captures=captures)
         if chosen != pack.engine:
             found[pack.engine, chosen] += len(pack.trials)
     text = "{} trials keep the {} engine that began them (here it would be {})"

@@ -17,6 +17,7 @@ from ch6dist.distributed.group import SOLO, Group, connect, default_device, proc
 from ch6dist.engines.step_counter import StepCounter
 from ch6dist.packs import Report, no_report
 from ch6dist.runs.schema import EngineName
+from ch6dist.training.captures import Captures
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
 from sweeps.driver.jobs import Job, RankOrder
@@ -127,6 +128,7 @@ def train_job(
         trials,
         report=checkpoints.write_ahead(report),
         checkpoints=checkpoints,
+        captures=Captures(job.captures, attempts),
         attempts=attempts,
         variants=variants,
         device="cpu" if job.slots.kind == "cpu" else None,

@@ -1,4 +1,4 @@
-"""Disk space of checkpoints, and whether they fit: checked by `plan` and `run` before anything is written.
+"""Disk space of checkpoints and captures, and whether they fit: checked by `plan` and `run` before anything is written.
 
 left = bytes_for_ended_trials(total_bytes("auto", path), packs, at_once=slots.count)     # InputError: they cannot fit
 """
@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
+from ch6dist.capture import capture_bytes
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig
@@ -30,6 +31,11 @@ def checkpoint_bytes(trial: TrialConfig) -> dict[str, int]:
     weights = MODELS[trial.model["name"]].parameter_count * FP32_BYTES
     state = OPTIMIZERS[trial.optimizer["name"]].state_tensors
     return {"last": (1 + state) * weights + OVERHEAD_BYTES, "best": weights + OVERHEAD_BYTES}
+
+
+def captured_bytes(trial: TrialConfig) -> int:
+    """Return the most that a trial's capture takes. It stays, and `checkpoints.total` is not about it."""
+    return capture_bytes(trial.capture, trial.capturable)
 
 
 def running_bytes(trial: TrialConfig) -> int:

@@ -17,7 +17,7 @@ from ch6dist.runs.schema import EngineName
 from sweeps.plan.balance import makespan
 from sweeps.plan.calibration import calibration_key
 from sweeps.plan.costs import CORE_MFLOPS, JOIN_SECONDS, PACK_SECONDS, image_passes, pack_bytes, worker_speed
-from sweeps.plan.disk import peak_bytes
+from sweeps.plan.disk import captured_bytes, peak_bytes
 from sweeps.plan.packs import Pack
 from sweeps.plan.slots import Slots
 
@@ -36,7 +36,7 @@ class Estimate:
     images_per_second: dict[str, float]  # of a pack's workers together, by model and, if it is fused, engine
     calibrated: bool  # the speed of one process was measured for every model and engine on such a device
     memory_bytes: int  # per worker of the largest pack, in its device's memory
-    disk_bytes: int  # the ledger and the most that checkpoints take without a limit
+    disk_bytes: int  # the ledger, captures, and the most that checkpoints take without a limit
     epochs: int  # over all trials; 0 if there are only range tests
 
 
@@ -68,7 +68,7 @@ def estimate(
         images_per_second={_label(*kind): _pack_speed(largest[kind], speed, slots) for kind, speed in alone.items()},
         calibrated=all(key in calibration for key in keys.values()),
         memory_bytes=max(memory, default=0),
-        disk_bytes=checkpoints + ROW_BYTES * sum(map(_rows, trials)),
+        disk_bytes=checkpoints + ROW_BYTES * sum(map(_rows, trials)) + sum(map(captured_bytes, trials)),
         epochs=sum(trial.epochs for trial in trials if trial.type == "train"),
     )
 

@@ -115,16 +115,20 @@ def _groups(trials: Iterable[TrialConfig], slots: Slots, wanted: str, most: int 
     """Group trials that may train together, sorted by engine, and within a group by seed."""
     found: dict[str, list[TrialConfig]] = {}
     for trial in trials:
-        engine, _ = engine_for(trial.optimizer["name"], kind=slots.kind, wanted=wanted, workers=slots.workers)
+        engine, _ = _engine_of(trial, slots, wanted)
         found.setdefault(json.dumps(shared(trial.model_dump(), engine=engine), sort_keys=True), []).append(trial)
     groups = []
     for key, members in found.items():
-        name = members[0].optimizer["name"]
-        engine, not_fused = engine_for(name, kind=slots.kind, wanted=wanted, workers=slots.workers)
+        engine, not_fused = _engine_of(members[0], slots, wanted)
         limit, note = _limit(members, slots, engine, most)
         ordered = sorted(members, key=lambda trial: trial.seed)  # lanes of one seed share their input
         groups.append(_Group(ordered, json.loads(key), engine, not_fused, limit, note))
     return sorted(groups, key=lambda group: group.engine)
+
+
+def _engine_of(trial: TrialConfig, slots: Slots, wanted: str) -> tuple[EngineName, str]:
+    name, captures = trial.optimizer["name"], trial.capture is not None
+    return engine_for(name, kind=slots.kind, wanted=wanted, workers=slots.workers, captures=captures)
 
 
 def _limit(trials: Sequence[TrialConfig], slots: Slots, engine: EngineName, most: int | None) -> tuple[int, str]:

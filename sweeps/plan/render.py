@@ -47,7 +47,7 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         ("devices", f"{_devices(plan)}, {format_bytes(slots.memory_bytes)} of memory per {holder}"),
         ("time", f"about {format_seconds(cost.seconds)} ({_basis(plan, clustered=clustered)})"),
         ("memory", f"about {format_bytes(cost.memory_bytes)} {'per worker' if several else 'for the largest pack'}"),
-        ("disk", f"about {format_bytes(cost.disk_bytes)} for checkpoints and ledger{_disk_limit(plan)}"),
+        ("disk", f"about {format_bytes(cost.disk_bytes)} for {_kept(plan)}{_disk_limit(plan)}"),
     ]
 
 
@@ -59,6 +59,11 @@ def _basis(plan: Plan, *, clustered: bool) -> str:
     basis += f"; {workers} workers: estimated" if workers > 1 else ""
     speeds = ", ".join(f"{model} {speed:,.0f}" for model, speed in cost.images_per_second.items())
     return f"{basis}; images per second per {'process' if workers == 1 else 'trial'}: {speeds}"
+
+
+def _kept(plan: Plan) -> str:
+    captured = any(trial.capture for trial in plan.trials)
+    return "checkpoints, captures and ledger" if captured else "checkpoints and ledger"
 
 
 def _disk_limit(plan: Plan) -> str:

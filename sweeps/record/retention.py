@@ -65,7 +65,7 @@ class Retention:
         for line in lines:
             if line["kind"] == "row":
                 self._keep_row(line)
-            elif line["kind"] == "artifact" and line.get("path") and "bytes" in line:
+            elif line["kind"] == "artifact" and line["name"] in NAMES and line.get("path") and "bytes" in line:
                 self._hold(line["trial"], line["name"], line["bytes"])
         ended = [line for line in lines if line["kind"] == "status" and line["status"] in ENDED]
         if ended:

@@ -24,6 +24,7 @@ PRESETS: dict[str, tuple[float, ...]] = {  # grids of learning rates, named by t
     "factor10": (0.1, 0.01, 1e-3, 1e-4, 1e-5),
 }
 NOT_HERE = ("seed", "vary", "evaluate_test")  # fields of a trial that a sweep sets itself
+NO_AXIS = ("capture",)  # fields of a trial that are no part of its configuration
 DRAWS_PER_POINT = 1000  # draws for a point that was not drawn before, until the axes count as exhausted
 Point = dict[str, Any]  # a value for each axis
 

@@ -20,9 +20,10 @@ from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.parameters import Entry
 from ch6dist.catalog.schedule_entries import BOTH, LAMBDA_PRESETS, SCHEDULES, LambdaEntry, ScheduleEntry
 from ch6dist.catalog.schedules import WARMUP
-from ch6dist.config import VARIABLE, TrialConfig
+from ch6dist.catalog.vary import VARIABLE
+from ch6dist.config import TrialConfig
 from ch6dist.runs.folders import NAME
-from sweeps.spec.axes import NOT_HERE, PRESETS, Axis
+from sweeps.spec.axes import NO_AXIS, NOT_HERE, PRESETS, Axis
 from sweeps.spec.sections import MAX_TRIALS
 from sweeps.spec.shorthand import PARTS
 from sweeps.spec.sweep_file import SweepSpec
@@ -57,6 +58,8 @@ def sweep_schema() -> Schema:
     definitions["DataConfig"]["properties"]["name"] |= names_schema(DATASETS)
     definitions["Resources"]["properties"]["gpus"]["anyOf"][1:] = [SHARE, WHOLE]
     definitions["CheckpointRules"]["properties"]["total"]["anyOf"][1]["pattern"] += r"\s*$"
+    names = definitions["SeriesConfig"]["properties"]["names"]
+    names |= {"anyOf": [{"type": "string"}, {"type": names.pop("type"), "items": names.pop("items"), "minItems": 1}]}
     del definitions["Axis"]
     fields = trial["properties"]
     for name in NOT_HERE:
@@ -157,7 +160,8 @@ def _without_name(schema: Schema) -> Schema:
 
 def _trial_keys(fields: dict[str, Schema], definitions: dict[str, Schema]) -> dict[str, Schema]:
     """Return the schema of the values of every dotted trial key that an axis can set."""
-    keys = {name: {"$ref": f"#/$defs/{name}"} if name in definitions else schema for name, schema in fields.items()}
+    varied = {name: schema for name, schema in fields.items() if name not in NO_AXIS}
+    keys = {name: {"$ref": f"#/$defs/{name}"} if name in definitions else schema for name, schema in varied.items()}
     for section, name in SECTIONS.items():
         keys[section] = {"$ref": f"#/$defs/{name}"}
         keys |= {f"{section}.{key}": schema for key, schema in definitions[name]["properties"].items()}

@@ -9,7 +9,7 @@ from pydantic import ByteSize, Field, ValidatorFunctionWrapHandler, field_valida
 
 from ch6dist.catalog.metrics import DEFAULT_METRIC, Goal, MetricName, check_goal, goal_of
 from ch6dist.catalog.parameters import as_number
-from ch6dist.config import check_vary
+from ch6dist.catalog.vary import check_vary
 from ch6dist.errors import InputError
 from ch6dist.sections import Frozen
 

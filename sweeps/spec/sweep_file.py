@@ -21,7 +21,7 @@ from ch6dist.runs.folders import check_name, name_from
 from ch6dist.sections import Frozen, parse_section
 from ch6dist.storage.files import check_storage
 from ch6dist.yamlfile import read_mapping
-from sweeps.spec.axes import NOT_HERE, Axis, refuse_unknown
+from sweeps.spec.axes import NO_AXIS, NOT_HERE, Axis, refuse_unknown
 from sweeps.spec.overrides import override
 from sweeps.spec.sections import MAX_TRIALS, CheckpointRules, Metric, Resources, Seeds
 from sweeps.spec.shorthand import flat_axes, refuse_dotted, refuse_misplaced
@@ -115,6 +115,8 @@ class SweepSpec(Frozen):
             refuse_unknown({key.partition(".")[0]: key}, TrialConfig.model_fields, "a trial")
             if key in NOT_HERE:
                 raise InputError(key, key, "any trial key but seed and vary (the sweep has `seeds`) and evaluate_test")
+            if key.partition(".")[0] in NO_AXIS:
+                raise InputError(key, key, "no axis: a capture changes nothing of a training; it goes under `trial`")
         if (data := given.get("data")) and data.values:
             return {**given, "data": parse_section(Axis, [_with_root(value) for value in data.values])}
         return given

@@ -84,7 +84,7 @@ def best(run: Path | str, ledger: Ledger | None = None) -> dict[str, Any]:
         "warning": NOTHING_LEARNED if verdict.state == "chance" else "",
         "configurations": len(ranked),
         "ineligible": sum(not item.eligible for item in ranked),
-        "trial": config,
+        "trial": {key: value for key, value in config.items() if key != "capture"},  # to look was the sweep's wish
     }
 
 

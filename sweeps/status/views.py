@@ -18,11 +18,12 @@ from rich.text import Text
 
 from ch6dist.catalog.datasets import SYNTHETIC
 from ch6dist.catalog.wording import format_count
+from ch6dist.runs.schema import SIGNS
 from sweeps.units import format_seconds
 
 COLOURS = {"finished": "green", "running": "cyan", "failed": "red", "out_of_memory": "red", "diverged": "yellow"}
 METRICS = tuple(f"{split}_{metric}" for split in ("train", "val", "test") for metric in ("loss", "accuracy"))
-ROW_COLUMNS = ("epoch", "step", "lr", *METRICS, "seconds")  # those without a value are not shown
+ROW_COLUMNS = ("epoch", "step", "lr", *METRICS, *SIGNS, "seconds")  # those without a value are not shown
 PER_CENT = ("train_accuracy", "val_accuracy", "test_accuracy")
 SHOWN_EVENTS = 5
 SHOWN_RUNNING = 12

@@ -25,11 +25,13 @@ NESTEROV = "{name: SGD, lr: 0.1, momentum: 0.9, nesterov: true}"
 ADAM = "{name: Adam, lr: 0.001, betas: [0.9, 0.99]}"
 SEQUENCE = "[{name: LinearLR, start_factor: 0.1, epochs: 2}, {name: CosineAnnealingLR, T_max: 0.5}]"
 PLATEAU = "{name: ReduceLROnPlateau, patience: 2, warmup: {epochs: 1, start_factor: 0.1}}"
+CAPTURE = "{gradients: {names: [fc1, 'conv*'], every: 5}, activations: {keep: sample, sample: 3}, max_bytes: 1000000}"
 TRIALS = {
     "nesterov": f"model: simple_nn\noptimizer: {NESTEROV}\nepochs: 4\nseed: 1\n",
     "a cycle": f"optimizer: {ADAM}\nschedule: {{name: OneCycleLR, pct_start: 0.25}}\n",
     "a sequence": f"schedule: {SEQUENCE}\n",
     "a plateau": f"schedule: {PLATEAU}\n",
+    "a capture": f"optimizer: {ADAM}\ncapture: {CAPTURE}\n",
     "a range test": "type: range_test\nrange_test: {start_lr: 1.0e-5, end_lr: 1, steps: 20, smoothing: 0.5}\n",
 }
 

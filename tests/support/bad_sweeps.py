@@ -13,6 +13,24 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown sweep key": (sweep(parametres={}), ["parametres", "did you mean 'parameters'"]),
     "unknown trial key": (sweep(trial={"epoch": 3}), ["trial.epoch", "did you mean 'epochs'"]),
     "unknown axis": (axes(optimiser__lr=[1]), ["parameters.optimiser", "did you mean 'optimizer'"]),
+    "unknown capture": (sweep(trial={"capture": {"gradient": {}}}), ["trial.capture.gradient", "'gradients'"]),
+    "unknown capture key": (
+        sweep(trial={"capture": {"gradients": {"name": "fc1"}}}),
+        ["trial.capture.gradients.name", "did you mean 'names'"],
+    ),
+    "a capture of no names": (
+        sweep(trial={"capture": {"gradients": {"names": []}}}),
+        ["trial.capture.gradients.names"],
+    ),
+    "a captured layer that is not there": (
+        sweep(trial={"capture": {"activations": {"names": "relu9"}}}),
+        ["trial.capture.activations.names: 'relu9'", "relu1"],
+    ),
+    "a capture that is too large": (
+        sweep(trial={"capture": {"gradients": {"keep": "sample", "sample": 10**6}}}),
+        ["trial.capture.max_bytes", "983,591,280 in all"],
+    ),
+    "an axis of captures": (axes(capture__gradients__every=[1, 2]), ["parameters.capture.gradients.every", "no axis"]),
     "unknown inner axis": (axes(data__bath_size=[1]), ["parameters.data.bath_size", "did you mean 'batch_size'"]),
     "unknown axis field": (sweep(parameters={"epochs": {"value": [1]}}), ["parameters.epochs.value", "'values'"]),
     "unknown metric": (sweep(metric={"name": "accuracy"}), ["metric.name", "'accuracy'", "val_accuracy"]),

@@ -370,6 +370,22 @@ def test_health_of_range_tests_alone_counts_no_training_runs(tmp_path):
     assert "Diverged" not in facts_of(tmp_path, SWEEPS["range test alone"]())
 
 
+def test_health_counts_the_trials_inside_which_something_is_wrong(tmp_path):
+    sound = {"exploding_steps": 0, "vanishing_gradients": 0}
+    signs = [sound, {**sound, "exploding_steps": 3}, {**sound, "saturated_layers": 1}, {}]
+    trials = [trial(lr=0.1 / 2**n, curve=[0.1] * 3, extra=extra) for n, extra in enumerate(signs)]
+    fact = facts_of(tmp_path, trials)["Inside the training"]
+    counted = "exploding steps in 1, vanishing gradients in 0, saturated layers in 1"
+    assert fact.value == f"of 3 trials that captured, {counted}"
+    assert "sweeps show" in fact.warning
+    quiet = facts_of(tmp_path / "quiet", [trial(curve=[0.1] * 3, extra=sound)])["Inside the training"]
+    assert (quiet.value, quiet.warning) == (
+        "of 1 trial that captured, exploding steps in 0, vanishing gradients in 0",
+        "",
+    )
+    assert "Inside the training" not in facts_of(tmp_path / "none", [trial(curve=[0.1] * 3)])
+
+
 @pytest.mark.parametrize(
     ("trials", "fact", "warning"),
     [

@@ -18,7 +18,7 @@ from ch6dist.errors import InputError
 from ch6dist.host.hardware import Devices
 from sweeps.plan.calibration import calibration_key
 from sweeps.plan.costs import worker_speed
-from sweeps.plan.disk import running_bytes
+from sweeps.plan.disk import captured_bytes, running_bytes
 from sweeps.plan.estimate import estimate
 from sweeps.plan.packs import Pack, make_packs
 from sweeps.plan.plan import Plan, make_plan, plan_json
@@ -131,6 +131,20 @@ def test_one_engine_for_all_is_one_fact_with_its_reason(tmp_path: Path) -> None:
     chosen = optimizers(tmp_path, "SGD", resources={"engine": "eager"})
     assert "eager: asked for" in printed(planned(chosen, H200))
     assert re.search(r"^engine +fused *$", printed(planned(optimizers(tmp_path, "SGD"), H200)), re.MULTILINE)
+
+
+def test_a_sweep_that_captures_is_eager_and_the_plan_says_why_and_counts_its_files(tmp_path: Path) -> None:
+    fused, captured = (
+        planned(optimizers(tmp_path, "SGD", "Adam", trial=trial, resources={"engine": "fused"}), H200)
+        for trial in ({}, {"capture": {}})
+    )
+    assert "eager: it captures, and fused lanes cannot be looked into" in printed(captured)
+    assert {pack.engine for pack in fused.packs} == {"fused"}
+    plain = planned(optimizers(tmp_path, "SGD", "Adam", resources={"engine": "eager"}), H200)
+    more = captured.estimate.disk_bytes - plain.estimate.disk_bytes
+    assert more == sum(captured_bytes(trial) for trial in captured.trials) > 6 * 2 * 10 * 4 * 3520
+    assert "for checkpoints, captures and ledger" in printed(captured)
+    assert "captures" not in printed(plain)
 
 
 def test_where_packs_differ_each_says_its_engine_and_why_it_does_not_fuse(tmp_path: Path) -> None:

@@ -110,6 +110,24 @@ def test_an_ended_trial_keeps_the_files_named_by_keep(tmp_path, keep):
         assert (line["path"], line["reason"]) == (None, "removed by checkpoints.keep")
 
 
+@pytest.mark.parametrize("limit", [None, 0])
+def test_a_capture_is_no_checkpoint_and_stays_whatever_they_are_limited_to(tmp_path, limit):
+    run = Run(tmp_path)
+    captures = LocalFolder(tmp_path / "captures")
+    captures.write(f"{run.trials[0]}/epoch-000001.npz", b"x" * SIZE)
+    line = {"kind": "artifact", "trial": run.trials[0], "attempt": 1, "name": "captures", "epoch": 1}
+    line |= {"path": f"captures/{run.trials[0]}", "bytes": SIZE}
+    for _ in range(2):  # again, as by a driver that resumes
+        retention = run.retention(keep=(), ended_limit_bytes=limit)
+        lines = [line, *run.lines(run.trials[0], 0.5)]
+        run.write(lines)
+        retention.take(lines)
+        assert retention.used_bytes == 0
+    assert list(captures.sizes()) == [f"{run.trials[0]}/epoch-000001.npz"]
+    assert read(tmp_path).artifacts[run.trials[0], "captures"]["path"] == line["path"]
+    assert run.checkpoints.sizes() == {}
+
+
 @pytest.mark.parametrize("status", sorted(ENDED))
 def test_files_of_a_failed_trial_are_removed_too(tmp_path, status):
     run = Run(tmp_path)

@@ -166,6 +166,8 @@ BEYOND_THE_SCHEMA = {  # what only the program can see
     "a margin in per cent",
     "two GPUs per worker",
     "fewer images than workers",
+    "a captured layer that is not there",
+    "a capture that is too large",
     "a validation metric without validation images",
     "more validation images than there are",
 }

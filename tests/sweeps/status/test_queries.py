@@ -298,7 +298,7 @@ def test_names_and_questions_are_text_on_a_terminal(tmp_path: Path, name: str) -
     with console.capture() as captured:
         console.print(f"run folder: {folder}")
     assert name.replace("\x1b", "") in captured.get().replace("\x1b", "")
-    assert yaml.safe_load(best_yaml(best(folder))) == trial.model_dump()
+    assert parse_trial(yaml.safe_load(best_yaml(best(folder)))) == trial
 
 
 def test_an_ended_run_has_no_remaining_epochs(run: Path) -> None:
