@@ -117,6 +117,7 @@ class Comparison:
     name: str
     question: str
     description: str
+    setting: str = ""  # what alone is varied, with its symbol; empty: optimizers or schedules are compared
 
 
 COMPARISONS: dict[str, Comparison] = {
@@ -134,9 +135,9 @@ COMPARISONS: dict[str, Comparison] = {
             "What does a schedule change about the way?",
             "momentum and Nesterov, with no schedule, with StepLR and with CyclicLR",
         ),
-        Comparison("beta1", "What does Adam's β1 do to its path?", "Adam, only β1 varied"),
-        Comparison("beta2", "What does Adam's β2 do to its path?", "Adam, only β2 varied"),
-        Comparison("eps", "What does Adam's ε do to its path?", "Adam, only ε varied"),
+        Comparison("beta1", "What does Adam's β1 do to its path?", "Adam, only β1 varied", "β1"),
+        Comparison("beta2", "What does Adam's β2 do to its path?", "Adam, only β2 varied", "β2"),
+        Comparison("eps", "What does Adam's ε do to its path?", "Adam, only ε varied", "ε"),
     )
 }
 
