@@ -1,10 +1,11 @@
-"""The command line of the analysis: `analysis report | table | plot`.
+"""The command line of the analysis: `analysis report | table | plot | lab`.
 
     analysis report RUN [RUN …] [-o DIR]     one HTML file, figures, numbers
     analysis report RUN --watch              the same, written again while the run goes on
     analysis report RUN --for article        figures in print quality, captions, LaTeX tables
     analysis table RUN [--json]              the leaderboard
     analysis plot NAME RUN [-o DIR]          one figure
+    analysis lab FOLDER [-o DIR]             figures and page of what `ch6dist lab` has written
 
 RUN is a run folder, a name under --runs, CH6DIST_RUNS or ./runs, or s3://bucket/prefix/NAME. The commands
 import what they need, so that --help is fast.
@@ -116,6 +117,21 @@ def plot(
         raise unknown_name("NAME", name, PLOTS)
     folder = find_run(run, root=root)
     print(write_plot(name, analyse(load_study([folder])), given_path(output or folder / REPORT, key="-o")))
+
+
+@app.command()
+def lab(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that `ch6dist lab` has written.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder to write to. Default: FOLDER itself.")
+    ] = None,
+) -> None:
+    """Write figures and an animated page of the two-parameter laboratory."""
+    from analysis.lab.load import load_visit
+    from analysis.lab.page import write_page
+
+    visit = load_visit(folder)
+    print(write_page(visit, given_path(output or folder, key="-o")))
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.plots.style import Look, palette
+from analysis.plots.style import COLOURS, LINES, MARKERS, Look
 from ch6dist.catalog.lab import COMPARISONS, FORMAT, GRID, INDEX, KIND, TABLES, columns
 from ch6dist.catalog.naming import optimizer_label
 from ch6dist.catalog.text import number_text
@@ -65,14 +65,22 @@ class Visit:
 
     @cached_property
     def optimizers(self) -> list[str]:
-        """Return the labels of the optimizers that are compared, sorted: each has one look in all figures."""
-        compared = [one["paths"] for one in self.index["comparisons"] if not COMPARISONS[one["name"]].setting]
-        return sorted({self.optimizer(path) for paths in compared for path in paths})
+        """Return the labels of the optimizers that are compared, the best known first: each has one look everywhere."""
+        compared = [one["name"] for one in self.index["comparisons"] if not COMPARISONS[one["name"]].setting]
+        order = ["flavours", "adam", *compared]
+        return list(dict.fromkeys(self.optimizer(path) for name in order for path in self.comparison(name)))
 
     def look(self, path: str) -> Look:
         """Return the look of a path's optimizer, whatever its schedule; Adam's for any setting of Adam."""
-        looks, optimizer = palette(self.optimizers), self.optimizer(path)
-        return looks[optimizer if optimizer in looks else str(self.about(path)["optimizer"]["name"])]
+        place, n = self.place(path), len(COLOURS)
+        return Look(COLOURS[place % n], MARKERS[place % len(MARKERS)], LINES[place // n % len(LINES)])
+
+    def place(self, path: str) -> int:
+        """Return the place of a path's optimizer in the order of looks."""
+        optimizer = self.optimizer(path)
+        return self.optimizers.index(
+            optimizer if optimizer in self.optimizers else str(self.about(path)["optimizer"]["name"])
+        )
 
     def value(self, comparison: str, path: str) -> str:
         """Return what a comparison of settings varies, and its value on a path: `β1 0.5`."""

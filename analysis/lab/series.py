@@ -92,7 +92,8 @@ def draw_losses(figure: Figure, visit: Visit, names: Sequence[str], *, columns: 
         ax.plot(epochs, table["loss"].clip(LOWEST), color=colour, marker=".", label="training")
         ax.plot(epochs, table["val_loss"].clip(LOWEST), color=colour, ls="--", marker=".", mfc="white", label="validation")
         ax.set_title("\n".join(textwrap.wrap(name, 32)), fontsize=9)
-        ax.axhline(max(visit.problem["smallest_loss"], LOWEST), color=style.RED, lw=0.9)
+        if visit.problem["smallest_loss"] > 0:
+            ax.axhline(visit.problem["smallest_loss"], color=style.RED, lw=0.9)
         if place == 0:
             ax.legend(loc="upper right", fontsize=8.5)
         if place + columns >= len(names):
@@ -107,13 +108,13 @@ def losses_caption(visit: Visit, names: Sequence[str]) -> str:
     """Return the caption of `draw_losses`."""
     problem = visit.problem
     val = (
-        f"validation loss ({problem['val_points']} points, after the epoch)"
+        f"validation loss ({problem['val_points']} points, after the epoch). Red: the smallest training loss."
         if problem["smallest_loss"] > 0
-        else "loss after the epoch (the valley has no other points)"
+        else "loss after the epoch (the valley has no other points)."
     )
     return (
         f"{len(names)} paths, {steps_note(visit, names)}; the same start and batches for all. Solid: mean of the batches' "
-        f"losses in the epoch, weighted by their sizes; dashed: {val}. Red: the smallest training loss."
+        f"losses in the epoch, weighted by their sizes; dashed: {val}"
     )
 
 

@@ -93,6 +93,6 @@ def paths_caption(visit: Visit, names: Sequence[str]) -> str:
     count = "1 path" if len(names) == 1 else f"{len(names)} paths"
     return (
         f"{count}, {steps_note(visit, names)}; the same start (ring) and the same batches for all. Dots: the parameters "
-        f"after each step; last one: the larger mark. Grey: {LEVELS} contours of the loss of all training points; red "
+        f"after each step; last one: the larger mark. Grey: {LEVELS} contours of the training loss; red "
         "cross: its optimum."
     )
