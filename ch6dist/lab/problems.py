@@ -41,7 +41,8 @@ class LeastSquares:
 
     def loss(self, parameters: Array) -> Array:
         """Return the loss (…) at parameters (…, 2)."""
-        return np.asarray(((parameters @ self.inputs.T - self.targets) ** 2).mean(axis=-1))
+        with np.errstate(over="ignore", invalid="ignore"):  # a path that diverges may leave the range of fp64
+            return np.asarray(((parameters @ self.inputs.T - self.targets) ** 2).mean(axis=-1))
 
     def gradient(self, parameters: Array) -> Array:
         """Return the gradient (…, 2) of the loss at parameters (…, 2): 2 Aᵀ (A θ − y) / n."""
