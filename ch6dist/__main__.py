@@ -1,4 +1,4 @@
-"""The command line of single trials: `ch6dist train`, `range-test`, `preview`, `lab`, `data` (also `python -m ch6dist …`).
+"""The command line of single trials: `ch6dist train`, `range-test`, `preview`, `lab`, `data`; also `python -m ch6dist`.
 
 ch6dist train trial.yaml optimizer.lr=0.1 --run runs/one
 torchrun --nproc-per-node 2 -m -- ch6dist train trial.yaml --run runs/two   # without `--` torchrun takes --run itself

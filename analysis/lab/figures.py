@@ -47,9 +47,7 @@ def _panels(name: str, heading: str, *, comparison: str, columns: int) -> LabFig
         heading=heading,
         title=COMPARISONS[comparison].question,
         tables=PATHS,
-        draw=lambda figure, visit: surfaces.draw_panels(
-            figure, visit, _names(visit, comparison), columns=columns
-        ),
+        draw=lambda figure, visit: surfaces.draw_panels(figure, visit, _names(visit, comparison), columns=columns),
         size=lambda visit: surfaces.panels_size(len(_names(visit, comparison)), columns=columns),
         caption=lambda visit: surfaces.paths_caption(visit, _names(visit, comparison)),
     )
@@ -94,8 +92,9 @@ FIGURES: dict[str, LabFigure] = {
         ),
         _panels("flavours", "SGD, momentum, Nesterov", comparison="flavours", columns=3),
         LabFigure(
-            "velocities", "Gradient, momentum, look-ahead", "What do momentum and Nesterov's look-ahead add to a gradient?",
-            ("velocities.csv",), series.draw_velocities, lambda _: (11.0, 4.2), series.velocities_caption,
+            "velocities", "Gradient, momentum, look-ahead",
+            "What do momentum and Nesterov's look-ahead add to a gradient?", ("velocities.csv",),
+            series.draw_velocities, lambda _: (11.0, 4.2), series.velocities_caption,
         ),
         _losses("losses", "Losses", "How fast does each lower the loss, and does it overshoot?", schedules=False),
         LabFigure(
@@ -133,5 +132,3 @@ def draw(figure: LabFigure, visit: Visit) -> Figure:
     figure.draw(drawn, visit)
     style.title(drawn, figure.title, caption=caption, synthetic=False)
     return drawn
-
-

@@ -20,6 +20,7 @@ from analysis.lab.load import Visit
 from analysis.lab.scene import scene_of, still
 from analysis.report.explore import page_json
 from analysis.report.figures import Embedded, embed, writing
+from analysis.report.forked import forked
 from ch6dist.catalog.lab import PROBLEMS
 from ch6dist.catalog.text import number_text
 from ch6dist.storage.atomic import replace_file
@@ -43,12 +44,17 @@ def write_page(visit: Visit, folder: Path) -> Path:
     UsageError if the folder cannot be written.
     """
     with writing(folder):
-        shown = []
-        for figure in FIGURES.values():
-            written = write_figure(figure, visit, folder)
-            shown.append(Shown(figure, figure.caption(visit), embed(written, whole=False, shades=figure.has_shades)))
+        figures = list(FIGURES.values())
+        parts = forked(lambda figure: _show(figure, visit, folder), figures)  # without the figures, which hold lambdas
+        shown = [Shown(figure, *part) for figure, part in zip(figures, parts, strict=True)]
         replace_file(folder / "index.html", _page(visit, shown))
     return folder / "index.html"
+
+
+def _show(figure: LabFigure, visit: Visit, folder: Path) -> tuple[str, Embedded]:
+    """Write the files of a figure and return its caption and its picture."""
+    written = write_figure(figure, visit, folder)
+    return figure.caption(visit), embed(written, whole=False, shades=figure.has_shades)
 
 
 def _page(visit: Visit, shown: list[Shown]) -> str:

@@ -52,8 +52,8 @@ def phase_caption(visit: Visit) -> str:
     return (
         f"{phase['cells']} settings, each the slower of two eigenvectors, with curvatures {small:.3g} and {large:.3g}. "
         "Predicted: the spectral radius of the iteration matrix; measured: "
-        f"{phase['steps']} steps of torch's SGD without noise. Borders for the larger curvature: α λ = (1 − √β)² (dashed: "
-        "from here on it oscillates), (1 + √β)² (dotted: it changes sign at every step), 2 (1 + β) (solid: it "
+        f"{phase['steps']} steps of torch's SGD without noise. Borders for the larger curvature: α λ = (1 − √β)² "
+        "(dashed: from here on it oscillates), (1 + √β)² (dotted: it changes sign at every step), 2 (1 + β) (solid: it "
         "diverges). The regimes, the worse of both eigenvectors, are the predicted ones in "
         f"{100 * phase['agreement']:.1f} % of the settings. Star: Polyak's choice, α {best['alpha']:.3g}, β "
         f"{best['beta']:.2g}, factor {best['radius']:.2f}."

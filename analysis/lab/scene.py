@@ -9,6 +9,7 @@ The still picture is drawn here, so that the page shows the paths where JavaScri
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 from contourpy import contour_generator
@@ -102,10 +103,12 @@ def _line(run: dict[str, Any]) -> str:
 def _contours(visit: Visit) -> list[str]:
     surface = visit.surface
     generator = contour_generator(surface.xs, surface.ys, surface.loss)
-    return [
-        "".join("M" + "L".join("{} {}".format(*_place(visit, x, y)) for x, y in line) for line in generator.lines(level))
-        for level in contour_levels(visit)
-    ]
+    return [_contour(visit, generator.lines(level)) for level in contour_levels(visit)]
+
+
+def _contour(visit: Visit, lines: Iterable[Any]) -> str:
+    """Return the lines of a contour, each an array (points, 2), as one SVG path."""
+    return "".join("M" + "L".join("{} {}".format(*_place(visit, x, y)) for x, y in line) for line in lines)
 
 
 def _ticks(visit: Visit) -> list[dict[str, Any]]:

@@ -90,7 +90,9 @@ def draw_losses(figure: Figure, visit: Visit, names: Sequence[str], *, columns: 
         table, colour = visit.epochs(name), visit.look(name).colour
         epochs = table["epoch"] + 1
         ax.plot(epochs, table["loss"].clip(LOWEST), color=colour, marker=".", label="training")
-        ax.plot(epochs, table["val_loss"].clip(LOWEST), color=colour, ls="--", marker=".", mfc="white", label="validation")
+        ax.plot(
+            epochs, table["val_loss"].clip(LOWEST), color=colour, ls="--", marker=".", mfc="white", label="validation"
+        )
         ax.set_title("\n".join(textwrap.wrap(name, 32)), fontsize=9)
         if visit.problem["smallest_loss"] > 0:
             ax.axhline(visit.problem["smallest_loss"], color=style.RED, lw=0.9)
@@ -113,8 +115,8 @@ def losses_caption(visit: Visit, names: Sequence[str]) -> str:
         else "loss after the epoch (the valley has no other points)."
     )
     return (
-        f"{len(names)} paths, {steps_note(visit, names)}; the same start and batches for all. Solid: mean of the batches' "
-        f"losses in the epoch, weighted by their sizes; dashed: {val}"
+        f"{len(names)} paths, {steps_note(visit, names)}; the same start and batches for all. Solid: mean of the "
+        f"batches' losses in the epoch, weighted by their sizes; dashed: {val}"
     )
 
 

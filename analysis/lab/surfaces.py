@@ -31,7 +31,9 @@ def draw_panels(
     for place, (name, ax) in enumerate(zip(names, axes.flat, strict=False)):
         draw_surface(ax, visit)
         draw_path(ax, visit, name)
-        title = "\n".join(textwrap.wrap(titles[place] if titles else name, 32)) + (" (diverged)" if visit.about(name)["diverged"] else "")
+        title = "\n".join(textwrap.wrap(titles[place] if titles else name, 32)) + (
+            " (diverged)" if visit.about(name)["diverged"] else ""
+        )
         ax.set_title(title, fontsize=9)
         if place + columns >= len(names):
             ax.set_xlabel(visit.parameters[0])
@@ -71,7 +73,9 @@ def draw_path(ax: Axes, visit: Visit, name: str) -> None:
     ax.plot(rows[first], rows[second], ".", color=look.colour, ms=3.2, zorder=3)
     ax.plot(*visit.problem["start"], "o", mfc="white", mec="black", ms=6, zorder=4)
     if not visit.about(name)["diverged"]:
-        ax.plot(rows[first].iloc[-1], rows[second].iloc[-1], look.marker, color=look.colour, mec="white", ms=7.5, zorder=6)
+        ax.plot(
+            rows[first].iloc[-1], rows[second].iloc[-1], look.marker, color=look.colour, mec="white", ms=7.5, zorder=6
+        )
 
 
 def steps_note(visit: Visit, names: Sequence[str]) -> str:
@@ -85,14 +89,15 @@ def steps_note(visit: Visit, names: Sequence[str]) -> str:
         else f"batches of {problem['batch_size']} of {problem['train_points']} points"
     )
     each = " each" if len(names) > 1 else ""
-    return f"{' or '.join(map(str, steps))} steps{each} ({about[0]['epochs']} epochs of {problem['steps_per_epoch']} {batches})"
+    count = f"{' or '.join(map(str, steps))} steps{each}"
+    return f"{count} ({about[0]['epochs']} epochs of {problem['steps_per_epoch']} {batches})"
 
 
 def paths_caption(visit: Visit, names: Sequence[str]) -> str:
     """Return the caption of paths over contours."""
     count = "1 path" if len(names) == 1 else f"{len(names)} paths"
     return (
-        f"{count}, {steps_note(visit, names)}; the same start (ring) and the same batches for all. Dots: the parameters "
-        f"after each step; last one: the larger mark. Grey: {LEVELS} contours of the training loss; red "
+        f"{count}, {steps_note(visit, names)}; the same start (ring) and the same batches for all. Dots: the "
+        f"parameters after each step; last one: the larger mark. Grey: {LEVELS} contours of the training loss; red "
         "cross: its optimum."
     )

@@ -1,7 +1,7 @@
 """What a person asks of the laboratory, checked as a whole before anything is computed or written.
 
-    visit_lab("valley:condition=50", ["Adam:lr=0.05,betas=[0.8, 0.999]"], epochs="10", lr=None, folder=folder)
-    split_settings("SGD:momentum=0.9,schedule={name: StepLR, step_size: 4}")    # ('SGD', {'momentum': 0.9, …})
+visit_lab("valley:condition=50", ["Adam:lr=0.05,betas=[0.8, 0.999]"], epochs="10", lr=None, folder=folder)
+split_settings("SGD:momentum=0.9,schedule={name: StepLR, step_size: 4}")    # ('SGD', {'momentum': 0.9, …})
 """
 
 from __future__ import annotations
@@ -80,5 +80,3 @@ def _parts(text: str) -> list[str]:
         else:
             parts[-1] += piece
     return parts
-
-

@@ -1,8 +1,8 @@
 """Which paths the laboratory makes: the optimizers that were chosen, and the comparisons of the book.
 
-    plan = plan_runs(chosen=[], epochs=10, lr=0.1)       # none chosen: all of the catalog
-    plan.runs["SGD momentum 0.9"]                        # the configuration of a path
-    plan.comparisons["flavours"]                         # names of the paths of a comparison
+plan = plan_runs(chosen=[], epochs=10, lr=0.1)       # none chosen: all of the catalog
+plan.runs["SGD momentum 0.9"]                        # the configuration of a path
+plan.comparisons["flavours"]                         # names of the paths of a comparison
 """
 
 from __future__ import annotations

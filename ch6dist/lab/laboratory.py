@@ -1,7 +1,7 @@
 """One visit to the laboratory: a problem, all its paths, and the phase diagram of its curvature.
 
-    laboratory = visit(build_problem("valley", …), plan_runs(chosen=[], epochs=10, lr=None))
-    laboratory.paths["Adam"], laboratory.diagram
+laboratory = visit(build_problem("valley", …), plan_runs(chosen=[], epochs=10, lr=None))
+laboratory.paths["Adam"], laboratory.diagram
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ def _run_epoch(
     for batch, rows in enumerate(batches):
         optimizer.zero_grad()
         loss = ((inputs[rows] @ weights - targets[rows]) ** 2).mean()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         before, lr = _numbers(weights), float(optimizer.param_groups[0]["lr"])
         optimizer.step()
         _note(record, before, weights, optimizer, loss=float(loss.detach()), lr=lr)

@@ -106,7 +106,7 @@ def phase_diagram(eigenvalues: tuple[float, ...], alphas: Array, betas: Array, *
 def measured_errors(
     eigenvalues: tuple[float, ...], settings: list[tuple[float, float]], *, steps: int = STEPS
 ) -> Array:
-    """Return the errors (steps + 1, settings, eigenvalues) of torch's SGD at each (α, β), from 1 along each eigenvector.
+    """Return the errors (steps + 1, settings, eigenvalues) of torch's SGD at each (α, β), from 1.
 
     The loss is ½ Σ λ e², whose minimum is at 0: there a rounding is as small as the error itself.
     """
@@ -126,7 +126,7 @@ def measured_errors(
 
 
 def predicted_errors(alpha: float, beta: float, eigenvalue: float, *, steps: int) -> Array:
-    """Return the errors (steps + 1,) along an eigenvector by powers of the iteration matrix, from velocity 0, error 1."""
+    """Return the errors (steps + 1,) along an eigenvector by powers of the iteration matrix, from 1 at rest."""
     matrix, state = iteration_matrix(alpha, beta, eigenvalue), np.array([0.0, 1.0])
     errors = [1.0]
     for _ in range(steps):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from analysis.lab.figures import FIGURES
 from analysis.lab.load import load_visit
 from analysis.lab.page import write_page
 from tests.analysis.report.test_browser import CONTRAST, SCHEMES
@@ -14,6 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=MISSING
 
 WAYS = "return [...document.querySelectorAll('#paths .way')].map((line) => line.getAttribute('d'))"
 SHOWN = "return [...document.querySelectorAll('#heads .head')].filter((head) => head.style.display !== 'none').length"
+FRAME = "return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
 AT = "return document.getElementById('at').textContent"
 
 
@@ -35,7 +37,9 @@ def test_nothing_is_complained_of_and_every_text_is_readable(browser, page, sche
     assert found["seen"] > 100
     assert found["low"] == []
     sizes = browser.run("return [...document.images].map((image) => [image.naturalWidth, image.width])")
-    assert len(sizes) == 11
+    assert len(sizes) == len(FIGURES)
+    files = {path.name for path in (page.parent / "figures").iterdir()}
+    assert files == {f"{name}.{kind}" for name in FIGURES for kind in ("png", "svg")}
     assert all(natural >= width > 100 for natural, width in sizes)
     assert browser.console() == []
 
@@ -132,9 +136,11 @@ def test_on_paper_it_is_the_still_picture_without_controls(browser, page):
     browser.press("Home")
     assert browser.run(WAYS) != still
     browser.devtools("Emulation.setEmulatedMedia", {"media": "print"})
+    browser.run(FRAME)
     assert browser.run(WAYS) == still
     assert browser.run("return getComputedStyle(document.querySelector('.controls')).display") == "none"
     browser.devtools("Emulation.setEmulatedMedia", {"media": ""})
+    browser.run(FRAME)
     assert browser.run(AT) == "0 of 50"
     assert browser.pdf().startswith(b"%PDF")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +93,9 @@ def test_every_table_has_its_documented_columns_and_every_path_its_rows(problem)
     assert {path.name for path in folder.iterdir()} == {INDEX, *TABLES}
     for name in TABLES:
         rows = rows_of(folder / name)
-        assert list(rows[0]) == list(columns(name, tuple(index["problem"]["parameters"]))) == list(index["tables"][name])
+        assert (
+            list(rows[0]) == list(columns(name, tuple(index["problem"]["parameters"]))) == list(index["tables"][name])
+        )
     paths = rows_of(folder / "paths.csv")
     for path in index["paths"]:
         own = [row for row in paths if row["path"] == path["name"]]
@@ -107,7 +110,7 @@ def test_every_table_has_its_documented_columns_and_every_path_its_rows(problem)
 def test_numbers_are_written_with_all_their_digits():
     index = json.loads((visited() / INDEX).read_text(encoding="utf-8"))
     rows = [row for row in rows_of(visited() / "paths.csv") if row["path"] == "SGD"]
-    for before, after in zip(rows, rows[1:], strict=False):
+    for before, after in pairwise(rows):
         stepped = float(before["b"]) - float(before["lr"]) * float(before["gradient_b"])
         assert float(after["b"]) == pytest.approx(stepped, rel=1e-15)
     end = np.hypot(*(float(rows[-1][p]) - o for p, o in zip("bw", index["problem"]["optimum"], strict=True)))
@@ -115,25 +118,22 @@ def test_numbers_are_written_with_all_their_digits():
     assert end == pytest.approx(sgd["distance_at_end"], rel=1e-14)
 
 
-def test_the_same_command_writes_the_same_tables(capsys, tmp_path):
+def test_chosen_optimizers_take_the_place_of_the_catalog_and_a_second_run_writes_the_same(capsys, tmp_path):
+    chosen = ["SGD:momentum=0.5,schedule={name: StepLR, step_size: 1, gamma: 0.5}", "Adam:lr=0.3,betas=[0.8, 0.99]"]
+    options = [part for text in chosen for part in ("--optimizer", text)]
     for name in ("a", "b"):
-        command = ["lab", "valley:condition=7", "-o", str(tmp_path / name), "--epochs", "2", "--optimizer", "Adam:lr=0.3"]
+        command = ["lab", "valley:condition=7", "-o", str(tmp_path / name), "--epochs", "3", *options]
         assert run(app, name="ch6dist", arguments=command) == 0
     assert capsys.readouterr().out.splitlines() == [str(tmp_path / name / INDEX) for name in ("a", "b")]
     for name in TABLES:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-
-
-def test_chosen_optimizers_take_the_place_of_the_catalog(tmp_path):
-    chosen = ["SGD:momentum=0.5,schedule={name: StepLR, step_size: 1, gamma: 0.5}", "Adam:lr=0.3,betas=[0.8, 0.99]"]
-    options = [part for text in chosen for part in ("--optimizer", text)]
-    assert run(app, name="ch6dist", arguments=["lab", "-o", str(tmp_path / "out"), "--epochs", "3", *options]) == 0
-    index = json.loads((tmp_path / "out" / INDEX).read_text(encoding="utf-8"))
+    index = json.loads((tmp_path / "a" / INDEX).read_text(encoding="utf-8"))
     names = index["comparisons"][0]["paths"]
     assert names == ["SGD momentum 0.5, StepLR 1 ×0.5", "Adam betas 0.8-0.99, lr 0.3"]
     about = {path["name"]: path for path in index["paths"]}
     assert about[names[1]]["optimizer"]["betas"] == [0.8, 0.99]
     assert all(path["epochs"] == 3 for path in index["paths"])
+    assert index["problem"]["settings"] == {"condition": 7.0, "angle": 0.0}
 
 
 def test_one_learning_rate_for_all_may_make_some_diverge(tmp_path):

@@ -204,7 +204,9 @@ def test_states_carry_torchs_names_and_one_value_per_step(visit):
     ids=str,
 )  # fmt: skip
 def test_learning_rates_are_those_of_the_preview(schedule):
-    path = path_of(MOMENTUM, schedule={"T_0": 3, "name": schedule} if schedule == "CosineAnnealingWarmRestarts" else schedule)
+    path = path_of(
+        MOMENTUM, schedule={"T_0": 3, "name": schedule} if schedule == "CosineAnnealingWarmRestarts" else schedule
+    )
     expected = [lr for lr, _ in preview(path.config, steps_per_epoch=5)]
     assert path.lrs == pytest.approx(expected, rel=1e-12)
 
