@@ -18,7 +18,7 @@
   const plain = (number) => {
     if (number === null || number === undefined) return "–";
     if (number === 0 || (Math.abs(number) >= 0.001 && Math.abs(number) < 10000)) return String(Number(number.toPrecision(3)));
-    return number.toExponential(1).replace("e+", "e");
+    return number.toExponential(1).replace("e+", "e").replace(".0e", "e");
   };
   const last = (run) => run.x.length - 1;
   const between = (values, t) => {
@@ -128,7 +128,7 @@
     if (!isLog) return [0, Number((power * Math.floor(high / power)).toPrecision(3))];
     const found = [], every = Math.max(1, Math.ceil((high - low) / 4));
     for (let power = Math.ceil(low); power <= high; power += every) found.push(10 ** power);
-    return found.length ? found : [10 ** low, 10 ** high];
+    return found.length > 1 ? found : [10 ** low, 10 ** high];
   }
 
   function play(on) {

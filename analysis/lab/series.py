@@ -93,11 +93,12 @@ def draw_losses(figure: Figure, visit: Visit, names: Sequence[str], *, columns: 
         ax.plot(
             epochs, table["val_loss"].clip(LOWEST), color=colour, ls="--", marker=".", mfc="white", label="validation"
         )
-        ax.set_title("\n".join(textwrap.wrap(name, 32)), fontsize=9)
+        end = f" (diverged in epoch {len(table) + 1})" if visit.about(name)["diverged"] else ""
+        ax.set_title("\n".join(textwrap.wrap(name + end, 32)), fontsize=9)
         if visit.problem["smallest_loss"] > 0:
             ax.axhline(visit.problem["smallest_loss"], color=style.RED, lw=0.9)
         if place == 0:
-            ax.legend(loc="upper right", fontsize=8.5)
+            ax.legend(loc="best", fontsize=8.5)
         if place + columns >= len(names):
             ax.set_xlabel("epoch")
             ax.tick_params(labelbottom=True)
@@ -162,9 +163,9 @@ def draw_errors(figure: Figure, visit: Visit) -> None:
             ax.plot(rows["step"], rows["predicted"].clip(LOWEST), color=colour, lw=1.2, label=f"{label}, predicted")
             ax.plot(rows["step"], rows["measured"].clip(LOWEST), marker, color=colour, ms=3.5, mfc="white",
                     label=f"{label}, measured")  # fmt: skip
-        ax.set_title("\n".join(textwrap.wrap(setting, 30)), fontsize=9)
+        ax.set_title("\n".join(textwrap.wrap(setting, 40)), fontsize=9)
         ax.set_xlabel("step")
-    axes[0].legend(loc="lower left", fontsize=8.5)
+    axes[1].legend(loc="best", fontsize=8.5)
     axes[0].set_ylabel("error ÷ error at the start")
     style.log_axis(axes[0], "y", style.lr_formatter())
     axes[0].set_ylim(max(LOWEST / 3, 1e-8), None)

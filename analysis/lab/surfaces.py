@@ -89,7 +89,8 @@ def steps_note(visit: Visit, names: Sequence[str]) -> str:
         else f"batches of {problem['batch_size']} of {problem['train_points']} points"
     )
     each = " each" if len(names) > 1 else ""
-    count = f"{' or '.join(map(str, steps))} steps{each}"
+    fewer = ", fewer where it diverged" if any(path["diverged"] for path in about) else ""
+    count = f"{' or '.join(map(str, steps))} steps{each}{fewer}"
     return f"{count} ({about[0]['epochs']} epochs of {problem['steps_per_epoch']} {batches})"
 
 
