@@ -55,7 +55,7 @@
   function compare(index) {
     state.comparison = scene.comparisons[index];
     drawn = state.comparison.paths.map(make);
-    find("readout").replaceChildren(...drawn.map((item) => item.row));
+    find("rows").replaceChildren(...drawn.map((item) => item.row));
     find("paths").replaceChildren(...drawn.flatMap((item) => [item.way, item.dots]));
     find("heads").replaceChildren(...drawn.map((item) => item.head));
     find("question").textContent = state.comparison.question;

@@ -88,9 +88,9 @@ def _run(visit: Visit, name: str) -> dict[str, Any]:
 
 
 def still(scene: dict[str, Any], comparison: int = 0) -> list[dict[str, str]]:
-    """Return the shown paths of a comparison as whole lines: `d` of an SVG path, colour, dashes."""
+    """Return the shown paths of a comparison as whole lines: `d` of an SVG path, its look and label."""
     return [
-        {"d": _line(scene["runs"][path["run"]]), "stroke": path["stroke"], "dash": path["dash"]}
+        {"d": _line(scene["runs"][path["run"]]), "stroke": path["stroke"], "dash": path["dash"], "label": path["label"]}
         for path in scene["comparisons"][comparison]["paths"]
         if path["shown"]
     ]

@@ -93,7 +93,7 @@ def test_keys_play_and_go_through_the_steps(browser, page):
 def test_learning_rate_and_loss_beside_it_are_those_of_the_step(browser, page):
     browser.open(page)
     browser.press("Home")
-    numbers = """return [...document.querySelectorAll('#readout tr:not(.off)')].map((row) =>
+    numbers = """return [...document.querySelectorAll('#rows tr:not(.off)')].map((row) =>
         [...row.cells].slice(1).map((cell) => Number(cell.textContent)))"""
     found = browser.run(numbers)
     assert len(found) == 4
@@ -106,7 +106,7 @@ def test_learning_rate_and_loss_beside_it_are_those_of_the_step(browser, page):
 def test_a_checkbox_hides_a_path_everywhere(browser, page):
     browser.open(page)
     assert browser.run(SHOWN) == 4
-    browser.run("document.querySelector('#readout input').click()")
+    browser.run("document.querySelector('#rows input').click()")
     assert browser.run(SHOWN) == 3
     assert browser.run("return document.querySelectorAll('#losses .way').length") == 3
     browser.run("document.getElementById('all').click()")
@@ -122,7 +122,7 @@ def test_every_comparison_is_shown_with_lines_that_can_be_told_apart(browser, pa
         looks = browser.run(
             """const choice = document.getElementById("comparison"); choice.value = arguments[0];
             choice.dispatchEvent(new Event("change"));
-            return [...document.querySelectorAll("#readout line")].map((line) =>
+            return [...document.querySelectorAll("#rows line")].map((line) =>
                 getComputedStyle(line).stroke + line.getAttribute("stroke-dasharray"));""",
             str(place),
         )
@@ -139,6 +139,7 @@ def test_on_paper_it_is_the_still_picture_without_controls(browser, page):
     browser.run(FRAME)
     assert browser.run(WAYS) == still
     assert browser.run("return getComputedStyle(document.querySelector('.controls')).display") == "none"
+    assert browser.run("return document.querySelector('#rows td').getClientRects().length") == 1
     browser.devtools("Emulation.setEmulatedMedia", {"media": ""})
     browser.run(FRAME)
     assert browser.run(AT) == "0 of 50"
@@ -151,5 +152,7 @@ def test_without_javascript_the_still_picture_is_there(browser, page):
         browser.open(page)
         drawing = page.read_text(encoding="utf-8").partition('<g id="paths">')[2].partition("</g>")[0]
         assert drawing.count("<path") == 4
+        for name in ("SGD momentum 0.9</span>", "Adam</span>"):
+            assert name in page.read_text(encoding="utf-8")
     finally:
         browser.devtools("Emulation.setScriptExecutionDisabled", {"value": False})
