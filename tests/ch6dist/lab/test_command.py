@@ -158,3 +158,14 @@ def test_the_page_about_it_names_every_file_and_column():
         assert f"`{name}`" in page
         for column, meaning in meanings.items():
             assert f"| `{column.replace('{p}', 'P')}` | {meaning} |" in page, (name, column)
+
+
+def test_the_distances_on_that_page_are_those_of_the_program():
+    page = (ROOT / "docs" / "lab.md").read_text(encoding="utf-8")
+    visits = [
+        json.loads((visited(problem) / INDEX).read_text(encoding="utf-8")) for problem in ("regression", "valley")
+    ]
+    ends = [{path["name"]: path["distance_at_end"] for path in visit["paths"]} for visit in visits]
+    for name in visits[0]["comparisons"][0]["paths"]:
+        row = " | ".join(f"{end[name]:.3f}" for end in ends)
+        assert f"| {name} | {row} |" in page
