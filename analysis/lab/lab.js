@@ -4,7 +4,7 @@
 (() => {
   const scene = JSON.parse(document.getElementById("scene").textContent);
   const find = (id) => document.getElementById(id);
-  const DOTS = 200; // steps above which single ones are no longer marked
+  const DOTS = 200, USUAL = 50; // steps above which single ones are no longer marked; steps of a usual path
   const CHART = { width: 460, height: 138, left: 58, right: 450, top: 8, bottom: 108 };
   const state = { comparison: scene.comparisons[0], t: 0, playing: false, before: 0 };
   let drawn = [];
@@ -140,9 +140,11 @@
     requestAnimationFrame(frame);
   }
 
+  const perSecond = () => Number(find("speed").value) * Math.max(1, state.comparison.steps / USUAL); // long ones run faster
+
   function frame(now) {
     if (!state.playing) return;
-    state.t = Math.min(state.comparison.steps, state.t + (Math.max(0, now - state.before) / 1000) * Number(find("speed").value));
+    state.t = Math.min(state.comparison.steps, state.t + (Math.max(0, now - state.before) / 1000) * perSecond());
     state.before = now;
     show();
     if (state.t >= state.comparison.steps) play(false);

@@ -26,7 +26,8 @@ from ch6dist.catalog.text import number_text
 from ch6dist.storage.atomic import replace_file
 
 TITLE = "Two parameters"
-SPEEDS = {"½ ×": 4, "1 ×": 8, "2 ×": 16, "4 ×": 32}  # steps in a second
+# steps in a second, of a path of 50 steps; a longer one takes as long as a whole
+SPEEDS = {"½ ×": 4, "1 ×": 8, "2 ×": 16, "4 ×": 32}
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from analysis.plots import style
 
 GRADIENT, SMOOTH, SCALE, ADAPTED = "#8a8a8a", "#D55E00", "#0072B2", "#009E73"
 LABELS = {"nesterov": "look-ahead (Nesterov)", "scale": "factor"}
+MARKED = 40  # epochs up to which each has a mark
 LOWEST = 1e-16  # of a loss on a logarithmic axis
 
 
@@ -88,10 +89,16 @@ def draw_losses(figure: Figure, visit: Visit, names: Sequence[str], *, columns: 
         ax.set_axis_off()
     for place, (name, ax) in enumerate(zip(names, axes.flat, strict=False)):
         table, colour = visit.epochs(name), visit.look(name).colour
-        epochs = table["epoch"] + 1
-        ax.plot(epochs, table["loss"].clip(LOWEST), color=colour, marker=".", label="training")
+        epochs, marker = table["epoch"] + 1, "." if len(table) <= MARKED else ""
+        ax.plot(epochs, table["loss"].clip(LOWEST), color=colour, marker=marker, label="training")
         ax.plot(
-            epochs, table["val_loss"].clip(LOWEST), color=colour, ls="--", marker=".", mfc="white", label="validation"
+            epochs,
+            table["val_loss"].clip(LOWEST),
+            color=colour,
+            ls="--",
+            marker=marker,
+            mfc="white",
+            label="validation",
         )
         end = f" (diverged in epoch {len(table) + 1})" if visit.about(name)["diverged"] else ""
         ax.set_title("\n".join(textwrap.wrap(name + end, 32)), fontsize=9)

@@ -7,12 +7,12 @@ import pytest
 from analysis.lab.figures import FIGURES
 from analysis.lab.load import load_visit
 from analysis.lab.page import write_page
-from tests.analysis.report.test_browser import CONTRAST, SCHEMES
-from tests.support.browser import MISSING, Browser
+from tests.support.browser import CONTRAST, MISSING, Browser
 from tests.support.labs import visited
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=MISSING or "-")]
 
+SCHEMES = ("light", "dark")
 WAYS = "return [...document.querySelectorAll('#paths .way')].map((line) => line.getAttribute('d'))"
 SHOWN = "return [...document.querySelectorAll('#heads .head')].filter((head) => head.style.display !== 'none').length"
 FRAME = "return new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))"
