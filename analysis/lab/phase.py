@@ -65,7 +65,7 @@ def _factors(ax: Axes, table: pd.DataFrame, column: str) -> AxesImage:
     ax.set_facecolor(DIVERGES)
     return ax.imshow(
         np.where(grid < 1, grid, np.nan), origin="lower", aspect="auto", extent=_extent(table), cmap=MAP,
-        vmin=math.floor(10 * grid.min()) / 10, vmax=1,
+        vmin=math.floor(100 * grid.min()) / 100, vmax=1,
     )  # fmt: skip
 
 

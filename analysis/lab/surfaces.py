@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 
 from analysis.lab.load import Visit
 from analysis.plots import style
+from ch6dist.catalog.wording import format_count
 
 LEVELS = 12  # contours, as in the book
 PANEL_INCHES, LEAST_INCHES = 2.9, 7.0  # of a panel, of a figure
@@ -46,7 +47,7 @@ def panels_size(panels: int, *, columns: int) -> tuple[float, float]:
     """Return width and height in inches of a figure of panels, with title and caption."""
     rows, columns = style.grid_shape(panels, max_columns=columns)
     width = max(LEAST_INCHES, PANEL_INCHES * columns)
-    return width, 1.1 + (0.93 * width / columns + 0.25) * rows
+    return width, 0.7 + (0.93 * width / columns + 0.35) * rows
 
 
 def contour_levels(visit: Visit) -> np.ndarray:
@@ -91,14 +92,13 @@ def steps_note(visit: Visit, names: Sequence[str]) -> str:
     each = " each" if len(names) > 1 else ""
     fewer = ", fewer where it diverged" if any(path["diverged"] for path in about) else ""
     count = f"{' or '.join(map(str, steps))} steps{each}{fewer}"
-    return f"{count} ({about[0]['epochs']} epochs of {problem['steps_per_epoch']} {batches})"
+    return f"{count} ({format_count(about[0]['epochs'], 'epoch')} of {problem['steps_per_epoch']} {batches})"
 
 
 def paths_caption(visit: Visit, names: Sequence[str]) -> str:
     """Return the caption of paths over contours."""
-    count = "1 path" if len(names) == 1 else f"{len(names)} paths"
     return (
-        f"{count}, {steps_note(visit, names)}; the same start (ring) and the same batches for all. Dots: the "
-        f"parameters after each step; last one: the larger mark. Grey: {LEVELS} contours of the training loss; red "
-        "cross: its optimum."
+        f"{format_count(len(names), 'path')}, {steps_note(visit, names)}; the same start (ring) and the same batches "
+        f"for all. Dots: the parameters after each step; last one: the larger mark. Grey: {LEVELS} contours of the "
+        "training loss; red cross: its optimum."
     )
