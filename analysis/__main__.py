@@ -1,4 +1,4 @@
-"""The command line of the analysis: `analysis report | table | plot`.
+"""The command line of the analysis: `analysis report | table | plot | lab`.
 
     analysis report RUN [RUN …] [-o DIR]     one HTML file, figures, numbers
     analysis report RUN --watch              the same, written again while the run goes on
@@ -7,6 +7,7 @@
     analysis plot NAME RUN [-o DIR]          one figure
     analysis averages FILE.csv --column NAME -o DIR     moving averages of a series
     ch6dist preview TRIAL.yaml … --json | analysis preview - -o DIR     schedules side by side
+    analysis lab FOLDER [-o DIR]             figures and page of what `ch6dist lab` has written
 
 RUN is a run folder, a name under --runs, CH6DIST_RUNS or ./runs, or s3://bucket/prefix/NAME. The commands
 import what they need, so that --help is fast.
@@ -170,6 +171,21 @@ def preview(
     data = schedules_data([preview for file in files for preview in read_previews(file)])
     with writing(folder):
         print(write_drawing(schedules_drawing(is_log=is_log), data, folder))
+
+
+@app.command()
+def lab(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that `ch6dist lab` has written.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder to write to. Default: FOLDER itself.")
+    ] = None,
+) -> None:
+    """Write figures and an animated page of the two-parameter laboratory."""
+    from analysis.lab.load import load_visit
+    from analysis.lab.page import write_page
+
+    visit = load_visit(folder)
+    print(write_page(visit, given_path(output or folder, key="-o")))
 
 
 def main() -> None:

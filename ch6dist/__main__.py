@@ -1,4 +1,4 @@
-"""The command line of single trials: `ch6dist train`, `range-test`, `preview`, `data` (also `python -m ch6dist …`).
+"""The command line of single trials: `ch6dist train`, `range-test`, `preview`, `lab`, `data`; also `python -m ch6dist`.
 
 ch6dist train trial.yaml optimizer.lr=0.1 --run runs/one
 torchrun --nproc-per-node 2 -m -- ch6dist train trial.yaml --run runs/two   # without `--` torchrun takes --run itself
@@ -90,6 +90,27 @@ def data(
     except (RuntimeError, OSError) as error:  # torchvision raises the one, urllib the other
         raise OSError(f"{name} could not be downloaded: {error}") from None
     print(f"{name}: in place in {data_root(root)}")
+
+
+@app.command()
+def lab(
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="folder to write to")],
+    problem: Annotated[
+        str, typer.Argument(metavar="PROBLEM", help="regression, or valley:condition=20,angle=0")
+    ] = "regression",
+    optimizer: Annotated[
+        list[str] | None,
+        typer.Option("--optimizer", metavar="NAME:key=value,…", help="repeat for more; left out: all of them"),
+    ] = None,
+    epochs: Annotated[str, typer.Option("--epochs", metavar="N", help="of every path")] = "10",
+    lr: Annotated[str | None, typer.Option("--lr", metavar="X", help="of every path; left out: 0.1")] = None,
+) -> None:
+    """Follow optimizers and schedules over a loss of two parameters; `analysis lab FOLDER` draws it."""
+    from ch6dist.lab.command import visit_lab
+    from ch6dist.paths import given_path, shown_path
+
+    folder = given_path(output, key="-o")
+    print(shown_path(visit_lab(problem, optimizer or [], epochs=epochs, lr=lr, folder=folder)))
 
 
 def _read(path: Path | None, overrides: list[str] | None) -> TrialConfig:

@@ -18,7 +18,7 @@ FLOORS = [
     "ch6dist.catalog ch6dist.host ch6dist.storage ch6dist.cli",
     "ch6dist.yamlfile ch6dist.sections ch6dist.previews ch6dist.capture ch6dist.config",
     "ch6dist.runs ch6dist.verdict ch6dist.packs",
-    "ch6dist.data ch6dist.distributed ch6dist.models ch6dist.optim",
+    "ch6dist.data ch6dist.distributed ch6dist.models ch6dist.optim ch6dist.lab",
     "ch6dist.engines.families ch6dist.engines",
     "ch6dist.training",
     "ch6dist.__main__",
@@ -32,11 +32,12 @@ FLOORS = [
     "analysis.plots",
     "analysis.chapter",
     "analysis.report",
+    "analysis.lab",
     "analysis.__main__",
 ]
 FOLDERS = " ".join(FLOORS).split()
 LEVEL = {folder: level for level, folder in enumerate(FOLDERS)}
-TORCH = {"seeding", "data", "distributed", "models", "optim", "engines", "engines.families", "training"}
+TORCH = {"seeding", "data", "distributed", "models", "optim", "lab", "engines", "engines.families", "training"}
 FENCES = {  # library → folders that may import it
     "torch": {f"ch6dist.{folder}" for folder in TORCH},
     "ray": {"sweeps.on_ray"},

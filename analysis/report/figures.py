@@ -107,15 +107,35 @@ def caption_of(plot: Plot, data: pd.DataFrame, study: Study) -> str:
     return "\n".join(text for text in (plot.caption(data), explanation(data, study)) if text)
 
 
+@dataclass(frozen=True)
+class Embedded:
+    """A picture as a page holds it."""
+
+    picture: str  # a data URL
+    dark: str  # the same for the dark scheme; empty: the other one, on white
+    width: int  # in pixels
+    height: int
+
+
+def embed(written: Written, *, whole: bool, shades: bool) -> Embedded:
+    """Return a written figure without title and caption, which the page has as text.
+
+    Args:
+        whole: leave the title, which says that data are synthetic.
+        shades: keep all colours, since shades mean something; it has no dark form then.
+    """
+    picture = _picture(written, whole=whole, shades=shades)
+    return Embedded(_url(picture), "" if shades else _url(_darkened(picture)), *picture.size)
+
+
 def _show(plot: Plot, results: Results, folder: Path) -> tuple[str, str, str, int, int]:
     """Write the files of a figure and return the fields of `Shown`, in order, but for the plot."""
     data, study = plot.data(results), results.study
     written = write_figure(plot, data, folder, study=study)
     if written is None:
         return "", "", "", 0, 0
-    picture = _picture(written, whole=study.synthetic, shades=plot.has_shades)
-    dark = "" if plot.has_shades else _url(_darkened(picture))
-    return caption_of(plot, data, study), _url(picture), dark, *picture.size
+    found = embed(written, whole=study.synthetic, shades=plot.has_shades)
+    return caption_of(plot, data, study), found.picture, found.dark, found.width, found.height
 
 
 def _url(picture: Image.Image) -> str:

@@ -16,8 +16,10 @@ import torch
 from ch6dist.catalog.optimizers import OPTIMIZERS
 
 
-def build_optimizer(parameters: Iterable[torch.Tensor], config: Mapping[str, Any]) -> torch.optim.Optimizer:
-    """Build the optimizer of a resolved mapping (`TrialConfig.optimizer`) over `parameters`."""
+def build_optimizer(
+    parameters: Iterable[torch.Tensor] | Iterable[dict[str, Any]], config: Mapping[str, Any]
+) -> torch.optim.Optimizer:
+    """Build the optimizer of a resolved mapping (`TrialConfig.optimizer`) over `parameters`, or groups of them."""
     # torch's betas are tuples
     given = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items() if key != "name"}
     optimizer = _plain(getattr(torch.optim, config["name"]))(parameters, **given)

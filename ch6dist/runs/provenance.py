@@ -29,7 +29,7 @@ def provenance() -> dict[str, Any]:
     return {
         "command": command_line(),
         "git_commit": git_commit(),
-        "versions": {"python": platform.python_version(), **_versions()},
+        "versions": {"python": platform.python_version(), **versions()},
         "hardware": hardware(),
         "time": time.time(),
     }
@@ -96,7 +96,8 @@ def hardware() -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str | None]:
+def versions() -> dict[str, str | None]:
+    """Return the versions of the packages that decide a result; None for one that is not installed."""
     found: dict[str, str | None] = {}
     for package in PACKAGES:
         try:

@@ -10,7 +10,7 @@ from analysis.report.page import without_refresh, write_report
 from analysis.study.load import load_study
 from analysis.study.results import analyse
 from ch6dist.storage.atomic import replace_file
-from tests.support.browser import MISSING, Browser
+from tests.support.browser import CONTRAST, MISSING, Browser
 from tests.support.ledgers import NASTY, range_trial, trial, write_ledger
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(MISSING), reason=MISSING or "-")]
@@ -19,38 +19,6 @@ HOSTILE = (*NASTY, "</script><script>boom()</script>", "<!--<script>", "\"quoted
 LRS = (1e-3, 1e-2, 1e-1, 1.0)
 SCHEMES = ("light", "dark")
 
-# the ratio of contrast of WCAG 2.2, of every text on the page with what lies behind it
-CONTRAST = """
-const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-const rgba = (colour) => {
-  canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = colour; canvas.fillRect(0, 0, 1, 1);
-  return [...canvas.getImageData(0, 0, 1, 1).data];
-};
-const linear = (c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-const parts = [0.2126, 0.7152, 0.0722];
-const luminance = (colour) => parts.reduce((sum, part, i) => sum + part * linear(colour[i] / 255), 0);
-const behind = (node) => {
-  for (let at = node; at; at = at.parentElement) {
-    const found = rgba(getComputedStyle(at).backgroundColor);
-    if (found[3] === 255) return found;
-  }
-  return rgba("#fff");
-};
-const low = [];
-let seen = 0;
-const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-  const parent = node.parentElement;
-  if (!node.textContent.trim() || ["SCRIPT", "STYLE", "NOSCRIPT", "TITLE", "title"].includes(parent.tagName)) continue;
-  if (!parent.getClientRects().length) continue;
-  const style = getComputedStyle(parent);
-  const [a, b] = [rgba(parent instanceof SVGElement ? style.fill : style.color), behind(parent)].map(luminance);
-  const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-  seen += 1;
-  if (ratio < 4.5) low.push(`${ratio.toFixed(2)} ${node.textContent.trim().slice(0, 40)}`);
-}
-return { seen, low };
-"""
 ROWS = "return [...document.querySelectorAll('#leaderboard tbody tr')].filter((row) => !row.hidden).map((row) => "
 SHOWN = "return document.querySelectorAll('#{} .line:not(.out)').length"
 MIDDLE = """
