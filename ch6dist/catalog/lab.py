@@ -124,15 +124,15 @@ COMPARISONS: dict[str, Comparison] = {
     comparison.name: comparison
     for comparison in (
         Comparison(
-            "optimizers", "Which way does each optimizer take from the same start?", "the optimizers that were chosen"
+            "optimizers", "Which path does each optimizer take from the same start?", "the optimizers that were chosen"
         ),
-        Comparison("adam", "Does Adam take another way than SGD?", "SGD and Adam"),
+        Comparison("adam", "Does Adam take another path than SGD?", "SGD and Adam"),
         Comparison(
-            "flavours", "What do momentum and Nesterov's look-ahead change about the way?", "the three kinds of SGD"
+            "flavours", "What do momentum and Nesterov's look-ahead change about the path?", "the three kinds of SGD"
         ),
         Comparison(
             "schedules",
-            "What does a schedule change about the way?",
+            "What does a schedule change about the path?",
             "momentum and Nesterov, with no schedule, with StepLR and with CyclicLR",
         ),
         Comparison("beta1", "What does Adam's β1 do to its path?", "Adam, only β1 varied", "β1"),
