@@ -7,6 +7,7 @@ import pandas as pd
 from analysis.study.flags import GROUP
 from analysis.study.results import Results
 from ch6dist.catalog.wording import format_count, format_mean_std
+from ch6dist.paths import shown_path
 from ch6dist.verdict.words import sentences
 
 
@@ -17,7 +18,7 @@ def conclusion(results: Results) -> list[str]:
     if tested and board.empty:
         return tested
     names = dict(zip(board["configuration"], board["label"], strict=True))
-    run = str(study.runs[0].folder) if len(study.runs) == 1 else None
+    run = str(shown_path(study.runs[0].folder)) if len(study.runs) == 1 else None
     said = sentences(results.verdict, names, run=run)
     leader = board[board["configuration"] == results.verdict.leader]
     warnings = [text for _, row in leader.iterrows() for text in _warnings(row, board)]
