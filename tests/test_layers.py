@@ -46,7 +46,7 @@ FENCES = {  # library → folders that may import it
     "scipy": {"ch6dist.verdict", *(folder for folder in FOLDERS if folder.startswith("analysis."))},
 }
 # folders of ch6dist that analysis uses
-MEETING = {"errors", "paths", "averages", "previews", "catalog", "storage", "runs", "verdict", "cli"}
+MEETING = {"errors", "paths", "shell", "averages", "previews", "catalog", "storage", "runs", "verdict", "cli"}
 
 
 def module_files() -> dict[str, Path]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
 from analysis.study.flags import GROUP
 from analysis.study.results import Results
 from ch6dist.catalog.wording import format_count, format_mean_std
 from ch6dist.paths import shown_path
-from ch6dist.verdict.words import sentences
+from ch6dist.runs.names import SWEEP_FILE
+from ch6dist.shell import command
+from ch6dist.verdict.words import next_step, sentences
 
 
 def conclusion(results: Results) -> list[str]:
@@ -22,7 +26,12 @@ def conclusion(results: Results) -> list[str]:
     said = sentences(results.verdict, names, run=run)
     leader = board[board["configuration"] == results.verdict.leader]
     warnings = [text for _, row in leader.iterrows() for text in _warnings(row, board)]
-    return [*tested, *said[:2], *warnings, *said[2:]] if warnings else [*tested, *said]
+    longer = [text for _, row in leader.iterrows() for text in _longer(row, results, run)]
+    step = next_step(results.verdict, run=run)
+    rest = said[2 : len(said) - len(step)]
+    if len(longer) > 1:
+        step = [f"If it stays at {format_count(_epochs(leader.iloc[0], results), 'epoch')}: {text}" for text in step]
+    return [*tested, *said[:2], *warnings, *rest, *longer, *step]
 
 
 def _warnings(leader: pd.Series, board: pd.DataFrame) -> list[str]:
@@ -32,11 +41,22 @@ def _warnings(leader: pd.Series, board: pd.DataFrame) -> list[str]:
         lrs = board.loc[(board[GROUP] == leader[GROUP]).all(axis=1), "lr"]
         side = "larger" if leader["lr"] == lrs.max() else "smaller"
         found.append(f"Its learning rate is at the edge of what was tried: {side} ones may be better.")
-    if "still_improving" in flags:
-        found.append(
-            "It was still improving at the end: in a longer training another may lead, which more seeds do not tell."
-        )
     return found
+
+
+def _longer(leader: pd.Series, results: Results, run: str | None) -> list[str]:
+    """Return that a longer training may have another leader, and how to try it; nothing where the curves are flat."""
+    if "still_improving" not in leader["flags"].split():
+        return []
+    said = "It was still improving at the end: in a longer training another may lead, which more seeds do not tell."
+    if run is None or results.verdict.confirming or results.verdict.unfinished:
+        return [said]
+    file, epochs = str(Path(run) / SWEEP_FILE), f"epochs={2 * _epochs(leader, results)}"
+    return [said, f"So train longer first: `{command('sweeps', 'run', file, epochs)}`."]
+
+
+def _epochs(leader: pd.Series, results: Results) -> int:
+    return int(results.study.ledger.trials[leader["trials"][0]]["config"]["epochs"])
 
 
 def _final(row: pd.Series) -> str:

@@ -98,6 +98,7 @@ def leaderboard_table(results: Results, *, rows: int | None = None) -> Table:
     columns |= {
         f"{metric_label(metric)}, mean ± std": lambda row: text.format_mean_std(row["score"], row["std"], metric),
         **({"wd": lambda row: short_number(row["weight_decay"])} if _varies_within(board, "weight_decay") else {}),
+        **({"seeds": _seeds} if board["confirmed"].any() else {}),
         "95 % t interval": lambda row: text.format_interval(row["low"], row["high"], metric),
         "best epoch": lambda row: text.format_metric(row["best"], metric),
         "epochs to target": lambda row: _to_target(row, "epochs_to_target"),
@@ -216,6 +217,10 @@ def _flags(row: pd.Series, leader: str | None) -> str:
     flags = [*row["flags"].split(), *([row["note"]] if row["note"] else [])]
     near = ["≈ best"] if row["inside"] is True and row["configuration"] != leader else []
     return ", ".join([*near, *(flag.replace("_", " ") for flag in flags)])
+
+
+def _seeds(row: pd.Series) -> str:
+    return f"{row['n']:.0f}" + (" fresh" if row["confirmed"] else "")
 
 
 def _to_target(row: pd.Series, column: str) -> str:

@@ -23,7 +23,7 @@ def flags(board: pd.DataFrame, study: Study, *, at_chance: Collection[str]) -> l
     (5 %) and by enough to matter; single_run: one score only.
 
     Args:
-        at_chance: the configurations that the verdict found at chance.
+        at_chance: the configurations at chance.
     """
     edges = set(best_at_edge(board))
     rows = []

@@ -22,6 +22,7 @@ from analysis.study.load import Study, without_finals
 from ch6dist.runs.confirmations import counted_confirmations
 from ch6dist.runs.ranking import CONFIRMED_FIRST, Ranked, rule
 from ch6dist.runs.schema import Status
+from ch6dist.verdict.candidates import at_chance
 from ch6dist.verdict.verdict import Verdict
 
 LATE_EPOCHS = 5  # late_epoch_std is taken over these last epochs, the slope over at least as many
@@ -33,11 +34,22 @@ COLUMNS = [
     "score", "std", "low", "high", "n", "best", "last", "target", "epochs_to_target", "seconds_to_target", "reached",
     "late_epoch_std", "val_size", "diverged", "seeds", "seconds_per_epoch", "lanes", "train_accuracy", "val_accuracy",
     "behind", "allowed", "inside", "p_best", "loss", "equivalent", "eligible", "flags", "note", "slope", "slope_p",
-    "configuration", "trials", "scores",
+    "confirmed", "configuration", "trials", "scores",
 ]
 # fmt: on
 NAMES = (*GROUP, "label", "drawn", "lr_text")
-TEXT_COLUMNS = (*NAMES, "inside", "equivalent", "eligible", "flags", "note", "configuration", "trials", "scores")
+TEXT_COLUMNS = (
+    *NAMES,
+    "inside",
+    "equivalent",
+    "eligible",
+    "flags",
+    "note",
+    "confirmed",
+    "configuration",
+    "trials",
+    "scores",
+)
 
 
 def leaderboard(study: Study, ranked: Sequence[Ranked], verdict: Verdict) -> pd.DataFrame:
@@ -57,7 +69,7 @@ def leaderboard(study: Study, ranked: Sequence[Ranked], verdict: Verdict) -> pd.
             record |= {name: getattr(member, name) for name in OF_THE_VERDICT}
     numeric = [column for column in COLUMNS if column not in TEXT_COLUMNS]
     board = pd.DataFrame(records, columns=pd.Index(COLUMNS)).astype(dict.fromkeys(numeric, "float64"))
-    return board.assign(flags=flags(board, study, at_chance=verdict.at_chance))
+    return board.assign(flags=flags(board, study, at_chance=at_chance(study.ledger, ranked)))
 
 
 def target_of(ranked: Sequence[Ranked], study: Study) -> float | None:
@@ -96,6 +108,7 @@ def _scores(item: Ranked, study: Study, target: float | None) -> dict[str, Any]:
     low, high = stats.t_interval(item.scores) or (None, None)
     extremum = max if study.sign > 0 else min
     return {
+        "confirmed": item.confirmed,
         "score": item.score,
         "std": stats.mean_std(item.scores)[1],
         "low": low,

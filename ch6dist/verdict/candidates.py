@@ -62,6 +62,13 @@ def candidates(ledger: Ledger, ranked: Sequence[Ranked]) -> list[Candidate]:
     return [*(candidate for _, candidate in fresh), *(c for c in others if c.missing)]
 
 
+def at_chance(ledger: Ledger, ranked: Sequence[Ranked]) -> set[str]:
+    """Return the configurations, of all that are ranked, whose accuracy is at chance on the seeds that rank them."""
+    rows = ledger.rows_by_trial()
+    found = (_candidate(ledger, item, rows, fresh=item.confirmed) for item in ranked)
+    return {candidate.configuration for candidate in found if candidate.at_chance}
+
+
 def _is_usable(candidate: Candidate) -> bool:
     return bool(candidate.scores) and not (candidate.missing or candidate.diverged or candidate.at_chance)
 

@@ -123,6 +123,7 @@ def _apart(verdict: Verdict, names: Mapping[str, str]) -> str:
         whom = "the other configuration" if others == 1 else f"all {others} others"
         return f"It is ahead of {whom} by more than noise (95 %), and the best with probability {p}."
     whom = "the other" if others == 1 else f"{len(near)} of the {others} others"
+    whom += " with fresh seeds" if verdict.fresh and verdict.before else ""
     loss = format_difference(leader.loss, verdict.metric.name)
     costs = "next to nothing" if not loss.strip("0. points") else loss
     return (
@@ -199,7 +200,8 @@ def _settle(verdict: Verdict, members: Sequence[Member], settled: tuple[float, i
     time = f" (about {format_seconds(cost, digits=2)} of training)" if cost else ""
     what = f"{more} {'more ' if there else ''}fresh seed{'' if more == 1 else 's'} each for the {len(members)}"
     said = _round_difference(difference, verdict.metric.name)
-    return f"{what} would settle {said}: `{command('sweeps', 'confirm', run, '--seeds', str(more))}`{time}."
+    how = command("sweeps", "confirm", run, "--seeds", str(more))
+    return f"{what} would tell differences of {said} apart: `{how}`{time}."
 
 
 def _round_difference(difference: float, metric: str) -> str:
