@@ -6,7 +6,7 @@
   const find = (id) => document.getElementById(id);
   const rows = new Map([...document.querySelectorAll("#leaderboard tr[data-row]")].map((row) => [Number(row.dataset.row), row]));
   const MISSING = -0.13; // where a line crosses an axis on which it has no value: below it
-  const state = { group: "optimizer", brushes: {}, held: null, lit: null };
+  const state = { group: find("group").value, brushes: {}, held: null, lit: null };
   let items = [];
   let axes = [];
   let draw = { parallel: [], curves: [] };

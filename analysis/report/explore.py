@@ -52,6 +52,7 @@ def explore_data(results: Results) -> dict[str, Any] | None:
         "total": len(board),
         "axes": [{key: value for key, value in axis.items() if key != "places"} for axis in axes],
         "groups": _groups(shown),
+        "colour_by": _colour_by(shown),
         "optimizers": [one_line(name) for name in sorted(set(study.trials["optimizer"]))],  # as figures colour them
         "configurations": [
             _configuration(row, [axis["places"][at] for axis in axes], study)
@@ -99,6 +100,13 @@ def _groups(board: pd.DataFrame) -> list[str]:
     found = [("run", "run"), ("optimizer", "optimizer"), ("scheduler", "schedule"), ("lr", "learning rate")]
     groups = [label for column, label in found if column == "optimizer" or board[column].nunique() > 1]
     return [*groups, *(["seed"] if board["seeds"].max() > 1 else [])]
+
+
+def _colour_by(board: pd.DataFrame) -> str:
+    """Return the group by which lines are coloured at first: the optimizer, or else what differs."""
+    if board["optimizer"].nunique() > 1:
+        return "optimizer"
+    return "schedule" if board["scheduler"].nunique() > 1 else "optimizer"
 
 
 def _configuration(row: pd.Series, places: Sequence[float | int | None], study: Study) -> dict[str, Any]:

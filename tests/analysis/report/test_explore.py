@@ -28,7 +28,13 @@ def found(tmp_path_factory):
 def test_what_differs_has_an_axis_and_what_does_not_has_none(found):
     assert [axis["label"] for axis in found["axes"]] == ["optimizer", "learning rate", "validation accuracy"]
     assert found["axes"][1]["log"]
-    assert found["groups"] == ["optimizer", "learning rate", "seed"]
+    assert (found["groups"], found["colour_by"]) == (["optimizer", "learning rate", "seed"], "optimizer")
+
+
+def test_schedules_of_one_optimizer_have_the_colours(tmp_path):
+    assert data_of(tmp_path, [trial(schedule={"name": s}, curve=[0.1]) for s in ("none", "LinearLR")])["colour_by"] == (
+        "schedule"
+    )
 
 
 def test_a_configuration_stands_where_the_leaderboard_has_it(found):
