@@ -24,7 +24,7 @@ demo: install
 	PATH="$(abspath $(BIN)):$$PATH" sh sweeps/demo.sh
 
 test: install
-	$(BIN)/python -m pytest -q -m "not slow and not cluster"
+	$(BIN)/python -m pytest -q -m "not slow and not cluster" -n 2 --dist loadgroup
 
 test-slow: install
 	$(BIN)/python -m pytest -q -m "slow and not exhaustive" --durations 10

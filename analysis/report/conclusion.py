@@ -8,8 +8,9 @@ import pandas as pd
 
 from analysis.study.flags import GROUP
 from analysis.study.results import Results
-from ch6dist.catalog.wording import format_count, format_mean_std
+from ch6dist.catalog.wording import format_count, format_mean_std, format_seconds
 from ch6dist.paths import shown_path
+from ch6dist.runs.confirmations import key_of
 from ch6dist.runs.names import SWEEP_FILE
 from ch6dist.shell import command
 from ch6dist.verdict.words import next_step, sentences
@@ -30,7 +31,8 @@ def conclusion(results: Results) -> list[str]:
     step = next_step(results.verdict, run=run)
     rest = said[2 : len(said) - len(step)]
     if len(longer) > 1:
-        step = [f"If it stays at {format_count(_epochs(leader.iloc[0], results), 'epoch')}: {text}" for text in step]
+        epochs = format_count(_epochs(leader.iloc[0], results), "epoch")
+        step = [f"Or, if {epochs} are all that you can spend: {text}" for text in step]
     return [*tested, *said[:2], *warnings, *rest, *longer, *step]
 
 
@@ -52,7 +54,10 @@ def _longer(leader: pd.Series, results: Results, run: str | None) -> list[str]:
     if run is None or results.verdict.confirming or results.verdict.unfinished:
         return [said]
     file, epochs = str(Path(run) / SWEEP_FILE), f"epochs={2 * _epochs(leader, results)}"
-    return [said, f"So train longer first: `{command('sweeps', 'run', file, epochs)}`."]
+    ledger = results.study.ledger
+    spent = sum(ledger.seconds.get(trial, 0.0) for trial, line in ledger.trials.items() if key_of(line) is None)
+    cost = f" (about {format_seconds(2 * spent, digits=2)} of training, in a run of its own)"
+    return [said, f"So train the sweep longer first: `{command('sweeps', 'run', file, epochs)}`{cost}."]
 
 
 def _epochs(leader: pd.Series, results: Results) -> int:

@@ -39,6 +39,7 @@ from analysis.study.results import Results
 from analysis.study.rows_file import write_rows
 from ch6dist.catalog.datasets import SYNTHETIC
 from ch6dist.catalog.text import one_line
+from ch6dist.catalog.wording import format_count
 from ch6dist.storage.atomic import replace_file
 from ch6dist.verdict.words import assumptions
 
@@ -131,6 +132,7 @@ def _page(results: Results, shown: Sequence[Shown], sentences: Sequence[str], re
         hidden=max(0, len(board) - MAX_ROWS),
         legend=tables.legend(study, board),
         members=likely,
+        compared=format_count(len(results.verdict.compared), "configuration"),
         final=tested,
         chosen_on=" ".join([_chosen_on(study, final), *seeds_notes(study)]),
         names=tables.names_table(study, ranking, likely, *([tested] if tested else [])),

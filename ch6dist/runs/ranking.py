@@ -23,7 +23,7 @@ from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.schema import BROKEN, ENDED, Line, Metric, Status
 
 RULE = "mean {metric} over the last {k} epochs, then over seeds; diverged seeds rank last"
-CONFIRMED_FIRST = "what was confirmed first, by its fresh seeds alone"  # said beside the rule
+CONFIRMED_FIRST = "what was confirmed stands above all else, by its fresh seeds alone"  # said beside the rule
 RANKED_ROWS = 5  # of each trial, the last ones: all that a ranking looks at
 
 

@@ -138,7 +138,9 @@ def _noise(verdict: Verdict, near: Sequence[Member]) -> str:
     low, high = (format_difference(number, verdict.metric.name) for number in (least, most))
     if most <= 1.02 * least:
         return f"differences under {low} are noise"
-    return f"differences under {low} are noise, under {high} where seeds scatter more or are fewer"
+    why = ["scatter more"] if any(member.own for member in verdict.members) or verdict.why_not_pooled else []
+    why += ["are fewer"] if len({member.n for member in verdict.members}) > 1 else []
+    return f"differences under {low} are noise, under {high} where seeds {' or '.join(why or ['scatter more'])}"
 
 
 def _out(verdict: Verdict, names: Mapping[str, str]) -> list[str]:
@@ -200,8 +202,9 @@ def _settle(verdict: Verdict, members: Sequence[Member], settled: tuple[float, i
     time = f" (about {format_seconds(cost, digits=2)} of training)" if cost else ""
     what = f"{more} {'more ' if there else ''}fresh seed{'' if more == 1 else 's'} each for the {len(members)}"
     said = _round_difference(difference, verdict.metric.name)
+    said += " apart, though not of those that scatter more" if any(member.own for member in members) else " apart"
     how = command("sweeps", "confirm", run, "--seeds", str(more))
-    return f"{what} would tell differences of {said} apart: `{how}`{time}."
+    return f"{what} would tell differences of {said}: `{how}`{time}."
 
 
 def _round_difference(difference: float, metric: str) -> str:

@@ -423,7 +423,7 @@ def test_top_says_what_fresh_seeds_have_ranked(tmp_path: Path) -> None:
     assert found["top"][0]["fresh"] == pytest.approx([0.4])
     text = " ".join(printed(render_top(found)).split())
     assert "1 of 1 fresh" in text
-    assert "what was confirmed first, by its fresh seeds alone" in text
+    assert "what was confirmed stands above all else, by its fresh seeds alone" in text
     assert "fresh, of confirmation 1" in printed(render_show(show(tmp_path, fresh.trial_id)))
     assert "confirmation" not in printed(render_show(show(tmp_path, chosen.trial_id)))
 
