@@ -140,7 +140,15 @@ def test_where_seeds_scatter_two_differences_are_noise():
     scores = [(0.5 - i / 1000 + sd * generator.normal(size=5)).tolist() for i, sd in enumerate([0.01] * 6 + [0.06])]
     verdict, text = said([candidate(f"c{i}", *values) for i, values in enumerate(scores)])
     assert [member.own for member in verdict.compared if member.configuration == "c6"] == [True]
-    assert "where seeds scatter more or are fewer" in text
+    assert "where seeds scatter more (95 %)" in text
+    assert "apart, though not of those that scatter more" in text
+
+
+def test_where_seeds_are_unequal_two_differences_are_noise():
+    few, many = (0.50, 0.51), (0.499, 0.509, 0.504, 0.506, 0.502, 0.507)
+    _, text = said([candidate("a", *many), candidate("b", *few), candidate("c", *many)])
+    assert "where seeds are fewer (95 %)" in text
+    assert "scatter" not in text
 
 
 def test_more_seeds_are_asked_for_only_where_there_are_fewer_than_it_takes():
