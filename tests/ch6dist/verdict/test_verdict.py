@@ -145,8 +145,8 @@ def test_where_seeds_scatter_two_differences_are_noise():
 
 
 def test_where_seeds_are_unequal_two_differences_are_noise():
-    few, many = (0.49, 0.50), (0.499, 0.509, 0.504, 0.506, 0.502, 0.507)
-    _, text = said([candidate("a", *many), candidate("b", *few), candidate("c", *many)])
+    few, many = (0.500, 0.504), (0.499, 0.509, 0.504, 0.506, 0.502, 0.507)
+    _, text = said([candidate("a", *many), candidate("b", *few), candidate("c", *(x - 0.002 for x in many))])
     assert "where seeds are fewer (95 %)" in text
     assert "scatter" not in text
 
