@@ -6,6 +6,7 @@
     analysis table RUN [--json]              the leaderboard
     analysis plot NAME RUN [-o DIR]          one figure
     analysis averages FILE.csv --column NAME -o DIR     moving averages of a series
+    analysis inside RUN TRIAL -o DIR         what its optimizer makes of the gradients it captured
     ch6dist preview TRIAL.yaml … --json | analysis preview - -o DIR     schedules side by side
     analysis lab FOLDER [-o DIR]             figures and page of what `ch6dist lab` has written
 
@@ -150,6 +151,35 @@ def averages(
         paths = [write_drawing(AVERAGES, data, folder), write_drawing(WEIGHTS, weights_data(beta=chosen), folder)]
         paths.append(write_table("averages_statistics", found, folder))
     print(statistics_text(found), *paths, sep="\n")
+
+
+@app.command()
+def inside(
+    run: Run,
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="A trial that captured, or the beginning of its id.")],
+    name: Annotated[str | None, typer.Option("--name", help="Of a parameter. Default: the first captured.")] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write to; required.")] = None,
+    root: Root = None,
+) -> None:
+    """Draw what the optimizer of a trial makes of its gradients, and print how they vary over time."""
+    from analysis.chapter.drawing import write_drawing, write_table
+    from analysis.chapter.inside import INSIDE, inside_data, inside_statistics, kept_by_the_optimizer, look_inside
+    from analysis.chapter.tables import statistics_text
+    from analysis.report.figures import writing
+    from ch6dist.runs.ledger import find_trial, observe
+
+    if output is None:
+        raise InputError("-o", MISSING, "a folder for the figure")
+    folder, home = given_path(output, key="-o"), find_run(run, root=root)
+    ledger, _ = observe(home)
+    found = look_inside(home, ledger, find_trial(ledger, trial), name=name)
+    statistics = inside_statistics(found)
+    with writing(folder):
+        paths = [
+            write_drawing(INSIDE, inside_data(found), folder),
+            write_table("inside_statistics", statistics, folder),
+        ]
+    print(statistics_text(statistics), *kept_by_the_optimizer(found), *paths, sep="\n")
 
 
 @app.command()

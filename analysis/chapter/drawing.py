@@ -1,4 +1,4 @@
-"""A figure that needs no run, as its numbers come from a file or a formula: written as PNG, SVG and CSV.
+"""A figure outside the report, of a file, a formula or one trial: written as PNG, SVG and CSV.
 
 written = write_drawing(AVERAGES, series_data(series, beta=0.9), folder)
 """
