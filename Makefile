@@ -7,6 +7,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+TWO := -n 2 --dist loadgroup# two processes: the tests that start a Ray, and all others by file
 export RAY_USAGE_STATS_ENABLED := 0
 export OMP_NUM_THREADS := 1
 
@@ -24,10 +25,10 @@ demo: install
 	PATH="$(abspath $(BIN)):$$PATH" sh sweeps/demo.sh
 
 test: install
-	$(BIN)/python -m pytest -q -m "not slow and not cluster" -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -q -m "not slow and not cluster" $(TWO)
 
 test-slow: install
-	$(BIN)/python -m pytest -q -m "slow and not exhaustive" --durations 10
+	$(BIN)/python -m pytest -q -m "slow and not exhaustive" --durations 10 $(TWO)
 
 test-exhaustive: install
 	$(BIN)/python -m pytest -q -m exhaustive --timeout 1200
