@@ -13,6 +13,7 @@ from tests.support.paths import ROOT
 ON_RAY = (ROOT / "tests" / "sweeps" / "launch", ROOT / "tests" / "sweeps" / "on_ray")  # their tests start a Ray
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep the tests of a file in one process of `pytest -n`, and all that start a Ray: two at once would meet.
 
