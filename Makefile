@@ -7,7 +7,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-TWO := -n 2 --dist loadgroup# two processes: the tests that start a Ray, and all others by file
+TWO := -n 2 --dist loadfile# two processes, which share out the files
 export RAY_USAGE_STATS_ENABLED := 0
 export OMP_NUM_THREADS := 1
 

@@ -8,22 +8,6 @@ from typing import Any
 
 import pytest
 
-from tests.support.paths import ROOT
-
-ON_RAY = (ROOT / "tests" / "sweeps" / "launch", ROOT / "tests" / "sweeps" / "on_ray")  # their tests start a Ray
-
-
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process of `pytest -n`, and all that start a Ray: two at once would meet.
-
-    These come first, as one process is busy with them about as long as the other with all the rest.
-    """
-    items.sort(key=lambda item: item.path.parent not in ON_RAY)
-    for item in items:
-        group = "ray" if item.path.parent in ON_RAY else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
-
 
 @pytest.fixture
 def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
