@@ -267,7 +267,8 @@ def through_the_tunnel(cluster: Cluster, block: str) -> None:
     """The dashboard answers on the laptop while the page's tunnel is open, to one who has the token."""
     knocking = "python tests/support/knock.py 127.0.0.1 {} 8265"
     ask = f"{knocking.format('$(ray get-auth-token 2> /dev/null)')}; {knocking.format(WRONG_TOKEN)}"
-    tunnel = cluster.start(LAPTOP, f"exec {block.strip()}", log=cluster.rig / "tunnel.log")
+    command = f"exec env --default-signal=INT {block.strip()}"  # a test started in the background ignores Ctrl-C
+    tunnel = cluster.start(LAPTOP, command, log=cluster.rig / "tunnel.log")
     try:
         wait_for(
             lambda: '"open"' in (found := cluster.exec(LAPTOP, ask).stdout) and '"refused"' in found, what="a tunnel"
