@@ -32,7 +32,7 @@ from ch6dist.runs.captures import Series, read_captures
 from ch6dist.runs.ledger import Ledger
 
 SHOWN = 3  # elements that are drawn; the statistics are of all
-RAW = "gradient"
+RAW, SMOOTHED, SCALE, ADAPTED = "gradient", "smoothed", "scale: 1 ÷ √ of the average square", "adapted"
 COLOURS = ("#0072B2", "#E69F00", "#009E73")
 LINES = ("-", "--", ":")
 HOW = "train it with capture.gradients.keep=sample, and every step (`every: 1`)"
@@ -117,7 +117,7 @@ def inside_data(inside: Inside) -> pd.DataFrame:
 def inside_statistics(inside: Inside) -> pd.DataFrame:
     """Return a row per stage, over all steps: means over the elements, of peak, low and high the extremes.
 
-    `kept`: share of the gradients' variance; `white_noise`: the share that the average would keep of white noise.
+    `kept`: share of the gradients' variance, of what has their unit; `white_noise`: what the average would keep of it.
     """
     raw = describe(inside.stages[RAW]).variance
     rows = []
@@ -128,7 +128,7 @@ def inside_statistics(inside: Inside) -> pd.DataFrame:
                 "series": stage,
                 "steps": len(inside.steps),
                 "variance": float(found.variance.mean()),
-                "kept": float(found.variance.mean() / raw.mean()) if raw.mean() > 0 else math.nan,
+                "kept": float(found.variance.mean() / raw.mean()) if _same_unit(stage) and raw.mean() > 0 else math.nan,
                 "white_noise": 1.0 if stage == RAW else _noise(stage, inside.optimizer),
                 "peak": float(found.peak.max()),
                 "low": float(found.low.min()),
@@ -158,7 +158,9 @@ def draw_inside(figure: Figure, data: pd.DataFrame) -> None:
             place = int(str(element)) - 1
             ax.plot(lines["step"], lines["value"], color=COLOURS[place], ls=LINES[place], lw=0.9)
         ax.set_title(stage)
-        if not stage.startswith("scale"):
+        if stage == SCALE:
+            ax.set_yscale("log")
+        else:
             ax.axhline(0, color="black", lw=0.6)
         ax.margins(x=0.01)
     axes[-1].set_xlabel("step")
@@ -172,13 +174,13 @@ def _adam(gradients: Floats, optimizer: Mapping[str, Any]) -> tuple[Stages, Stag
         "exp_avg": ewma(gradients, beta=beta1, corrected=False),
         "exp_avg_sq": ewma(gradients**2, beta=beta2, corrected=False),
     }
-    return {"smoothed": smoothed, "scale: 1 ÷ √ of the average square": scale, "adapted": smoothed * scale}, averages
+    return {SMOOTHED: smoothed, SCALE: scale, ADAPTED: smoothed * scale}, averages
 
 
 def _rmsprop(gradients: Floats, optimizer: Mapping[str, Any]) -> tuple[Stages, Stages]:
     average = ewma(gradients**2, beta=optimizer["alpha"], corrected=False)
     scale = 1 / (np.sqrt(average) + optimizer["eps"])
-    return {"scale: 1 ÷ √ of the average square": scale, "adapted": gradients * scale}, {"square_avg": average}
+    return {SCALE: scale, ADAPTED: gradients * scale}, {"square_avg": average}
 
 
 def _sgd(gradients: Floats, optimizer: Mapping[str, Any]) -> tuple[Stages, Stages]:
@@ -203,8 +205,12 @@ _STAGES: dict[str, Callable[[Floats, Mapping[str, Any]], tuple[Stages, Stages]]]
 }
 
 
+def _same_unit(stage: str) -> bool:
+    return stage not in (SCALE, ADAPTED)  # whose variance is no share of the gradients'
+
+
 def _noise(stage: str, optimizer: Mapping[str, Any]) -> float:
-    return white_noise_share(optimizer["betas"][0]) if stage == "smoothed" else math.nan
+    return white_noise_share(optimizer["betas"][0]) if stage == SMOOTHED else math.nan
 
 
 def _kept(

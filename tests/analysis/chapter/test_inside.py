@@ -69,6 +69,7 @@ def test_time_is_the_axis_of_the_statistics_and_of_the_figure(tmp_path):
     assert found.loc[RAW, "variance"] == pytest.approx(gradients.var(axis=0).mean())
     assert found.loc[RAW, "peak"] == pytest.approx(np.abs(gradients).max())
     assert found.loc["smoothed", "kept"] < 1
+    assert np.isnan(found.loc["adapted", "kept"])  # of another unit
     assert found.loc["smoothed", "white_noise"] == pytest.approx(1 / 19)
     data = inside_data(inside)
     assert data["step"].nunique() == 16
