@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.commands import hear_ctrl_c
 from tests.support.namespaces import ADDRESSES, LAPTOP, ROOT, Lan, plugged, wait_for, why_not
 from tests.support.processes import alive, offspring
 
@@ -119,7 +120,8 @@ def test_nothing_is_left_when_their_owner_is_ended(how: signal.Signals, folder: 
     with leaving_no_trace(pids):
         command = [sys.executable, "-c", KEEPER, str(folder)]
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
-        owner = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+        owner = subprocess.Popen(command, env=env, preexec_fn=hear_ctrl_c, **quiet)
         assert owner.stdout is not None
         assert owner.stdout.readline() == "booted\n"
         pids += offspring(owner.pid)

@@ -108,7 +108,7 @@ class Driving:
         os.killpg(self.pid, signal.SIGINT)
 
 
-def _hear_ctrl_c() -> None:
+def hear_ctrl_c() -> None:
     """As on a terminal: a shell that runs the tests in its background has them, and what they start, ignore it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -119,7 +119,7 @@ def driving(*arguments: object, cwd: Path, module: str = "sweeps") -> Iterator[D
     with (cwd / "stdout").open("w") as out, (cwd / "stderr").open("w") as err:
         whole = {"cwd": cwd, "env": environment(), "stdout": out, "stderr": err, "text": True}
         process = subprocess.Popen(
-            command(*arguments, module=module), start_new_session=True, preexec_fn=_hear_ctrl_c, **whole
+            command(*arguments, module=module), start_new_session=True, preexec_fn=hear_ctrl_c, **whole
         )
     try:
         yield Driving(process, cwd)
