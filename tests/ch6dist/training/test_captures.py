@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import signal
-import sys
 
 import numpy as np
 import pytest
@@ -24,6 +21,7 @@ from ch6dist.runs.schema import SIGNS, Status
 from ch6dist.training.captures import Captures
 from ch6dist.training.loop import train
 from tests.support.ranks import in_ranks
+from tests.support.touches import train_until_touch
 from tests.support.trials import DATA, Seen, files_in, in_process, small_trial
 
 torch.set_num_threads(1)
@@ -51,33 +49,12 @@ def file(tmp_path):
     return path
 
 
-def command(file, run, kill_at, how, seconds):
-    """`ch6dist train --resume` that ends itself at its n-th touch of a file: `kill`, or `tear` what is being written.
-
-    seconds: between checkpoints; 0 writes one in every epoch.
-    """
-    touches = 0
-
-    def on_event(event, arguments):
-        nonlocal touches
-        inside = event in ("open", "os.mkdir", "os.rename", "os.remove") and str(arguments[0]).startswith(str(run))
-        touches += inside
-        if inside and touches == kill_at and how == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if inside and touches == kill_at and how == "tear":
-            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, resource.RLIM_INFINITY))
-
-    sys.addaudithook(on_event)
-    train.__kwdefaults__["checkpoint_seconds"] = seconds
-    status = run_command(app, name="ch6dist", arguments=["train", str(file), "--run", str(run), "--resume"])
-    (file.parent / "touches").write_text(str(touches))
-    sys.exit(status)
+TORN_AT = 2_000  # bytes; a shard is small
 
 
 def undisturbed(file, seconds):
     run = file.parent / "whole"
-    assert in_process(command, file, run, NEVER, "kill", seconds) == 0
+    assert in_process(train_until_touch, file, run, NEVER, "kill", seconds, TORN_AT) == 0
     return run, int((file.parent / "touches").read_text())
 
 
@@ -105,9 +82,9 @@ def assert_equal_captures(whole, other):
 
 
 def kill_and_resume(file, run, moment, how, seconds):
-    killed = in_process(command, file, run, moment, how, seconds)
+    killed = in_process(train_until_touch, file, run, moment, how, seconds, TORN_AT)
     assert killed in ({"kill": -signal.SIGKILL, "tear": -signal.SIGXFSZ}[how], 0)  # 0: what was to be torn is small
-    assert in_process(command, file, run, NEVER, how, seconds) == 0
+    assert in_process(train_until_touch, file, run, NEVER, how, seconds, TORN_AT) == 0
 
 
 @pytest.mark.parametrize(("seconds", "shares"), [(0.0, (0.3, 0.55, 0.8)), (100.0, (0.45, 0.7))])

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import yaml
@@ -25,10 +23,10 @@ from ch6dist.runs.names import LEDGER
 from ch6dist.runs.schema import Status
 from ch6dist.runs.writer import Writer
 from ch6dist.training.checkpoint import Checkpoints
-from ch6dist.training.loop import train
 from ch6dist.training.solo import run_trial
 from ch6dist.yamlfile import read_mapping
 from tests.support.paths import ROOT
+from tests.support.touches import train_until_touch
 from tests.support.trials import DATA, in_process, same_weights, saved_weights
 
 TRIAL = {
@@ -48,34 +46,10 @@ def file(tmp_path):
     return path
 
 
-def command(file, run, kill_at, how):
-    """`ch6dist train --resume` with a checkpoint after every epoch, that ends itself at its n-th touch of a file.
-
-    how: `kill` at once, or `tear` the file that is being written: half of a checkpoint gets through.
-    """
-    touches = 0
-
-    def on_event(event, arguments):
-        nonlocal touches
-        inside = event in ("open", "os.mkdir", "os.rename", "os.remove") and str(arguments[0]).startswith(str(run))
-        touches += inside
-        if inside and touches == kill_at and how == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if inside and touches == kill_at and how == "tear":
-            signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
-
-    sys.addaudithook(on_event)
-    train.__kwdefaults__["checkpoint_seconds"] = 0.0
-    status = run_command(app, name="ch6dist", arguments=["train", str(file), "--run", str(run), "--resume"])
-    (Path(file).parent / "touches").write_text(str(touches))
-    sys.exit(status)
-
-
 def undisturbed(file):
     """The run folder of a training run that is not killed, and how often it touches a file."""
     run = file.parent / "whole"
-    assert in_process(command, file, run, NEVER, "kill") == 0
+    assert in_process(train_until_touch, file, run, NEVER, "kill") == 0
     return run, int((file.parent / "touches").read_text())
 
 
@@ -95,8 +69,11 @@ def assert_equal_runs(file, whole, other):
 
 def kill_and_resume(file, run, moment, how):
     signal_of = {"kill": -signal.SIGKILL, "tear": -signal.SIGXFSZ}
-    assert in_process(command, file, run, moment, how) in (signal_of[how], 0)  # 0: what was to be torn is small
-    assert in_process(command, file, run, NEVER, how) == 0
+    assert in_process(train_until_touch, file, run, moment, how) in (
+        signal_of[how],
+        0,
+    )  # 0: what was to be torn is small
+    assert in_process(train_until_touch, file, run, NEVER, how) == 0
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
@@ -121,8 +98,8 @@ def test_a_training_killed_again_and_again_ends_equal(file):
     whole, touches = undisturbed(file)
     run = file.parent / "killed"
     for moment in (touches // 2, touches // 3, 8, touches // 2):
-        in_process(command, file, run, moment, "kill")
-    assert in_process(command, file, run, NEVER, "kill") == 0
+        in_process(train_until_touch, file, run, moment, "kill")
+    assert in_process(train_until_touch, file, run, NEVER, "kill") == 0
     assert_equal_runs(file, whole, run)
 
 
