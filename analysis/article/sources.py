@@ -20,11 +20,13 @@ from analysis.lab.load import Visit, load_visit
 from analysis.study.load import load_study
 from analysis.study.results import Results, analyse
 from ch6dist.catalog.lab import INDEX as LAB_INDEX
+from ch6dist.errors import InputError
 from ch6dist.paths import given_path
 from ch6dist.previews import Preview
 from ch6dist.runs.folders import find_run
 from ch6dist.runs.ledger import Ledger, observe
 from ch6dist.runs.schema import Status
+from ch6dist.storage.files import is_remote
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,9 @@ def read_sources(given: Sequence[str], *, root: Path | None = None) -> Sources:
 
     Raises InputError for what is none of them.
     """
+    places = [text if is_remote(text) else str(given_path(Path(text), key="SOURCE").resolve()) for text in given]
+    if len(set(places)) < len(places):
+        raise InputError("SOURCE", ", ".join(given), "each source once")
     runs, visits, previews = [], [], []
     for text in given:
         path = given_path(Path(text), key="SOURCE")

@@ -42,6 +42,7 @@ from analysis.article.sources import Sources
 from analysis.chapter.drawing import write_table
 from analysis.report.conclusion import conclusion
 from analysis.report.figures import writing
+from analysis.report.forked import forked
 from analysis.report.header import made, question
 from analysis.report.tables import Table
 from ch6dist.catalog.text import one_line
@@ -50,6 +51,7 @@ from ch6dist.storage.atomic import replace_file
 
 TITLE = "Optimizers, moving averages and schedules: chapter 6, measured"
 PARTS: tuple[Part, ...] = (NOTE, README, ILLUSTRATED, EXERCISES, SCHEDULING)
+ALL = Part("All trainings", "", (CONSOLIDATED,))
 _NUMBERS = {place.name: place.number for part in PARTS for place in part.places if isinstance(place, Slot)}
 
 
@@ -61,9 +63,11 @@ def write_chapter(sources: Sources, folder: Path) -> Path:
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         blocks = [*_opening(sources), *_claims(sources, folder)]
-        for part in PARTS:
-            blocks += _part(part, sources, folder)
-        blocks += [Heading("All trainings"), *_place(CONSOLIDATED, sources, folder)]
+        places = [place for part in (*PARTS, ALL) for place in part.places]
+        drawn = iter(forked(lambda place: _place(place, sources, folder), places))
+        for part in (*PARTS, ALL):
+            blocks += [Heading(part.heading), *([Text(part.intro)] if part.intro else [])]
+            blocks += [block for _, block in zip(part.places, drawn, strict=False)]
         blocks += _made(sources, folder)
         replace_file(folder / "article.md", markdown(TITLE, blocks))
         replace_file(folder / "index.html", _page(blocks))
@@ -117,41 +121,32 @@ def _claims(sources: Sources, folder: Path) -> list[Block]:
     ]
 
 
-def _part(part: Part, sources: Sources, folder: Path) -> list[Block]:
-    blocks: list[Block] = [Heading(part.heading), Text(part.intro)]
-    for place in part.places:
-        blocks += _place(place, sources, folder)
-    return blocks
-
-
-def _place(place: Slot | See | TableSlot, sources: Sources, folder: Path) -> list[Block]:
+def _place(place: Slot | See | TableSlot, sources: Sources, folder: Path) -> Block:
     if isinstance(place, See):
-        return [Reference(place.number, place.what, place.name, _NUMBERS[place.name])]
+        return Reference(place.number, place.what, place.name, _NUMBERS[place.name])
     if isinstance(place, TableSlot):
         found = place.find(sources)
         if found is None:
-            return [Missing(place.number, place.needs)]
+            return Missing(place.number, place.needs)
         write_table(place.name, pd.DataFrame(found.table.rows, columns=pd.Index(found.table.heads)), folder)
         csv = f"data/{place.name}.csv"
-        return [TableBlock(place.number, place.name, found.title, found.table, found.note, found.source, csv)]
+        return TableBlock(place.number, place.name, found.title, found.table, found.note, found.source, csv)
     picture = place.find(sources)
     if picture is None:
         for path in (f"figures/{place.name}.png", f"figures/{place.name}.svg", f"data/{place.name}.csv"):
             (folder / path).unlink(missing_ok=True)  # of an earlier article, that had it
-        return [Missing(place.number, place.needs)]
+        return Missing(place.number, place.needs)
     write_picture(place.name, picture, folder)
-    return [
-        FigureBlock(
-            place.number,
-            place.name,
-            picture.title,
-            picture.caption,
-            picture.reading,
-            picture.source,
-            f"figures/{place.name}.png",
-            f"data/{place.name}.csv" if picture.data is not None else "",
-        )
-    ]
+    return FigureBlock(
+        place.number,
+        place.name,
+        picture.title,
+        picture.caption,
+        picture.reading,
+        picture.source,
+        f"figures/{place.name}.png",
+        f"data/{place.name}.csv" if picture.data is not None else "",
+    )
 
 
 def _made(sources: Sources, folder: Path) -> list[Block]:
