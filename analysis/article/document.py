@@ -14,6 +14,8 @@ from typing import ClassVar
 from analysis.report.tables import MARKUP, Table, markdown_text
 from ch6dist.catalog.text import one_line
 
+NUMBER = re.compile(r"$|[-−–±+<> \d]")  # how the cell of a number begins; or empty
+LONG = 30  # characters
 CODE = re.compile(r"`([^`]+)`")
 
 
@@ -65,6 +67,22 @@ class TableBlock:
     note: str
     source: str
     csv: str
+
+    @property
+    def classes(self) -> list[str]:
+        """Return the CSS classes of each column: of text, which stands on the left, and of long text, which wraps."""
+        columns = [*zip(*self.table.rows, strict=True)] or [()] * len(self.table.heads)
+        return [
+            " ".join(
+                name
+                for name, is_so in (
+                    ("text", any(not NUMBER.match(cell) for cell in cells)),
+                    ("long", any(len(cell) > LONG for cell in cells)),
+                )
+                if is_so
+            )
+            for cells in columns
+        ]
 
 
 @dataclass(frozen=True)
