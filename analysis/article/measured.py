@@ -54,8 +54,7 @@ def _optimizers(sources: Sources) -> Measured | None:
     ]
     note = (
         f"{setting(found[0])}; {MEAN}. {CONVERGED} Reported: after 50 epochs, convergence and stability undefined "
-        "there; each optimizer at the documents' learning rate, so that this compares learning rates as much as "
-        "optimizers."
+        "there; each optimizer at the learning rate that its name gives, its best of those that the run tried."
     )
     return Measured("How do the four optimizers end?", Table(heads, rows), note, found[0].run.name)
 
