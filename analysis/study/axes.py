@@ -46,7 +46,8 @@ class Axes:
 
     table: pd.DataFrame  # (configurations, axes), index: configuration; text, or numbers with NaN where there is none
     numeric: tuple[str, ...]
-    looks: dict[str, str]  # by optimizer as the table calls it: the label whose colour and marker it has in figures
+    optimizers: pd.Series  # of each configuration, as the table calls it, where it is no axis of the table too
+    looks: dict[str, str]  # by optimizer: the label whose colour and marker it has in figures
 
     @property
     def names(self) -> list[str]:
@@ -90,8 +91,9 @@ def axes_of(study: Study) -> Axes:
     for path in _varied(flat, firsts, own):
         name = _name(path)
         columns[path if name in columns else name] = [paths.get(path) for paths in flat]
+    optimizers = columns[OPTIMIZER]
     for axis, names in _cases(study, firsts).items():
-        kept = {name: values for name, values in columns.items() if name == OPTIMIZER or not _follows(values, names)}
+        kept = {name: values for name, values in columns.items() if not _follows(values, names)}
         columns = {f"{axis} (cases)" if axis in kept else axis: names, **kept}
     if len(study.runs) > 1:
         columns["run"] = list(firsts["run"])
@@ -100,9 +102,9 @@ def axes_of(study: Study) -> Axes:
     table.index = firsts.index
     numeric = tuple(name for name in table.columns if pd.api.types.is_numeric_dtype(table[name]))
     looks: dict[str, str] = {}
-    for name, label in sorted(zip(columns[OPTIMIZER], firsts["optimizer"], strict=True)):
+    for name, label in sorted(zip(optimizers, firsts["optimizer"], strict=True)):
         looks.setdefault(name, label)
-    return Axes(table, numeric, looks)
+    return Axes(table, numeric, pd.Series(optimizers, index=firsts.index, dtype="object"), looks)
 
 
 def number_texts(numbers: Sequence[float], *, digits: int = 4) -> list[str]:
