@@ -38,7 +38,7 @@ def check_cases(parameters: Mapping[str, Axis], *, taken: Mapping[str, Any]) -> 
     """
     for key, axis in parameters.items():
         if axis.cases is not None and ("." in key or key in TrialConfig.model_fields or key in taken):
-            allowed = "a name of its own without dots, such as `change`: the cases say which trial keys they set"
+            allowed = "a name without dots that is no key of a sweep or trial, such as `change`: the cases set the keys"
             raise InputError(key, key, allowed)
     for first, second in combinations(parameters, 2):
         for one, other in ((first, second), (second, first)):

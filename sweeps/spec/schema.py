@@ -62,6 +62,7 @@ def sweep_schema() -> Schema:
     names = definitions["SeriesConfig"]["properties"]["names"]
     names |= {"anyOf": [{"type": "string"}, {"type": names.pop("type"), "items": names.pop("items"), "minItems": 1}]}
     fields = trial["properties"]
+    trial_fields = list(fields)
     for name in NOT_HERE:
         del fields[name]
     for name in REGISTRIES:
@@ -87,12 +88,13 @@ def sweep_schema() -> Schema:
     definitions |= {f"{key}.value": schema for key, schema in keys.items()}
     definitions |= {f"{key}.axis": axis_schema(key, schema) for key, schema in keys.items()}
     definitions |= {"case": case_at("", keys), "cases": cases_schema(axis_fields["cases"]["description"])}
-    taken = "|".join(sorted({*TrialConfig.model_fields, *SweepSpec.model_fields}))
+    axes = axes_at("", keys)
+    axes["properties"] |= {name: False for name in sorted({*trial_fields, *properties}) if name not in keys}
     properties["parameters"] = {
         "description": properties["parameters"]["description"],
         "minProperties": 1,
-        **axes_at("", keys),
-        "patternProperties": {rf"^(?!(?:{taken})$)[^.]+$": {"$ref": "#/$defs/cases"}},
+        **axes,
+        "additionalProperties": {"$ref": "#/$defs/cases"},
     }
     sweep["required"] = [name for name in sweep["required"] if name != "name"]  # left out: the file's
     drawn = {"properties": {"method": {"const": "random"}}, "required": ["method"]}
