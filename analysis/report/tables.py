@@ -30,19 +30,8 @@ _LISTS = ["trials", "scores"]  # columns of the JSON, not of the CSV
 # what begins markup in Markdown (and, on GitHub, mathematics); _ within a word does not
 MARKUP = re.compile(r"[\\`*\[\]<>|$~]|&(?=#?\w+;)|(?<![^\W_])_|_(?![^\W_])")
 TEXT_HEADS = {  # of columns of text, which stand on the left
-    *(
-        "run",
-        "case",
-        "question",
-        "swept",
-        "best configuration",
-        "optimizer",
-        "schedule",
-        "setting",
-        "drawn",
-        "configuration",
-    ),
-    *("each seed", "flags", "choice", "name", "stands for"),
+    *("run", "question", "swept", "best configuration", "optimizer", "schedule", "setting", "drawn", "configuration"),
+    *("case", "each seed", "flags", "choice", "name", "stands for"),
 }
 _PARTS = ["run", "optimizer", "scheduler", "setting", "drawn"]  # whole in CSV and JSON, also where labels number them
 
