@@ -144,17 +144,16 @@ def _leaves(given: Mapping[Any, Any], section: str = "") -> Iterator[tuple[str, 
 
 def _refuse_common(name: str, axis: Axis, other_name: str, other: Axis) -> None:
     """Raise InputError for what a case sets and another axis sets too, be it an axis of cases or of one key."""
+    parts = {part for case in (other.cases or {}).values() for part in case}
     for case, values in (axis.cases or {}).items():
         for key, value in values.items():
-            if _sets(other_name, other, key):
+            within = any(f"{key}.".startswith(f"{part}.") for part in parts)
+            if within or (other.cases is None and _sets(other_name, other, key)):
                 raise InputError(f"{name}.cases[{case}].{key}", value, f"nothing that the axis {other_name} sets too")
 
 
 def _sets(name: str, axis: Axis, key: str) -> bool:
-    """Return whether an axis sets a key, something within it, or a section with the key in it."""
-    if axis.cases is not None:
-        parts = {part for case in axis.cases.values() for part in case}
-        return any(f"{key}.".startswith(f"{part}.") for part in parts)
+    """Return whether an axis of values sets a key, something within it, or a section with the key in it."""
     if name == key or name.startswith(f"{key}."):
         return True
     inside = key.removeprefix(f"{name}.").split(".")
