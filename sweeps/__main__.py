@@ -90,7 +90,7 @@ def run(
     packs: Packs = "auto",
 ) -> int:
     """Train every trial of a sweep file in a new run folder."""
-    from sweeps.spec.expand import expand
+    from sweeps.spec.expand import case_names, expand
     from sweeps.spec.sweep_file import dump, load_spec
 
     sweep = load_spec(spec, overrides or [])
@@ -98,7 +98,7 @@ def run(
     launch = _launch(address, packs)
     from sweeps.launch.run import start
 
-    return start(dump(sweep), trials, launch, name=name, runs=runs)[1]
+    return start(dump(sweep), trials, launch, name=name, runs=runs, cases=case_names(sweep))[1]
 
 
 @app.command()

@@ -12,7 +12,6 @@ from matplotlib.lines import Line2D
 from analysis.plots import style
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
-from analysis.study.axes import OPTIMIZER
 from analysis.study.results import Results
 from ch6dist.catalog.wording import format_count, format_count_range, is_fraction, metric_label
 from ch6dist.runs.schema import Status
@@ -30,8 +29,8 @@ def edf_data(results: Results) -> pd.DataFrame:
     scores = results.scores
     axes = results.axes
     scores = scores.assign(look=scores["optimizer"], worth=sign * scores["score"])
-    if OPTIMIZER in axes.names:
-        scores["optimizer"] = axes.table[OPTIMIZER].reindex(scores["configuration"]).to_numpy()
+    if axes.optimizers.nunique() > 1:
+        scores["optimizer"] = axes.optimizers.reindex(scores["configuration"]).to_numpy()
         scores["look"] = scores["optimizer"].map(axes.looks)
     ended = scores[scores["score"].notna() | (scores["status"] == Status.DIVERGED)]
     ended = ended.sort_values(["optimizer", "worth"], na_position="first", kind="stable")

@@ -63,6 +63,7 @@ def _rest(row: Any, axis: str) -> str:
     """Return the parts of a label that the level does not say; an optimizer's swept numbers are such parts."""
     parts = {
         "run": "",
+        "case": "" if row.case == row.level else row.case,
         "": "" if row.optimizer == row.level else row.optimizer,
         "schedule": "" if row.scheduler == NO_SCHEDULE else row.scheduler,
         "setting": row.setting,

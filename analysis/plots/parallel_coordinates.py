@@ -59,8 +59,8 @@ def parallel_coordinates_data(results: Results) -> pd.DataFrame:
     table = groups.agg(
         score=("score", "mean"), label=("label", "first"), look=("optimizer", "first"), diverged=("diverged", "sum")
     )
-    if OPTIMIZER in axes.names:  # one look per optimizer, although labels may differ in what is an axis here
-        table["look"] = axes.table[OPTIMIZER].reindex(table.index).map(axes.looks)
+    if axes.optimizers.nunique() > 1:  # one look per optimizer, although labels may differ in what is an axis here
+        table["look"] = axes.optimizers.reindex(table.index).map(axes.looks)
     table = table.join(axes.table).sort_values("score", ascending=study.sign < 0, kind="stable")
     table = table.assign(place=np.arange(1, len(table) + 1), goal=study.goal, metric=study.metric)
     varied = [name for name in axes.names if table[name].nunique() > 1]

@@ -18,7 +18,7 @@ from analysis.plots import style
 from analysis.plots.cells import draw_cells, plain_frame, text_colour
 from analysis.plots.plot import Plot
 from analysis.plots.style import Palette
-from analysis.study.axes import OPTIMIZER, number_texts
+from analysis.study.axes import number_texts
 from analysis.study.results import Results
 from analysis.study.scores import as_worst
 from ch6dist.catalog.wording import format_count, is_fraction, metric_label
@@ -49,7 +49,8 @@ def two_axes_data(results: Results) -> pd.DataFrame:
     table = groups.agg(score=("score", "mean"), value=("value", "mean"), lost=("lost", "mean"))
     table = table.assign(score=table["score"].where(table["lost"] == 0))
     table = table.join(axes.table)
-    table["panel"] = table[OPTIMIZER] if OPTIMIZER in axes.names else results.board["optimizer"].iloc[:1].squeeze()
+    several = axes.optimizers.nunique() > 1
+    table["panel"] = axes.optimizers if several else results.board["optimizer"].iloc[:1].squeeze()
     pair = _pair(table, axes.numeric)
     if pair is None:
         return pd.DataFrame(columns=pd.Index(COLUMNS))

@@ -31,7 +31,7 @@ _LISTS = ["trials", "scores"]  # columns of the JSON, not of the CSV
 MARKUP = re.compile(r"[\\`*\[\]<>|$~]|&(?=#?\w+;)|(?<![^\W_])_|_(?![^\W_])")
 TEXT_HEADS = {  # of columns of text, which stand on the left
     *("run", "question", "swept", "best configuration", "optimizer", "schedule", "setting", "drawn", "configuration"),
-    *("each seed", "flags", "choice", "name", "stands for"),
+    *("case", "each seed", "flags", "choice", "name", "stands for"),
 }
 _PARTS = ["run", "optimizer", "scheduler", "setting", "drawn"]  # whole in CSV and JSON, also where labels number them
 
@@ -90,6 +90,7 @@ def leaderboard_table(results: Results, *, rows: int | None = None) -> Table:
     metric = study.metric
     columns: dict[str, Callable[[pd.Series], str]] = {"rank": lambda row: _whole(row["rank"])}
     columns |= {"run": lambda row: row["run"]} if len(study.runs) > 1 else {}
+    columns |= {"case": lambda row: row["case"]} if board["case"].any() else {}
     columns |= {"optimizer": lambda row: row["optimizer"]}
     columns |= {"schedule": lambda row: row["scheduler"]} if (board["scheduler"] != "none").any() else {}
     columns |= {"setting": lambda row: row["setting"]} if board["setting"].any() else {}

@@ -6,13 +6,14 @@
     axes.levels()               # those with few values, as text, without the learning rate
 
 A number of the optimizer that was swept by itself is an axis of its own and no part of the optimizer's name: AdamW with
-three weight decays is one optimizer here, while SGD and SGD with momentum 0.9 are two.
+three weight decays is one optimizer here, while SGD and SGD with momentum 0.9 are two. What only follows from the
+cases of a sweep is no axis beside them: nothing tells its effect from theirs.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ import pandas as pd
 from analysis.study.load import Study
 from ch6dist.catalog.labels import leaves
 from ch6dist.catalog.naming import ABBREVIATIONS, optimizer_label
-from ch6dist.catalog.text import distinct_numbers, number_text, value_text
+from ch6dist.catalog.text import distinct_numbers, number_text, one_line, value_text
 
 OPTIMIZER, SCHEDULE, LEARNING_RATE = "optimizer", "schedule", "learning rate"
 NONE = "–"  # the text of what a configuration has not
@@ -45,7 +46,8 @@ class Axes:
 
     table: pd.DataFrame  # (configurations, axes), index: configuration; text, or numbers with NaN where there is none
     numeric: tuple[str, ...]
-    looks: dict[str, str]  # by optimizer as the table calls it: the label whose colour and marker it has in figures
+    optimizers: pd.Series  # of each configuration, as the table calls it, where it is no axis of the table too
+    looks: dict[str, str]  # by optimizer: the label whose colour and marker it has in figures
 
     @property
     def names(self) -> list[str]:
@@ -89,6 +91,10 @@ def axes_of(study: Study) -> Axes:
     for path in _varied(flat, firsts, own):
         name = _name(path)
         columns[path if name in columns else name] = [paths.get(path) for paths in flat]
+    optimizers = columns[OPTIMIZER]
+    for axis, names in _cases(study, firsts).items():
+        kept = {name: values for name, values in columns.items() if not _follows(values, names)}
+        columns = {f"{axis} (cases)" if axis in kept else axis: names, **kept}
     if len(study.runs) > 1:
         columns["run"] = list(firsts["run"])
     made = {name: _column(values) for name, values in columns.items()}
@@ -96,9 +102,9 @@ def axes_of(study: Study) -> Axes:
     table.index = firsts.index
     numeric = tuple(name for name in table.columns if pd.api.types.is_numeric_dtype(table[name]))
     looks: dict[str, str] = {}
-    for name, label in sorted(zip(columns[OPTIMIZER], firsts["optimizer"], strict=True)):
+    for name, label in sorted(zip(optimizers, firsts["optimizer"], strict=True)):
         looks.setdefault(name, label)
-    return Axes(table, numeric, looks)
+    return Axes(table, numeric, pd.Series(optimizers, index=firsts.index, dtype="object"), looks)
 
 
 def number_texts(numbers: Sequence[float], *, digits: int = 4) -> list[str]:
@@ -115,6 +121,21 @@ def _is_apart(path: str) -> bool:
 def _swept(study: Study) -> set[str]:
     """Return the keys that the sweeps name as axes: optimizer.lr, data.batch_size, …"""
     return {key for run in study.runs for key in run.ledger.spec.get("parameters", {})}
+
+
+def _cases(study: Study, firsts: pd.DataFrame) -> dict[str, list[str]]:
+    """Return the name of each configuration's case on every axis of cases, NONE where it has none."""
+    cases = [study.ledger.trials[trial].get("case") or {} for trial in firsts["trial"]]
+    return {one_line(axis): [one_line(case.get(axis, NONE)) for case in cases] for axis in _keys(cases)}
+
+
+def _keys(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(key for mapping in mappings for key in mapping))
+
+
+def _follows(values: Sequence[Any], names: Sequence[str]) -> bool:
+    """Return whether a column has one value for each name."""
+    return len({(name, _text(value)) for name, value in zip(names, values, strict=True)}) == len(set(names))
 
 
 def _own_parameters(flat: list[Flat], *, swept: set[str]) -> set[str]:
@@ -134,7 +155,7 @@ def _own_parameters(flat: list[Flat], *, swept: set[str]) -> set[str]:
 
 def _varied(flat: list[Flat], firsts: pd.DataFrame, own: set[str]) -> list[str]:
     """Return the paths that are columns: the optimizer's own, what a search drew for a schedule, and all the others."""
-    paths = dict.fromkeys(path for one in flat for path in one)
+    paths = _keys(flat)
     schedules = firsts["scheduler"].to_numpy()
     found = sorted(own & set(paths), key=lambda path: (path != LR, path))
     for path in paths:

@@ -30,14 +30,14 @@ OF_THE_VERDICT = ("behind", "allowed", "inside", "p_best", "loss", "equivalent")
 TARGET_BELOW_BEST = 0.02  # the default target: the leader's score minus two points
 # fmt: off
 COLUMNS = [
-    "rank", "label", "run", "optimizer", "scheduler", "setting", "drawn", "lr", "lr_text", "weight_decay",
+    "rank", "label", "run", "case", "optimizer", "scheduler", "setting", "drawn", "lr", "lr_text", "weight_decay",
     "score", "std", "low", "high", "n", "best", "last", "target", "epochs_to_target", "seconds_to_target", "reached",
     "late_epoch_std", "val_size", "diverged", "seeds", "seconds_per_epoch", "lanes", "train_accuracy", "val_accuracy",
     "behind", "allowed", "inside", "p_best", "loss", "equivalent", "eligible", "flags", "note", "slope", "slope_p",
     "confirmed", "configuration", "trials", "scores",
 ]
 # fmt: on
-NAMES = (*GROUP, "label", "drawn", "lr_text")
+NAMES = (*GROUP, "label", "case", "drawn", "lr_text")
 TEXT_COLUMNS = (
     *NAMES,
     "inside",

@@ -32,7 +32,7 @@ from ch6dist.runs.schema import Line, Metric, TrialLine
 REPORT_APART = "they cannot be ranked together: write a report for each"
 # fmt: off
 TRIAL_COLUMNS = [
-    "trial", "run", "configuration", "label", "type", "final", "status", "reason", "seed", "epochs",
+    "trial", "run", "configuration", "label", "case", "type", "final", "status", "reason", "seed", "epochs",
     "optimizer", "scheduler", "setting", "drawn", "lr", "lr_text", "weight_decay", "dataset", "val_size",
 ]
 # fmt: on
@@ -206,7 +206,8 @@ def _labels(pooled: Ledger, runs: Sequence[Run]) -> Labels:
     for line in pooled.trials.values():
         firsts.setdefault(line["configuration"], line)
     names = [cast(Line, line)["run"] for line in firsts.values()] if len(runs) > 1 else []
-    found = label_all([line["config"] for line in firsts.values()], runs=names)
+    cases = [line.get("case") for line in firsts.values()]
+    found = label_all([line["config"] for line in firsts.values()], runs=names, cases=cases)
     labels = dict(zip(firsts, found.labels, strict=True))
     return Labels(tuple(labels[line["configuration"]] for line in pooled.trials.values()), found.numbered)
 
@@ -221,6 +222,7 @@ def _trials(pooled: Ledger, runs: Sequence[Run], found: Labels) -> pd.DataFrame:
                 "run": cast(Line, line).get("run", runs[0].name),
                 "configuration": line["configuration"],
                 "label": str(label),
+                "case": label.case,
                 "type": config["type"],
                 "final": bool(config.get("evaluate_test")),
                 "status": str(pooled.status(trial)),

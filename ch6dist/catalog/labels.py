@@ -8,7 +8,8 @@ Configurations that differ in anything (seeds and data roots aside) have differe
 named by what differs from the defaults, an optimizer also by a default beside which others of its name have other
 values (AdamW wd 0.01), all else (data, model, epochs, precision, …) only where it differs among training runs, final
 training runs or range tests. Numbers have the digits that tell them apart. A part that would make
-labels longer than LIMIT is numbered, in the order of appearance.
+labels longer than LIMIT is numbered, in the order of appearance. A configuration that is a case of its sweep file has
+the name of the case first.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ch6dist.catalog.naming import ABBREVIATIONS, optimizer_label, schedule_label
-from ch6dist.catalog.text import round_values, value_text
+from ch6dist.catalog.text import one_line, round_values, value_text
 
 LIMIT = 80  # characters of a label that is not numbered; longer ones leave a figure no width
 MAX_VALUES = 8  # a parameter with more values was drawn by a search: it is no name of a group, but of a point
@@ -52,6 +53,7 @@ class Label:
     """What a configuration is called, in parts; any but the optimizer may be empty."""
 
     run: str  # of several runs that are shown together
+    case: str  # its name in the sweep file
     optimizer: str
     schedule: str  # "none" without one
     setting: str  # what else differs
@@ -64,7 +66,7 @@ class Label:
     def parts(self) -> tuple[str, ...]:
         """Return what stands before the learning rate; a missing schedule is no part."""
         schedule = "" if self.schedule == NO_SCHEDULE else self.schedule
-        return self.run, self.optimizer, schedule, self.setting, self.drawn
+        return self.run, self.case, self.optimizer, schedule, self.setting, self.drawn
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,14 @@ class Labels:
     numbered: dict[str, str]
 
 
-def label_all(configs: Sequence[Config], *, runs: Sequence[str] = ()) -> Labels:
+def label_all(
+    configs: Sequence[Config], *, runs: Sequence[str] = (), cases: Sequence[Mapping[str, str] | None] = ()
+) -> Labels:
     """Return one label per resolved configuration, in order; equal only where configuration and run are equal.
 
     Args:
         runs: the name of the run of each, where several runs are shown together.
+        cases: of each the names of its cases by axis, as its line in the ledger has them.
     """
     flat = [_flatten(config) for config in configs]
     seen = _values(configs, flat)
@@ -87,10 +92,11 @@ def label_all(configs: Sequence[Config], *, runs: Sequence[str] = ()) -> Labels:
     differing = {scope for scope, values in seen.items() if len(values) > 1} - drawn
     rounding = {scope: round_values(list(values.values())) for scope, values in seen.items()}
     labels = [
-        _label(config, paths, drawn=drawn, differing=differing, rounding=rounding, run=run)
-        for config, paths, run in zip(configs, flat, runs or [""] * len(configs), strict=True)
+        _label(config, paths, drawn=drawn, differing=differing, rounding=rounding)
+        for config, paths in zip(configs, flat, strict=True)
     ]
-    return _numbered(labels)
+    named = zip(labels, runs or [""] * len(labels), cases or [None] * len(labels), strict=True)
+    return _numbered([replace(label, run=run, case=_case(case or {})) for label, run, case in named])
 
 
 def explain(texts: Iterable[str], numbered: Mapping[str, str]) -> dict[str, str]:
@@ -170,7 +176,6 @@ def _label(
     drawn: set[Scope],
     differing: set[Scope],
     rounding: Mapping[Scope, Mapping[str, Any]],
-    run: str,
 ) -> Label:
     scopes = {path: _scope(config, path) for path in paths}
     shown = {path: rounding[scopes[path]][repr(value)] for path, value in paths.items()}
@@ -178,13 +183,20 @@ def _label(
     others = [path for path in named if not _under(path, ("optimizer.", "schedule.")) and scopes[path] in differing]
     has_schedule = config["type"] != "range_test"
     return Label(
-        run=run,
+        run="",
+        case="",
         optimizer=_optimizer(_rebuild(config["optimizer"], "optimizer", named), scopes, drawn, differing),
         schedule=schedule_label(_rebuild(config["schedule"], "schedule", named)) if has_schedule else NO_SCHEDULE,
         setting=", ".join(_setting_part(path, shown[path]) for path in others),
         drawn=", ".join(_setting_part(path, shown[path]) for path in shown if scopes[path] in drawn),
         lr=value_text(shown[_LR]) if _LR in shown else "",
     )
+
+
+def _case(names: Mapping[str, str]) -> str:
+    """Return the name of a case; of several axes each with its axis, as two may use one name."""
+    texts = [name if len(names) == 1 else f"{axis} {name}" for axis, name in names.items()]
+    return one_line(", ".join(texts))
 
 
 def _optimizer(section: Config, scopes: Mapping[str, Scope], drawn: set[Scope], differing: set[Scope]) -> str:
@@ -221,7 +233,7 @@ def _setting_part(path: str, value: Any) -> str:
 def _numbered(labels: Sequence[Label]) -> Labels:
     """Replace parts by numbers where labels are too long, one kind of part after another, the longest first."""
     numbered: dict[str, str] = {}
-    kinds = [field.name for field in fields(Label) if field.name != "lr"]
+    kinds = [field.name for field in fields(Label) if field.name not in ("case", "lr")]
     longest = {kind: max((len(getattr(label, kind)) for label in labels), default=0) for kind in kinds}
     for kind in sorted(kinds, key=lambda kind: longest[kind], reverse=True):
         texts = dict.fromkeys(getattr(label, kind) for label in labels if len(str(label)) > LIMIT)

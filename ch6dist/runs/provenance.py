@@ -41,9 +41,13 @@ def sweep_line(spec: Mapping[str, Any]) -> SweepLine:
     return cast(SweepLine, {**head, "spec": dict(spec), **provenance()})
 
 
-def trial_line(trial: TrialConfig) -> TrialLine:
-    """Make the line that adds a trial to the ledger."""
-    return {
+def trial_line(trial: TrialConfig, *, case: Mapping[str, str] | None = None) -> TrialLine:
+    """Make the line that adds a trial to the ledger.
+
+    Args:
+        case: of each axis of cases the name of the case; no part of the trial's id.
+    """
+    line: TrialLine = {
         "kind": "trial",
         "trial": trial.trial_id,
         "configuration": trial.configuration_id,
@@ -51,6 +55,7 @@ def trial_line(trial: TrialConfig) -> TrialLine:
         "config": trial.model_dump(),
         "seed": trial.seed,
     }
+    return {**line, "case": dict(case)} if case else line
 
 
 def sweep_of_one(name: str, trials: Sequence[TrialConfig], *, question: str = "") -> dict[str, Any]:

@@ -129,9 +129,7 @@ class SweepLine(TypedDict):
     time: float
     trials: NotRequired[int]  # how many the run has: one that was cut off at its start has fewer lines of them
     address: NotRequired[str | None]  # of the Ray that the driver joined; None: it started its own
-    confirmation: NotRequired[
-        ConfirmationPlan
-    ]  # that begins here: what its lines of trials say, should they be cut off
+    confirmation: NotRequired[ConfirmationPlan]  # begins here: what its lines of trials say, should they be cut off
 
 
 class TrialLine(TypedDict):
@@ -143,6 +141,7 @@ class TrialLine(TypedDict):
     name: str
     config: dict[str, Any]  # the resolved TrialConfig
     seed: int
+    case: NotRequired[dict[str, str]]  # where the sweep has axes of cases: of each the name of the case
     confirms: NotRequired[Literal["set", "default"]]  # a fresh seed: of the set of the best, or of a default beside it
     confirmation: NotRequired[int]  # of which confirmation, from 1
 

@@ -18,9 +18,15 @@ def fresh_lines(ledger: Ledger, plan: ConfirmationPlan) -> list[TrialLine]:
     """Return the lines of a confirmation's trials: every configuration of it with each of its seeds."""
     wanted = {*plan["set"], *plan["default"]}
     configs = {line["configuration"]: line["config"] for line in ledger.trials.values()}
+    cases = {line["configuration"]: line.get("case") for line in ledger.trials.values()}
     trials = {name: parse_trial(configs[name]) for name in wanted}
     return [
-        _fresh(trial_line(trials[name].model_copy(update={"seed": seed})), name, confirms, plan["number"])
+        _fresh(
+            trial_line(trials[name].model_copy(update={"seed": seed}), case=cases[name]),
+            name,
+            confirms,
+            plan["number"],
+        )
         for confirms, names in _parts(plan)
         for name in names
         for seed in plan["seeds"]

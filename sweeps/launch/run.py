@@ -44,6 +44,7 @@ def start(
     *,
     name: str | None = None,
     runs: Path | None = None,
+    cases: Mapping[str, Mapping[str, str]] | None = None,
 ) -> tuple[Path, int]:
     """Train `trials` in a new run folder; return the folder and the exit status.
 
@@ -51,6 +52,7 @@ def start(
         spec: the sweep as `dump` gives it: what the folder's sweep.yaml and its ledger say of it.
         name: of the folder, which must be free; left out: the sweep's, numbered.
         runs: the folder that holds run folders.
+        cases: of configurations that were given as cases, by their ids, the names of these by axis.
 
     Everything is checked before the folder is made: InputError, UsageError.
     """
@@ -61,7 +63,8 @@ def start(
     limit = _limit_for_ended(trials, packs, settings, hosts, checkpoints_root(home, storage=settings.storage))
     taken = runs_in_store(settings.storage)
     run = new_run(name or spec["name"], root=home, explicit=name is not None, taken=taken)
-    ledger, lines = Ledger(), [trial_line(trial) for trial in trials]
+    named = cases or {}
+    ledger, lines = Ledger(), [trial_line(trial, case=named.get(trial.configuration_id)) for trial in trials]
     opening = opened(run, spec, say=how.console.print, ledger=ledger, lines=lines, address=how.address)
     with removed_unless_begun(run), opening as record:
         status = execute(Task(TrialTable.from_ledger(ledger), packs, settings, hosts, limit), ledger, record, how)

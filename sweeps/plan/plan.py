@@ -25,6 +25,7 @@ from sweeps.plan.estimate import Estimate, estimate
 from sweeps.plan.hosts import describe_workers, shared_storage_note, total
 from sweeps.plan.packs import Pack, make_packs, pack_notes
 from sweeps.plan.slots import Hosts, Slots, as_hosts, find_slots
+from sweeps.spec.expand import case_names
 from sweeps.spec.sweep_file import SweepSpec
 
 
@@ -89,6 +90,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "configurations": plan.configurations,
         "seeds": list(plan.spec.seeds.values),
         "vary": list(plan.spec.seeds.vary),
+        "cases": {key: axis.cases for key, axis in plan.spec.parameters.items() if axis.cases is not None},
         "devices": asdict(total(plan.hosts)),
         "hosts": [asdict(host) for host in plan.hosts],
         "hosts_not_up": sum(not host.up for host in plan.hosts),
@@ -145,7 +147,9 @@ def plan_warnings(plan: Plan) -> list[str]:
             found.setdefault(warning, []).append(key)
     if not found:
         return []
-    labels = dict(zip(trained, label_all([trial.model_dump() for trial in trained.values()]).labels, strict=True))
+    names, configs = case_names(plan.spec), [trial.model_dump() for trial in trained.values()]
+    found_labels = label_all(configs, cases=[names.get(key) for key in trained]).labels
+    labels = dict(zip(trained, found_labels, strict=True))
     return [f"{warning} ({_first(labels[keys[0]], len(keys) - 1)})" for warning, keys in found.items()]
 
 

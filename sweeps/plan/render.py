@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ch6dist.catalog.text import number_text
 from ch6dist.catalog.wording import format_count
 from sweeps.plan.disk import kept_bytes
 from sweeps.plan.hosts import describe_devices, describe_hosts, describe_workers, total
@@ -26,7 +29,7 @@ def render_plan(plan: Plan) -> RenderableType:
     hidden = len(plan.packs) - SHOWN_PACKS
     rest = [f"… and {format_count(hidden, 'more pack')} (--json lists all)"] if hidden > 0 else []
     warnings = [f"warning: {warning}" for warning in plan_warnings(plan)]
-    return Group(facts, _pack_table(plan), *map(Text, rest + plan_notes(plan) + warnings))
+    return Group(facts, *_case_tables(plan), _pack_table(plan), *map(Text, rest + plan_notes(plan) + warnings))
 
 
 def _facts(plan: Plan) -> list[tuple[str, str]]:
@@ -94,6 +97,28 @@ def _pack_table(plan: Plan) -> Table:
         texts = [*([_engine(pack)] if engines_differ else []), why, pack.trials[0].trial_id]
         table.add_row(str(number), str(len(pack.trials)), format_seconds(seconds), *map(Text, texts))
     return table
+
+
+def _case_tables(plan: Plan) -> list[Table]:
+    """Return a table per axis of cases: their names, and what each sets."""
+    tables = []
+    for key, axis in plan.spec.parameters.items():
+        if axis.cases is not None:
+            table = Table(title=Text(f"Cases of {key}"), title_justify="left")
+            for heading in ("case", "sets"):
+                table.add_column(heading)
+            for name, case in axis.cases.items():
+                sets = ", ".join(f"{path}={_written(value)}" for path, value in case.items())
+                table.add_row(Text(name), Text(sets or "nothing: the trial as it stands"))
+            tables.append(table)
+    return tables
+
+
+def _written(value: Any) -> str:
+    """Return a value as a sweep file has it."""
+    if isinstance(value, float):
+        return number_text(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _one_engine(plan: Plan) -> str:

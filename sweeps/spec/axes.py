@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from random import Random
 from typing import Any, Literal
 
@@ -26,13 +26,15 @@ PRESETS: dict[str, tuple[float, ...]] = {  # grids of learning rates, named by t
 NOT_HERE = ("seed", "vary", "evaluate_test")  # fields of a trial that a sweep sets itself
 NO_AXIS = ("capture",)  # fields of a trial that are no part of its configuration
 DRAWS_PER_POINT = 1000  # draws for a point that was not drawn before, until the axes count as exhausted
-Point = dict[str, Any]  # a value for each axis
+Point = dict[str, Any]  # a value for each axis; of an axis of cases the name of one
+Case = dict[str, Any]  # values by dotted trial key
 
 
 class Axis(Frozen):
-    """The values of one trial key: listed, or drawn from a distribution (method random).
+    """The values of one trial key: listed, or drawn from a distribution (method random); or cases, of several keys.
 
-    `[0.1, 0.01]`, `0.1` and `factor3` alone are short for a mapping with `values`.
+    `[0.1, 0.01]`, `0.1` and `factor3` alone are short for a mapping with `values`. Cases come with dotted keys, as
+    `flat_parameters` in cases.py writes them.
     """
 
     values: tuple[Any, ...] | None = Field(
@@ -43,6 +45,11 @@ class Axis(Frozen):
     )
     min: float | None = Field(None, description="the smallest value that is drawn")
     max: float | None = Field(None, description="the largest value that is drawn")
+    cases: dict[str, Case] | None = Field(
+        None,
+        description="instead of all others: names, each with the trial keys that it sets together; the axis is then "
+        "called as you like",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -52,10 +59,15 @@ class Axis(Frozen):
         if not isinstance(given, Mapping):
             raise InputError("", given, "values, as in [0.1, 0.01], or a mapping with distribution, min and max")
         refuse_unknown(given, cls.model_fields, "an axis")
+        if "cases" in given and len(given) > 1:
+            other = next(key for key in given if key != "cases")
+            raise InputError(other, given[other], "nothing beside cases")
         return {**given, "values": _listed(given["values"])} if "values" in given else given
 
     @model_validator(mode="after")
     def _one_kind(self) -> Axis:
+        if self.cases is not None:
+            return self
         drawn = {name: getattr(self, name) for name in ("distribution", "min", "max")}
         allowed = "either values: […], or distribution, min and max"
         if self.values is None and set(drawn.values()) == {None}:
@@ -75,10 +87,15 @@ class Axis(Frozen):
         if self.distribution == "int_uniform" and (low != int(low) or high != int(high)):
             raise InputError("min", low, "whole numbers for min and max (int_uniform)")
 
+    @property
+    def listed(self) -> tuple[Any, ...]:
+        """Return the values that are listed, or the names of the cases; none for a distribution."""
+        return tuple(self.cases) if self.cases is not None else self.values or ()
+
     def draw(self, rng: Random) -> Any:
-        """Draw one value: from `values`, or from the distribution, to four digits, so that names stay short."""
-        if self.values is not None:
-            return rng.choice(self.values)
+        """Draw one value: a listed one, or one of the distribution, to four digits, so that names stay short."""
+        if listed := self.listed:
+            return rng.choice(listed)
         assert self.min is not None  # _one_kind
         assert self.max is not None
         if self.distribution == "int_uniform":
@@ -92,7 +109,7 @@ class Axis(Frozen):
 
 def grid(axes: Mapping[str, Axis]) -> Iterator[Point]:
     """Yield every combination of the axes' values; the last axis changes fastest."""
-    for values in itertools.product(*(axis.values or () for axis in axes.values())):
+    for values in itertools.product(*(axis.listed for axis in axes.values())):
         yield dict(zip(axes, values, strict=True))
 
 
@@ -119,6 +136,15 @@ def refuse_unknown(given: Any, fields: Mapping[str, Any], whose: str) -> None:
         if key not in fields:
             listed = {name: field for name, field in fields.items() if name not in NOT_HERE}
             raise unknown_key(key, listed, f"{whose} takes")
+
+
+def holds(value: Any, path: Iterable[str]) -> bool:
+    """Return whether a value is a mapping with something at a path of keys."""
+    for part in path:
+        if not isinstance(value, Mapping) or part not in value:
+            return False
+        value = value[part]
+    return True
 
 
 def _listed(values: Any) -> tuple[Any, ...]:

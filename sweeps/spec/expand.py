@@ -12,9 +12,10 @@ from typing import Any
 
 from ch6dist.catalog.schedules import lr_overrides
 from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.errors import InputError
+from ch6dist.errors import MISSING, InputError
 from ch6dist.yamlfile import with_dotted
 from sweeps.spec.axes import Axis, Point, grid, random
+from sweeps.spec.cases import chosen_cases, with_case_names
 from sweeps.spec.sections import MAX_TRIALS
 from sweeps.spec.shorthand import PARTS
 from sweeps.spec.sweep_file import Resources, SweepSpec, with_names
@@ -33,11 +34,23 @@ def expand(spec: SweepSpec, *, file: str | None = None) -> list[TrialConfig]:
         raise (error.in_file(file) if file else error) from None
 
 
-def _trials(spec: SweepSpec) -> Iterator[TrialConfig]:
-    seen: dict[str, Point] = {}
+def case_names(spec: SweepSpec) -> dict[str, dict[str, str]]:
+    """Return of each configuration the names of its cases, by axis; empty where no axis has cases."""
+    axes = [key for key, axis in spec.parameters.items() if axis.cases is not None]
+    found = _configurations(spec) if axes else ()
+    return {config.configuration_id: {axis: point[axis] for axis in axes} for config, point in found}
+
+
+def _configurations(spec: SweepSpec) -> Iterator[tuple[TrialConfig, Point]]:
+    """Yield every configuration with the first seed, and its point."""
     base = {**with_names(spec.trial), "seed": spec.seeds.values[0], "vary": list(spec.seeds.vary)}
     for point in _points(spec):
-        config = _configure(spec, base, point)
+        yield _configure(spec, base, point), point
+
+
+def _trials(spec: SweepSpec) -> Iterator[TrialConfig]:
+    seen: dict[str, Point] = {}
+    for config, point in _configurations(spec):
         first = seen.setdefault(config.trial_id, point)
         if first is not point:
             raise InputError("parameters", point, f"each configuration once; this one is the same as {first!r}")
@@ -55,12 +68,17 @@ def _points(spec: SweepSpec) -> Iterator[Point]:
 def _configure(spec: SweepSpec, base: Mapping[str, Any], point: Point) -> TrialConfig:
     """Return the base trial with a point's values, outer keys first: `optimizer.lr` goes into what `optimizer` set."""
     content: Mapping[str, Any] = base
+    cases = chosen_cases(spec.parameters, point)
+    values = {key: value for key, value in point.items() if key not in cases}
+    for case in cases.values():
+        content = with_case_names(content, case)
+        values |= case
     try:
-        for key in sorted(point, key=lambda key: key.count(".")):
-            content = with_dotted(content, key, point[key])
+        for key in sorted(values, key=lambda key: key.count(".")):
+            content = with_dotted(content, key, values[key])
         config = _with_global_batch(parse_trial(content), spec.resources)
     except InputError as error:
-        raise _of_some(error, content, point) or _in_sweep(error, spec, point) from None
+        raise _of_some(error, content, point, values) or _in_sweep(error, spec, point) from None
     ignored = lr_overrides(config.schedule)
     if ignored and _varies(spec.parameters.get("optimizer.lr")):
         allowed = f"no learning-rate axis beside {ignored[0]}, which replaces the learning rate"
@@ -93,10 +111,17 @@ def _mappings(axis: Axis | None) -> list[Mapping[str, Any]]:
 
 def _in_sweep(error: InputError, spec: SweepSpec, point: Point) -> InputError:
     """Return a trial's error with the key in the sweep file: an axis's value, or the base trial."""
+    if place := _in_case(error, spec, point):
+        return InputError(f"{place}.{error.key}", error.value, error.allowed)
     axes = [axis for axis in point if f"{error.key}.".startswith(f"{axis}.")]
     if not axes:
         section = error.key.partition(".")[0]
-        beside = [f"{axis}={value!r}" for axis, value in point.items() if axis.partition(".")[0] == section]
+        cases = chosen_cases(spec.parameters, point)
+        beside = [
+            f"{axis}={value!r}"
+            for axis, value in point.items()
+            if any(key.partition(".")[0] == section for key in cases.get(axis, (axis,)))
+        ]
         hint = f" (with {', '.join(beside)})" if beside else ""
         if isinstance(error.value, (list, tuple)) and "list" not in error.allowed:
             hint += f"; several values are an axis, as in parameters: {{{error.key}: […]}}"
@@ -107,24 +132,34 @@ def _in_sweep(error: InputError, spec: SweepSpec, point: Point) -> InputError:
     return InputError(f"parameters.{axis}.{where}{error.key.removeprefix(axis)}", error.value, error.allowed)
 
 
-def _of_some(error: InputError, content: Mapping[str, Any], point: Point) -> InputError | None:
+def _in_case(error: InputError, spec: SweepSpec, point: Point) -> str:
+    """Return the case that set the key of a trial's error, or something beside what is missing; empty without one."""
+    section = error.key.rpartition(".")[0]
+    for axis, case in chosen_cases(spec.parameters, point).items():
+        own = any(f"{error.key}.".startswith(f"{key}.") for key in case)
+        if own or (error.value is MISSING and any(key.startswith(f"{section}.") for key in case)):
+            return f"parameters.{axis}.cases[{point[axis]}]"
+    return ""
+
+
+def _of_some(
+    error: InputError, content: Mapping[str, Any], point: Point, values: Mapping[str, Any]
+) -> InputError | None:
     """Return the error for an axis over a parameter that only some of the models, optimizers or schedules have."""
     section, _, name = error.key.partition(".")
     chosen = content.get(section)
-    if error.key not in point or error.value != name or not {section, f"{section}.name"} & set(point):
+    if error.key not in point or error.value != name or not {section, f"{section}.name"} & set(values):
         return None
     if name not in PARTS.get(section, ()) or not isinstance(chosen, Mapping):
         return None
-    allowed = (
-        f"parameters that {chosen.get('name')} has too; what only some have goes into values of the axis {section}"
-    )
-    return InputError(
-        f"parameters.{error.key}", point[error.key], f"{allowed}: {{name: …, {name}: {point[error.key]}}}"
-    )
+    axis = f"values of the axis {section}" if {section, f"{section}.name"} & set(point) else "their cases"
+    example = f"{{name: …, {name}: {point[error.key]}}}"
+    allowed = f"parameters that {chosen.get('name')} has too; what only some have goes into {axis}: {example}"
+    return InputError(f"parameters.{error.key}", point[error.key], allowed)
 
 
 def _check_count(spec: SweepSpec) -> None:
-    configurations = spec.trials or math.prod(len(axis.values or ()) for axis in spec.parameters.values())
+    configurations = spec.trials or math.prod(len(axis.listed) for axis in spec.parameters.values())
     if configurations * len(spec.seeds.values) > MAX_TRIALS:
         count = f"{configurations} configurations × {len(spec.seeds.values)} seeds"
         raise InputError("parameters", count, f"at most {MAX_TRIALS} trials")

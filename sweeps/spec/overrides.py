@@ -3,7 +3,8 @@
     content = override(content, "optimizer.lr=0.1", fields=SweepSpec.model_fields)
 
 `seeds=1` and `trial.epochs=2` reach into the sweep; `epochs=2`, which no field of the sweep has, into its trial. What
-an axis sets becomes that single value, in each of the axis's mappings if the key lies inside them.
+an axis sets becomes that single value, in each of the axis's mappings if the key lies inside them. What cases set
+becomes one value for all of them; `modification=baseline` keeps of the cases of an axis those that it names.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from ch6dist.errors import InputError
 from ch6dist.sections import parse_section
 from ch6dist.yamlfile import parse_override, with_dotted
 from sweeps.spec.axes import Axis, refuse_unknown
-from sweeps.spec.shorthand import flat_axes
+from sweeps.spec.cases import flat_parameters, only, replaced
 
 
 def override(content: Mapping[str, Any], text: str, *, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,10 +34,15 @@ def override(content: Mapping[str, Any], text: str, *, fields: Mapping[str, Any]
         return {**content, head: _with_seeds(content.get(head), key.removeprefix("seeds").removeprefix("."), value)}
     if head in fields and not key.startswith("trial."):
         return with_dotted(content, key, value)
+    axes = content["parameters"]
+    if "cases" in axes.get(head, ()):
+        _refuse_inside(head, key, value)
+        return {**content, "parameters": {**axes, head: only(head, axes[head], value)}}
     key = key.removeprefix("trial.")
     trial_fields = TrialConfig.model_fields
     refuse_unknown({key.partition(".")[0]: value}, {**fields, **trial_fields}, "a sweep, and the trial in it,")
-    axes = content["parameters"]
+    axes = replaced(axes, key, value)
+    content = {**content, "parameters": axes}
     if key in axes:
         return {**content, "parameters": {**axes, key: {"values": [value]}}}
     outer = [axis for axis in axes if key.startswith(f"{axis}.")]
@@ -56,11 +62,20 @@ def _set_axis(axes: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
     A whole axis is checked here, so that the next override finds what it expects. A part of one is not: `min` may come
     before `max`.
     """
+    head = key.partition(".")[0]
+    if "cases" in axes.get(head, ()) and key != f"{head}.cases":
+        _refuse_inside(head, key, value)
     axis, _, field = key.rpartition(".")
     if not axis or field not in Axis.model_fields:
         return {**axes, **_axes({key: value})}
-    part = _axes({axis: {field: value}})[axis] if field == "values" else {field: value}
+    part = _axes({axis: {field: value}})[axis] if field in ("values", "cases") else {field: value}
     return {**axes, axis: {**axes.get(axis, {}), **part}}
+
+
+def _refuse_inside(axis: str, key: str, value: Any) -> None:
+    if key != axis:
+        anew = f"parameters.{axis}.cases={{…}}"
+        raise InputError(key, value, f"{axis}=NAME for one of its cases, KEY=VALUE for all of them, or {anew} anew")
 
 
 def _axes(given: Any) -> dict[str, Any]:
@@ -68,7 +83,7 @@ def _axes(given: Any) -> dict[str, Any]:
     if not isinstance(given, Mapping):
         raise InputError("", given, "a mapping of axes, such as {optimizer.lr: [0.1, 0.01]}")
     axes = {}
-    for key, value in flat_axes(given).items():
+    for key, value in flat_parameters(given).items():
         try:
             axes[key] = parse_section(Axis, value).model_dump(mode="json", exclude_unset=True)
         except InputError as error:

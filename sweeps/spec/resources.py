@@ -51,6 +51,7 @@ def _with_global_batch(spec: Mapping[str, Any], *, times: int) -> dict[str, Any]
     axes = dict(spec.get("parameters", {}))
     if sizes := axes.get("data.batch_size"):
         axes["data.batch_size"] = {key: _times(value, times) for key, value in sizes.items()}
+    axes = {key: _scaled_cases(axis, times) if "cases" in axis else axis for key, axis in axes.items()}
     if "data" in axes:
         axes["data"] = {**axes["data"], "values": [_scaled(value, times) for value in axes["data"]["values"]]}
         return {**spec, "parameters": axes}
@@ -63,6 +64,16 @@ def _times(value: Any, times: int) -> Any:
     if isinstance(value, str):
         return value
     return [number * times for number in value] if isinstance(value, (list, tuple)) else value * times
+
+
+def _scaled_cases(axis: Mapping[str, Any], times: int) -> dict[str, Any]:
+    size = "data.batch_size"
+    return {
+        "cases": {
+            name: {key: value * times if key == size else value for key, value in case.items()}
+            for name, case in axis["cases"].items()
+        }
+    }
 
 
 def _scaled(data: Mapping[str, Any], times: int) -> dict[str, Any]:

@@ -23,16 +23,15 @@ from ch6dist.catalog.schedules import WARMUP
 from ch6dist.catalog.vary import VARIABLE
 from ch6dist.config import TrialConfig
 from ch6dist.runs.folders import NAME
-from sweeps.spec.axes import NO_AXIS, NOT_HERE, PRESETS, Axis
+from sweeps.spec.axes import NO_AXIS, NOT_HERE
+from sweeps.spec.axes_schema import axes_at, axis_kinds, axis_schema, case_at, cases_schema
 from sweeps.spec.sections import MAX_TRIALS
-from sweeps.spec.shorthand import PARTS
 from sweeps.spec.sweep_file import SweepSpec
 
 WIDTH = 110  # characters of a line of the schema
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 SECTIONS = {"data": "DataConfig", "range_test": "RangeTestConfig"}
 REGISTRIES: dict[str, Mapping[str, Entry]] = {"model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
-SCALAR = ["number", "boolean"]  # what stands for a list of one value
 LOSS: Schema = {
     "properties": {"name": {"enum": [name for name in get_args(MetricName) if goal_of(name) == "minimize"]}},
     "required": ["name"],
@@ -54,14 +53,16 @@ def schema_text() -> str:
 def sweep_schema() -> Schema:
     """Return the schema of a sweep file."""
     sweep, trial = _plain(SweepSpec.model_json_schema()), _plain(TrialConfig.model_json_schema())
-    definitions = {**trial.pop("$defs"), **sweep.pop("$defs"), **_catalog(), **_axes()}
+    definitions = {**trial.pop("$defs"), **sweep.pop("$defs"), **_catalog()}
+    axis_fields = definitions.pop("Axis")["properties"]
+    definitions |= axis_kinds(axis_fields)
     definitions["DataConfig"]["properties"]["name"] |= names_schema(DATASETS)
     definitions["Resources"]["properties"]["gpus"]["anyOf"][1:] = [SHARE, WHOLE]
     definitions["CheckpointRules"]["properties"]["total"]["anyOf"][1]["pattern"] += r"\s*$"
     names = definitions["SeriesConfig"]["properties"]["names"]
     names |= {"anyOf": [{"type": "string"}, {"type": names.pop("type"), "items": names.pop("items"), "minItems": 1}]}
-    del definitions["Axis"]
     fields = trial["properties"]
+    trial_fields = list(fields)
     for name in NOT_HERE:
         del fields[name]
     for name in REGISTRIES:
@@ -85,11 +86,15 @@ def sweep_schema() -> Schema:
     definitions["Metric"] |= {"if": LOSS, "then": _goal("minimize"), "else": _goal("maximize")}
     keys = _trial_keys(fields, definitions)
     definitions |= {f"{key}.value": schema for key, schema in keys.items()}
-    definitions |= {f"{key}.axis": _axis(key, schema) for key, schema in keys.items()}
+    definitions |= {f"{key}.axis": axis_schema(key, schema) for key, schema in keys.items()}
+    definitions |= {"case": case_at("", keys), "cases": cases_schema(axis_fields["cases"]["description"])}
+    axes = axes_at("", keys)
+    axes["properties"] |= {name: False for name in sorted({*trial_fields, *properties}) if name not in keys}
     properties["parameters"] = {
         "description": properties["parameters"]["description"],
         "minProperties": 1,
-        **_axes_at("", keys),
+        **axes,
+        "additionalProperties": {"$ref": "#/$defs/cases"},
     }
     sweep["required"] = [name for name in sweep["required"] if name != "name"]  # left out: the file's
     drawn = {"properties": {"method": {"const": "random"}}, "required": ["method"]}
@@ -186,50 +191,6 @@ def _parameter_keys(section: str, entries: Iterable[Entry]) -> dict[str, Schema]
                     {"type": "number", "exclusiveMinimum": 0}
                 )
     return {key: any_of(schemas) for key, schemas in found.items()}
-
-
-def _axes() -> dict[str, Schema]:
-    """Return the definitions of an axis: of listed values, or (`numbers`) also of a preset or a distribution."""
-    fields = _plain(Axis.model_json_schema())["properties"]
-    values = {"description": fields["values"]["description"]}
-    short = [{"type": "array", "minItems": 1, "uniqueItems": True}, {"type": SCALAR}]
-    preset = {"enum": list(PRESETS)}
-    listed, numbers = values | {"anyOf": [*short, {"type": "object"}]}, values | {"anyOf": [*short, preset]}
-    drawn = {name: schema["anyOf"][0] | {"description": schema["description"]} for name, schema in fields.items()}
-    del drawn["values"]
-    return {
-        "axis": {"anyOf": [_object({"values": listed}), *short]},
-        "numbers": {"anyOf": [_object({"values": numbers}), _object(drawn), *short, preset]},
-    }
-
-
-def _axes_at(section: str, keys: Iterable[str]) -> Schema:
-    """Return the schema of a mapping of axes: by the dotted keys of a trial, or by keys within `section`."""
-    axes: dict[str, Schema] = {}
-    for key in keys:
-        if key.startswith(section):
-            axis = {"$ref": f"#/$defs/{key}.axis"}
-            inner = [_axes_at(f"{key}.", keys)] if key in PARTS else []
-            axes[key.removeprefix(section)] = {"anyOf": [axis, *inner]} if inner else axis
-    return {"type": "object", "properties": axes, "additionalProperties": False}
-
-
-def _object(properties: dict[str, Schema]) -> Schema:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-
-
-def _axis(key: str, schema: Schema) -> Schema:
-    """Return the schema of the axis `key`, whose values have `schema`, or its short form."""
-    kinds = {part.get("type") for part in schema.get("anyOf", [schema])}
-    kind = "numbers" if kinds & {"number", "integer"} else "axis"
-    item = {"$ref": f"#/$defs/{key}.value"}
-    values = _each(item, [*SCALAR, "object"])
-    return {"allOf": [{"$ref": f"#/$defs/{kind}"}], "properties": {"values": values}, **_each(item, SCALAR)}
-
-
-def _each(item: Schema, kinds: list[str]) -> Schema:
-    """Return the schema of a list of `item`, or of one alone that is of `kinds`."""
-    return {"items": item, "if": {"type": kinds}, "then": item}
 
 
 def _goal(goal: Goal) -> Schema:

@@ -21,10 +21,11 @@ from ch6dist.runs.folders import check_name, name_from
 from ch6dist.sections import Frozen, parse_section
 from ch6dist.storage.files import check_storage
 from ch6dist.yamlfile import read_mapping
-from sweeps.spec.axes import NO_AXIS, NOT_HERE, Axis, refuse_unknown
+from sweeps.spec.axes import NO_AXIS, NOT_HERE, Axis, holds, refuse_unknown
+from sweeps.spec.cases import check_cases, flat_parameters
 from sweeps.spec.overrides import override
 from sweeps.spec.sections import MAX_TRIALS, CheckpointRules, Metric, Resources, Seeds
-from sweeps.spec.shorthand import flat_axes, refuse_dotted, refuse_misplaced
+from sweeps.spec.shorthand import refuse_dotted, refuse_misplaced
 
 
 class SweepSpec(Frozen):
@@ -41,7 +42,8 @@ class SweepSpec(Frozen):
     )
     metric: Metric = Field(default_factory=Metric, description="what configurations are ranked by")
     parameters: dict[str, Axis] = Field(
-        description="the axes: trial keys, each with `values`, or (random) `distribution`, `min` and `max`"
+        description="the axes: trial keys, each with `values`, or (random) `distribution`, `min` and `max`; or "
+        "names of your own, each with `cases`"
     )
     trials: int | None = Field(
         None, ge=1, le=MAX_TRIALS, description="method random, which needs it: how many configurations are drawn"
@@ -104,14 +106,15 @@ class SweepSpec(Frozen):
     @field_validator("parameters", mode="before")
     @classmethod
     def _flat(cls, given: Any) -> Any:
-        return flat_axes(given) if isinstance(given, Mapping) else given
+        return flat_parameters(given) if isinstance(given, Mapping) else given
 
     @field_validator("parameters")
     @classmethod
     def _parameters(cls, given: dict[str, Axis]) -> dict[str, Axis]:
         if not given:
             raise InputError("", given, "at least one axis, such as optimizer.lr: {values: [0.1, 0.01]}")
-        for key in given:
+        check_cases(given, taken=cls.model_fields)
+        for key in (key for key, axis in given.items() if axis.cases is None):
             refuse_unknown({key.partition(".")[0]: key}, TrialConfig.model_fields, "a trial")
             if key in NOT_HERE:
                 raise InputError(key, key, "any trial key but seed and vary (the sweep has `seeds`) and evaluate_test")
@@ -129,7 +132,7 @@ class SweepSpec(Frozen):
                 what = "a whole number (method random needs it)" if drawn else "nothing (only method random takes it)"
                 raise InputError(name, MISSING if drawn else value, f"{what}; the seeds of the trials are `seeds`")
         for key, axis in self.parameters.items():
-            if not drawn and axis.values is None:
+            if not drawn and not axis.listed:
                 raise InputError(f"parameters.{key}.distribution", axis.distribution, "values: […] (method grid)")
         if self.margin is not None and self.margin >= 1 and is_fraction(self.metric.name):
             raise InputError("margin", self.margin, "a share below 1, as accuracies are: 0.005 is half a point")
@@ -174,7 +177,7 @@ def _refuse_lost(spec: SweepSpec) -> None:
         for outer in (other for other in spec.parameters if key.startswith(f"{other}.")):
             path = key.removeprefix(f"{outer}.").split(".")
             for value in spec.parameters[outer].values or ():
-                if _holds(value, path):
+                if holds(value, path):
                     raise InputError(f"parameters.{outer}.values", value, f"no {path[-1]}: the axis {key} sets it")
 
 
@@ -183,14 +186,6 @@ def _with_root(data: Any) -> Any:
     if not isinstance(data, Mapping) or not isinstance(data.get("root"), str):
         return data
     return {**data, "root": str(given_path(data["root"], key="data.root"))}
-
-
-def _holds(value: Any, path: list[str]) -> bool:
-    for part in path:
-        if not isinstance(value, Mapping) or part not in value:
-            return False
-        value = value[part]
-    return True
 
 
 def with_names(trial: Mapping[str, Any]) -> dict[str, Any]:

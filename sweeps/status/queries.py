@@ -102,6 +102,7 @@ def show(run: Path | str, trial: str) -> dict[str, Any]:
         "run": str(run),
         "trial": name,
         "configuration": line["configuration"],
+        "case": line.get("case"),
         "status": ledger.status(name).value,
         "confirmation": line.get("confirmation"),
         "engine": next((found["engine"] for found in reversed(history) if "engine" in found), None),
@@ -115,9 +116,10 @@ def show(run: Path | str, trial: str) -> dict[str, Any]:
 
 def labels_of(ledger: Ledger) -> tuple[dict[str, str], dict[str, str]]:
     """Return the label of every configuration, and what the numbered parts of labels stand for."""
-    configs = {line["configuration"]: line["config"] for line in ledger.trials.values()}
-    found = label_all(list(configs.values()))
-    return dict(zip(configs, map(str, found.labels), strict=True)), found.numbered
+    lines = {line["configuration"]: line for line in ledger.trials.values()}
+    configs, cases = [line["config"] for line in lines.values()], [line.get("case") for line in lines.values()]
+    found = label_all(configs, cases=cases)
+    return dict(zip(lines, map(str, found.labels), strict=True)), found.numbered
 
 
 def _progress(ledger: Ledger, states: dict[str, Status]) -> dict[str, dict[str, int]]:

@@ -152,7 +152,9 @@ def render_show(data: Mapping[str, Any]) -> RenderableType:
         _table("Last rows", columns, rows),
         _table("Artifacts", ("name", "path or value"), artifacts),
     ]
-    facts = [("trial", Text(data["trial"])), ("status", Text(data["status"]))]
+    facts = [("trial", Text(data["trial"]))]
+    facts += [(axis, Text(name)) for axis, name in (data["case"] or {}).items()]
+    facts.append(("status", Text(data["status"])))
     if data["confirmation"]:
         facts.append(("seed", Text(f"fresh, of confirmation {data['confirmation']}")))
     if data["engine"]:

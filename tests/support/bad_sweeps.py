@@ -9,6 +9,12 @@ from sweeps.spec.sections import MAX_TRIALS
 from tests.support.sweep_files import axes, sweep
 
 DRAWN = {"optimizer.lr": {"distribution": "log_uniform", "min": "1e-4", "max": 0.1}}
+
+
+def cases(cases: Any, **axes: Any) -> dict[str, Any]:
+    return sweep(parameters={"change": {"cases": cases}, **axes})
+
+
 BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown sweep key": (sweep(parametres={}), ["parametres", "did you mean 'parameters'"]),
     "unknown trial key": (sweep(trial={"epoch": 3}), ["trial.epoch", "did you mean 'epochs'"]),
@@ -35,6 +41,77 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown axis field": (sweep(parameters={"epochs": {"value": [1]}}), ["parameters.epochs.value", "'values'"]),
     "unknown metric": (sweep(metric={"name": "accuracy"}), ["metric.name", "'accuracy'", "val_accuracy"]),
     "unknown resource": (sweep(resources={"gpu": 1}), ["resources.gpu", "did you mean 'gpus'"]),
+    "no cases": (cases({}), ["parameters.change.cases: {}", "a mapping of names"]),
+    "a list of cases": (cases([{"epochs": 1}]), ["parameters.change.cases: [{'epochs': 1}]", "baseline: {}"]),
+    "a case that is no mapping": (cases({"a": 3}), ["parameters.change.cases[a]: 3", "a mapping of trial keys"]),
+    "a case without a name": (cases({"": {}}), ["parameters.change.cases: ''", "names of one line"]),
+    "a case with a long name": (cases({"a" * 41: {}}), ["parameters.change.cases: 'aaa", "at most 40 characters"]),
+    "an unknown key in a case": (cases({"a": {"epoch": 1}}), ["change.cases[a].epoch:", "did you mean 'epochs'"]),
+    "an unknown inner key in a case": (
+        cases({"a": {"optimizer": {"lrr": 1}}}),
+        ["parameters.change.cases[a].optimizer.lrr", "did you mean 'lr'"],
+    ),
+    "a bad value in a case": (cases({"low lr": {"optimizer.lr": -1}}), ["change.cases[low lr].optimizer.lr: -1"]),
+    "nothing in a section of a case": (cases({"a": {"data": {}}}), ["change.cases[a].data: {}", "keys of data"]),
+    "a key of a case twice": (
+        cases({"a": {"optimizer": {"lr": 1}, "optimizer.lr": 2}}),
+        ["change.cases[a].optimizer.lr: 2", "each key once"],
+    ),
+    "a seed in a case": (cases({"a": {"seed": 1}}), ["parameters.change.cases[a].seed: 1", "`seeds`"]),
+    "a capture in a case": (cases({"a": {"capture": {}}}), ["parameters.change.cases[a].capture", "under `trial`"]),
+    "a test in a case": (cases({"a": {"evaluate_test": True}}), ["parameters.change.cases[a].evaluate_test"]),
+    "a schedule of a case without its length": (
+        cases({"a": {"schedule": "StepLR"}}),
+        ["parameters.change.cases[a].schedule.step_size is required"],
+    ),
+    "a schedule of a case without its name": (
+        cases({"a": {"schedule": {"gamma": 0.1}}}),
+        ["parameters.change.cases[a].schedule.name is required"],
+    ),
+    "cases under the name of a key": (
+        sweep(parameters={"optimizer": {"cases": {"a": {"epochs": 1}}}}),
+        ["parameters.optimizer: 'optimizer'", "no key of a sweep or trial"],
+    ),
+    "cases under a dotted name": (
+        sweep(parameters={"my.change": {"cases": {"a": {"epochs": 1}}}}),
+        ["parameters.my.change", "a name without dots"],
+    ),
+    "cases under the name of a section": (
+        sweep(parameters={"seeds": {"cases": {"a": {"epochs": 1}}}}),
+        ["parameters.seeds", "no key of a sweep or trial"],
+    ),
+    "cases and values": (
+        sweep(parameters={"change": {"cases": {"a": {"epochs": 1}}, "values": [1]}}),
+        ["parameters.change.values: [1]", "nothing beside cases"],
+    ),
+    "the same case twice": (
+        cases({"a": {"epochs": 3}, "b": {"epochs": 3}}),
+        ["parameters: {'change': 'b'}", "the same as {'change': 'a'}"],
+    ),
+    "a key of a case and of an axis": (
+        cases({"a": {}, "b": {"optimizer": {"lr": 1}}}, **{"optimizer.lr": [0.1]}),
+        ["parameters.change.cases[b].optimizer.lr: 1", "nothing that the axis optimizer.lr sets too"],
+    ),
+    "a name in a case and in an axis": (
+        cases({"a": {"optimizer": "Adam"}}, optimizer=["SGD"]),
+        ["parameters.change.cases[a].optimizer.name: 'Adam'", "the axis optimizer sets too"],
+    ),
+    "a key of a case that an axis's value has": (
+        cases({"a": {"optimizer": {"lr": 1}}}, optimizer=[{"name": "SGD", "lr": 0.1}]),
+        ["parameters.change.cases[a].optimizer.lr: 1", "the axis optimizer sets too"],
+    ),
+    "a key of two axes of cases": (
+        cases({"a": {"epochs": 1}}, other={"cases": {"b": {}, "c": {"epochs": 2}}}),
+        ["parameters.change.cases[a].epochs: 1", "nothing that the axis other sets too"],
+    ),
+    "a list of schedules in a case and a key of one in another": (
+        cases({"a": {"schedule.gamma": 0.1}}, other={"cases": {"b": {"schedule": ["LinearLR", "ConstantLR"]}}}),
+        ["parameters.change.cases[a].schedule.gamma", "nothing that the axis other sets too"],
+    ),
+    "a parameter of some cases' optimizers": (
+        cases({"a": {}, "b": {"optimizer": "Adam"}}, **{"optimizer.momentum": [0, 0.9]}),
+        ["parameters.optimizer.momentum: 0", "parameters that Adam has too", "goes into their cases"],
+    ),
     "no parameters": ({"name": "demo"}, ["parameters is required"]),
     "an empty axis": (sweep(parameters={"epochs": {}}), ["parameters.epochs.values is required"]),
     "half a distribution": (

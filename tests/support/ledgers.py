@@ -52,6 +52,7 @@ class HandTrial:
     where: Mapping[str, Any] = field(default_factory=dict)  # more of the first status line: host, device, workers
     begun: float | None = None  # seconds after START; None: a minute after the trial before
     confirms: tuple[str, int] | None = None  # a fresh seed, of `set` or `default`, and of which confirmation
+    case: Mapping[str, str] | None = None  # the names of its cases, by axis
 
 
 def trial(
@@ -70,6 +71,7 @@ def trial(
     where: Mapping[str, Any] | None = None,
     begun: float | None = None,
     confirms: tuple[str, int] | None = None,
+    case: Mapping[str, str] | None = None,
     **config: Any,
 ) -> HandTrial:
     """One training. `epochs` is the length of the curve unless given; `parameters` are the optimizer's.
@@ -89,7 +91,15 @@ def trial(
     for name, values in (columns or {}).items():
         rows = [{**row, name: value} for row, value in zip(rows, values, strict=True)]
     return HandTrial(
-        parsed, status, rows, reason=reason, extra=extra or {}, where=where or {}, begun=begun, confirms=confirms
+        parsed,
+        status,
+        rows,
+        reason=reason,
+        extra=extra or {},
+        where=where or {},
+        begun=begun,
+        confirms=confirms,
+        case=case,
     )
 
 
@@ -186,6 +196,8 @@ def _lines(item: HandTrial, begun: float) -> list[Line]:
     ]
     if item.confirms:
         lines[0] = {**lines[0], "confirms": item.confirms[0], "confirmation": item.confirms[1]}
+    if item.case:
+        lines[0] = {**lines[0], "case": item.case}
     if item.status is None:
         return lines
     begin = {"status": "running", "reason": "", "epoch": 0, "step": 0, "time": begun, **item.where}

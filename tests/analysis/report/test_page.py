@@ -18,7 +18,7 @@ from analysis.plots.registry import PLOTS
 from analysis.report import figures as figures_module
 from analysis.report import page as report_module
 from analysis.report.page import without_refresh, write_report
-from analysis.report.tables import leaderboard_json, leaderboard_table
+from analysis.report.tables import leaderboard_json, leaderboard_table, legend
 from analysis.study.load import load_study
 from analysis.study.results import analyse
 from ch6dist.catalog.text import one_line
@@ -364,3 +364,30 @@ def test_a_page_that_is_no_longer_written_again_does_not_say_so(tmp_path):
     live = write_report(results, tmp_path / "out", refresh_seconds=5).read_text(encoding="utf-8")
     assert "This page loads itself again" in live
     assert without_refresh(live) == write_report(results, tmp_path / "out").read_text(encoding="utf-8")
+
+
+def test_cases_of_other_lengths_are_ranked_and_drawn_with_their_names(tmp_path):
+    curves = {"baseline": [0.1, 0.2, 0.3], "low <b>": [0.1] * 6, "SGD": [0.2, 0.3, 0.4, 0.5, 0.5, 0.5]}
+    trials = [
+        trial(name, lr=lr, seed=seed, curve=[value + seed / 100 for value in curves[case]], case={"change": case})
+        for case, name, lr in (("baseline", "Adam", 1e-3), ("low <b>", "Adam", 1e-5), ("SGD", "SGD", 0.1))
+        for seed in range(3)
+    ]
+    run = write_ledger(tmp_path / "run", trials)
+    results = analyse(load_study([run]))
+    table = leaderboard_table(results)
+    assert [row[table.heads.index("case")] for row in table.rows] == ["SGD", "baseline", "low <b>"]
+    assert list(results.axes.table.columns) == ["change"]
+    assert "| low \\<b\\>" in table.markdown()
+    assert [len(plot.data(results)) for plot in PLOTS.values() if plot.name in ("isolation", "leaderboard")] == [9, 9]
+    assert {"SGD", "baseline", "low <b>"} == set(PLOTS["isolation"].data(results)["level"])
+    for plot in PLOTS.values():
+        plot.data(results)
+    rules = legend(results.study, results.board)
+    assert "over the last epoch, then over seeds" in rules, "of the three epochs of the baseline"
+    assert "over the last 2 epochs, then over seeds" in rules, "of the six of the others"
+
+
+def test_without_cases_no_table_has_a_column_for_them(tmp_path):
+    run = write_ledger(tmp_path, [trial(lr=lr, curve=[0.1] * 3) for lr in (0.1, 0.2)])
+    assert "case" not in leaderboard_table(analyse(load_study([run]))).heads

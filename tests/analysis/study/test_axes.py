@@ -79,3 +79,47 @@ def test_schedules_batch_sizes_and_models_are_axes_and_seeds_are_none(tmp_path):
 def test_several_runs_are_an_axis(tmp_path):
     study = load_study([twelve(tmp_path / "a"), twelve(tmp_path / "b")])
     assert axes_of(study).names == ["optimizer", "learning rate", "run"]
+
+
+CHANGES = {  # case → epochs, optimizer, learning rate
+    "baseline": (6, "Adam", 1e-3),
+    "low": (9, "Adam", 1e-5),
+    "SGD": (9, "SGD", 0.01),
+}
+
+
+def modified(decays):
+    return [
+        trial(name, lr=lr, curve=[0.1] * epochs, parameters={"weight_decay": decay}, case={"modification": case})
+        for case, (epochs, name, lr) in CHANGES.items()
+        for decay in decays
+    ]
+
+
+def test_cases_are_one_axis_and_what_follows_from_them_is_none(tmp_path):
+    found = axes(tmp_path, modified([0.0, 0.1]))
+    assert found.names == ["modification", "weight decay"]
+    assert found.table["modification"].tolist() == ["baseline", "baseline", "low", "low", "SGD", "SGD"]
+    assert set(found.optimizers) == {"Adam", "SGD"} == set(found.looks)
+
+
+def test_what_also_varies_within_a_case_stays_an_axis(tmp_path):
+    more = [
+        trial("Adam", lr=1e-2, curve=[0.1] * 6, case={"modification": "baseline"}),
+        *modified([0.0]),
+    ]
+    assert axes(tmp_path, more).names == ["modification", "learning rate"]
+
+
+def test_a_configuration_without_a_case_beside_others_has_none(tmp_path):
+    found = axes(tmp_path, [*modified([0.0]), trial("RMSprop", lr=0.5, curve=[0.1] * 9)])
+    assert found.table["modification"].tolist() == ["baseline", "low", "SGD", "–"]
+
+
+def test_cases_may_be_called_as_an_axis_is(tmp_path):
+    trials = [
+        trial("SGD", lr=lr, curve=[0.1] * epochs, case={"learning rate": name})
+        for lr in (0.1, 0.2)
+        for name, epochs in (("a", 3), ("b", 6))
+    ]
+    assert axes(tmp_path, trials).names == ["learning rate (cases)", "learning rate"]

@@ -260,3 +260,27 @@ def test_a_numbered_part_stands_for_one_text(seed: int) -> None:
         for t, label in zip(trials, found.labels, strict=True)
     }
     assert len(whole) == len({trial.configuration_id for trial in trials})
+
+
+# Cases
+
+
+def test_a_case_stands_first_in_a_label_and_is_never_numbered() -> None:
+    several = [{"name": "LinearLR", "epochs": 2}] * 4 + [{"name": "CosineAnnealingLR", "eta_min": 1e-5}]
+    configs = [parse_trial(content).model_dump() for content in ({"epochs": 9}, {"schedule": several, "epochs": 9})]
+    name = "a name of forty characters, as many as may"[:40]
+    found = label_all(configs, runs=["one", "one"], cases=[None, {"change": name}])
+    assert [label.case for label in found.labels] == ["", name]
+    assert str(found.labels[1]).startswith(f"one · {name} · SGD · schedule 1")
+    assert "case" not in str(list(found.numbered))
+
+
+def test_of_two_axes_each_case_is_named_with_its_axis() -> None:
+    config = parse_trial({}).model_dump()
+    (label,) = label_all([config], cases=[{"width": "on", "depth": "on"}]).labels
+    assert str(label).startswith("width on, depth on · SGD")
+
+
+def test_the_name_of_a_case_from_outside_is_a_line_of_text() -> None:
+    (label,) = label_all([parse_trial({}).model_dump()], cases=[{"change": "a\nb\x1b[31m"}]).labels
+    assert label.case == "a b�[31m"

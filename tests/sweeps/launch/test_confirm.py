@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -304,6 +305,16 @@ def test_lines_that_a_kill_cuts_off_are_made_again_from_the_head_line(tmp_path: 
         cut = read(tmp_path)
         add_lines(cut, [head, *lines[:there]])  # type: ignore[list-item]
         assert lines_cut_off(cut) == lines[there:]
+
+
+def test_fresh_seeds_keep_the_case_of_their_configuration(tmp_path: Path) -> None:
+    ledger = read(write_ledger(tmp_path, [replace(item, case={"change": "base"}) for item in LEAD] + FAR))
+    cases = {
+        line["configuration"]: line.get("case")
+        for line in fresh_lines(ledger, plan_confirmation(tmp_path, ledger, seeds=2).plan)
+    }
+    assert cases[LEAD[0].config.configuration_id] == {"change": "base"}
+    assert set(map(str, cases.values())) <= {"None", "{'change': 'base'}"}
 
 
 TWO = {  # that learn in two epochs, and that no number of seeds would tell apart

@@ -7,15 +7,19 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ch6dist.runs.lease import current
 from ch6dist.runs.ledger import Ledger, differences, read
+from ch6dist.sections import parse_section
 from sweeps.spec.expand import expand
-from sweeps.spec.sweep_file import load_spec
+from sweeps.spec.sweep_file import SweepSpec, load_spec
 from tests.support.commands import succeed, sweep_file, sweeps
 from tests.support.runs import raw_lines, statuses, without_ray
 
-LRS = {"parameters": {"optimizer.lr": {"values": [0.01, 0.001, 1000.0]}}, "seeds": 2}  # the last one diverges
+LRS_ALONE = [0.01, 0.001, 1000.0]  # the last one diverges
+CASE = {"cases": {"as it is": {}}}  # a name that changes nothing
+LRS = {"parameters": {"optimizer.lr": LRS_ALONE, "change": CASE}, "seeds": 2}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +70,13 @@ def test_every_trial_is_there_and_ended_once(run: Path, spec: Path) -> None:
     keys = [(row["trial"], row["attempt"], row["step"]) for row in raw_lines(run, "row")]
     assert len(keys) == len(set(keys)) == 4 * 2 + 2
     assert sorted(trial for line in raw_lines(run, "pack") for trial in line["trials"]) == sorted(trials)
+
+
+def test_every_trial_says_its_case_and_is_the_trial_that_it_is_without_one(run: Path, spec: Path) -> None:
+    lines = raw_lines(run, "trial")
+    assert [line["case"] for line in lines] == [{"change": "as it is"}] * 6
+    plain = parse_section(SweepSpec, {**yaml.safe_load(spec.read_text()), "parameters": {"optimizer.lr": LRS_ALONE}})
+    assert [line["trial"] for line in lines] == [trial.trial_id for trial in expand(plain)]
 
 
 def test_a_run_calibrates_the_next_plan(folder: Path, run: Path, spec: Path) -> None:

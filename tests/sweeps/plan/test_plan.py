@@ -272,3 +272,19 @@ def test_a_split_that_moves_is_noted_and_so_are_the_smaller_packs(
     notes = [text for text in plan_json(plan)["notes"] if "split" in text]
     assert [text.endswith(note) for text in notes] == ([True] if note else [])
     assert plan_json(plan)["vary"] == (["split"] if note else [])
+
+
+def test_a_plan_says_what_each_case_sets(tmp_path: Path) -> None:
+    schedules = [{"name": "LinearLR", "epochs": 1}, "CosineAnnealingLR"]
+    odd = {"schedule": schedules, "optimizer": {"name": "SGD", "lr": 1e-3}}
+    cases = {"base": {}, "an [i]odd[/i] name": odd}
+    path = tmp_path / "cases.yaml"
+    path.write_text(yaml.safe_dump({"name": "cases", "parameters": {"change": {"cases": cases}}}))
+    plan = planned(path, TWO_CORES)
+    text = printed(plan)
+    assert "Cases of change" in text
+    assert re.search(r"base +│ nothing: the trial as it stands", text)
+    assert "an [i]odd[/i] name" in text
+    assert "optimizer.lr=1e-3" in text
+    flat = {"schedule": schedules, "optimizer.name": "SGD", "optimizer.lr": 1e-3}
+    assert plan_json(plan)["cases"] == {"change": {"base": {}, "an [i]odd[/i] name": flat}}

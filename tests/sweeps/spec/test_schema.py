@@ -140,6 +140,25 @@ GOOD: dict[str, dict[str, Any]] = {
     "the whole training and one step": sweep(
         trial={"schedule": "CosineAnnealingLR"}, parameters={"schedule.T_max": [1, 0.5]}
     ),
+    "cases": sweep(
+        trial={"optimizer": {"name": "Adam", "lr": 0.001}, "schedule": "CosineAnnealingLR"},
+        parameters={
+            "change": {
+                "cases": {
+                    "baseline": {},
+                    "low lr": {"optimizer": {"lr": 1e-5}, "data": {"batch_size": 64}, "epochs": 3},
+                    "dotted": {"optimizer.lr": 0.1, "schedule.T_max": 0.5, "schedule.warmup.epochs": 1},
+                    "a warm-up": {"schedule": {"warmup": {"epochs": 1}}, "model": "cnn2"},
+                    "another": {
+                        "optimizer": {"name": "SGD", "momentum": 0.9},
+                        "schedule": [{"name": "LinearLR", "epochs": 1}, "CosineAnnealingLR"],
+                    },
+                }
+            },
+            "optimizer.weight_decay": [0, 0.1],
+        },
+    ),
+    "one case": sweep(parameters={"change": {"cases": {"only": {"epochs": 2}}}}),
     "no name": {"parameters": sweep()["parameters"]},
     "other axes": sweep(
         parameters={
@@ -161,6 +180,17 @@ BEYOND_THE_SCHEMA = {  # what only the program can see
     "a mode against the metric of a plateau",
     "a parameter of some optimizers",
     "an axis in two ways",
+    "cases under a dotted name",
+    "a key of a case twice",
+    "a schedule of a case without its length",
+    "a schedule of a case without its name",
+    "the same case twice",
+    "a key of a case and of an axis",
+    "a name in a case and in an axis",
+    "a key of a case that an axis's value has",
+    "a key of two axes of cases",
+    "a list of schedules in a case and a key of one in another",
+    "a parameter of some cases' optimizers",
     "lost value",
     "a schedule without its length",  # an axis may set it
     "NaN GPUs",

@@ -448,3 +448,13 @@ def test_top_and_status_say_that_a_confirmation_is_unfinished_and_how_it_goes_on
     run = write_ledger(tmp_path / "ended", ended, confirmation=PLAN)
     assert status(run)["next"].startswith("all trials have ended")
     assert top(run)["next"] == ""
+
+
+def test_the_name_of_a_case_is_in_the_ranking_and_with_its_trial(tmp_path: Path) -> None:
+    base, low = config(0.1), config(0.2)
+    named = {**trial_line(low), "case": {"change": "low *lr*"}}
+    run = write(tmp_path, [base], *trained(base, 0.4), named, *trained(low, 0.5))
+    assert [item["name"] for item in top(run)["top"]] == ["low *lr* · SGD · lr 0.2", "SGD · lr 0.1"]
+    assert show(run, low.trial_id)["case"] == {"change": "low *lr*"}
+    assert "change  low *lr* " in " ".join(printed(render_show(show(run, low.trial_id))).split("\n")[:3])
+    assert show(run, base.trial_id)["case"] is None
