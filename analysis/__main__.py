@@ -161,10 +161,11 @@ def inside(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write to; required.")] = None,
     root: Root = None,
 ) -> None:
-    """Draw what the optimizer of a trial makes of its gradients, and print how they vary over time."""
+    """Draw what the optimizer of a trial makes of its gradients, what each of its settings does, and print both."""
     from analysis.chapter.drawing import write_drawing, write_table
+    from analysis.chapter.influence import INFLUENCE, influence_data, influence_statistics
     from analysis.chapter.inside import INSIDE, inside_data, inside_statistics, kept_by_the_optimizer, look_inside
-    from analysis.chapter.tables import statistics_text
+    from analysis.chapter.tables import influence_text, statistics_text
     from analysis.report.figures import writing
     from ch6dist.runs.ledger import find_trial, observe
 
@@ -173,13 +174,15 @@ def inside(
     folder, home = given_path(output, key="-o"), find_run(run, root=root)
     ledger, _ = observe(home)
     found = look_inside(home, ledger, find_trial(ledger, trial), name=name)
-    statistics = inside_statistics(found)
+    stages, influence = inside_statistics(found), influence_statistics(found)
     with writing(folder):
         paths = [
             write_drawing(INSIDE, inside_data(found), folder),
-            write_table("inside_statistics", statistics, folder),
+            write_table("inside_statistics", stages, folder),
+            write_drawing(INFLUENCE, influence_data(found), folder),
+            write_table("influence_statistics", influence, folder),
         ]
-    print(statistics_text(statistics), *kept_by_the_optimizer(found), *paths, sep="\n")
+    print(statistics_text(stages), *kept_by_the_optimizer(found), "", influence_text(influence), "", *paths, sep="\n")
 
 
 @app.command()
