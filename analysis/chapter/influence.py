@@ -18,7 +18,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.chapter.drawing import Drawing
+from analysis.chapter.drawing import Drawing, step_axis
 from analysis.chapter.formulas import ADAPTED, FORMULAS, RAW, Floats, Setting, changed, own_value, result, typical_root
 from analysis.chapter.inside import Inside, what_is_left_out
 from ch6dist.averages import describe, window_of
@@ -109,11 +109,13 @@ def draw_influence(figure: Figure, data: pd.DataFrame) -> None:
         own, names = next(panel for panel in panels if panel["own"].iloc[0]), _names(data, setting)
         for ax, panel in zip(row, panels, strict=False):
             _draw_panel(ax, panel, own, names[float(panel["value"].iloc[0])])
+        if not (data.loc[data["setting"] == setting, "result"] != 0).any():
+            row[0].set_ylim(-1, 1)
         for ax in row[len(panels) :]:
             ax.set_axis_off()
         row[0].set_ylabel(str(data["stage"].iloc[0]))
     for ax in grid[-1]:
-        ax.set_xlabel("step")
+        step_axis(ax, most=5)
 
 
 def _draw_panel(ax: Axes, panel: pd.DataFrame, own: pd.DataFrame, name: str) -> None:
@@ -167,8 +169,8 @@ def _caption(data: pd.DataFrame) -> str:
     count = first["elements"]
     one = "its captured element" if count == 1 else f"the one of {count} captured elements whose gradients vary most"
     typical = (
-        f" ε is added to the √ of the average square, whose median here is {number_text(first['typical'])} (typical). "
-        "Far below that it does nothing; far above, the result is the gradient again, made small."
+        f" ε is added to the √ of the average square, whose median here is about {number_text(first['typical'])} "
+        "(typical). Far below that it does nothing; far above, the division is by ε alone, the same for every element."
         if first["typical"]
         else ""
     )

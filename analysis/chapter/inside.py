@@ -22,7 +22,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from analysis.chapter.drawing import Drawing
+from analysis.chapter.drawing import Drawing, step_axis
 from analysis.chapter.formulas import ADAPTED, FORMULAS, RAW, SCALE, SMOOTHED, Floats, Stages
 from analysis.plots import style
 from ch6dist.averages import describe, white_noise_share
@@ -176,7 +176,7 @@ def draw_inside(figure: Figure, data: pd.DataFrame) -> None:
         else:
             ax.axhline(0, color="black", lw=0.6)
         ax.margins(x=0.01)
-    axes[-1].set_xlabel("step")
+    step_axis(axes[-1])
 
 
 def _same_unit(stage: str) -> bool:

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 
-from analysis.chapter.drawing import Drawing
+from analysis.chapter.drawing import Drawing, step_axis
 from analysis.chapter.norms import GRADIENTS, PARAMETERS, TOGETHER, UPDATES
 from analysis.plots import style
 from ch6dist.catalog.text import number_text
@@ -24,6 +24,7 @@ from ch6dist.runs.capture_signs import EXPLODING_NORM, VANISHING_RMS
 MOST_LAYERS = 12  # that are drawn
 PANEL_INCHES = 2.9
 FEW_DECADES = 300.0  # largest ÷ smallest, up to which decades alone would be too few ticks
+MARK_SHARE = 0.035  # of a panel's height, for a row of marks
 VALUE, SMOOTHED = "#b5b5b5", "#0072B2"
 
 
@@ -33,6 +34,7 @@ def draw_norms(figure: Figure, data: pd.DataFrame) -> None:
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     for ax, panel in zip(axes, panels, strict=True):
         of_panel = data[data["panel"] == panel]
+        _size_axis(ax, of_panel)
         ends = []
         for number, layer in enumerate(layers):
             lines = of_panel[of_panel["layer"] == layer]
@@ -40,24 +42,20 @@ def draw_norms(figure: Figure, data: pd.DataFrame) -> None:
             end = _draw_series(ax, lines, colour=colour, pale=colour, ls=style.LINES[number % len(style.LINES)])
             if end is not None:
                 ends.append((end, layer, colour))
-            _mark(ax, lines.loc[lines["vanishing"], "step"], height=0.02 + 0.035 * number, marker="v", color=colour)
-        _mark(
-            ax, of_panel.loc[of_panel["exploding"], "step"].drop_duplicates(), height=1.0, marker="|", color=style.RED
-        )
         ax.set_title(panel)
         ax.margins(x=0.01)
-        _size_axis(ax, of_panel)
+        _mark_steps(ax, of_panel, layers)
         style.end_labels(ax, ends, inches=PANEL_INCHES - 0.6)
-    axes[-1].set_xlabel("step")
+    step_axis(axes[-1])
 
 
 def draw_magnitude(figure: Figure, data: pd.DataFrame) -> None:
     """Draw the series thin and its average thick."""
     ax = figure.subplots()
-    _draw_series(ax, data, colour=SMOOTHED, pale=VALUE, ls="-")
     _size_axis(ax, data)
+    _draw_series(ax, data, colour=SMOOTHED, pale=VALUE, ls="-")
     ax.margins(x=0.01)
-    ax.set_xlabel("step")
+    step_axis(ax)
     ax.set_ylabel("norm" if data["what"].iloc[0] == TOGETHER else "mean absolute gradient")
     handles = [ax.plot([], [], color=VALUE, lw=0.9)[0], ax.plot([], [], color=SMOOTHED, lw=1.9)[0]]
     labels = ["raw", f"exponential average, beta {_beta(data)}, bias-corrected"]
@@ -80,15 +78,25 @@ def _draw_series(ax: Axes, lines: pd.DataFrame, *, colour: str, pale: str, ls: A
         value = lines["value"].where(np.isfinite(lines["value"]))
         ax.plot(lines["step"], value, color=pale, lw=0.7, alpha=1.0 if pale != colour else 0.35)
     ax.plot(lines["step"], thick, color=colour, lw=1.9, ls=ls, marker=marker)
-    ends = thick[thick > 0]
+    ends = thick[thick > 0] if ax.get_yscale() == "log" else thick.dropna()
     return float(ends.iloc[-1]) if len(ends) else None
 
 
-def _mark(ax: Axes, steps: pd.Series, *, height: float, **look: Any) -> None:
-    if len(steps):
-        ax.plot(
-            steps, np.full(len(steps), height), ls="", ms=5, clip_on=False, transform=ax.get_xaxis_transform(), **look
-        )
+def _mark_steps(ax: Axes, data: pd.DataFrame, layers: list[str]) -> None:
+    """Mark exploding steps red above; below, in a row per layer and under all lines, where its gradients vanished."""
+    vanished = [number for number, layer in enumerate(layers) if (data["vanishing"] & (data["layer"] == layer)).any()]
+    low, high = ax.get_ylim()
+    if vanished and ax.get_yscale() == "log":
+        ax.set_ylim(low * (low / high) ** (MARK_SHARE * (len(vanished) + 1)), high)
+    rows: list[tuple[float, pd.Series, str, str]] = [(1.0, data["exploding"], "|", style.RED)]
+    for row, number in enumerate(vanished, start=1):
+        colour = style.COLOURS[number % len(style.COLOURS)]
+        rows.append((row * MARK_SHARE, data["vanishing"] & (data["layer"] == layers[number]), "v", colour))
+    for height, chosen, marker, colour in rows:
+        steps = data.loc[chosen, "step"].drop_duplicates()
+        if len(steps):  # a line without points would count as one at the figure's edge
+            (marks,) = ax.plot(steps, np.full(len(steps), height), color=colour, ls="", marker=marker, clip_on=False)
+            marks.set(transform=ax.get_xaxis_transform(), markersize=3 if marker == "v" else 7)
 
 
 def _size_axis(ax: Axes, data: pd.DataFrame) -> None:
@@ -118,7 +126,7 @@ def _signs(data: pd.DataFrame) -> str:
     exploding = data.loc[data["exploding"], "step"].nunique()
     vanishing = list(dict.fromkeys(data.loc[data["vanishing"], "layer"]))
     steps = f"{format_count(exploding, 'step')}, red above, exploded" if exploding else "No step exploded"
-    layers = f"the gradient vanished (▼) in {', '.join(vanishing)}" if vanishing else "no gradient vanished"
+    layers = f"a gradient vanished (▼) in {', '.join(vanishing)}" if vanishing else "no gradient vanished"
     return (
         f"{steps} (norm of all captured gradients together above {EXPLODING_NORM:g}, or not finite), and {layers} "
         f"(root mean square below {short_number(VANISHING_RMS)})."

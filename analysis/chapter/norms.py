@@ -67,14 +67,16 @@ def norms_data(norms: Norms, *, beta: float) -> pd.DataFrame:
         for layer, places in _layers(gradients).items():
             value = _together(gradients.values["norm"][:, places].astype(np.float64) ** 2)
             vanishing = np.asarray(small[:, places].any(axis=1))
-            parts.append(_panel(GRADIENTS, layer, gradients.steps, value, beta, exploding, vanishing))
+            signs = {"exploding": exploding, "vanishing": vanishing}
+            parts.append(_panel(GRADIENTS, layer, steps=gradients.steps, value=value, beta=beta, **signs))
     if parameters is not None and "norm" in parameters.values:
         for layer, places in _layers(parameters).items():
             value = _together(parameters.values["norm"][:, places].astype(np.float64) ** 2)
-            parts.append(_panel(PARAMETERS, layer, parameters.steps, value))
+            parts.append(_panel(PARAMETERS, layer, steps=parameters.steps, value=value))
     if parameters is not None and _has_updates(parameters):
         for layer, places in _layers(parameters).items():
-            parts.append(_panel(UPDATES, layer, parameters.steps[1:], _update(parameters, places), beta))
+            value = _update(parameters, places)
+            parts.append(_panel(UPDATES, layer, steps=parameters.steps[1:], value=value, beta=beta))
     data = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     return data.assign(beta=beta, configuration=norms.label)
 
@@ -104,16 +106,15 @@ def magnitude_data(norms: Norms, *, beta: float) -> pd.DataFrame:
 
 
 def magnitude_statistics(data: pd.DataFrame) -> pd.DataFrame:
-    """Return what the series of `magnitude_data` is like raw and smoothed, over the steps before one is not finite.
+    """Return what the series of `magnitude_data` is like raw and smoothed, over the steps before the first not finite.
 
     `kept`: share of the raw one's variance; `white_noise`: what the average would keep of white noise.
     """
-    finite = np.isfinite(data["smoothed"].to_numpy())
-    rows = []
-    for name, column, noise in (
-        ("raw", "value", 1.0),
-        ("smoothed", "smoothed", white_noise_share(data["beta"].iloc[0])),
-    ):
+    finite, rows = np.isfinite(data["smoothed"].to_numpy()), []
+    if not finite.any():
+        return pd.DataFrame(columns=["series", "steps"])
+    share = white_noise_share(data["beta"].iloc[0])
+    for name, column, noise in (("raw", "value", 1.0), ("smoothed", "smoothed", share)):
         found, raw = describe(data.loc[finite, column]), describe(data.loc[finite, "value"])
         kept = float(found.variance / raw.variance) if raw.variance > 0 else math.nan
         row = {"series": name, "steps": int(finite.sum()), "variance": float(found.variance), "kept": kept}
@@ -126,6 +127,7 @@ def magnitude_statistics(data: pd.DataFrame) -> pd.DataFrame:
 def _panel(
     panel: str,
     layer: str,
+    *,
     steps: NDArray[np.int64],
     value: Floats,
     beta: float | None = None,

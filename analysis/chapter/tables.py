@@ -21,7 +21,9 @@ CHANGES = (
 
 
 def statistics_text(found: pd.DataFrame) -> str:
-    """Return `statistics_data` as a table with the definitions of its columns."""
+    """Return `statistics_data` as a table with the definitions of its columns; a line where there is nothing in it."""
+    if not len(found):
+        return "no step has all of them: they are not finite from the first on"
     heads = ["", "variance", "kept", "white noise", "peak", "low", "high", "autocorrelation"]
     rows = [heads]
     for row in found.to_dict("records"):
