@@ -174,11 +174,7 @@ def shade(share: float) -> tuple[Any, str]:
 
 
 def end_labels(ax: Axes, labels: Sequence[tuple[float, str, str]], *, inches: float) -> None:
-    """Write (y, text, colour) beside the right end of lines, moved apart where they would overlap.
-
-    Args:
-        inches: height of the axes, about.
-    """
+    """Write (y, text, colour) beside the right end of lines, moved apart, in axes that are about `inches` high."""
     scale = ax.yaxis.get_transform().transform  # of a logarithmic axis: the logarithm
     low, high = scale(ax.get_ylim())
     order = sorted(labels, key=lambda label: (label[0], label[1]))
