@@ -53,7 +53,7 @@ def influence_data(inside: Inside) -> pd.DataFrame:
 def influence_statistics(inside: Inside) -> pd.DataFrame:
     """Return a row per setting and value, over all steps: means over the elements, of the peak the largest.
 
-    `sign_changes`: share of steps whose sign is not that of the step before; `window`: of a β, 2 ÷ (1 − β) − 1 steps.
+    `sign_changes`: share of steps whose sign is opposite to that before; `window`: of a β, 2 ÷ (1 − β) − 1 steps.
     """
     rows = []
     for setting, value, values in _tried(inside):
@@ -99,8 +99,7 @@ def values_to_try(own: float, usual: Sequence[float], *, is_beta: bool) -> list[
 
 
 def draw_influence(figure: Figure, data: pd.DataFrame) -> None:
-    """Draw a row of panels per setting, one panel per value, each row on one scale; the trial's own in blue,
-    and pale behind the others."""
+    """Draw a row of panels per setting, on one scale, a panel per value; what the trial had is in all of them."""
     settings = list(dict.fromkeys(data["setting"]))
     columns = int(data.groupby("setting")["value"].nunique().max())
     grid = figure.subplots(len(settings), columns, sharex=True, sharey="row", squeeze=False)

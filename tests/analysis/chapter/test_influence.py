@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 
 from analysis.chapter.drawing import write_drawing
-from analysis.chapter.formulas import FORMULAS, RAW, changed, own_value, result
+from analysis.chapter.formulas import FORMULAS, RAW, own_value, result
 from analysis.chapter.influence import (
     INFLUENCE,
     influence_data,
@@ -76,6 +76,19 @@ def inside(values, given):
     return Inside("label", "trial", "fc1.weight", optimizer, steps, {RAW: values, **stages}, {}, averages, 0)
 
 
+def given_to_torch(optimizer, label, value):
+    """The optimizer with another value of the setting of this label, by torch's names."""
+    betas = optimizer.get("betas", (0, 0))
+    changes = {
+        "β1": {"betas": (value, betas[1])},
+        "β2": {"betas": (betas[0], value)},
+        "ε": {"eps": value},
+        "α": {"alpha": value},
+        "β": {"momentum": value},
+    }
+    return {**optimizer, **changes[label]}
+
+
 def steps_of_torch(values, optimizer):
     """What torch's own optimizer subtracts from parameters of 0, step by step, at a learning rate of 1."""
     keys = {"betas", "eps", "alpha", "momentum", "dampening", "nesterov"} & optimizer.keys()
@@ -102,7 +115,7 @@ def test_every_value_of_every_setting_gives_the_steps_of_torch(given, gradients)
         panels = data[data["setting"] == setting.label].groupby("value")
         assert len(panels) == 4
         for value, panel in panels:
-            expected = steps_of_torch(gradients, changed(found.optimizer, setting.where, value))
+            expected = steps_of_torch(gradients, given_to_torch(found.optimizer, setting.label, value))
             np.testing.assert_allclose(panel["result"], expected[:, element], rtol=1e-12, atol=1e-12)
 
 
@@ -115,7 +128,7 @@ def test_the_table_counts_over_all_elements_what_the_formula_gives(given, gradie
         assert rows["own"].sum() == 1
         assert rows.loc[rows["own"], "value"].item() == own_value(found.optimizer, setting.where)
         for row in rows.to_dict("records"):
-            expected = steps_of_torch(gradients, changed(found.optimizer, setting.where, row["value"]))
+            expected = steps_of_torch(gradients, given_to_torch(found.optimizer, setting.label, row["value"]))
             assert row["variance"] == pytest.approx(expected.var(axis=0).mean())
             assert row["peak"] == pytest.approx(np.abs(expected).max())
             changes = [np.sign(a) * np.sign(b) == -1 for a, b in itertools.pairwise(expected)]
