@@ -6,7 +6,8 @@
     analysis table RUN [--json]              the leaderboard
     analysis plot NAME RUN [-o DIR]          one figure
     analysis averages FILE.csv --column NAME -o DIR     moving averages of a series
-    analysis inside RUN TRIAL -o DIR         what its optimizer makes of the gradients it captured
+    analysis inside RUN TRIAL -o DIR         what its optimizer and each setting make of captured gradients
+    analysis norms RUN TRIAL -o DIR          how large its gradients and parameters are, layer by layer
     ch6dist preview TRIAL.yaml … --json | analysis preview - -o DIR     schedules side by side
     analysis article SOURCE… -o DIR          the chapter as an article, from runs, laboratories and previews
     analysis lab FOLDER [-o DIR]             figures and page of what `ch6dist lab` has written
@@ -162,10 +163,11 @@ def inside(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write to; required.")] = None,
     root: Root = None,
 ) -> None:
-    """Draw what the optimizer of a trial makes of its gradients, and print how they vary over time."""
+    """Draw what the optimizer of a trial makes of its gradients, what each of its settings does, and print both."""
     from analysis.chapter.drawing import write_drawing, write_table
+    from analysis.chapter.influence import INFLUENCE, influence_data, influence_statistics
     from analysis.chapter.inside import INSIDE, inside_data, inside_statistics, kept_by_the_optimizer, look_inside
-    from analysis.chapter.tables import statistics_text
+    from analysis.chapter.tables import influence_text, statistics_text
     from analysis.report.figures import writing
     from ch6dist.runs.ledger import find_trial, observe
 
@@ -174,13 +176,46 @@ def inside(
     folder, home = given_path(output, key="-o"), find_run(run, root=root)
     ledger, _ = observe(home)
     found = look_inside(home, ledger, find_trial(ledger, trial), name=name)
-    statistics = inside_statistics(found)
+    stages, influence = inside_statistics(found), influence_statistics(found)
     with writing(folder):
         paths = [
             write_drawing(INSIDE, inside_data(found), folder),
-            write_table("inside_statistics", statistics, folder),
+            write_table("inside_statistics", stages, folder),
+            write_drawing(INFLUENCE, influence_data(found), folder),
+            write_table("influence_statistics", influence, folder),
         ]
-    print(statistics_text(statistics), *kept_by_the_optimizer(found), *paths, sep="\n")
+    print(statistics_text(stages), *kept_by_the_optimizer(found), "", influence_text(influence), "", *paths, sep="\n")
+
+
+@app.command()
+def norms(
+    run: Run,
+    trial: Annotated[str, typer.Argument(metavar="TRIAL", help="A trial that captured, or the beginning of its id.")],
+    beta: Annotated[float, typer.Option("--beta", help="Of the exponential average: β, in [0, 1).")] = 0.9,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write to; required.")] = None,
+    root: Root = None,
+) -> None:
+    """Draw how large the gradients and parameters of a trial are over its steps, raw and smoothed."""
+    from analysis.chapter.drawing import write_drawing
+    from analysis.chapter.norm_drawings import MAGNITUDE, NORMS
+    from analysis.chapter.norms import magnitude_data, magnitude_statistics, norms_data, read_norms
+    from analysis.chapter.tables import statistics_text
+    from analysis.report.figures import writing
+    from ch6dist.averages import beta_of
+    from ch6dist.runs.ledger import find_trial, observe
+
+    if output is None:
+        raise InputError("-o", MISSING, "a folder for the figures")
+    beta = beta_of(beta=beta)
+    folder, home = given_path(output, key="-o"), find_run(run, root=root)
+    ledger, _ = observe(home)
+    found = read_norms(home, ledger, find_trial(ledger, trial))
+    drawn = [(NORMS, norms_data(found, beta=beta)), (MAGNITUDE, magnitude_data(found, beta=beta))]
+    with writing(folder):
+        paths = [write_drawing(drawing, data, folder) for drawing, data in drawn if len(data)]
+    if len(drawn[1][1]):
+        print(statistics_text(magnitude_statistics(drawn[1][1])))
+    print(*paths, sep="\n")
 
 
 @app.command()

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from analysis.plots import style
 
@@ -36,6 +38,15 @@ def draw_figure(drawing: Drawing, data: pd.DataFrame) -> Figure:
     drawing.draw(figure, data)
     style.title(figure, drawing.title(data), caption=caption, synthetic=False)
     return figure
+
+
+def step_axis(ax: Axes, *, most: int = 9) -> None:
+    """Make the x axis one of steps: whole numbers, in at most so many intervals. Call it when all is drawn."""
+    low, high = ax.get_xlim()
+    if high - low < 1:  # a single step
+        ax.set_xlim(low - 1, high + 1)
+    ax.set_xlabel("step")
+    ax.xaxis.set_major_locator(MaxNLocator(most, steps=[1, 2, 5, 10], integer=True))
 
 
 def write_drawing(drawing: Drawing, data: pd.DataFrame, folder: Path) -> Path:

@@ -5,14 +5,14 @@
     print(statistics_text(inside_statistics(inside)), *kept_by_the_optimizer(inside), sep="\\n")
 
 The gradients were captured while the trial trained, as single elements of every step (`capture:` in its trial). Axis 0
-is time. What follows is their formula alone: Kingma & Ba 2015 for Adam, and torch's form of RMSprop and momentum. Where
-the trial also captured its optimizer's state, the formula is held against it.
+is time. What follows is their formula alone (formulas.py). Where the trial also captured its optimizer's state, the
+formula is held against it. Steps from the first gradient on that is not finite are left out.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from analysis.chapter.drawing import Drawing
-from ch6dist.averages import describe, ewma, white_noise_share
+from analysis.chapter.drawing import Drawing, step_axis
+from analysis.chapter.formulas import ADAPTED, FORMULAS, RAW, SCALE, SMOOTHED, Floats, Stages
+from analysis.plots import style
+from ch6dist.averages import describe, white_noise_share
 from ch6dist.catalog.labels import label_all
 from ch6dist.catalog.text import one_line
 from ch6dist.catalog.wording import format_count
@@ -32,16 +34,12 @@ from ch6dist.runs.captures import Series, read_captures
 from ch6dist.runs.ledger import Ledger
 
 SHOWN = 3  # elements that are drawn; the statistics are of all
-RAW, SMOOTHED, SCALE, ADAPTED = "gradient", "smoothed", "scale: 1 ÷ √ of the average square", "adapted"
 COLOURS = ("#0072B2", "#E69F00", "#009E73")
 LINES = ("-", "--", ":")
 HOW = "train it with capture.gradients.keep=sample, and every step (`every: 1`)"
 
 WITHOUT_DECAY = "The learning rate comes after that."
 DECAY = "The learning rate comes after that; weight decay is left out."
-
-Floats = NDArray[np.float64]
-Stages = dict[str, Floats]  # by name: (steps, elements)
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,7 @@ class Inside:
     stages: Stages  # the first is the gradient
     state: Mapping[str, Floats]  # what the optimizer kept, by its name there; empty where it was not captured
     averages: Mapping[str, Floats]  # the same by the formula
+    left_out: int  # steps, from the first on whose gradients are not finite
 
 
 def look_inside(run: Path, ledger: Ledger, trial: str, *, name: str | None = None) -> Inside:
@@ -63,12 +62,13 @@ def look_inside(run: Path, ledger: Ledger, trial: str, *, name: str | None = Non
 
     Raises:
         InputError: no such parameter among those that were captured.
-        UsageError: the trial did not capture single elements of every step, or it trains by another formula.
+        UsageError: the trial did not capture single elements of every step, it trains by another formula, or not even
+            its first gradients are finite.
     """
     config = ledger.trials[trial]["config"]
     optimizer = config["optimizer"]
-    if optimizer["name"] not in _STAGES:
-        raise UsageError(f"{trial} trains by {optimizer['name']}", f"its formula is known of {', '.join(_STAGES)}")
+    if optimizer["name"] not in FORMULAS:
+        raise UsageError(f"{trial} trains by {optimizer['name']}", f"its formula is known of {', '.join(FORMULAS)}")
     for key in ("amsgrad", "centered") + (("momentum",) if optimizer["name"] == "RMSprop" else ()):
         if optimizer.get(key):
             raise UsageError(f"{trial} trains with {key}, whose formula is another", "look into a trial without it")
@@ -84,16 +84,21 @@ def look_inside(run: Path, ledger: Ledger, trial: str, *, name: str | None = Non
     if chosen not in gradients.names:
         raise unknown_name("--name", chosen, gradients.names)
     values = gradients.of(chosen, "sample").astype(np.float64)
-    stages, averages = _STAGES[optimizer["name"]](values, optimizer)
+    count = _finite_steps(values)
+    if not count:
+        raise UsageError(f"the gradients of {trial} are not finite from the first step on", "look into another trial")
+    steps, values = gradients.steps[:count], values[:count]
+    stages, averages = FORMULAS[optimizer["name"]].apply(values, optimizer)
     return Inside(
         label=one_line(str(label_all([config]).labels[0])),
         trial=trial,
         name=chosen,
         optimizer=optimizer,
-        steps=gradients.steps,
+        steps=steps,
         stages={RAW: values, **stages},
-        state=_kept(captured.get("optimizer_state"), optimizer, chosen, gradients.steps, averages),
+        state=_kept(captured.get("optimizer_state"), optimizer, chosen, steps, averages),
         averages=averages,
+        left_out=len(gradients.steps) - count,
     )
 
 
@@ -110,8 +115,15 @@ def inside_data(inside: Inside) -> pd.DataFrame:
         parameter=inside.name,
         configuration=inside.label,
         elements=inside.stages[RAW].shape[1],
-        left_out=DECAY if inside.optimizer["weight_decay"] else WITHOUT_DECAY,
+        left_out=what_is_left_out(inside),
     )
+
+
+def what_is_left_out(inside: Inside) -> str:
+    """Return for a caption what of the training is not in the figure."""
+    decay = DECAY if inside.optimizer["weight_decay"] else WITHOUT_DECAY
+    steps = format_count(inside.left_out, "step")
+    return decay + (f" Left out: {steps}, from the first gradient on that is not finite." if inside.left_out else "")
 
 
 def inside_statistics(inside: Inside) -> pd.DataFrame:
@@ -127,6 +139,7 @@ def inside_statistics(inside: Inside) -> pd.DataFrame:
             {
                 "series": stage,
                 "steps": len(inside.steps),
+                "elements": inside.stages[RAW].shape[1],
                 "variance": float(found.variance.mean()),
                 "kept": float(found.variance.mean() / raw.mean()) if _same_unit(stage) and raw.mean() > 0 else math.nan,
                 "white_noise": 1.0 if stage == RAW else _noise(stage, inside.optimizer),
@@ -159,50 +172,11 @@ def draw_inside(figure: Figure, data: pd.DataFrame) -> None:
             ax.plot(lines["step"], lines["value"], color=COLOURS[place], ls=LINES[place], lw=0.9)
         ax.set_title(stage)
         if stage == SCALE:
-            ax.set_yscale("log")
+            style.log_axis(ax, "y", style.lr_formatter())
         else:
             ax.axhline(0, color="black", lw=0.6)
         ax.margins(x=0.01)
-    axes[-1].set_xlabel("step")
-
-
-def _adam(gradients: Floats, optimizer: Mapping[str, Any]) -> tuple[Stages, Stages]:
-    (beta1, beta2), eps = optimizer["betas"], optimizer["eps"]
-    smoothed = ewma(gradients, beta=beta1, corrected=True)
-    scale = 1 / (np.sqrt(ewma(gradients**2, beta=beta2, corrected=True)) + eps)
-    averages = {
-        "exp_avg": ewma(gradients, beta=beta1, corrected=False),
-        "exp_avg_sq": ewma(gradients**2, beta=beta2, corrected=False),
-    }
-    return {SMOOTHED: smoothed, SCALE: scale, ADAPTED: smoothed * scale}, averages
-
-
-def _rmsprop(gradients: Floats, optimizer: Mapping[str, Any]) -> tuple[Stages, Stages]:
-    average = ewma(gradients**2, beta=optimizer["alpha"], corrected=False)
-    scale = 1 / (np.sqrt(average) + optimizer["eps"])
-    return {SCALE: scale, ADAPTED: gradients * scale}, {"square_avg": average}
-
-
-def _sgd(gradients: Floats, optimizer: Mapping[str, Any]) -> tuple[Stages, Stages]:
-    beta = optimizer["momentum"]
-    if not beta:
-        return {}, {}
-    undamped = 1 - optimizer["dampening"]
-    sums = np.array(gradients)  # a discounted sum, no average; its first is not damped
-    for step in range(1, len(sums)):
-        sums[step] = beta * sums[step - 1] + undamped * gradients[step]
-    stages = {"momentum": sums}
-    if optimizer["nesterov"]:
-        stages["nesterov: gradient + β · momentum"] = gradients + beta * sums
-    return stages, {"momentum_buffer": sums}
-
-
-_STAGES: dict[str, Callable[[Floats, Mapping[str, Any]], tuple[Stages, Stages]]] = {
-    "Adam": _adam,
-    "AdamW": _adam,
-    "RMSprop": _rmsprop,
-    "SGD": _sgd,
-}
+    step_axis(axes[-1])
 
 
 def _same_unit(stage: str) -> bool:
@@ -222,17 +196,23 @@ def _kept(
         state is None
         or _adds_decay(optimizer)
         or "sample" not in state.values
-        or not np.array_equal(state.steps, steps)
+        or not np.array_equal(state.steps[: len(steps)], steps)
     ):
         return {}
     found = {slot: f"{name}.{slot}" for slot in averages if f"{name}.{slot}" in state.names}
-    kept = {slot: state.of(full, "sample").astype(np.float64) for slot, full in found.items()}
+    kept = {slot: state.of(full, "sample")[: len(steps)].astype(np.float64) for slot, full in found.items()}
     return {slot: values for slot, values in kept.items() if values.shape == averages[slot].shape}
 
 
 def _adds_decay(optimizer: Mapping[str, Any]) -> bool:
     decoupled = optimizer["name"] == "AdamW" or optimizer.get("decoupled_weight_decay")
     return bool(optimizer["weight_decay"]) and not decoupled
+
+
+def _finite_steps(values: Floats) -> int:
+    """Return how many steps there are before the first that is not finite."""
+    finite = np.isfinite(values).all(axis=1)
+    return len(values) if finite.all() else int(np.argmin(finite))
 
 
 def _mean(values: Floats) -> float:

@@ -174,15 +174,12 @@ def shade(share: float) -> tuple[Any, str]:
 
 
 def end_labels(ax: Axes, labels: Sequence[tuple[float, str, str]], *, inches: float) -> None:
-    """Write (y, text, colour) beside the right end of lines, moved apart where they would overlap.
-
-    Args:
-        inches: height of the axes, about.
-    """
-    low, high = ax.get_ylim()
+    """Write (y, text, colour) beside the right end of lines, moved apart, in axes that are about `inches` high."""
+    scale = ax.yaxis.get_transform().transform  # of a logarithmic axis: the logarithm
+    low, high = scale(ax.get_ylim())
     order = sorted(labels, key=lambda label: (label[0], label[1]))
     gap = min(LABEL_INCHES / inches, 1 / max(1, len(order) - 1))
-    wanted = [(y - low) / (high - low) for y, _, _ in order]
+    wanted = [float((scale([y])[0] - low) / (high - low)) for y, _, _ in order]
     places: list[float] = []
     for place in wanted:
         places.append(max(place, places[-1] + gap) if places else max(place, 0.0))

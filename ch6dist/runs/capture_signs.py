@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ch6dist.runs.captures import Series
 
@@ -32,12 +33,25 @@ def capture_signs(captured: Mapping[str, Series]) -> dict[str, int]:
     found: dict[str, int] = {}
     gradients, activations = captured.get("gradients"), captured.get("activations")
     if gradients and "norm" in gradients.values:
-        norms = gradients.values["norm"].astype(np.float64)  # [S, N]
-        with np.errstate(over="ignore", invalid="ignore"):
-            whole = np.sqrt((norms**2).sum(axis=1))
-        small = norms / np.sqrt(np.array(gradients.sizes)) < VANISHING_RMS
-        found["exploding_steps"] = int((~(whole <= EXPLODING_NORM)).sum())
-        found["vanishing_gradients"] = int((small.mean(axis=0) >= 0.5).sum())
+        found["exploding_steps"] = int(is_exploding(gradients).sum())
+        found["vanishing_gradients"] = int((is_small(gradients).mean(axis=0) >= 0.5).sum())
     if activations and "saturated" in activations.values:
         found["saturated_layers"] = int((activations.values["saturated"].mean(axis=0) > SATURATED_SHARE).sum())
     return found
+
+
+def whole_norm(gradients: Series) -> NDArray[np.float64]:
+    """Return the norm of all captured gradients together, step by step: [S]. They have to have norms."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(np.sqrt((gradients.values["norm"].astype(np.float64) ** 2).sum(axis=1)))
+
+
+def is_exploding(gradients: Series) -> NDArray[np.bool_]:
+    """Return of each step whether it explodes: [S]."""
+    return np.asarray(~(whole_norm(gradients) <= EXPLODING_NORM))
+
+
+def is_small(gradients: Series) -> NDArray[np.bool_]:
+    """Return of each step and gradient whether its root mean square is below VANISHING_RMS: [S, N]."""
+    norms = gradients.values["norm"].astype(np.float64)
+    return np.asarray(norms / np.sqrt(np.array(gradients.sizes)) < VANISHING_RMS)

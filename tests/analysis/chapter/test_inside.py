@@ -71,6 +71,11 @@ def test_time_is_the_axis_of_the_statistics_and_of_the_figure(tmp_path):
     assert found.loc["smoothed", "kept"] < 1
     assert np.isnan(found.loc["adapted", "kept"])  # of another unit
     assert found.loc["smoothed", "white_noise"] == pytest.approx(1 / 19)
+    assert (found.loc["adapted", "low"], found.loc["adapted", "high"]) == (
+        inside.stages["adapted"].min(),
+        inside.stages["adapted"].max(),
+    )
+    assert found["elements"].unique().tolist() == [16]
     data = inside_data(inside)
     assert data["step"].nunique() == 16
     assert data["element"].nunique() == 3
@@ -87,7 +92,12 @@ def test_the_command_writes_figure_and_numbers(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "exp_avg_sq, as the optimizer kept it: the formula's, to" in out
     written = {str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    assert written == {"data/inside.csv", "data/inside_statistics.csv", "figures/inside.png", "figures/inside.svg"}
+    assert "over 16 steps of 16 elements" in out
+    assert re.search(r"β1 +0\.9  the trial's", out)
+    assert written == {
+        *(f"data/{name}.csv" for name in ("inside", "inside_statistics", "influence", "influence_statistics")),
+        *(f"figures/{name}.{kind}" for name in ("inside", "influence") for kind in ("png", "svg")),
+    }
 
 
 @pytest.mark.parametrize(
