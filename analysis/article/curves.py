@@ -63,7 +63,9 @@ def curves_data(groups: Sequence[Group], columns: Sequence[str]) -> pd.DataFrame
 
 def short_labels(groups: Sequence[Group]) -> list[str]:
     """Return a name for each configuration that says how it differs from the others, and no more."""
-    found = label_all([dict(group.config) for group in groups])
+    found = label_all([dict(group.config) for group in groups], cases=[group.case for group in groups])
+    if len({label.case for label in found.labels}) == len(groups) > 1:
+        return [label.case for label in found.labels]
     parts = [_parts(label, found.numbered) for label in found.labels]
     differing = [place for place in range(len(parts[0])) if len({each[place] for each in parts}) > 1]
     if not differing:
@@ -73,7 +75,7 @@ def short_labels(groups: Sequence[Group]) -> list[str]:
 
 def _parts(label: Label, numbered: Mapping[str, str]) -> tuple[str, ...]:
     schedule = "no schedule" if label.schedule == NO_SCHEDULE else label.schedule
-    parts = (label.optimizer, schedule, label.setting, label.drawn, f"lr {label.lr}" if label.lr else "")
+    parts = (label.case, label.optimizer, schedule, label.setting, label.drawn, f"lr {label.lr}" if label.lr else "")
     return tuple(numbered.get(part, part) for part in parts)
 
 

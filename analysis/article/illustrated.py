@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.article.choose import all_of, choose, has_schedule, is_constant, is_model, is_on
+from analysis.article.choose import all_of, choose, has_schedule, is_adam, is_constant, is_model, is_on
 from analysis.article.curves import curves, setting
-from analysis.article.inside import gradient_size
+from analysis.article.inside import gradient_size, influence
 from analysis.article.laboratory import lab_slot
 from analysis.article.measured import EXERCISE, SIMPLE_NN, exercise_groups
 from analysis.article.note import CIFAR
@@ -147,6 +147,12 @@ ILLUSTRATED = Part(
         See("Averages of a series", "averages", "simple, exponential and corrected averages"),
         lab_slot("adam_gradients", "Adam on a regression"),
         lab_slot("adam_settings", "β1, β2 and ε on a path"),
+        Slot(
+            "influence",
+            "β1, β2 and ε on a training",
+            lambda sources: influence(sources, is_adam),
+            "a training by Adam that captured elements of its gradients (configs/chapter6/inside.yaml)",
+        ),
         lab_slot("adam_paths", "Paths of SGD and Adam"),
         lab_slot("losses", "Losses"),
         See("Momentum overshoots", "lab_flavours", "the paths of the three kinds of SGD"),

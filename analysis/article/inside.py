@@ -9,13 +9,16 @@ import numpy as np
 from analysis.article.choose import Test
 from analysis.article.curves import setting
 from analysis.article.picture import Picture, of_drawing
-from analysis.article.sources import Group, Run, Sources
+from analysis.article.sources import Group, Sources
 from analysis.chapter.averages import AVERAGES, averages_data, beta_to_draw
-from analysis.chapter.inside import INSIDE, RAW, Inside, inside_data, inside_statistics, look_inside
+from analysis.chapter.formulas import RAW
+from analysis.chapter.influence import INFLUENCE, influence_data
+from analysis.chapter.inside import INSIDE, Inside, inside_data, inside_statistics, look_inside
+from analysis.chapter.norm_drawings import MAGNITUDE
+from analysis.chapter.norms import magnitude_data, read_norms
 from analysis.chapter.series import Series
 from ch6dist.catalog.wording import format_count
 from ch6dist.errors import UsageError
-from ch6dist.runs.captures import read_captures
 
 BETA = 0.9
 
@@ -54,27 +57,26 @@ def smoothed_gradient(sources: Sources, test: Test) -> Picture | None:
     return None
 
 
+def influence(sources: Sources, test: Test) -> Picture | None:
+    """Return what each setting of an optimizer does to the gradients of a training that a test tells."""
+    for group, inside in insides(sources, test):
+        return of_drawing(INFLUENCE, influence_data(inside), source=group.run.name)
+    return None
+
+
 def gradient_size(sources: Sources) -> Picture | None:
-    """Return the size of all gradients over a training, raw and averaged, of the longest that captured it."""
-    found = [
-        (group, series) for run in sources.runs for group in run.groups if (series := _size(run, group)) is not None
-    ]
-    if not found:
+    """Return the size of all gradients over the longest training that captured it, raw and averaged."""
+    captured = [group for run in sources.runs for group in run.groups if _has_norms(group)]
+    if not captured:
         return None
-    group, series = max(found, key=lambda pair: pair[0].epochs)
-    return of_drawing(AVERAGES, averages_data(series, beta=beta_to_draw(beta=BETA)), source=group.run.name)
+    group = max(captured, key=lambda one: one.epochs)
+    norms = read_norms(group.run.folder, group.run.ledger, group.trials[0])
+    return of_drawing(MAGNITUDE, magnitude_data(norms, beta=BETA), source=group.run.name)
 
 
-def _size(run: Run, group: Group) -> Series | None:
-    """Return the norm of all captured gradients of a training over its steps."""
-    capture = group.config.get("capture") or {}
-    if (capture.get("gradients") or {}).get("keep") not in ("norm", "summary"):
-        return None
-    captured = read_captures(run.folder, run.ledger, group.trials[0])["gradients"]
-    norm = np.sqrt((captured.values["norm"].astype(np.float64) ** 2).sum(axis=1))
-    every = int(np.diff(captured.steps).max()) if len(captured.steps) > 1 else 1
-    name = f"gradient norm, every {format_count(every, 'step')[2:] if every == 1 else f'{every} steps'}"
-    return Series(f"{name} ({group.label}, {setting(group)})", norm[np.isfinite(norm)])
+def _has_norms(group: Group) -> bool:
+    gradients = (group.config.get("capture") or {}).get("gradients") or {}
+    return gradients.get("keep") in ("norm", "summary")
 
 
 def _reading(inside: Inside) -> str:

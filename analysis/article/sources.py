@@ -7,7 +7,7 @@ sources.runs[0].groups
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ class Group:
     config: Mapping[str, Any]
     trials: tuple[str, ...]
     statuses: tuple[str, ...]  # of each
+    case: Mapping[str, str] | None = None  # the names of its cases, by axis
 
     @property
     def epochs(self) -> int:
@@ -61,13 +62,8 @@ class Group:
     def finished(self) -> Group:
         """Return those that finished."""
         kept = [i for i, status in enumerate(self.statuses) if status == Status.FINISHED]
-        return Group(
-            self.run,
-            self.label,
-            self.config,
-            tuple(self.trials[i] for i in kept),
-            tuple(self.statuses[i] for i in kept),
-        )
+        trials, statuses = (tuple(each[i] for i in kept) for each in (self.trials, self.statuses))
+        return replace(self, trials=trials, statuses=statuses)
 
     def last(self, column: str) -> np.ndarray:
         """Return the last value of a column of each seed that finished, (seeds,)."""
@@ -101,8 +97,9 @@ class Run:
 
     def _group(self, part: pd.DataFrame) -> Group:
         part = part.sort_values("seed")
-        config = self.results.study.ledger.trials[part["trial"].iloc[0]]["config"]
-        return Group(self, str(part["label"].iloc[0]), config, tuple(part["trial"]), tuple(part["status"]))
+        line = self.results.study.ledger.trials[part["trial"].iloc[0]]
+        label, trials, statuses = str(part["label"].iloc[0]), tuple(part["trial"]), tuple(part["status"])
+        return Group(self, label, line["config"], trials, statuses, line.get("case"))
 
 
 @dataclass(frozen=True)
