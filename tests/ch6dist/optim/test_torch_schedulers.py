@@ -13,6 +13,7 @@ from ch6dist.config import parse_trial
 from ch6dist.errors import InputError
 from ch6dist.optim.optimizers import build_optimizer
 from ch6dist.optim.schedules import build_schedule, preview
+from tests.support.paths import ROOT
 
 torch.set_num_threads(1)
 COSINE = {"name": "CosineAnnealingLR"}
@@ -104,6 +105,13 @@ def test_warm_restarts_follow_an_exact_recursion_of_whole_numbers(factor: int) -
                 if since == length:
                     since, length = 0, length * factor
             assert lr_curve(schedule, lr=1, epochs=epochs, steps=steps) == pytest.approx(expected, abs=1e-9)
+
+
+def test_schedulers_are_known_by_torchs_public_base_alone() -> None:
+    assert issubclass(torch.optim.lr_scheduler.ReduceLROnPlateau, torch.optim.lr_scheduler.LRScheduler)
+    sources = sorted(path for part in ("ch6dist", "sweeps") for path in (ROOT / part).rglob("*.py"))
+    assert len(sources) > 50
+    assert [str(path) for path in sources if "_LRScheduler" in path.read_text(encoding="utf-8")] == []
 
 
 def test_a_run_resumed_at_a_restart_has_its_learning_rate() -> None:
