@@ -178,6 +178,19 @@ def test_a_fraction_is_one_of_the_whole_training_run_wherever_the_schedule_begin
         assert after_warmup[5 * steps :] == pytest.approx(passed)
 
 
+@pytest.mark.parametrize("interval", ["epoch", "batch"])
+def test_a_warm_up_is_a_linear_schedule_before_the_other_wherever_it_is_written(interval: str) -> None:
+    """torch has the parts of a warm-up; nothing depends on what is built first, and the learning rate is a number."""
+    cosine, steps = {**COSINE, "interval": interval}, 3
+    found = lr_curve({**cosine, "warmup": {"epochs": 5, "start_factor": 0.2}}, lr=0.01, epochs=20, steps=steps)
+    assert lr_curve({"warmup": {"start_factor": 0.2, "epochs": 5}, **cosine}, lr=0.01, epochs=20, steps=steps) == found
+    rise = {"name": "LinearLR", "start_factor": 0.2, "total_iters": 5 * (steps if interval == "batch" else 1)}
+    sequence = [{**rise, "interval": interval, "epochs": 5}, cosine]
+    assert lr_curve(sequence, lr=0.01, epochs=20, steps=steps) == pytest.approx(found, rel=1e-12)
+    assert (found[0], max(found)) == (pytest.approx(0.002), pytest.approx(0.01))
+    assert {type(lr) for lr in found} == {float}
+
+
 def test_restarts_after_a_warmup_count_their_first_cycle_as_a_part_of_the_whole_training_run() -> None:
     schedule = {"name": "CosineAnnealingWarmRestarts", "T_0": 0.2, **WARMUP}
     assert lr_curve(schedule, lr=1, epochs=10)[5:] == pytest.approx([1, 0.5, 1, 0.5, 1])
