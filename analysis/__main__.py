@@ -8,6 +8,7 @@
     analysis averages FILE.csv --column NAME -o DIR     moving averages of a series
     analysis inside RUN TRIAL -o DIR         what its optimizer makes of the gradients it captured
     ch6dist preview TRIAL.yaml … --json | analysis preview - -o DIR     schedules side by side
+    analysis article SOURCE… -o DIR          the chapter as an article, from runs, laboratories and previews
     analysis lab FOLDER [-o DIR]             figures and page of what `ch6dist lab` has written
 
 RUN is a run folder, a name under --runs, CH6DIST_RUNS or ./runs, or s3://bucket/prefix/NAME. The commands
@@ -201,6 +202,25 @@ def preview(
     data = schedules_data([preview for file in files for preview in read_previews(file)])
     with writing(folder):
         print(write_drawing(schedules_drawing(is_log=is_log), data, folder))
+
+
+@app.command()
+def article(
+    sources: Annotated[
+        list[str],
+        typer.Argument(metavar="SOURCE…", help="Runs, folders of `ch6dist lab`, files of `ch6dist preview --json`."),
+    ],
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write to; required.")] = None,
+    root: Root = None,
+) -> None:
+    """Write the chapter as an article: its figures and tables from these trainings, beside the documents' numbers."""
+    from analysis.article.sources import read_sources
+    from analysis.article.write import write_chapter
+
+    if output is None:
+        raise InputError("-o", MISSING, "a folder for the article")
+    folder = given_path(output, key="-o")
+    print(write_chapter(read_sources(sources, root=root), folder))
 
 
 @app.command()

@@ -33,6 +33,7 @@ FLOORS = [
     "analysis.chapter",
     "analysis.report",
     "analysis.lab",
+    "analysis.article",
     "analysis.__main__",
 ]
 FOLDERS = " ".join(FLOORS).split()

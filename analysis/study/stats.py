@@ -45,6 +45,23 @@ def t_interval(values: Sequence[float], *, confidence: float = CONFIDENCE) -> In
     return Interval(mean - margin, mean + margin)
 
 
+def welch_interval(a: Sequence[float], b: Sequence[float], *, confidence: float = CONFIDENCE) -> Interval | None:
+    """Return Welch's interval of mean(a) − mean(b) of (n,) and (m,) numbers, or None if one of them has fewer than 2.
+
+    Welch 1947: each with its own variance, degrees of freedom by Satterthwaite.
+    """
+    if min(len(a), len(b)) < 2:
+        return None
+    (first, first_std), (second, second_std) = mean_std(a), mean_std(b)
+    parts = first_std**2 / len(a), second_std**2 / len(b)
+    total = sum(parts)
+    if not total:
+        return Interval(first - second, first - second)
+    df = total**2 / sum(part**2 / (len(x) - 1) for part, x in zip(parts, (a, b), strict=True))
+    margin = float(stdtrit(df, (1 + confidence) / 2)) * math.sqrt(total)
+    return Interval(first - second - margin, first - second + margin)
+
+
 def binomial_std(accuracy: float, *, images: int) -> float:
     """Return the standard deviation of an accuracy (a fraction) measured on `images` independent images."""
     return math.sqrt(accuracy * (1 - accuracy) / images)

@@ -1,0 +1,145 @@
+"""What an article is made of: run folders, laboratories, pictures of networks, previews of schedules.
+
+sources = read_sources(["docs/results/chapter6/optimizers", "docs/results/chapter6/lab"])
+sources.runs[0].groups
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.chapter.schedules import read_previews
+from analysis.lab.load import Visit, load_visit
+from analysis.study.load import load_study
+from analysis.study.results import Results, analyse
+from ch6dist.catalog.lab import INDEX as LAB_INDEX
+from ch6dist.errors import InputError
+from ch6dist.paths import given_path
+from ch6dist.previews import Preview
+from ch6dist.runs.folders import find_run
+from ch6dist.runs.ledger import Ledger, observe
+from ch6dist.runs.schema import Status
+from ch6dist.storage.files import is_remote
+
+
+@dataclass(frozen=True)
+class Group:
+    """The training runs of one configuration, one per seed, that have rows: in the order of their seeds."""
+
+    run: Run
+    label: str
+    config: Mapping[str, Any]
+    trials: tuple[str, ...]
+    statuses: tuple[str, ...]  # of each
+
+    @property
+    def epochs(self) -> int:
+        """Return the planned epochs."""
+        return int(self.config["epochs"])
+
+    @property
+    def n(self) -> int:
+        """Return the number of seeds."""
+        return len(self.trials)
+
+    def curves(self, column: str) -> pd.DataFrame:
+        """Return (epochs, seeds) of a column of the rows, by epoch; NaN where a seed has nothing."""
+        rows = self.run.results.study.rows
+        found = {
+            trial: pd.Series(rows.array(trial, column), index=rows.array(trial, "epoch").astype(int))
+            for trial in self.trials
+        }
+        return pd.DataFrame(found)
+
+    def finished(self) -> Group:
+        """Return those that finished."""
+        kept = [i for i, status in enumerate(self.statuses) if status == Status.FINISHED]
+        return Group(
+            self.run,
+            self.label,
+            self.config,
+            tuple(self.trials[i] for i in kept),
+            tuple(self.statuses[i] for i in kept),
+        )
+
+    def last(self, column: str) -> np.ndarray:
+        """Return the last value of a column of each seed that finished, (seeds,)."""
+        values = [self.run.results.study.last(trial, column) for trial in self.finished().trials]
+        return np.array([value for value in values if value is not None], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, read."""
+
+    name: str
+    folder: Path
+    results: Results
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The whole ledger, with all rows."""
+        return observe(self.folder)[0]
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The configurations that were trained, best first, then those that are not ranked; no final trainings."""
+        study = self.results.study
+        trained = study.trials[(study.trials["type"] == "train") & ~study.trials["final"]]
+        trained = trained[trained["trial"].isin(study.history["trial"])]
+        ranks = {name: i for i, name in enumerate(self.results.board["configuration"])}
+        found = [self._group(part) for _, part in trained.groupby("configuration", sort=False)]
+        order = [ranks.get(name, len(ranks)) for name in trained["configuration"].drop_duplicates()]
+        return tuple(group for _, group in sorted(zip(order, found, strict=True), key=lambda pair: pair[0]))
+
+    def _group(self, part: pd.DataFrame) -> Group:
+        part = part.sort_values("seed")
+        config = self.results.study.ledger.trials[part["trial"].iloc[0]]["config"]
+        return Group(self, str(part["label"].iloc[0]), config, tuple(part["trial"]), tuple(part["status"]))
+
+
+@dataclass(frozen=True)
+class Sources:
+    """All that was given, each kind in the order in which it was."""
+
+    runs: tuple[Run, ...] = ()
+    visits: tuple[Visit, ...] = ()
+    previews: tuple[Preview, ...] = ()
+
+
+def values_at(table: pd.DataFrame, epoch: int) -> list[float]:
+    """Return the values of the seeds at an epoch of `Group.curves`, without missing ones."""
+    return [float(value) for value in table[table.index == epoch].to_numpy().ravel() if np.isfinite(value)]
+
+
+def read_sources(given: Sequence[str], *, root: Path | None = None) -> Sources:
+    """Return what was given, each told by what it holds.
+
+    Args:
+        given: run folders or their names, folders of `ch6dist lab`, and files of `ch6dist preview --json`.
+        root: the folder of the runs.
+
+    Raises InputError for what is none of them.
+    """
+    places = [text if is_remote(text) else str(given_path(Path(text), key="SOURCE").resolve()) for text in given]
+    if len(set(places)) < len(places):
+        raise InputError("SOURCE", ", ".join(given), "each source once")
+    runs, visits, previews = [], [], []
+    for text in given:
+        path = given_path(Path(text), key="SOURCE")
+        if path.suffix == ".json" and path.is_file():
+            previews += read_previews(str(path))
+        elif (path / LAB_INDEX).is_file():
+            visits.append(load_visit(path))
+        else:
+            folder = find_run(text, root=root)
+            results = analyse(load_study([folder]))
+            runs.append(Run(results.study.title(), folder, results))
+    return Sources(tuple(runs), tuple(visits), tuple(previews))
