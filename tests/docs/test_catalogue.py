@@ -12,6 +12,7 @@ import typer
 import yaml
 
 from analysis.__main__ import app as analysis_app
+from analysis.article.write import ALL, PARTS
 from analysis.lab.figures import FIGURES
 from analysis.plots.registry import PLOTS
 from ch6dist.__main__ import app as ch6dist_app
@@ -41,7 +42,8 @@ PROGRAMS = {"analysis": analysis_app, "ch6dist": ch6dist_app, "sweeps": sweeps_a
 COMMAND = re.compile(rf"^({'|'.join(PROGRAMS)}) ([a-z-]+)")
 ELSEWHERE = re.compile(r"\b([EG]\d+|S\d-\d+)\b")
 UNBUILT = re.compile(r"(not built|missing|in work): (\S+ ){1,}\S+")
-FIGURES_OF = {"analysis/lab/figures.py": FIGURES}  # file → figures that links to it name
+LABORATORY, ARTICLE, REPORT = "analysis/lab/figures.py", "analysis/article/", "analysis/plots/"
+IN_ARTICLE = {place.name for part in (*PARTS, ALL) for place in part.places}  # figures and tables
 
 # accuracies of the documents' tables, in per cent: as text, so that this file holds none of them as a number
 REPORTED = re.findall(r"\S+", "58.73 52.18 54.76 34.22 42.18 39.44 18.56 17.32 97.42 97.74 94.84 98.81 98.71 99.39")
@@ -86,10 +88,14 @@ def wrong_links(line: str) -> list[str]:
 
 
 def _named_by(path: Path) -> set[str] | frozenset[str]:
+    """The names that a link to a file may have: of figures and tables, or of what a Python file defines."""
     inside = str(path.relative_to(ROOT))
-    if inside in FIGURES_OF:
-        return set(FIGURES_OF[inside])
-    return {path.stem} & set(PLOTS) if inside.startswith("analysis/plots/") else names_in(path)
+    if inside == LABORATORY:
+        return set(FIGURES)
+    if inside.startswith(ARTICLE):
+        source = path.read_text(encoding="utf-8")
+        return {name for name in IN_ARTICLE if f'"{name}"' in source}
+    return {path.stem} & set(PLOTS) if inside.startswith(REPORT) else names_in(path)
 
 
 def wrong_commands(line: str) -> list[str]:
@@ -154,6 +160,7 @@ def test_every_command_is_one_with_its_options() -> None:
         "[`lr_sensitivity`](../analysis/plots/leaderboard.py)",
         "[`style`](../analysis/plots/style.py)",
         "[`flavors`](../analysis/lab/figures.py)",
+        "[`adam_vs_sgd`](../analysis/article/readme.py)",
     ],
 )
 def test_a_name_that_has_changed_is_found(line: str) -> None:
