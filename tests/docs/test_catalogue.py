@@ -182,7 +182,7 @@ def test_what_is_in_work_is_not_there_yet() -> None:
             commands = re.findall(rf"\b({'|'.join(PROGRAMS)}) ([a-z-]+)", text)
             landed += [f"{row}: {' '.join(found)}" for found in commands if found[1] in commands_of(found[0])]
             landed += [f"{row}: {file}" for file in re.findall(r"\bdocs/[\w/.-]+", text) if (ROOT / file).exists()]
-    assert landed == []
+    assert not landed, "\n".join(landed)
 
 
 def test_no_test_no_sweep_and_no_ranking_knows_a_number_that_was_only_reported() -> None:
