@@ -240,3 +240,13 @@ def test_nonsense_is_refused_in_one_line_or_is_a_trial(content: dict[str, Any]) 
     except InputError as error:
         message = str(error)
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("data", "steps"),
+    [({"val_size": 0}, 391), ({}, 352), ({"val_size": 0, "batch_size": 50_000}, 1), ({"batch_size": 50}, 900)],
+)
+def test_an_epoch_has_a_step_for_every_batch_and_the_last_may_be_smaller(data: dict[str, Any], steps: int) -> None:
+    """All 50,000 images of CIFAR-100, and the 45,000 beside the validation split, in batches of 128."""
+    found = parse_trial({"data": {"name": "cifar100", "batch_size": 128, **data}}).data
+    assert found.steps_per_epoch == steps

@@ -20,6 +20,7 @@ from ch6dist.data.images import (
     normalize,
 )
 from ch6dist.data.synthetic import synthetic_images
+from ch6dist.errors import InputError
 from tests.support.programs import assert_same_elsewhere
 
 torch.set_num_threads(1)
@@ -182,6 +183,15 @@ def test_training_and_validation_share_no_image():
     everything = synthetic_images(DATASETS["synthetic_mnist"], "train", torch.arange(60_000))
     assert (len(train), len(val), len(train & val)) == (59_000, 1000, 0)
     assert train | val == {image.tobytes() for image in everything.numpy()}
+
+
+def test_a_split_has_the_counts_that_were_asked_for_and_counts_that_cannot_be_are_refused():
+    """83 and 17 % of MNIST are 49,800 and 10,200 images: said as counts, none is rounded, swapped or lost."""
+    data = split(train_size=49_800, val_size=10_200)
+    assert (len(data.train_images), len(data.val_images)) == (49_800, 10_200)
+    assert (len(data.train_labels), len(data.val_labels)) == (49_800, 10_200)
+    with pytest.raises(InputError, match=r"train_size: 50000 is not allowed; allowed: at most 49800"):
+        config(train_size=50_000, val_size=10_200)
 
 
 def test_statistics_come_from_the_training_images_in_use():

@@ -58,6 +58,23 @@ def test_optimizer_keeps_as_many_tensors_as_the_catalog_says(name: str) -> None:
     assert max(kept) == OPTIMIZERS[name].state_tensors
 
 
+@pytest.mark.parametrize("decay", [0.01, 0.1])
+@pytest.mark.parametrize(
+    ("optimizer", "is_coupled"),
+    [({"name": "Adam"}, True), ({"name": "Adam", "decoupled_weight_decay": True}, False), ({"name": "AdamW"}, False)],
+    ids=["Adam", "Adam decoupled", "AdamW"],
+)
+def test_adams_weight_decay_is_rescaled_with_the_gradient_and_adamws_is_not(
+    optimizer: dict[str, Any], is_coupled: bool, decay: float
+) -> None:
+    """Where the loss has no gradient: coupled, the decay alone is adapted, so that a step is lr whatever it is."""
+    config = parse_trial({"optimizer": {**optimizer, "lr": 0.1, "weight_decay": decay}}).optimizer
+    weight = torch.nn.Parameter(torch.tensor([2.0], dtype=torch.float64))
+    weight.grad = torch.zeros_like(weight)
+    build_optimizer([weight], config).step()
+    assert 2.0 - weight.item() == pytest.approx(0.1 if is_coupled else 0.1 * decay * 2.0, rel=1e-5)
+
+
 def test_lists_arrive_as_tuples() -> None:
     config = parse_trial({"optimizer": {"name": "Adam", "betas": ["0.8", 0.99]}}).optimizer
     assert build_optimizer(weights(), config).param_groups[0]["betas"] == (0.8, 0.99)

@@ -13,6 +13,7 @@ from ch6dist.config import parse_trial
 from ch6dist.errors import InputError
 from ch6dist.optim.optimizers import build_optimizer
 from ch6dist.optim.schedules import build_schedule, preview
+from tests.support.paths import ROOT
 
 torch.set_num_threads(1)
 COSINE = {"name": "CosineAnnealingLR"}
@@ -106,6 +107,13 @@ def test_warm_restarts_follow_an_exact_recursion_of_whole_numbers(factor: int) -
             assert lr_curve(schedule, lr=1, epochs=epochs, steps=steps) == pytest.approx(expected, abs=1e-9)
 
 
+def test_schedulers_are_known_by_torchs_public_base_alone() -> None:
+    assert issubclass(torch.optim.lr_scheduler.ReduceLROnPlateau, torch.optim.lr_scheduler.LRScheduler)
+    sources = sorted(path for part in ("ch6dist", "sweeps") for path in (ROOT / part).rglob("*.py"))
+    assert len(sources) > 50
+    assert [str(path) for path in sources if "_LRScheduler" in path.read_text(encoding="utf-8")] == []
+
+
 def test_a_run_resumed_at_a_restart_has_its_learning_rate() -> None:
     schedule = {"name": "CosineAnnealingWarmRestarts", "T_0": 1, "T_mult": 10}
     trial = parse_trial({"schedule": schedule, "optimizer": {"name": "SGD", "lr": 0.1}, "epochs": 113})
@@ -168,6 +176,19 @@ def test_a_fraction_is_one_of_the_whole_training_run_wherever_the_schedule_begin
             0.1 ** sum(m <= step // (steps // per_epoch) for m in counted["milestones"]) for step in range(5 * steps)
         ]
         assert after_warmup[5 * steps :] == pytest.approx(passed)
+
+
+@pytest.mark.parametrize("interval", ["epoch", "batch"])
+def test_a_warm_up_is_a_linear_schedule_before_the_other_wherever_it_is_written(interval: str) -> None:
+    """torch has the parts of a warm-up; nothing depends on what is built first, and the learning rate is a number."""
+    cosine, steps = {**COSINE, "interval": interval}, 3
+    found = lr_curve({**cosine, "warmup": {"epochs": 5, "start_factor": 0.2}}, lr=0.01, epochs=20, steps=steps)
+    assert lr_curve({"warmup": {"start_factor": 0.2, "epochs": 5}, **cosine}, lr=0.01, epochs=20, steps=steps) == found
+    rise = {"name": "LinearLR", "start_factor": 0.2, "total_iters": 5 * (steps if interval == "batch" else 1)}
+    sequence = [{**rise, "interval": interval, "epochs": 5}, cosine]
+    assert lr_curve(sequence, lr=0.01, epochs=20, steps=steps) == pytest.approx(found, rel=1e-12)
+    assert (found[0], max(found)) == (pytest.approx(0.002), pytest.approx(0.01))
+    assert {type(lr) for lr in found} == {float}
 
 
 def test_restarts_after_a_warmup_count_their_first_cycle_as_a_part_of_the_whole_training_run() -> None:

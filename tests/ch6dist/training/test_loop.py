@@ -15,6 +15,7 @@ from ch6dist.catalog.schedules import SCHEDULES
 from ch6dist.data.images import epoch_plan, load_split, load_test, normalize
 from ch6dist.errors import InputError
 from ch6dist.models.build import build_model
+from ch6dist.models.dropout import Dropout
 from ch6dist.optim.optimizers import build_optimizer
 from ch6dist.optim.schedules import preview
 from ch6dist.runs.schema import Status
@@ -310,6 +311,26 @@ def test_validation_and_test_are_what_the_saved_weights_give_by_hand(tmp_path, m
         assert row[f"{part}_accuracy"] == pytest.approx(
             (logits.argmax(1) == labels).double().mean().item(), abs=tolerance
         )
+
+
+def test_evaluation_switches_layers_and_records_no_gradient_and_training_does_both():
+    """One without the other is not enough: eval() leaves autograd on, and no_grad() leaves dropout on."""
+    seen: list[tuple[type[torch.nn.Module], bool, bool]] = []
+
+    def note(module, given):
+        seen.append((type(module), module.training, torch.is_grad_enabled()))
+
+    hook = torch.nn.modules.module.register_module_forward_pre_hook(note)
+    try:
+        solo(small_trial(model={"name": "cnn2", "dropout": 0.5}, epochs=2, evaluate_test=True))
+    finally:
+        hook.remove()
+    for kind in (Dropout, torch.nn.Linear):
+        states = [state for module, *state in seen if module is kind]
+        assert states.count([True, True]) == 2 * 2 * STEPS, "two layers of the kind, two epochs"
+        assert {tuple(state) for state in states} == {(True, True), (False, False)}
+        assert states[0] == [True, True]
+        assert states[-1] == [False, False], "the test set is the last that it sees"
 
 
 def test_losses_in_bf16_are_summed_in_more_than_eight_bits():
