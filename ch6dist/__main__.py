@@ -13,7 +13,7 @@ if __name__ == "__main__" and not sys.flags.safe_path:  # `python -m` put the wo
     sys.path[:] = [*sys.path[1:], os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -114,13 +114,9 @@ def lab(
 
 
 def _read(path: Path | None, overrides: list[str] | None) -> TrialConfig:
-    from ch6dist.config import parse_trial
-    from ch6dist.yamlfile import parse_override, read_mapping, with_dotted
+    from ch6dist.trial_file import read_trial
 
-    content: dict[str, Any] = read_mapping(path) if path else {}
-    for text in overrides or []:
-        content = with_dotted(content, *parse_override(text))
-    return parse_trial(content, file=str(path) if path else None)
+    return read_trial(path, overrides or [])
 
 
 def _train(config: TrialConfig, folder: Path | None, resume: bool) -> int:

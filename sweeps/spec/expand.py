@@ -13,12 +13,13 @@ from typing import Any
 from ch6dist.catalog.schedules import lr_overrides
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import MISSING, InputError
+from ch6dist.trial_file import with_names
 from ch6dist.yamlfile import with_dotted
 from sweeps.spec.axes import Axis, Point, grid, random
 from sweeps.spec.cases import chosen_cases, with_case_names
 from sweeps.spec.sections import MAX_TRIALS
 from sweeps.spec.shorthand import PARTS
-from sweeps.spec.sweep_file import Resources, SweepSpec, with_names
+from sweeps.spec.sweep_file import Resources, SweepSpec
 
 
 def expand(spec: SweepSpec, *, file: str | None = None) -> list[TrialConfig]:

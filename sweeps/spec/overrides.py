@@ -22,7 +22,11 @@ from sweeps.spec.cases import flat_parameters, only, replaced
 
 def override(content: Mapping[str, Any], text: str, *, fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return a checked sweep (plain data, with `trial` and `parameters`) after one `key=value`."""
-    key, value = parse_override(text)
+    return set_key(content, *parse_override(text), fields=fields)
+
+
+def set_key(content: Mapping[str, Any], key: str, value: Any, *, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a checked sweep after a key of it, or of its trial, got a value."""
     head = key.partition(".")[0]
     if head == "parameters":
         try:

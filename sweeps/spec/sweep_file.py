@@ -7,6 +7,7 @@ yaml.safe_dump(dump(spec), sort_keys=False)      # loads back to an equal spec
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -14,18 +15,21 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ch6dist.catalog.wording import is_fraction
-from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.errors import MISSING, InputError
+from ch6dist.config import TrialConfig
+from ch6dist.errors import MISSING, InputError, unknown_name
 from ch6dist.paths import given_path
 from ch6dist.runs.folders import check_name, name_from
 from ch6dist.sections import Frozen, parse_section
 from ch6dist.storage.files import check_storage
+from ch6dist.trial_file import with_names
 from ch6dist.yamlfile import read_mapping
 from sweeps.spec.axes import NO_AXIS, NOT_HERE, Axis, holds, refuse_unknown
 from sweeps.spec.cases import check_cases, flat_parameters
-from sweeps.spec.overrides import override
+from sweeps.spec.overrides import override, set_key
 from sweeps.spec.sections import MAX_TRIALS, CheckpointRules, Metric, Resources, Seeds
 from sweeps.spec.shorthand import refuse_dotted, refuse_misplaced
+
+PRESET = re.compile(r"\s*preset\s*=")
 
 
 class SweepSpec(Frozen):
@@ -68,6 +72,12 @@ class SweepSpec(Frozen):
     )
     checkpoints: CheckpointRules = Field(
         default_factory=CheckpointRules, description="how often checkpoints are written, and which of them stay"
+    )
+
+    presets: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="named changes, each of keys as they stand on the command line: `demo: {epochs: 3, seeds: 1}`; "
+        "`preset=demo` takes one, and the run is called NAME-demo",
     )
 
     @model_validator(mode="before")
@@ -147,25 +157,65 @@ def load_spec(path: Path | str, overrides: Iterable[str] = ()) -> SweepSpec:
     """
     content = read_mapping(path)
     try:
-        content = {"name": name_from(Path(path).stem), **content}
-        spec = parse_section(SweepSpec, content)
-        for number, text in enumerate(overrides):
-            if number == 0:
-                # without the goal, which follows from the metric that an override may change
-                content = {**dump(spec), "trial": with_names(spec.trial), "metric": {"name": spec.metric.name}}
-            content = override(content, text, fields=SweepSpec.model_fields)
-        return parse_section(SweepSpec, content)
+        spec = parse_section(SweepSpec, {"name": name_from(Path(path).stem), **content})
+        presets = {name: _with_preset(spec, name) for name in spec.presets}  # a wrong one is said before it is taken
+        name, rest = _preset_of(overrides, spec.presets)
+        spec = presets[name] if name else spec.model_copy(update={"presets": {}})
+        if not rest:
+            return spec
+        changed = _changeable(spec)
+        for text in rest:
+            changed = override(changed, text, fields=_settable())
+        return parse_section(SweepSpec, changed)
     except InputError as error:
         raise error.in_file(str(path)) from None
 
 
 def dump(spec: SweepSpec) -> dict[str, Any]:
     """Return the sweep as plain data, for sweep.yaml and the ledger; parses back to an equal spec."""
-    content = {key: value for key, value in spec.model_dump(mode="json").items() if value is not None}
+    whole = spec.model_dump(mode="json", exclude={"presets"})  # what was not taken is no part of the sweep
+    content = {key: value for key, value in whole.items() if value is not None}
     return content | {
         "seeds": spec.seeds.dump(),
         "parameters": {key: axis.model_dump(mode="json", exclude_unset=True) for key, axis in spec.parameters.items()},
     }
+
+
+def _preset_of(overrides: Iterable[str], presets: Mapping[str, Any]) -> tuple[str | None, list[str]]:
+    """Return the preset that is asked for by `preset=NAME`, and the other overrides."""
+    given = list(overrides)
+    asked = [text.partition("=")[2].strip() for text in given if PRESET.match(text)]
+    for name in asked:
+        if name not in presets:
+            nothing = InputError("preset", name, "nothing: the file has no presets")
+            raise unknown_name("preset", name, presets) if presets else nothing
+    if len(asked) > 1:
+        raise InputError("preset", ", ".join(asked), "one preset")
+    return (asked[0] if asked else None), [text for text in given if not PRESET.match(text)]
+
+
+def _with_preset(spec: SweepSpec, name: str) -> SweepSpec:
+    """Return the sweep with the changes of a preset; one that changes anything is another sweep, by another name."""
+    changes, content = spec.presets[name], _changeable(spec)
+    if changes:
+        content["name"] = f"{spec.name}-{name}"
+    try:
+        for key, value in changes.items():
+            content = set_key(content, key, value, fields=_settable())
+        return parse_section(SweepSpec, content)
+    except InputError as error:
+        raise error.within(f"presets.{name}") from None
+
+
+def _settable() -> dict[str, Any]:
+    """Return the fields of a sweep that a key can reach: presets are written in the file alone."""
+    return {name: field for name, field in SweepSpec.model_fields.items() if name != "presets"}
+
+
+def _changeable(spec: SweepSpec) -> dict[str, Any]:
+    """Return the sweep as plain data whose keys can be set."""
+    # without the goal, which follows from the metric that may be changed
+    return {**dump(spec), "trial": with_names(spec.trial), "metric": {"name": spec.metric.name}}
 
 
 def _refuse_lost(spec: SweepSpec) -> None:
@@ -186,9 +236,3 @@ def _with_root(data: Any) -> Any:
     if not isinstance(data, Mapping) or not isinstance(data.get("root"), str):
         return data
     return {**data, "root": str(given_path(data["root"], key="data.root"))}
-
-
-def with_names(trial: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `trial` with the default names of model and optimizer, so that a dotted key has a section to go into."""
-    default = parse_trial({})
-    return {section: {"name": getattr(default, section)["name"]} for section in ("model", "optimizer")} | dict(trial)

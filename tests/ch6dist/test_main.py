@@ -204,6 +204,12 @@ def test_preview_prints_what_the_schedule_does(capsys, file, name):
     assert shown[-1].split()[:3] == ["last", "8", f"{found['lrs'][-1]['lr']:.6g}"]
 
 
+@pytest.mark.parametrize("key", ["optimizer.lr", "optimizer.weight_decay", "model.dropout"])
+def test_a_key_reaches_into_the_default_optimizer_and_model_as_in_a_sweep(key, capsys):
+    (found,) = json.loads(previewed(capsys, f"{key}=0.03", "epochs=1", "data.batch_size=9000", "--json"))["trials"]
+    assert found["configured_lr"] == (0.03 if key == "optimizer.lr" else parse_trial({}).optimizer["lr"])
+
+
 def test_preview_shows_every_schedule_of_the_catalog_beside_the_others(capsys, file):
     options = [text for given in EVERY_SCHEDULE.values() for text in ("--schedule", json.dumps(given))]
     shown = previewed(capsys, file, *options, "optimizer.momentum=0.9")
