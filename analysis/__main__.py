@@ -9,6 +9,7 @@
     analysis inside RUN TRIAL -o DIR         what its optimizer makes of the gradients it captured
     ch6dist preview TRIAL.yaml … --json | analysis preview - -o DIR     schedules side by side
     analysis lab FOLDER [-o DIR]             figures and page of what `ch6dist lab` has written
+    analysis network FOLDER [-o DIR]         figures of a trained network that `ch6dist look` has seen
 
 RUN is a run folder, a name under --runs, CH6DIST_RUNS or ./runs, or s3://bucket/prefix/NAME. The commands
 import what they need, so that --help is fast.
@@ -216,6 +217,21 @@ def lab(
 
     visit = load_visit(folder)
     print(write_page(visit, given_path(output or folder, key="-o")))
+
+
+@app.command()
+def network(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that `ch6dist look` has written.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder to write to. Default: FOLDER itself.")
+    ] = None,
+) -> None:
+    """Draw what a network has learned: filters, feature maps, classes, and what it confuses."""
+    from analysis.network.figures import write_network
+    from analysis.network.load import load_network
+
+    seen = load_network(folder)
+    print(*write_network(seen, given_path(output or folder, key="-o")), *seen.index["notes"], sep="\n")
 
 
 def main() -> None:
