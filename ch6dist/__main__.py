@@ -1,6 +1,6 @@
-"""The command line of single trials: `ch6dist train`, `range-test`, `preview`, `look`, `lab`, `data`; also `python -m ch6dist`.
+"""The command line of single trials: `ch6dist train`, `range-test`, `preview`, `look`, `lab` and `data`.
 
-ch6dist train trial.yaml optimizer.lr=0.1 --run runs/one
+ch6dist train trial.yaml optimizer.lr=0.1 --run runs/one                # or python -m ch6dist train …
 torchrun --nproc-per-node 2 -m -- ch6dist train trial.yaml --run runs/two   # without `--` torchrun takes --run itself
 """
 
@@ -133,9 +133,7 @@ def look(
 
     folder, home = given_path(output, key="-o"), find_run(run, root=runs)
     root = given_path(data_root, key="--root") if data_root else None
-    path, lines = look_at(
-        home, trial, split=split, checkpoint=checkpoint, images=images, root=root, folder=folder
-    )
+    path, lines = look_at(home, trial, split=split, checkpoint=checkpoint, images=images, root=root, folder=folder)
     print(*lines, shown_path(path), sep="\n")
 
 

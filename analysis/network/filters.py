@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -15,13 +16,14 @@ from numpy.typing import NDArray
 
 from analysis.chapter.drawing import Drawing
 from analysis.network.load import Network
-from analysis.network.tiles import bare, tiled
+from analysis.network.tiles import FRAME, bare, tiled
 from ch6dist.catalog.wording import format_count
 
 WIDTH = 10.0  # inches
 MOST_ROWS = 40  # of channels, in the whole figure: a deep network shows fewer of each layer
 CELL_INCHES, HEAD_INCHES, LEAST_COLUMNS = 0.3, 0.42, 16
-COLOURS = 8  # a first layer of 3 channels has one row more, in colour
+
+Filters = NDArray[np.float64]
 
 
 def filters_data(network: Network) -> pd.DataFrame:
@@ -35,7 +37,7 @@ def filters_data(network: Network) -> pd.DataFrame:
                 "channels": channels,
                 "kernel": f"{height}×{width}",
                 "moved": network.layer(name)["moved"],
-                "largest": float(_finite_largest(network.filters[name])),
+                "largest": _finite_largest(network.filters[name]),
             }
         )
     return pd.DataFrame(rows)
@@ -44,17 +46,19 @@ def filters_data(network: Network) -> pd.DataFrame:
 def filters_drawing(network: Network) -> Drawing:
     """Return the figure of the filters; only where there are convolutions."""
     channels = max(1, MOST_ROWS // len(network.filters))
-    parts = {name: filters[:, :channels] for name, filters in network.filters.items()}
+    parts = {name: filters[:, :channels].astype(np.float64) for name, filters in network.filters.items()}
 
     def draw(figure: Figure, data: pd.DataFrame) -> None:
         heights = [_rows(filters) * CELL_INCHES * _scale(filters) + HEAD_INCHES for filters in parts.values()]
         axes = figure.subplots(len(parts), 1, squeeze=False, height_ratios=heights)[:, 0]
         for ax, (name, filters), row in zip(axes, parts.items(), data.to_dict("records"), strict=True):
             _draw_layer(ax, filters)
-            shown = "" if filters.shape[:2] == (row["filters"], row["channels"]) else (
-                f", of which the first {len(filters)} and {filters.shape[1]} are shown"
+            shown = (
+                ""
+                if filters.shape[:2] == (row["filters"], row["channels"])
+                else (f", of which the first {len(filters)} and {filters.shape[1]} are shown")
             )
-            moved = "" if math.isnan(row["moved"]) else f"; moved by {row['moved']:.2g} × its start"
+            moved = "" if math.isnan(row["moved"]) else f"; moved by {row['moved']:.2f} of its start"
             count = f"{format_count(row['filters'], 'filter')} × {format_count(row['channels'], 'channel')}"
             ax.set_title(f"{name}: {count} of {row['kernel']}{shown}{moved}", fontsize=9.5)
 
@@ -77,46 +81,50 @@ def _caption(network: Network, data: pd.DataFrame) -> str:
         f"{network.subject} {format_count(int(data['filters'].sum()), 'filter')} in "
         f"{format_count(len(data), 'convolution')}; a column is a filter, a row one of its input channels"
         + (" (of the first layer red, green, blue, and below them all three as a colour)" if colours else "")
-        + ". Red: the weight is above 0, blue: below, white: 0; the scale of a layer ends at its largest weight. Moved: "
-        "‖w − w₀‖ ÷ ‖w₀‖, all parameters of the layer together, w₀ before training: at 1 the change is as large as "
-        "what was there."
+        + ". Red: the weight is above 0, blue: below, white: 0; the scale of a layer ends at its largest weight. "
+        "Moved: ‖w − w₀‖ ÷ ‖w₀‖, all parameters of the layer together, w₀ before training: at 1.00 the change is as "
+        "large as what was there."
     )
 
 
-def _draw_layer(ax: Axes, filters: NDArray[np.generic]) -> None:
+def _draw_layer(ax: Axes, filters: Filters) -> None:
     """Draw the filters of a layer, [filters, channels, height, width], by channel; of three, also as colours."""
     bare(ax)
-    largest = _finite_largest(filters) or 1.0
-    whole = tiled(filters.transpose(1, 0, 2, 3))
-    empty = np.isnan(whole)
-    scaled = np.clip(np.nan_to_num(whole) / largest, -1, 1)
-    red, blue = np.clip(scaled, 0, 1), np.clip(-scaled, 0, 1)
-    picture = np.stack([1 - 0.95 * blue - 0.25 * red, 1 - 0.55 * blue - 0.85 * red, 1 - 0.25 * blue - 0.85 * red], axis=2)
-    picture[empty] = 1.0
+    picture = _signed(filters)
     if _in_colour(filters):
-        low, high = (filters.astype(float).min(axis=(1, 2, 3)), filters.astype(float).max(axis=(1, 2, 3)))
-        shares = (filters.astype(float) - low[:, None, None, None]) / np.where(high > low, high - low, 1)[:, None, None, None]
-        colours = np.stack([tiled(shares[None, :, channel]) for channel in range(3)], axis=2)
-        gap = np.ones((2, picture.shape[1], 3))
-        picture = np.concatenate([picture, gap, np.nan_to_num(colours, nan=1.0)])
-    columns = max(LEAST_COLUMNS, len(filters)) * (filters.shape[3] + 1)
-    ax.imshow(picture.clip(0, 1), interpolation="nearest", aspect="equal")
-    ax.set_xlim(-0.5, columns - 0.5)
+        picture = np.concatenate([picture[:-1], _coloured(filters)])
+    ax.imshow(picture, interpolation="nearest", aspect="equal")
+    ax.set_xlim(-0.5, max(LEAST_COLUMNS, len(filters)) * (filters.shape[3] + 1) + 0.5)
+    ax.set_anchor("W")
 
 
-def _in_colour(filters: NDArray[np.generic]) -> bool:
+def _signed(filters: Filters) -> Filters:
+    """Return the weights as red and blue, [rows, columns, 3], a row of filters for each channel."""
+    shares = np.clip(tiled(filters.transpose(1, 0, 2, 3)) / (_finite_largest(filters) or 1.0), -1, 1)
+    picture = mpl.colormaps["RdBu_r"].with_extremes(bad=FRAME)(np.ma.masked_invalid((1 + shares) / 2))
+    return np.asarray(picture[..., :3])
+
+
+def _coloured(filters: Filters) -> Filters:
+    """Return each filter of three channels as a colour, [rows, columns, 3], from its smallest to its largest weight."""
+    low, high = (end(filters, axis=(1, 2, 3), keepdims=True) for end in (np.min, np.max))
+    shares = (filters - low) / np.where(high > low, high - low, 1)
+    picture = np.stack([tiled(shares[None, :, channel]) for channel in range(3)], axis=2)
+    return np.where(np.isnan(picture), mpl.colors.to_rgb(FRAME), picture)
+
+
+def _in_colour(filters: Filters) -> bool:
     return filters.shape[1] == 3
 
 
-def _rows(filters: NDArray[np.generic]) -> int:
+def _rows(filters: Filters) -> int:
     return filters.shape[1] + (1 if _in_colour(filters) else 0)
 
 
-def _scale(filters: NDArray[np.generic]) -> float:
+def _scale(filters: Filters) -> float:
     """Return the inches of a cell ÷ CELL_INCHES: fewer columns are wider ones."""
     return (WIDTH - 0.4) / max(LEAST_COLUMNS, len(filters)) / CELL_INCHES
 
 
-def _finite_largest(filters: NDArray[np.generic]) -> float:
-    values = np.abs(filters.astype(float))
-    return float(values[np.isfinite(values)].max(initial=0.0))
+def _finite_largest(filters: Filters) -> float:
+    return float(np.abs(filters[np.isfinite(filters)]).max(initial=0.0))

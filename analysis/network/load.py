@@ -39,7 +39,12 @@ class Network:
     @property
     def synthetic(self) -> bool:
         """Return whether its images are generated."""
-        return bool(self.index["data"]["synthetic"])
+        return bool(self.dataset["synthetic"])
+
+    @property
+    def dataset(self) -> Mapping[str, Any]:
+        """Return what network.json says of its data."""
+        return dict(self.index["data"])
 
     @property
     def split(self) -> str:
@@ -81,7 +86,7 @@ class Network:
 
 
 def load_network(folder: Path) -> Network:
-    """Return what lies in a folder. UsageError if that is no look at a network, a newer one, or one that is not whole."""
+    """Return what lies in a folder. UsageError if that is no look at a network, a newer one, or not whole."""
     folder = given_path(folder, key="FOLDER")
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))

@@ -7,15 +7,19 @@ for number in shown_images(network):
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Mapping
+from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 
 from analysis.chapter.drawing import Drawing
 from analysis.network.load import Network
-from analysis.network.tiles import bare, readable, show_picture, tiled
+from analysis.network.tiles import FRAME, bare, readable, show_picture, tiled
 from analysis.plots import style
 from ch6dist.catalog.look import LARGEST_PERCENTILE, SMALLEST_PERCENTILE
 from ch6dist.runs.capture_signs import BOUNDS
@@ -68,16 +72,16 @@ def _caption(network: Network, data: pd.DataFrame) -> str:
     total = len(network.tables["layers.csv"])
     fewer = "" if len(data) == total else f" Of the {total} layers the {len(data)} that sum up the others are shown."
     return (
-        f"{network.subject} One of {len(shown_images(network))} images, the first of the {network.split} split. Maps: up to "
-        f"{COLUMNS} of each layer; a layer that puts out single numbers is a strip of them. Black to white: from the "
-        f"{SMALLEST_PERCENTILE}st to the {LARGEST_PERCENTILE}th percentile of the layer's outputs for all shown images."
-        f"{fewer}\nZero and dead: over all {network.whole}. Zero: share of the outputs of a ReLU that are 0. Dead: share "
-        "of its units that are 0 for every one of these images (capture calls them saturated); a map's units are its "
-        "pixels. The last strip is the outputs for the classes, in their order."
+        f"{network.subject} One of {len(shown_images(network))} images, the first of the {network.split} split. Up to "
+        f"{COLUMNS} maps of each layer; a layer that puts out single numbers is a strip of them. Black to white: from "
+        f"the {SMALLEST_PERCENTILE}st to the {LARGEST_PERCENTILE}th percentile of the layer's outputs for all shown "
+        f"images. The last strip is the outputs for the classes, in their order.{fewer}\nZero and dead: over all "
+        f"{network.whole}. Zero: share of the outputs of a ReLU that are 0. Dead: share of its units that are 0 for "
+        "every one of these images (capture calls them saturated); a map's units are its pixels."
     )
 
 
-def _layer_title(layer: dict[str, object], network: Network) -> str:
+def _layer_title(layer: Mapping[Hashable, Any], network: Network) -> str:
     text = f"{layer['layer']} ({layer['kind']}), {layer['shape']}"
     maps = network.maps[str(layer["layer"])]
     if maps.ndim == 4 and str(layer["shape"]).partition("×")[0] != str(maps.shape[1]):
@@ -88,8 +92,8 @@ def _layer_title(layer: dict[str, object], network: Network) -> str:
     return text
 
 
-def _percent(share: object) -> str:
-    return f"{100 * float(str(share)):.3g} %"
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
 
 
 def _height(dimensions: int) -> float:
@@ -101,10 +105,12 @@ def _draw_layer(ax: Axes, maps: np.ndarray) -> None:
     bare(ax)
     if maps.ndim == 1:
         ax.imshow(maps[None], cmap="gray", vmin=0, vmax=255, aspect="auto", interpolation="nearest")
+        ax.spines[:].set(visible=True, color=FRAME)
         return
     whole = tiled(maps[None])
-    ax.imshow(np.ma.masked_invalid(whole), cmap="gray", vmin=0, vmax=255, aspect="equal", interpolation="nearest")
-    ax.set_xlim(-0.5, COLUMNS * (maps.shape[2] + 1) - 1.5)
+    grey = mpl.colormaps["gray"].with_extremes(bad=FRAME)
+    ax.imshow(np.ma.masked_invalid(whole), cmap=grey, vmin=0, vmax=255, aspect="equal", interpolation="nearest")
+    ax.set_xlim(-0.5, COLUMNS * (maps.shape[2] + 1) + 0.5)
     ax.set_anchor("W")
 
 
@@ -124,7 +130,10 @@ def layers_drawing(network: Network) -> Drawing:
         left, right = figure.subplots(1, 2)
         _bars(left, learning, {"moved": style.COLOURS[0]}, title="Change of the parameters, ÷ their start")
         _bars(
-            right, active, {"zeros": style.COLOURS[5], "saturated": style.COLOURS[1]}, title="Share of outputs, per cent"
+            right,
+            active,
+            {"zeros": style.COLOURS[5], "saturated": style.COLOURS[1]},
+            title="Share of outputs, per cent",
         )
 
     dead = "; dead: share of units that are zero for every image" if len(active) else ""
@@ -160,7 +169,8 @@ def _bars(ax: Axes, table: pd.DataFrame, columns: dict[str, str], *, title: str)
     ax.grid(axis="y", visible=False)
     if share and len(table):
         ax.set_xlim(0, 100 * 1.12)
-        style.legend(ax, ax.containers, [names[c] for c in columns], loc="lower right")
+        handles = [Patch(color=colour) for colour in columns.values()]
+        style.legend(ax, handles, [names[c] for c in columns], loc="lower right")
     if not len(table):
         ax.text(0.5, 0.5, "no such layer", transform=ax.transAxes, ha="center", color=style.GREY)
         ax.set(xticks=[], yticks=[])

@@ -7,6 +7,8 @@ write_drawing(augmented_drawing(network), network.tables["augmented.csv"], folde
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -61,9 +63,8 @@ def classes_drawing(network: Network) -> Drawing:
         draw=draw,
         size=lambda _: (WIDTH if grid else 2.0 + cell * columns, 0.6 + height),
         caption=lambda data: (
-            f"{network.index['data']['name']}: {format_count(int(data['shown'].sum()), 'image')}, the first of each class "
-            f"among the {network.index['data']['train_size']:,} training images of trial {network.index['trial']}, as they "
-            "are."
+            f"{network.dataset['name']}: {format_count(int(data['shown'].sum()), 'image')}, the first of each class "
+            f"among the {network.dataset['train_size']:,} training images of trial {network.index['trial']}, as they are."
         ),
         synthetic=network.synthetic,
     )
@@ -93,19 +94,20 @@ def augmented_drawing(network: Network) -> Drawing:
         draw=draw,
         size=lambda _: (WIDTH, 0.8 + count * (cell + 0.2)),
         caption=lambda _: (
-            f"{network.index['data']['name']}: {format_count(count, 'training image')}, the first of trial "
-            f"{network.index['trial']}, in its first {format_count(columns - 1, 'epoch')}, drawn by the training's own seeds; "
-            f"{AUGMENTATIONS[network.index['data']['augment']]}. Below: pixels by which the image moved; ⇄: mirrored."
+            f"{network.dataset['name']}: {format_count(count, 'training image')}, the first of trial "
+            f"{network.index['trial']}, in its first {format_count(columns - 1, 'epoch')}, by the training's own random "
+            f"numbers; {AUGMENTATIONS[network.dataset['augment']]}. Below: ⇄: mirrored, and the pixels by which the "
+            "image stands off its place."
         ),
         synthetic=network.synthetic,
     )
 
 
-def _move(row: dict[str, int]) -> str:
-    """Return how an image was moved: `2 up, 3 right ⇄`."""
+def _move(row: Mapping[Hashable, Any]) -> str:
+    """Return how an image was changed: `⇄ 2 up, 3 right`."""
     parts = [
         f"{abs(int(row[key]))} {positive if row[key] > 0 else negative}"
         for key, positive, negative in (("down", "down", "up"), ("right", "right", "left"))
         if row[key]
     ]
-    return (", ".join(parts) or "in place") + (" ⇄" if row["mirrored"] else "")
+    return ("⇄ " if row["mirrored"] else "") + (", ".join(parts) or "in place")

@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from analysis.chapter.drawing import Drawing
 from analysis.network.load import Network
@@ -53,10 +54,10 @@ def accuracy_drawing(network: Network) -> Drawing:
         draw=draw,
         size=lambda data: (WIDTH, 1.0 + ROW_INCHES * -(-len(data) // columns)),
         caption=lambda data: (
-            f"{network.subject} {format_count(len(data), 'class').replace('classs', 'classes')}, {network.whole}, the best "
+            f"{network.subject} {len(data)} classes, {network.whole}, the best "
             "first: correct of all images of the class (its recall). Dot: their share; "
-            f"{INTERVAL}. Dashed: all classes together, {_percent(network.index['accuracy'])}. Classes whose lines overlap "
-            "may well stand in another order."
+            f"{INTERVAL}. Dashed: all classes together, {_percent(network.index['accuracy'])}. Classes whose lines "
+            "overlap may well stand in another order."
         ),
         synthetic=network.synthetic,
     )
@@ -77,7 +78,10 @@ def superclass_drawing(network: Network) -> Drawing:
         ax = figure.subplots()
         _intervals(ax, data, ("within_accuracy", "within_low", "within_high"), colour=OTHER, shift=-0.17)
         _intervals(ax, data, ("accuracy", "low", "high"), colour=SAME, shift=0.17, marker="s")
-        labels = [f"{readable(r['superclass'])}  {r['within']} | {r['correct']}/{r['images']}" for r in data.to_dict("records")]
+        labels = [
+            f"{readable(r['superclass'])}  {r['within']} | {r['correct']}/{r['images']}"
+            for r in data.to_dict("records")
+        ]
         _names(ax, labels, rows=len(data))
         _shares(ax)
         handles = [
@@ -93,10 +97,10 @@ def superclass_drawing(network: Network) -> Drawing:
         draw=draw,
         size=lambda data: (WIDTH, 1.1 + 1.7 * ROW_INCHES * len(data)),
         caption=lambda data: (
-            f"{network.subject} {len(data)} superclasses, {network.whole}. Circle: the predicted class is one of the image's "
-            f"superclass (all together {_percent(within)}); square: it is the image's own class (all together "
-            f"{_percent(network.index['accuracy'])}); {INTERVAL}. Numbers: right superclass | right class / images. The "
-            "network knows no superclasses: a prediction's is that of its class."
+            f"{network.subject} {len(data)} superclasses, {network.whole}. Circle: the predicted class is one of the "
+            f"image's superclass (all together {_percent(within)}); square: it is the image's own class (all together "
+            f"{_percent(network.index['accuracy'])}); {INTERVAL}. Numbers: right superclass | right class / images. "
+            "The network knows no superclasses: a prediction's is that of its class."
         ),
         synthetic=network.synthetic,
     )
@@ -117,13 +121,15 @@ def pairs_drawing(network: Network) -> Drawing:
         places = np.arange(len(data))
         colours = [SAME if same == 1 else OTHER for same in data["same_superclass"]]
         ax.barh(places, data["count"], color=colours, height=0.7)
-        for y, row in zip(places, data.to_dict("records"), strict=True):
+        for y, row in enumerate(data.to_dict("records")):
             text = f" {row['count']} of {row['images']}   (back: {row['back']} of {row['back_images']})"
             ax.text(row["count"], y, text, va="center", fontsize=8.5)
-        _names(ax, [f"{readable(r['true'])} → {readable(r['predicted'])}" for r in data.to_dict("records")], rows=len(data))
+        _names(
+            ax, [f"{readable(r['true'])} → {readable(r['predicted'])}" for r in data.to_dict("records")], rows=len(data)
+        )
         ax.set_xlim(0, data["count"].max() * 1.45)
         ax.set_xlabel("images")
-        ax.xaxis.get_major_locator().set_params(integer=True)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         if with_superclasses:
             patches = [Patch(color=SAME), Patch(color=OTHER)]
             style.legend(ax, patches, ["of one superclass", "of different superclasses"], loc="lower right")
@@ -135,9 +141,9 @@ def pairs_drawing(network: Network) -> Drawing:
         size=lambda data: (WIDTH, 1.2 + 1.6 * ROW_INCHES * len(data)),
         caption=lambda data: (
             f"{network.subject} The {format_count(len(data), 'pair')} with the most images, of all "
-            f"{wrong:,} wrong of {network.whole}: class → what it was taken for, and how many of its images; back: how many "
-            "of the other class were taken for this one, a pair of its own. Of so few images neighbours in this list may "
-            "well stand in another order."
+            f"{wrong:,} wrong of {network.whole}: class → what it was taken for, and how many of its images; back: how "
+            "many of the other class were taken for this one, a pair of its own. On other images neighbours in this "
+            "list may well stand in another order."
         ),
         synthetic=network.synthetic,
     )

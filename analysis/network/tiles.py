@@ -5,22 +5,23 @@ tiled(maps[None])               # one row of maps, with gaps between them
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+FRAME = "#c9d7e3"  # between pictures, which may be black and white
 
 
-def tiled(pictures: NDArray[np.generic], *, gap: int = 1) -> Array:
-    """Return pictures [rows, columns, height, width] as one, with gaps of NaN between them."""
+def tiled(pictures: NDArray[Any]) -> Array:
+    """Return pictures [rows, columns, height, width] as one array, with a line of NaN around each."""
     rows, columns, height, width = pictures.shape
-    whole = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap), np.nan)
-    for row in range(rows):
-        for column in range(columns):
-            top, left = row * (height + gap), column * (width + gap)
-            whole[top : top + height, left : left + width] = pictures[row, column]
-    return whole
+    framed = np.full((rows, columns, height + 1, width + 1), np.nan)
+    framed[:, :, 1:, 1:] = pictures
+    whole = framed.transpose(0, 2, 1, 3).reshape(rows * (height + 1), columns * (width + 1))
+    return np.pad(whole, ((0, 1), (0, 1)), constant_values=np.nan)
 
 
 def show_picture(ax: Axes, image: NDArray[np.uint8]) -> None:

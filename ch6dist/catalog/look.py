@@ -1,4 +1,4 @@
-"""What `ch6dist look` writes about a trained network and `analysis network` reads, as data; docs/network.md explains it.
+"""What `ch6dist look` writes of a trained network and `analysis network` reads, as data; see docs/network.md.
 
 TABLES["pairs.csv"]["back"]         # what a column means
 IMAGES.parse("4")                   # 4, or InputError
@@ -41,9 +41,9 @@ TABLES: dict[str, dict[str, str]] = {
     "augmented.csv": {
         "image": "number of the training image, from 1",
         "epoch": "from 1",
-        "down": "pixels by which the crop moved the image down",
-        "right": "pixels by which it moved it to the right, before the mirror",
         "mirrored": "1: left and right are exchanged",
+        "down": "pixels by which the image stands lower than the original, mirrored or not; below 0: higher",
+        "right": "pixels by which it stands further right; below 0: further left",
     },
     "classes.csv": {
         "class": "name of the class",

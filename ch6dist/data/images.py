@@ -213,6 +213,7 @@ class ArrayUnpickler(pickle.Unpickler):
     """An unpickler of lists, dicts and numpy arrays; it refuses everything else that a pickle may name."""
 
     def find_class(self, module: str, name: str) -> Any:
+        """Return what a pickle names, if it is one of numpy's arrays."""
         allowed = {"_reconstruct": np.empty(0).__reduce__()[0], "ndarray": np.ndarray, "dtype": np.dtype}
         if module.split(".")[0] != "numpy" or name not in allowed:
             raise pickle.UnpicklingError(f"{module}.{name} is not allowed in the pickle of a data set")

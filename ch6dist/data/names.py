@@ -29,7 +29,9 @@ def class_names(name: str, *, root: str | None = None) -> Names:
     if entry.names_file is not None:
         with check_file(name, entry.names_file, root=root).open("rb") as file:
             content = ArrayUnpickler(file, encoding="bytes").load()
-        return Names(*(tuple(one.decode() for one in content[key]) for key in (b"fine_label_names", b"coarse_label_names")))
+        return Names(
+            *(tuple(one.decode() for one in content[key]) for key in (b"fine_label_names", b"coarse_label_names"))
+        )
     kind = "class " if entry.synthetic else ""
     classes = entry.class_names or tuple(f"{kind}{number}" for number in range(entry.classes))
     return Names(classes, tuple(f"superclass {number}" for number in range(entry.coarse_classes)))

@@ -1,8 +1,8 @@
 """What the layers of a network put out: which share is zero or saturated over all images, and how far they moved.
 
-    layers = layers_of(model)
-    with watched(layers, {name: Saturation(kind_of(layer)).take for name, layer in layers.items()}):
-        model(images)
+layers = layers_of(model)
+with watched(layers, {name: Saturation(kind_of(layer)).take for name, layer in layers.items()}):
+    model(images)
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The folder of a look at a network: network.json, network.npz, and a CSV file per table; docs/network.md explains them.
+"""The folder of a look at a network: network.json, network.npz, and a CSV file per table; see docs/network.md.
 
 write_view(view, Path("out/network"))      # Path("out/network/network.json"), which is written last
 """

@@ -29,7 +29,7 @@ class Augmented(NamedTuple):
     """The first training images, as they are and as the epochs see them."""
 
     images: Tensor  # uint8 [count, 1 + epochs, C, H, W]; the first of each is the original
-    rows: list[tuple[int, int, int, int, int]]  # image, epoch, down, right, mirrored; by image, then epoch
+    rows: list[tuple[int, int, int, int, int]]  # image, epoch, mirrored, down, right; by image, then epoch
 
 
 def class_samples(data: TrainData, *, classes: int) -> ClassSamples:
@@ -52,11 +52,14 @@ def augmented_samples(data: TrainData, trial: TrialConfig, *, count: int) -> Aug
     seen, moves = [originals], []
     for epoch in range(min(EPOCHS, trial.epochs)):
         plan = epoch_plan(seed=trial.seed, epoch=epoch, count=total, augment=trial.data.augment, device="cpu")
-        places = torch.argsort(plan.order)[: len(originals)]  # the order's inverse: where in the epoch each image stands
+        places = torch.argsort(plan.order)[
+            : len(originals)
+        ]  # the order's inverse: where in the epoch each image stands
         offsets = None if plan.offsets is None else plan.offsets[places]
         flips = None if plan.flips is None else plan.flips[places]
         seen.append(augment_images(originals, offsets=offsets, flips=flips))
         for image in range(len(originals)):
             down, right = (0, 0) if offsets is None else (PAD - offsets[image]).tolist()
-            moves.append((image + 1, epoch + 1, down, right, 0 if flips is None else int(flips[image])))
+            mirrored = 0 if flips is None else int(flips[image])  # behind the crop: what was right is left now
+            moves.append((image + 1, epoch + 1, mirrored, down, -right if mirrored else right))
     return Augmented(torch.stack(seen, dim=1), sorted(moves))

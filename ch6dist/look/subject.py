@@ -1,7 +1,7 @@
 """The network that is looked at: a trial of a run, its weights from a checkpoint, and those that it began with.
 
-    subject = open_subject(find_run("runs/demo"), "adam-lr0.001", checkpoint="last")
-    subject.model(images)               # in evaluation mode
+subject = open_subject(find_run("runs/demo"), "adam-lr0.001", checkpoint="last")
+subject.model(images)               # in evaluation mode
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Look at a network: evaluate it as its training did, and keep what its layers make of a few images.
 
-    view = view_network(subject, split="val", images=4)
-    view.confusion.trace() / view.confusion.sum()       # the accuracy that the ledger has of the checkpoint's epoch
+view = view_network(subject, split="val", images=4)
+view.confusion.trace() / view.confusion.sum()       # the accuracy that the ledger has of the checkpoint's epoch
 """
 
 from __future__ import annotations
@@ -77,7 +77,9 @@ def view_network(subject: Subject, *, split: str, images: int) -> View:
     """
     trial, device = subject.trial, next(subject.model.parameters()).device
     if split == "val" and not trial.data.val_size:
-        raise InputError("--split", split, f"test: {subject.trial_id} trained on all images and has no validation split")
+        raise InputError(
+            "--split", split, f"test: {subject.trial_id} trained on all images and has no validation split"
+        )
     names = class_names(trial.data.name, root=trial.data.root)
     data = load_split(trial.data, device=device, seed=trial.split_seed)
     pictures, labels = load_test(trial.data, device=device) if split == "test" else (data.val_images, data.val_labels)
@@ -116,7 +118,9 @@ def _confusion(subject: Subject, data: TrainData, images: Tensor, labels: Tensor
     return found.view(classes, classes).cpu().numpy()
 
 
-def _layer(name: str, layer: nn.Module, saturation: Saturation, shown: Mapping[str, Tensor], subject: Subject) -> LayerView:
+def _layer(
+    name: str, layer: nn.Module, saturation: Saturation, shown: Mapping[str, Tensor], subject: Subject
+) -> LayerView:
     weight = layer.weight.detach().cpu() if isinstance(layer, nn.Conv2d) else None
     maps, low, high = None, np.nan, np.nan
     if len(shown) <= MANY_LAYERS or isinstance(layer, SUMMARIES):
