@@ -27,16 +27,15 @@ from analysis.report.figures import writing
 
 def network_figures(network: Network) -> list[tuple[Drawing, pd.DataFrame]]:
     """Return the figures that a network has, in order: one without convolutions has no filters, for instance."""
-    figures = [
-        (classes_drawing(network), classes_data(network)),
-        (augmented_drawing(network), network.tables["augmented.csv"]),
-    ]
+    figures = [(classes_drawing(network), classes_data(network))]
+    if network.dataset["augment"] != "none":
+        figures.append((augmented_drawing(network), network.tables["augmented.csv"]))
     if network.filters:
         figures.append((filters_drawing(network), filters_data(network)))
     figures.append((layers_drawing(network), layers_data(network)))
     figures += [(maps_drawing(network, number), maps_data(network, number)) for number in shown_images(network)]
     figures.append((accuracy_drawing(network), accuracy_data(network)))
-    if network.index["data"]["superclasses"]:
+    if network.dataset["superclasses"]:
         figures.append((superclass_drawing(network), superclass_data(network)))
     if len(pairs_data(network)):
         figures.append((pairs_drawing(network), pairs_data(network)))

@@ -19,10 +19,10 @@ from analysis.network.tiles import bare, readable, show_picture
 from ch6dist.catalog.wording import format_count
 
 WIDTH = 10.0  # inches
+LEAST_WIDTH, LEAST_COLUMNS = 7.0, 7  # inches and images, where there are few epochs
 COLUMNS = 10  # classes side by side, where each has one image
 NAME_INCHES = 0.33
 AUGMENTATIONS = {
-    "none": "this trial augments nothing: every epoch sees the original",
     "flip": "each is mirrored with probability ½",
     "crop": "each is padded by 4 pixels of zeros and cropped at random",
     "crop_flip": "each is padded by 4 pixels of zeros, cropped at random, then mirrored with probability ½",
@@ -61,20 +61,24 @@ def classes_drawing(network: Network) -> Drawing:
         name="class_samples",
         title=lambda _: f"What do the {classes} classes look like?",
         draw=draw,
-        size=lambda _: (WIDTH if grid else 2.0 + cell * columns, 0.6 + height),
+        size=lambda _: (WIDTH if grid else 1.0 + cell * columns, 0.6 + height),
         caption=lambda data: (
             f"{network.dataset['name']}: {format_count(int(data['shown'].sum()), 'image')}, the first of each class "
-            f"among the {network.dataset['train_size']:,} training images of trial {network.index['trial']}, as they are."
+            f"among the {network.dataset['train_size']:,} training images of trial {network.index['trial']}, as they "
+            "are."
         ),
         synthetic=network.synthetic,
     )
 
 
 def augmented_drawing(network: Network) -> Drawing:
-    """Return the figure of a few training images: the original, and what each of the first epochs made of it."""
+    """Return the figure of a few training images: the original, and what each of the first epochs made of it.
+
+    Only of a trial that augments.
+    """
     pictures = network.arrays["augmented"]
     count, columns = pictures.shape[:2]
-    cell = WIDTH / max(columns, 5)
+    cell = WIDTH / max(columns, LEAST_COLUMNS)
 
     def draw(figure: Figure, data: pd.DataFrame) -> None:
         axes = figure.subplots(count, columns, squeeze=False)
@@ -92,12 +96,12 @@ def augmented_drawing(network: Network) -> Drawing:
         name="augmented",
         title=lambda _: "How does the training see the same image in each epoch?",
         draw=draw,
-        size=lambda _: (WIDTH, 0.8 + count * (cell + 0.2)),
+        size=lambda _: (max(LEAST_WIDTH, cell * columns), 0.8 + count * (cell + 0.2)),
         caption=lambda _: (
             f"{network.dataset['name']}: {format_count(count, 'training image')}, the first of trial "
-            f"{network.index['trial']}, in its first {format_count(columns - 1, 'epoch')}, by the training's own random "
-            f"numbers; {AUGMENTATIONS[network.dataset['augment']]}. Below: ⇄: mirrored, and the pixels by which the "
-            "image stands off its place."
+            f"{network.index['trial']}, in its first {format_count(columns - 1, 'epoch')}, by the training's own "
+            f"random numbers; {AUGMENTATIONS[network.dataset['augment']]}. Below: ⇄: mirrored, and the pixels by which "
+            "the image stands off its place."
         ),
         synthetic=network.synthetic,
     )

@@ -164,4 +164,6 @@ def notes(view: View) -> list[str]:
         )
     if view.coarse is None:
         found.append(f"{view.subject.dataset.name} has no superclasses: nothing is said of them")
+    if view.subject.trial.data.augment == "none":
+        found.append("the trial augments nothing: every epoch sees its images as they are")
     return found
