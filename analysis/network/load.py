@@ -7,6 +7,7 @@ network.arrays["maps.conv1"]                # [images, maps, rows, columns]
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 import zlib
@@ -113,7 +114,8 @@ def _again(folder: Path) -> str:
 
 
 def _arrays(folder: Path) -> dict[str, NDArray[Any]]:
-    with np.load(folder / ARRAYS, allow_pickle=False) as file:
+    content = io.BytesIO((folder / ARRAYS).read_bytes())  # numpy would leave a damaged file open
+    with np.load(content, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 
 
@@ -127,6 +129,9 @@ def _table(path: Path, expected: list[str]) -> pd.DataFrame:
     table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values={n: [""] for n in set(expected) - TEXT})
     if list(table.columns) != expected:
         raise ValueError(f"{path.name} has other columns than {', '.join(expected)}")
+    words = [name for name in table.columns if name not in TEXT and not pd.api.types.is_numeric_dtype(table[name])]
+    if words and len(table):
+        raise ValueError(f"{path.name} has words for numbers in {', '.join(words)}")
     return table
 
 

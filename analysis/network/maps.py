@@ -19,7 +19,7 @@ from matplotlib.patches import Patch
 
 from analysis.chapter.drawing import Drawing
 from analysis.network.load import Network
-from analysis.network.tiles import FRAME, bare, readable, show_picture, tiled
+from analysis.network.tiles import FRAME, bare, mosaic, readable, show_picture, tiled
 from analysis.plots import style
 from ch6dist.catalog.look import LARGEST_PERCENTILE, SMALLEST_PERCENTILE
 from ch6dist.runs.capture_signs import BOUNDS
@@ -50,7 +50,7 @@ def maps_drawing(network: Network, number: int) -> Drawing:
 
     def draw(figure: Figure, data: pd.DataFrame) -> None:
         axes = figure.subplots(1 + len(data), 1, squeeze=False, height_ratios=[PICTURE_INCHES, *heights])[:, 0]
-        show_picture(axes[0], network.arrays["images"][number - 1])
+        show_picture(axes[0], mosaic(network.arrays["images"][None, number - 1 : number], gaps=(0, 0)))
         axes[0].set_anchor("W")
         for ax, layer in zip(axes[1:], data.to_dict("records"), strict=True):
             _draw_layer(ax, network.maps[layer["layer"]][number - 1])

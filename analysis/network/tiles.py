@@ -1,6 +1,7 @@
 """Pictures side by side in one array: what a grid of images, filters or feature maps is drawn from.
 
-tiled(maps[None])               # one row of maps, with gaps between them
+tiled(maps[None])                       # one row of maps, with a frame around each
+mosaic(images[None], gaps=(0, 1))       # one row of images
 """
 
 from __future__ import annotations
@@ -24,13 +25,22 @@ def tiled(pictures: NDArray[Any]) -> Array:
     return np.pad(whole, ((0, 1), (0, 1)), constant_values=np.nan)
 
 
-def show_picture(ax: Axes, image: NDArray[np.uint8]) -> None:
-    """Draw an image of the data, [C, H, W] bytes: in colour, or grey where it has one channel."""
+def mosaic(pictures: NDArray[np.uint8], *, gaps: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return images of the data, [rows, columns, C, H, W] bytes, as one in colour, [height, width, 3], on white.
+
+    Args:
+        gaps: white pixels below and to the right of each: room for words.
+    """
+    rows, columns, _, height, width = pictures.shape
+    cells = np.full((rows, columns, height + gaps[0], width + gaps[1], 3), 255, dtype=np.uint8)
+    cells[:, :, :height, :width] = pictures.transpose(0, 1, 3, 4, 2)  # one channel gives all three: grey
+    return cells.transpose(0, 2, 1, 3, 4).reshape(rows * cells.shape[2], columns * cells.shape[3], 3)
+
+
+def show_picture(ax: Axes, picture: NDArray[np.uint8]) -> None:
+    """Draw a picture in colour, [height, width, 3], with hard pixels."""
     bare(ax)
-    if len(image) == 3:
-        ax.imshow(image.transpose(1, 2, 0), interpolation="nearest")
-    else:
-        ax.imshow(image[0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    ax.imshow(picture, interpolation="nearest")
 
 
 def bare(ax: Axes) -> None:

@@ -12,7 +12,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from analysis.__main__ import app
-from analysis.chapter.drawing import draw_figure
+from analysis.chapter.drawing import draw_figure, write_drawing
 from analysis.network.figures import network_figures, write_network
 from analysis.network.load import load_network
 from analysis.network.tiles import tiled
@@ -65,6 +65,8 @@ def test_every_figure_of_every_model_asks_a_question_says_n_and_renders_without_
         caption = drawing.caption(data)
         assert re.search(r"\d (\w+ )?(image|filter)|\d+ of \d+", caption), caption
         assert "nan" not in caption
+        if drawing.name == MAPS[1] and model != "lenet5":
+            continue  # as the first, and it takes a second
         with style.context():
             figure = draw_figure(drawing, data)
             FigureCanvasAgg(figure).draw()
@@ -95,7 +97,8 @@ def test_all_is_written_as_picture_drawing_and_table_into_the_folder_or_another(
 
 def test_equal_looks_give_equal_pictures(copy, tmp_path):
     for out in ("a", "b"):
-        write_network(load_network(copy), tmp_path / out)
+        for name in ("filters", "augmented"):
+            write_drawing(*figures_of(copy)[name], tmp_path / out)
     assert all(
         (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
         for name in files_in(tmp_path / "a")
@@ -141,9 +144,10 @@ def test_a_name_with_markup_is_a_name(copy):
     (copy / INDEX).write_text(json.dumps(index), encoding="utf-8")
     text = (copy / "classes.csv").read_text(encoding="utf-8")
     (copy / "classes.csv").write_text(text.replace("class 7,", "$\\frac$,"), encoding="utf-8")
-    for drawing, data in figures_of(copy).values():
+    figures = figures_of(copy)
+    for name in ("class_samples", "class_accuracy", "layers"):
         with style.context():
-            FigureCanvasAgg(draw_figure(drawing, data)).draw()
+            FigureCanvasAgg(draw_figure(*figures[name])).draw()
 
 
 def nothing(folder):
