@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import shutil
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from ch6dist.look.subject import open_subject
 from ch6dist.models.build import build_model
 from ch6dist.runs.ledger import read
 from tests.support.looks import looked, train_into, trained
+from tests.support.paths import ROOT
 from tests.support.trials import files_in, real
 
 torch.set_num_threads(1)
@@ -467,3 +469,12 @@ def test_test_images_are_those_of_the_test_set(tmp_path):
     look_at(trained("simple_nn", "synthetic_mnist"), None, split="test", images="3", folder=tmp_path / "look")
     trial = parse_trial(next(iter(read(trained("simple_nn", "synthetic_mnist")).trials.values()))["config"])
     assert np.array_equal(arrays_of(tmp_path / "look")["images"], load_test(trial.data, device="cpu")[0][:3].numpy())
+
+
+def test_the_document_explains_every_key_and_column():
+    page = (ROOT / "docs" / "network.md").read_text(encoding="utf-8")
+    for name, columns in TABLES.items():
+        section = page.partition(f"\n`{name}`\n")[2].partition("\n`")[0]
+        assert re.findall(r"^\| `(\w+)` \| (.+) \|$", section, re.MULTILINE) == list(columns.items()), name
+    keys = set(re.findall(r"`(\w+)`", page.partition("## network.json")[2].partition("`network.npz`")[0]))
+    assert set(index_of(looked())) | set(index_of(looked())["data"]) <= keys
