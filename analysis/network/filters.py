@@ -21,7 +21,8 @@ from ch6dist.catalog.wording import format_count
 
 WIDTH = 10.0  # inches
 MOST_ROWS = 40  # of channels, in the whole figure: a deep network shows fewer of each layer
-CELL_INCHES, HEAD_INCHES, LEAST_COLUMNS = 0.3, 0.42, 16
+HEAD_INCHES, LEAST_COLUMNS = 0.42, 16
+RGB = 3  # channels of a layer that sees colours: its filters are drawn as colours too
 
 Filters = NDArray[np.float64]
 
@@ -45,53 +46,48 @@ def filters_data(network: Network) -> pd.DataFrame:
 
 def filters_drawing(network: Network) -> Drawing:
     """Return the figure of the filters; only where there are convolutions."""
-    channels = max(1, MOST_ROWS // len(network.filters))
+    channels = max(RGB, MOST_ROWS // len(network.filters))
     parts = {name: filters[:, :channels].astype(np.float64) for name, filters in network.filters.items()}
+    coloured = {name for name, shape in network.index["filters"].items() if shape[1] == RGB}
+    heights = [_height(filters, rows=filters.shape[1] + (name in coloured)) for name, filters in parts.items()]
 
     def draw(figure: Figure, data: pd.DataFrame) -> None:
-        heights = [_rows(filters) * CELL_INCHES * _scale(filters) + HEAD_INCHES for filters in parts.values()]
         axes = figure.subplots(len(parts), 1, squeeze=False, height_ratios=heights)[:, 0]
-        for ax, (name, filters), row in zip(axes, parts.items(), data.to_dict("records"), strict=True):
-            _draw_layer(ax, filters)
-            shown = (
-                ""
-                if filters.shape[:2] == (row["filters"], row["channels"])
-                else (f", of which the first {len(filters)} and {filters.shape[1]} are shown")
-            )
+        for ax, row in zip(axes, data.to_dict("records"), strict=True):
+            filters = parts[row["layer"]]
+            _draw_layer(ax, filters, in_colour=row["layer"] in coloured)
+            cut = "" if filters.shape[:2] == (row["filters"], row["channels"]) else ", of which the first "
+            shown = cut and f"{cut}{len(filters)} and {filters.shape[1]} are shown"
             moved = "" if math.isnan(row["moved"]) else f"; moved by {row['moved']:.2f} of its start"
             count = f"{format_count(row['filters'], 'filter')} × {format_count(row['channels'], 'channel')}"
-            ax.set_title(f"{name}: {count} of {row['kernel']}{shown}{moved}", fontsize=9.5)
-
-    def size(data: pd.DataFrame) -> tuple[float, float]:
-        return WIDTH, 0.6 + sum(_rows(f) * CELL_INCHES * _scale(f) + HEAD_INCHES for f in parts.values())
+            ax.set_title(f"{row['layer']}: {count} of {row['kernel']}{shown}{moved}", fontsize=9.5)
 
     return Drawing(
         name="filters",
         title=lambda _: "What does each convolution look for, and how far did training move it?",
         draw=draw,
-        size=size,
-        caption=lambda data: _caption(network, data),
+        size=lambda _: (WIDTH, 0.6 + sum(heights)),
+        caption=lambda data: _caption(network, data, in_colour=bool(coloured)),
         synthetic=network.synthetic,
     )
 
 
-def _caption(network: Network, data: pd.DataFrame) -> str:
-    colours = any(len(f[0]) == 3 for f in list(network.filters.values())[:1])
+def _caption(network: Network, data: pd.DataFrame, *, in_colour: bool) -> str:
     return (
         f"{network.subject} {format_count(int(data['filters'].sum()), 'filter')} in "
         f"{format_count(len(data), 'convolution')}; a column is a filter, a row one of its input channels"
-        + (" (of the first layer red, green, blue, and below them all three as a colour)" if colours else "")
+        + (" (of the first layer red, green, blue, and below them all three as a colour)" if in_colour else "")
         + ". Red: the weight is above 0, blue: below, white: 0; the scale of a layer ends at its largest weight. "
         "Moved: ‖w − w₀‖ ÷ ‖w₀‖, all parameters of the layer together, w₀ before training: at 1.00 the change is as "
         "large as what was there."
     )
 
 
-def _draw_layer(ax: Axes, filters: Filters) -> None:
+def _draw_layer(ax: Axes, filters: Filters, *, in_colour: bool) -> None:
     """Draw the filters of a layer, [filters, channels, height, width], by channel; of three, also as colours."""
     bare(ax)
     picture = _signed(filters)
-    if _in_colour(filters):
+    if in_colour:
         picture = np.concatenate([picture[:-1], _coloured(filters)])
     ax.imshow(picture, interpolation="nearest", aspect="equal")
     ax.set_xlim(-0.5, max(LEAST_COLUMNS, len(filters)) * (filters.shape[3] + 1) + 0.5)
@@ -113,17 +109,9 @@ def _coloured(filters: Filters) -> Filters:
     return np.where(np.isnan(picture), mpl.colors.to_rgb(FRAME), picture)
 
 
-def _in_colour(filters: Filters) -> bool:
-    return filters.shape[1] == 3
-
-
-def _rows(filters: Filters) -> int:
-    return filters.shape[1] + (1 if _in_colour(filters) else 0)
-
-
-def _scale(filters: Filters) -> float:
-    """Return the inches of a cell ÷ CELL_INCHES: fewer columns are wider ones."""
-    return (WIDTH - 0.4) / max(LEAST_COLUMNS, len(filters)) / CELL_INCHES
+def _height(filters: Filters, *, rows: int) -> float:
+    """Return the inches of a layer with its title: a cell is as wide as the number of filters leaves it."""
+    return rows * (WIDTH - 0.4) / max(LEAST_COLUMNS, len(filters)) + HEAD_INCHES
 
 
 def _finite_largest(filters: Filters) -> float:

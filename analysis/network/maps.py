@@ -51,7 +51,6 @@ def maps_drawing(network: Network, number: int) -> Drawing:
     def draw(figure: Figure, data: pd.DataFrame) -> None:
         axes = figure.subplots(1 + len(data), 1, squeeze=False, height_ratios=[PICTURE_INCHES, *heights])[:, 0]
         show_picture(axes[0], mosaic(network.arrays["images"][None, number - 1 : number], gaps=(0, 0)))
-        axes[0].set_anchor("W")
         for ax, layer in zip(axes[1:], data.to_dict("records"), strict=True):
             _draw_layer(ax, network.maps[layer["layer"]][number - 1])
             ax.set_title(_layer_title(layer, network), fontsize=9)
@@ -164,7 +163,7 @@ def _bars(ax: Axes, table: pd.DataFrame, columns: dict[str, str], *, title: str)
         for y, value in zip(ys, values, strict=True):
             ax.text(value, y, f" {value:.3g}{' %' if share else ''}", va="center", fontsize=8)
     ax.set_yticks(places, table["layer"])
-    ax.invert_yaxis()
+    ax.set_ylim(len(table) - 0.4, -0.6)
     ax.margins(x=0.15)
     ax.grid(axis="y", visible=False)
     if share and len(table):

@@ -40,6 +40,7 @@ def mosaic(pictures: NDArray[np.uint8], *, gaps: tuple[int, int]) -> NDArray[np.
 def show_picture(ax: Axes, picture: NDArray[np.uint8]) -> None:
     """Draw a picture in colour, [height, width, 3], with hard pixels."""
     bare(ax)
+    ax.set_anchor("W")
     ax.imshow(picture, interpolation="nearest")
 
 
