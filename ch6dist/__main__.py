@@ -118,7 +118,7 @@ def look(
     run: Annotated[str, typer.Argument(metavar="RUN", help="a run folder, its name, or s3://bucket/prefix/NAME")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="folder to write to")],
     trial: Annotated[
-        str | None, typer.Argument(metavar="[TRIAL]", help="id or its beginning; left out: the only one")
+        str | None, typer.Argument(metavar="TRIAL", help="id or its beginning; left out: the only one")
     ] = None,
     split: Annotated[str, typer.Option("--split", metavar="val|test", help="images to evaluate on")] = "val",
     checkpoint: Annotated[str, typer.Option("--checkpoint", metavar="last|best", help="weights to look at")] = "last",

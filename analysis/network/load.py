@@ -26,7 +26,17 @@ from ch6dist.errors import UsageError
 from ch6dist.paths import given_path
 
 TEXT = {"layer", "kind", "shape", "true", "predicted", "class", "superclass"}
-DAMAGED = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+DAMAGED = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+)
 
 
 @dataclass(frozen=True)

@@ -110,12 +110,12 @@ def view_network(subject: Subject, *, split: str, images: int) -> View:
 def _confusion(subject: Subject, data: TrainData, images: Tensor, labels: Tensor) -> NDArray[np.int64]:
     """Return how many images of each class are predicted as which: [classes, classes]."""
     classes = subject.dataset.classes
-    found = torch.zeros(classes * classes, dtype=torch.int64, device=images.device)
+    found = torch.zeros(classes * classes, dtype=torch.int64)
     dtype = DTYPES[subject.trial.precision]
     for batch in data.batches(images, labels, size=EVALUATION_BATCH, dtype=dtype):
         cells = batch.labels * classes + subject.logits(batch.images).argmax(1)
-        found += torch.bincount(cells, minlength=classes * classes)
-    return found.view(classes, classes).cpu().numpy()
+        found += torch.bincount(cells.cpu(), minlength=classes * classes)
+    return found.view(classes, classes).numpy()
 
 
 def _layer(
