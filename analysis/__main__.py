@@ -11,6 +11,7 @@
     ch6dist preview TRIAL.yaml … --json | analysis preview - -o DIR     schedules side by side
     analysis article SOURCE… -o DIR          the chapter as an article, from runs, laboratories and previews
     analysis lab FOLDER [-o DIR]             figures and page of what `ch6dist lab` has written
+    analysis network FOLDER [-o DIR]         figures of a trained network that `ch6dist look` has seen
 
 RUN is a run folder, a name under --runs, CH6DIST_RUNS or ./runs, or s3://bucket/prefix/NAME. The commands
 import what they need, so that --help is fast.
@@ -243,7 +244,7 @@ def preview(
 def article(
     sources: Annotated[
         list[str],
-        typer.Argument(metavar="SOURCE…", help="Runs, folders of `ch6dist lab`, files of `ch6dist preview --json`."),
+        typer.Argument(metavar="SOURCE…", help="Runs, what `ch6dist lab` and `look` and `preview --json` wrote."),
     ],
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write to; required.")] = None,
     root: Root = None,
@@ -271,6 +272,21 @@ def lab(
 
     visit = load_visit(folder)
     print(write_page(visit, given_path(output or folder, key="-o")))
+
+
+@app.command()
+def network(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that `ch6dist look` has written.")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder to write to. Default: FOLDER itself.")
+    ] = None,
+) -> None:
+    """Draw what a network has learned: filters, feature maps, classes, and what it confuses."""
+    from analysis.network.figures import write_network
+    from analysis.network.load import load_network
+
+    seen = load_network(folder)
+    print(*write_network(seen, given_path(output or folder, key="-o")), *seen.index["notes"], sep="\n")
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
-"""The command line of single trials: `ch6dist train`, `range-test`, `preview`, `lab`, `data`; also `python -m ch6dist`.
+"""The command line of single trials: `ch6dist train`, `range-test`, `preview`, `look`, `lab` and `data`.
 
-ch6dist train trial.yaml optimizer.lr=0.1 --run runs/one
+ch6dist train trial.yaml optimizer.lr=0.1 --run runs/one                # or python -m ch6dist train …
 torchrun --nproc-per-node 2 -m -- ch6dist train trial.yaml --run runs/two   # without `--` torchrun takes --run itself
 """
 
@@ -111,6 +111,30 @@ def lab(
 
     folder = given_path(output, key="-o")
     print(shown_path(visit_lab(problem, optimizer or [], epochs=epochs, lr=lr, folder=folder)))
+
+
+@app.command()
+def look(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="a run folder, its name, or s3://bucket/prefix/NAME")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="FOLDER", help="folder to write to")],
+    trial: Annotated[
+        str | None, typer.Argument(metavar="TRIAL", help="id or its beginning; left out: the only one")
+    ] = None,
+    split: Annotated[str, typer.Option("--split", metavar="val|test", help="images to evaluate on")] = "val",
+    checkpoint: Annotated[str, typer.Option("--checkpoint", metavar="last|best", help="weights to look at")] = "last",
+    images: Annotated[str, typer.Option("--images", metavar="N", help="whose feature maps are kept")] = "4",
+    data_root: Annotated[Path | None, typer.Option("--root", help="data root; left out: that of the trial")] = None,
+    runs: Annotated[Path | None, typer.Option("--runs", help="folder of the runs; left out: CH6DIST_RUNS")] = None,
+) -> None:
+    """Look at what a trial learned: filters, feature maps, classes; `analysis network FOLDER` draws it."""
+    from ch6dist.look.command import look_at
+    from ch6dist.paths import given_path, shown_path
+    from ch6dist.runs.folders import find_run
+
+    folder, home = given_path(output, key="-o"), find_run(run, root=runs)
+    root = given_path(data_root, key="--root") if data_root else None
+    path, lines = look_at(home, trial, split=split, checkpoint=checkpoint, images=images, root=root, folder=folder)
+    print(*lines, shown_path(path), sep="\n")
 
 
 def _read(path: Path | None, overrides: list[str] | None) -> TrialConfig:

@@ -21,6 +21,7 @@ FLOORS = [
     "ch6dist.data ch6dist.distributed ch6dist.models ch6dist.optim ch6dist.lab",
     "ch6dist.engines.families ch6dist.engines",
     "ch6dist.training",
+    "ch6dist.look",
     "ch6dist.__main__",
     "sweeps.units sweeps.spec sweeps.record sweeps.wire",
     "sweeps.plan sweeps.status",
@@ -33,12 +34,13 @@ FLOORS = [
     "analysis.chapter",
     "analysis.report",
     "analysis.lab",
+    "analysis.network",
     "analysis.article",
     "analysis.__main__",
 ]
 FOLDERS = " ".join(FLOORS).split()
 LEVEL = {folder: level for level, folder in enumerate(FOLDERS)}
-TORCH = {"seeding", "data", "distributed", "models", "optim", "lab", "engines", "engines.families", "training"}
+TORCH = {"seeding", "data", "distributed", "models", "optim", "lab", "engines", "engines.families", "training", "look"}
 FENCES = {  # library → folders that may import it
     "torch": {f"ch6dist.{folder}" for folder in TORCH},
     "ray": {"sweeps.on_ray"},

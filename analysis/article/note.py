@@ -15,6 +15,7 @@ from analysis.article.choose import (
 )
 from analysis.article.curves import curves
 from analysis.article.inside import gradients
+from analysis.article.networks import FEATURE_MAPS
 from analysis.article.picture import Picture, of_plot
 from analysis.article.slot import Part, Slot
 from analysis.article.sources import Group, Sources
@@ -71,6 +72,7 @@ NOTE = Part(
             lambda sources: gradients(sources, is_adam),
             "a training by Adam that captured elements of its gradients (configs/chapter6/inside.yaml)",
         ),
+        FEATURE_MAPS,
         Slot(
             "schedule_examples",
             "Figure 5",

@@ -17,9 +17,11 @@ import pandas as pd
 
 from analysis.chapter.schedules import read_previews
 from analysis.lab.load import Visit, load_visit
+from analysis.network.load import Network, load_network
 from analysis.study.load import load_study
 from analysis.study.results import Results, analyse
 from ch6dist.catalog.lab import INDEX as LAB_INDEX
+from ch6dist.catalog.look import INDEX as NETWORK_INDEX
 from ch6dist.errors import InputError
 from ch6dist.paths import given_path
 from ch6dist.previews import Preview
@@ -108,6 +110,7 @@ class Sources:
 
     runs: tuple[Run, ...] = ()
     visits: tuple[Visit, ...] = ()
+    networks: tuple[Network, ...] = ()
     previews: tuple[Preview, ...] = ()
 
 
@@ -120,7 +123,8 @@ def read_sources(given: Sequence[str], *, root: Path | None = None) -> Sources:
     """Return what was given, each told by what it holds.
 
     Args:
-        given: run folders or their names, folders of `ch6dist lab`, and files of `ch6dist preview --json`.
+        given: run folders or their names, folders of `ch6dist lab` and `ch6dist look`, and files of `ch6dist preview
+            --json`.
         root: the folder of the runs.
 
     Raises InputError for what is none of them.
@@ -128,15 +132,17 @@ def read_sources(given: Sequence[str], *, root: Path | None = None) -> Sources:
     places = [text if is_remote(text) else str(given_path(Path(text), key="SOURCE").resolve()) for text in given]
     if len(set(places)) < len(places):
         raise InputError("SOURCE", ", ".join(given), "each source once")
-    runs, visits, previews = [], [], []
+    runs, visits, networks, previews = [], [], [], []
     for text in given:
         path = given_path(Path(text), key="SOURCE")
         if path.suffix == ".json" and path.is_file():
             previews += read_previews(str(path))
         elif (path / LAB_INDEX).is_file():
             visits.append(load_visit(path))
+        elif (path / NETWORK_INDEX).is_file():
+            networks.append(load_network(path))
         else:
             folder = find_run(text, root=root)
             results = analyse(load_study([folder]))
             runs.append(Run(results.study.title(), folder, results))
-    return Sources(tuple(runs), tuple(visits), tuple(previews))
+    return Sources(tuple(runs), tuple(visits), tuple(networks), tuple(previews))

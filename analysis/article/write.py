@@ -33,6 +33,7 @@ from analysis.article.document import (
 )
 from analysis.article.illustrated import EXERCISES, ILLUSTRATED, SCHEDULING
 from analysis.article.measured import CONSOLIDATED
+from analysis.article.networks import NETWORK
 from analysis.article.note import NOTE
 from analysis.article.picture import write_picture
 from analysis.article.readme import README
@@ -50,7 +51,7 @@ from ch6dist.catalog.wording import DASH, format_count
 from ch6dist.storage.atomic import replace_file
 
 TITLE = "Optimizers, moving averages and schedules: chapter 6, measured"
-PARTS: tuple[Part, ...] = (NOTE, README, ILLUSTRATED, EXERCISES, SCHEDULING)
+PARTS: tuple[Part, ...] = (NOTE, README, ILLUSTRATED, EXERCISES, SCHEDULING, NETWORK)
 ALL = Part("All trainings", "", (CONSOLIDATED,))
 _NUMBERS = {place.name: place.number for part in PARTS for place in part.places if isinstance(place, Slot)}
 
@@ -74,11 +75,6 @@ def write_chapter(sources: Sources, folder: Path) -> Path:
     return folder / "index.html"
 
 
-def count_missing(blocks: Sequence[Block]) -> int:
-    """Return how many figures and tables nothing given has data for."""
-    return sum(isinstance(block, Missing) for block in blocks)
-
-
 def _opening(sources: Sources) -> list[Block]:
     trained = [group for run in sources.runs for group in run.groups]
     trials = sum(group.n for group in trained)
@@ -87,7 +83,8 @@ def _opening(sources: Sources) -> list[Block]:
         Text(
             f"Made from {format_count(len(sources.runs), 'run')} with {format_count(trials, 'training')} of "
             f"{epochs:,} epochs in all, {format_count(len(sources.visits), 'visit')} to the laboratory of two "
-            f"parameters, and {format_count(len(sources.previews), 'preview')} of schedules. Every number was measured "
+            f"parameters, {format_count(len(sources.networks), 'look')} at a trained network and "
+            f"{format_count(len(sources.previews), 'preview')} of schedules. Every number was measured "
             f"by them, but those in columns that say “{NEVER}” or “{THEIRS}”: these are quoted from the documents."
         )
     ]

@@ -28,6 +28,7 @@ class Drawing:
     draw: Callable[[Figure, pd.DataFrame], None]
     size: Callable[[pd.DataFrame], tuple[float, float]]  # width and height in inches, without the caption
     caption: Callable[[pd.DataFrame], str]  # how to read it
+    synthetic: bool = False  # the images are generated: said in red above it
 
 
 def draw_figure(drawing: Drawing, data: pd.DataFrame) -> Figure:
@@ -36,7 +37,7 @@ def draw_figure(drawing: Drawing, data: pd.DataFrame) -> Figure:
     width, height = drawing.size(data)
     figure = style.new_figure(width, height + LINE_INCHES * len(style.caption_lines(caption, width)))
     drawing.draw(figure, data)
-    style.title(figure, drawing.title(data), caption=caption, synthetic=False)
+    style.title(figure, drawing.title(data), caption=caption, synthetic=drawing.synthetic)
     return figure
 
 

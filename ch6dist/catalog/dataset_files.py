@@ -35,6 +35,13 @@ def check_files(name: str, *, root: str | None = None, test: bool = False) -> No
     _check(name, data_root(root), [*entry.train_files, *(entry.test_files if test else ())])
 
 
+def check_file(name: str, file: DataFile, *, root: str | None = None) -> Path:
+    """Return where a file of a data set is. DataFilesError if it is missing or its md5 is not the published one."""
+    folder = data_root(root)
+    _check(name, folder, [file])
+    return folder / file.path
+
+
 def _check(name: str, folder: Path, files: Iterable[DataFile]) -> None:
     hint = f"`ch6dist data {name}` downloads it; CH6DIST_DATA or data.root says where it is"
     for file in files:

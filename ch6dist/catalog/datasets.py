@@ -39,6 +39,8 @@ class DatasetEntry:
     synthetic: bool  # generated from a seed, without files
     train_files: tuple[DataFile, ...] = ()  # CIFAR: one pickle; MNIST kinds: images, labels
     test_files: tuple[DataFile, ...] = ()
+    names_file: DataFile | None = None  # CIFAR: a pickle with the names of classes and superclasses
+    class_names: tuple[str, ...] = ()  # of a set whose files hold no names; left out: the numbers are the names
 
 
 def _idx_files(folder: str, prefix: str, *, images: str, labels: str) -> tuple[DataFile, ...]:
@@ -62,6 +64,7 @@ _CIFAR100 = DatasetEntry(
     synthetic=False,
     train_files=(DataFile("cifar-100-python/train", "16019d7e3df5f24257cddd939b257f8d"),),
     test_files=(DataFile("cifar-100-python/test", "f0ef6b0ae62326f3e7ffdfab6717acfc"),),
+    names_file=DataFile("cifar-100-python/meta", "7973b15100ade9c7d40fb424638fde48"),
 )
 
 _FASHION_MNIST = DatasetEntry(
@@ -88,12 +91,16 @@ _FASHION_MNIST = DatasetEntry(
         images="8181f5470baa50b63fa0f6fddb340f0a",
         labels="15d484375f8d13e6eb1aabb0c3f46965",
     ),
-)
+    class_names=(
+        "T-shirt/top", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot",
+    ),
+)  # fmt: skip
 
 _MNIST = replace(
     _FASHION_MNIST,
     name="mnist",
     description="MNIST: handwritten digits, 10 classes",
+    class_names=(),
     train_files=_idx_files(
         "MNIST",
         "train",
@@ -117,6 +124,8 @@ def _synthetic(entry: DatasetEntry) -> DatasetEntry:
         synthetic=True,
         train_files=(),
         test_files=(),
+        names_file=None,
+        class_names=(),
     )
 
 

@@ -193,7 +193,7 @@ def _read(entry: DatasetEntry, part: Part, root: str, indices: Tensor | None) ->
 def _read_cifar(path: Path) -> tuple[Tensor, Tensor, Tensor]:
     """Read CIFAR-100's pickle: a row of 3·32·32 bytes per image, channels first, and two lists of labels."""
     with path.open("rb") as file:
-        content = _ArrayUnpickler(file, encoding="bytes").load()
+        content = ArrayUnpickler(file, encoding="bytes").load()
     labels = torch.tensor(content[b"fine_labels"])
     coarse = torch.zeros(int(labels.max()) + 1, dtype=torch.int64)
     coarse[labels] = torch.tensor(content[b"coarse_labels"])
@@ -209,10 +209,11 @@ def _read_idx(images: Path, labels: Path) -> tuple[Tensor, Tensor, None]:
     )
 
 
-class _ArrayUnpickler(pickle.Unpickler):
+class ArrayUnpickler(pickle.Unpickler):
     """An unpickler of lists, dicts and numpy arrays; it refuses everything else that a pickle may name."""
 
     def find_class(self, module: str, name: str) -> Any:
+        """Return what a pickle names, if it is one of numpy's arrays."""
         allowed = {"_reconstruct": np.empty(0).__reduce__()[0], "ndarray": np.ndarray, "dtype": np.dtype}
         if module.split(".")[0] != "numpy" or name not in allowed:
             raise pickle.UnpicklingError(f"{module}.{name} is not allowed in the pickle of a data set")

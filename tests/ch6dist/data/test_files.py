@@ -16,7 +16,7 @@ from ch6dist.catalog.dataset_files import DataFilesError, data_root
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.config import DataConfig, parse_section
 from ch6dist.data.download import download
-from ch6dist.data.images import TrainData, _ArrayUnpickler, epoch_plan, load_split, load_test
+from ch6dist.data.images import ArrayUnpickler, TrainData, epoch_plan, load_split, load_test
 from ch6dist.errors import InputError
 from tests.support.trials import real
 
@@ -75,7 +75,7 @@ class Attack:
 def test_a_pickle_that_names_code_is_not_run(payload, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(pickle.UnpicklingError, match="not allowed in the pickle of a data set"):
-        _ArrayUnpickler(io.BytesIO(pickle.dumps(payload)), encoding="bytes").load()
+        ArrayUnpickler(io.BytesIO(pickle.dumps(payload)), encoding="bytes").load()
     assert not list(tmp_path.iterdir())
 
 
@@ -144,7 +144,7 @@ def test_classes_of_cifar_have_their_superclasses():
     real("cifar100")
     data = split("cifar100", train_size=1000, val_size=100)
     with (data_root() / "cifar-100-python/meta").open("rb") as file:
-        names = _ArrayUnpickler(file, encoding="bytes").load()
+        names = ArrayUnpickler(file, encoding="bytes").load()
     fine, coarse = ([n.decode() for n in names[key]] for key in (b"fine_label_names", b"coarse_label_names"))
     # Krizhevsky's own table
     for superclass, classes in {

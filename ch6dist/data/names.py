@@ -1,0 +1,37 @@
+"""The names of a data set's classes and superclasses.
+
+names = class_names("cifar100")
+names.classes[11], names.superclasses[14]       # 'boy', 'people'
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ch6dist.catalog.dataset_files import check_file
+from ch6dist.catalog.datasets import DATASETS
+from ch6dist.data.images import ArrayUnpickler
+
+
+class Names(NamedTuple):
+    """Names by number: [classes] and [superclasses], the latter empty where there are none."""
+
+    classes: tuple[str, ...]
+    superclasses: tuple[str, ...]
+
+
+def class_names(name: str, *, root: str | None = None) -> Names:
+    """Return the names of a data set's classes: from its own file, else from the catalog, else their numbers.
+
+    DataFilesError if the file with the names is missing or damaged.
+    """
+    entry = DATASETS[name]
+    if entry.names_file is not None:
+        with check_file(name, entry.names_file, root=root).open("rb") as file:
+            content = ArrayUnpickler(file, encoding="bytes").load()
+        return Names(
+            *(tuple(one.decode() for one in content[key]) for key in (b"fine_label_names", b"coarse_label_names"))
+        )
+    kind = "class " if entry.synthetic else ""
+    classes = entry.class_names or tuple(f"{kind}{number}" for number in range(entry.classes))
+    return Names(classes, tuple(f"superclass {number}" for number in range(entry.coarse_classes)))

@@ -1,0 +1,65 @@
+"""Images as they are: some of every class, and a few as the training sees them in several epochs.
+
+found = class_samples(data, classes=100)
+seen = augmented_samples(data, trial, count=4)
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ch6dist.config import TrialConfig
+from ch6dist.data.images import PAD, TrainData, augment_images, epoch_plan
+
+EPOCHS = 8  # that augmented images are shown of
+FEW_CLASSES, PER_CLASS = 20, 8  # up to so many classes have several images each, more have one
+
+
+class ClassSamples(NamedTuple):
+    """The first training images of every class."""
+
+    images: Tensor  # uint8 [classes, per class, C, H, W]; black where there are too few
+    found: Tensor  # int64 [classes]: how many there are
+
+
+class Augmented(NamedTuple):
+    """The first training images, as they are and as the epochs see them."""
+
+    images: Tensor  # uint8 [count, 1 + epochs, C, H, W]; the first of each is the original
+    rows: list[tuple[int, int, int, int, int]]  # image, epoch, mirrored, down, right; by image, then epoch
+
+
+def class_samples(data: TrainData, *, classes: int) -> ClassSamples:
+    """Return the first training images of every class, in the order of the split."""
+    per_class = PER_CLASS if classes <= FEW_CLASSES else 1
+    images = torch.zeros(classes, per_class, *data.train_images.shape[1:], dtype=torch.uint8)
+    found = torch.zeros(classes, dtype=torch.int64)
+    labels = data.train_labels.cpu()
+    for number in range(classes):
+        chosen = torch.nonzero(labels == number)[:per_class, 0]
+        images[number, : len(chosen)] = data.train_images[chosen.to(data.train_images.device)].cpu()
+        found[number] = len(chosen)
+    return ClassSamples(images, found)
+
+
+def augmented_samples(data: TrainData, trial: TrialConfig, *, count: int) -> Augmented:
+    """Return the first `count` training images with what the trial's own epochs made of them, by its own plan."""
+    total = len(data.train_images)
+    originals = data.train_images[:count].cpu()
+    seen, moves = [originals], []
+    for epoch in range(min(EPOCHS, trial.epochs)):
+        plan = epoch_plan(seed=trial.seed, epoch=epoch, count=total, augment=trial.data.augment, device="cpu")
+        places = torch.argsort(plan.order)[
+            : len(originals)
+        ]  # the order's inverse: where in the epoch each image stands
+        offsets = None if plan.offsets is None else plan.offsets[places]
+        flips = None if plan.flips is None else plan.flips[places]
+        seen.append(augment_images(originals, offsets=offsets, flips=flips))
+        for image in range(len(originals)):
+            down, right = (0, 0) if offsets is None else (PAD - offsets[image]).tolist()
+            mirrored = 0 if flips is None else int(flips[image])  # behind the crop: what was right is left now
+            moves.append((image + 1, epoch + 1, mirrored, down, -right if mirrored else right))
+    return Augmented(torch.stack(seen, dim=1), sorted(moves))
