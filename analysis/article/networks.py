@@ -30,7 +30,7 @@ FEATURE_MAPS = _slot("feature_maps_1", "Figure 4")
 
 NETWORK = Part(
     heading="Inside a network",
-    intro="The book looks at what a network has learned: its filters, its feature maps, and which classes it tells apart.",
+    intro="The book looks at what a network has learned: filters, feature maps, and which classes it tells apart.",
     places=(
         _slot("class_samples", "Samples of classes"),
         _slot("augmented", "Augmented samples"),
