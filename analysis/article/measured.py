@@ -135,18 +135,19 @@ def _exercise(sources: Sources) -> Measured | None:
     found = exercise_groups(sources)
     if not found:
         return None
-    names = ["configuration", "validation accuracy", "validation loss", "epochs in which accuracy fell", "seeds"]
-    names += ["verdict"]
+    names = ["configuration", "training accuracy", "validation accuracy", "validation loss"]
+    names += ["epochs in which accuracy fell", "seeds", "verdict"]
     heads = [*names, *(f"{name} ({THEIRS})" for name in ("validation accuracy", "test accuracy", "epochs fallen"))]
     rows = []
     for group, label in zip(found, short_labels(found), strict=True):
         cells = cells_of(reported.EXERCISE, group.config) or ("",) * 3
-        ends = [end(group, "val_accuracy"), end(group, "val_loss")]
+        ends = [end(group, column) for column in ("train_accuracy", "val_accuracy", "val_loss")]
         rows.append([label, *ends, fallen(group), str(group.n), standing(group), *cells])
     note = (
         f"{setting(found[0])} or as the configuration says; {MEAN}; epochs fallen: mean over seeds, of a training's "
         "epochs. The documents name no schedule; here it is a cosine. Their last training is the one whose losses do "
-        "not fit its accuracies, and whose validation accuracy is above its test accuracy."
+        "not fit its accuracies, and whose validation accuracy is above its test accuracy. The test set is not looked "
+        "at by a sweep: `sweeps final` reads it once, for the winner."
     )
     return Measured("Did the modifications help?", Table(heads, rows), note, found[0].run.name)
 
