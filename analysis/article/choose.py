@@ -64,14 +64,21 @@ def anything(config: Config) -> bool:
 def choose(runs: Iterable[Run], tests: Sequence[Test], *, where: Test = anything) -> tuple[Group, ...] | None:
     """Return a configuration for each test, the best of one run that has them all; None where no run has.
 
-    They are alike in data, network and epochs. Of several runs the one that trained longest; of equal ones the first.
+    They are alike in data, network and epochs. Of several runs one with seeds that finished, better two of each, then
+    the one that trained longest; of equal ones the first.
     """
     found = [chosen for run in runs if (chosen := _of_run(run, tests, where))]
-    return max(found, key=lambda chosen: chosen[0].epochs, default=None)
+    return max(found, key=_worth, default=None)
+
+
+def _worth(groups: Sequence[Group]) -> tuple[int, int]:
+    """Return what a comparison is worth: whether all have a seed that finished, or two; then its epochs."""
+    finished = min(len(group.finished().trials) for group in groups)
+    return min(finished, 2), groups[0].epochs
 
 
 def all_of(
-    runs: Iterable[Run], section: str, *, where: Test = anything, least: int = 2, needs: Test = anything
+    runs: Iterable[Run], section: str, *, where: Test = anything, least: int = 2, needs: Sequence[Test] = ()
 ) -> tuple[Group, ...] | None:
     """Return the best configuration for each value of a section, of the one run that has most of them; else None.
 
@@ -79,23 +86,23 @@ def all_of(
 
     Args:
         least: values that a run must have.
-        needs: tells a configuration that must be among them.
+        needs: each tells a configuration that must be among them.
     """
     found: list[tuple[Group, ...]] = []
     for run in runs:
         groups = [group for group in run.groups if where(group.config)]
         for best in groups:
             alike = [group for group in groups if _rest(group.config, section) == _rest(best.config, section)]
-            if len(alike) >= least and any(needs(group.config) for group in alike):
+            if len(alike) >= least and all(any(test(group.config) for group in alike) for test in needs):
                 found.append(tuple(alike))
                 break
-    return max(found, key=lambda groups: (len(groups), groups[0].epochs), default=None)
+    return max(found, key=lambda groups: (_worth(groups)[0], len(groups), groups[0].epochs), default=None)
 
 
 def _of_run(run: Run, tests: Sequence[Test], where: Test) -> tuple[Group, ...] | None:
     groups = [group for group in run.groups if where(group.config)]
     for best in groups:  # what the others must be alike in
-        alike = [group for group in groups if _setting(group.config) == _setting(best.config)]
+        alike = [group for group in groups if setting_of(group.config) == setting_of(best.config)]
         chosen = [next((group for group in alike if test(group.config)), None) for test in tests]
         whole = tuple(group for group in chosen if group is not None)
         if len(whole) == len(tests):
@@ -103,7 +110,8 @@ def _of_run(run: Run, tests: Sequence[Test], where: Test) -> tuple[Group, ...] |
     return None
 
 
-def _setting(config: Config) -> str:
+def setting_of(config: Config) -> str:
+    """Return what trainings must be alike in to be compared: data, network, epochs."""
     return json.dumps([config["data"], config["model"], config["epochs"]], sort_keys=True)
 
 

@@ -27,7 +27,7 @@ from analysis.article.curves import setting, short_labels
 from analysis.article.note import CIFAR, schedules_of_one
 from analysis.article.sources import Group, Sources, values_at
 from analysis.study.stats import welch_interval
-from ch6dist.catalog.wording import format_mean_std, is_fraction, metric_label
+from ch6dist.catalog.wording import format_mean_std, is_fraction, metric_label, short_number
 
 HOLDS, NOT, OPEN = "holds", "does not hold", "cannot be told"
 
@@ -107,7 +107,15 @@ def _scheduled(sources: Sources, name: str) -> tuple[str, str, str] | None:
     found = schedules_of_one(sources) or ()
     one = next((group for group in found if has_schedule(name)(group.config)), None)
     constant = next((group for group in found if is_constant(group.config)), None)
-    return _compared(one, constant, column="val_accuracy", epoch=None) if one and constant else None
+    compared = _compared(one, constant, column="val_accuracy", epoch=None) if one and constant else None
+    if compared is None or one is None or constant is None:
+        return None
+    word, numbers, where = compared
+    lrs = one.finished().curves("lr").to_numpy()
+    if np.nanmin(lrs) == np.nanmax(lrs) == constant.config["optimizer"]["lr"]:
+        return OPEN, f"{name} never changed the learning rate here: both are one training. {numbers}", where
+    ends = f"learning rates at the ends of epochs {short_number(np.nanmin(lrs))} to {short_number(np.nanmax(lrs))}"
+    return word, f"{numbers}; {ends} against {short_number(constant.config['optimizer']['lr'])}", where
 
 
 def _has_momentum(config: Config) -> bool:
@@ -120,20 +128,20 @@ def _std(values: Sequence[float]) -> float:
 
 CLAIMS: tuple[Claim, ...] = (
     Claim(
-        "Adam lowers the training loss faster in the first epochs than plain SGD.",
+        "Adam lowers the training loss faster than plain SGD: it is lower after three epochs.",
         lambda s: _ends(s, is_adam, is_plain_sgd, epoch=3, column="train_loss"),
     ),
     Claim(
-        "Adam lowers the training loss faster in the first epochs than SGD with momentum.",
+        "Adam lowers the training loss faster than SGD with momentum: it is lower after three epochs.",
         lambda s: _ends(s, is_adam, is_momentum, epoch=3, column="train_loss"),
     ),
     Claim(
-        "SGD with momentum, Nesterov's or not, ends with a better accuracy than Adam.",
+        "The better of momentum and Nesterov momentum ends with a better accuracy than Adam.",
         lambda s: _ends(s, _has_momentum, is_adam),
     ),
     Claim("Momentum ends better than plain SGD.", lambda s: _ends(s, is_momentum, is_plain_sgd)),
     Claim(
-        "Nesterov momentum is slightly faster than momentum: its training loss is lower after five epochs.",
+        "Nesterov momentum is slightly faster than momentum: the training loss is lower after five epochs.",
         lambda s: _ends(s, is_nesterov, is_momentum, epoch=5, column="train_loss"),
     ),
     Claim("Nesterov momentum ends better than momentum.", lambda s: _ends(s, is_nesterov, is_momentum)),

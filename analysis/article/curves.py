@@ -26,17 +26,27 @@ from ch6dist.catalog.wording import (
     format_count_range,
     format_mean_std,
     metric_label,
+    short_number,
 )
+from ch6dist.runs.schema import Status
 
 WIDE, NARROW, HEIGHT = 4.6, 3.9, 3.2  # inches of a panel; narrow: of three beside each other
 BESIDE = 3  # panels in a row, but for four
 NAMES = {"lr": "learning rate of the epoch's last step"}
 THIN = 0.35  # opacity of a seed
+FEW_LRS = 6  # that are ticks each
 
 
-def curves(groups: Sequence[Group], columns: Sequence[str], *, title: str) -> Picture:
-    """Return a figure with a panel per column and a line per configuration."""
+def curves(groups: Sequence[Group], columns: Sequence[str], *, title: str, note: str = "") -> Picture | None:
+    """Return a figure with a panel per column and a line per configuration; None where there are no values.
+
+    Args:
+        note: what its numbers say beside what the configurations end with.
+    """
     data = curves_data(groups, columns)
+    if data.empty:
+        return None
+    columns = list(dict.fromkeys(data["column"]))  # without validation there are fewer
     study = groups[0].run.results.study
     return Picture(
         title=title,
@@ -45,7 +55,7 @@ def curves(groups: Sequence[Group], columns: Sequence[str], *, title: str) -> Pi
         draw=partial(draw_curves, data=data),
         data=data,
         source=groups[0].run.name,
-        reading=reading(groups, columns),
+        reading=" ".join(text for text in (reading(groups, columns), note) if text),
         synthetic=study.synthetic,
     )
 
@@ -87,12 +97,13 @@ def draw_curves(figure: Figure, data: pd.DataFrame) -> None:
     for ax, column in zip(axes, columns, strict=True):
         part = data[data["column"] == column]
         for order, lines in part.groupby("order"):
-            handles[lines["configuration"].iloc[0]] = _draw_lines(ax, lines, int(str(order)))
+            steps = "steps-mid" if column == "lr" else "default"
+            handles[lines["configuration"].iloc[0]] = _draw_lines(ax, lines, int(str(order)), steps=steps)
         ax.set_title(NAMES.get(column, metric_label(column)))
         ax.set_xlabel("epoch")
         ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         if column == "lr":
-            style.lr_values_axis(ax, part["value"])
+            _lr_axis(ax, part["value"])
         elif column.endswith("loss"):
             style.loss_axis(ax)
         style.metric_axis(ax, column)
@@ -114,14 +125,24 @@ def _size(panels: int, lines: int) -> tuple[float, float]:
     return (NARROW if beside == BESIDE else WIDE) * beside, HEIGHT * rows + legend
 
 
-def _draw_lines(ax: Axes, lines: pd.DataFrame, order: int) -> Artist:
+def _lr_axis(ax: Axes, lrs: pd.Series) -> None:
+    """Format the y axis as learning rates; where only a few were used, they are its ticks."""
+    style.lr_values_axis(ax, lrs)
+    used = sorted(set(lrs[lrs > 0].tolist()))
+    if 1 < len(used) <= FEW_LRS and ax.get_yscale() == "log":
+        ax.set_yticks(used, [short_number(lr) for lr in used])
+
+
+def _draw_lines(ax: Axes, lines: pd.DataFrame, order: int, *, steps: Any) -> Artist:
     colour = style.COLOURS[order % len(style.COLOURS)]
     dash = style.LINES[order % len(style.LINES)]
     table = lines.pivot(index="epoch", columns="trial", values="value")
     if table.shape[1] > 1:
-        ax.plot(table.index, table, color=colour, lw=0.7, alpha=THIN)
+        ax.plot(table.index, table, color=colour, lw=0.7, alpha=THIN, drawstyle=steps)
     mean = table.dropna().mean(axis=1)
-    return ax.plot(mean.index, mean, color=colour, ls=dash, lw=2, marker="o" if len(mean) == 1 else "")[0]
+    return ax.plot(
+        mean.index, mean, color=colour, ls=dash, lw=2, marker="o" if len(mean) == 1 else "", drawstyle=steps
+    )[0]
 
 
 def reading(groups: Sequence[Group], columns: Sequence[str]) -> str:
@@ -133,7 +154,8 @@ def reading(groups: Sequence[Group], columns: Sequence[str]) -> str:
         ends = []
         for group, label in zip(groups, short_labels(groups), strict=True):
             mean, std = mean_std([float(value) for value in group.last(column)])
-            ends.append(f"{label}: {format_mean_std(mean, std, column)}")
+            diverged = " (diverged)" if Status.DIVERGED in group.statuses else ""
+            ends.append(f"{label}: {format_mean_std(mean, std, column)}{diverged}")
         epochs = format_count_range([group.epochs for group in groups])
         name = metric_label(column)
         said.append(f"{name[0].upper()}{name[1:]} after {epochs} epochs: {'; '.join(ends)}.")
@@ -151,7 +173,8 @@ def setting(group: Group) -> str:
 
 def _caption(groups: Sequence[Group], columns: Sequence[str]) -> str:
     seeds = format_count_range([group.n for group in groups])
-    lines = "one run each" if seeds == "1" else f"thin: one seed (n = {seeds}), thick: their mean"
+    fresh = "; those of confirmed configurations are fresh" if any(group.is_fresh for group in groups) else ""
+    lines = "one run each" if seeds == "1" else f"thin: one seed (n = {seeds}{fresh}), thick: their mean"
     training = (
         " Training values are means over the epoch, measured while the weights change."
         if any(column.startswith("train") for column in columns)

@@ -23,6 +23,10 @@ from ch6dist.errors import UsageError
 BETA = 0.9
 
 
+def _is_synthetic(group: Group) -> bool:
+    return group.run.results.study.synthetic
+
+
 def insides(sources: Sources, test: Test) -> Iterator[tuple[Group, Inside]]:
     """Yield what was captured of trainings that a test tells, as far as their gradients can be followed."""
     for run in sources.runs:
@@ -42,7 +46,7 @@ def gradients(sources: Sources, test: Test) -> Picture | None:
             inside_data(inside),
             source=group.run.name,
             reading=_reading(inside),
-            synthetic=group.run.results.study.synthetic,
+            synthetic=_is_synthetic(group),
         )
     return None
 
@@ -53,25 +57,33 @@ def smoothed_gradient(sources: Sources, test: Test) -> Picture | None:
         values = inside.stages[RAW]
         element = int(np.argmax(values.var(axis=0)))
         series = Series(f"one element of the gradient of {inside.name} ({setting(group)})", values[:, element])
-        return of_drawing(AVERAGES, averages_data(series, beta=beta_to_draw(beta=BETA)), source=group.run.name)
+        data = averages_data(series, beta=beta_to_draw(beta=BETA))
+        return of_drawing(AVERAGES, data, source=group.run.name, synthetic=_is_synthetic(group))
     return None
 
 
 def influence(sources: Sources, test: Test) -> Picture | None:
     """Return what each setting of an optimizer does to the gradients of a training that a test tells."""
     for group, inside in insides(sources, test):
-        return of_drawing(INFLUENCE, influence_data(inside), source=group.run.name)
+        return of_drawing(INFLUENCE, influence_data(inside), source=group.run.name, synthetic=_is_synthetic(group))
     return None
 
 
 def gradient_size(sources: Sources) -> Picture | None:
     """Return the size of all gradients over the longest training that captured it, raw and averaged."""
     captured = [group for run in sources.runs for group in run.groups if _has_norms(group)]
-    if not captured:
-        return None
-    group = max(captured, key=lambda one: one.epochs)
-    norms = read_norms(group.run.folder, group.run.ledger, group.trials[0])
-    return of_drawing(MAGNITUDE, magnitude_data(norms, beta=BETA), source=group.run.name)
+    for group in sorted(captured, key=lambda one: one.epochs, reverse=True):
+        try:
+            norms = read_norms(group.run.folder, group.run.ledger, group.trials[0])
+        except UsageError:  # its captures are not kept with the run
+            continue
+        data = magnitude_data(norms, beta=BETA)
+        every = group.config["capture"]["gradients"]["every"]
+        note = f"Captured at every {every}th step, so its average goes over {every} times as many." if every > 1 else ""
+        if len(data):
+            synthetic = _is_synthetic(group)
+            return of_drawing(MAGNITUDE, data, source=group.run.name, reading=note, synthetic=synthetic)
+    return None
 
 
 def _has_norms(group: Group) -> bool:

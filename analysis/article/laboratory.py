@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from analysis.article import needs
 from analysis.article.picture import Picture, of_lab
 from analysis.article.slot import Slot
 from analysis.article.sources import Sources
@@ -16,4 +17,4 @@ def _figure(sources: Sources, name: str) -> Picture | None:
 
 def lab_slot(name: str, number: str) -> Slot:
     """Return the place of a figure of the laboratory."""
-    return Slot(f"lab_{name}", number, partial(_figure, name=name), "a laboratory (`ch6dist lab -o FOLDER`)")
+    return Slot(f"lab_{name}", number, partial(_figure, name=name), needs.LAB)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analysis.article import reported
+from analysis.article import needs, reported
 from analysis.article.choose import (
     Config,
     all_of,
@@ -35,7 +35,8 @@ from analysis.article.slot import Measured, TableSlot
 from analysis.article.sources import Group, Sources, values_at
 from analysis.chapter.inside import inside_statistics
 from analysis.report.tables import Table
-from ch6dist.catalog.wording import DASH, format_seconds, is_finite
+from analysis.study.finals import seeds_notes
+from ch6dist.catalog.wording import DASH, format_interval, format_mean_std, format_seconds, is_finite
 
 MEAN = "mean ± standard deviation over seeds"
 
@@ -48,7 +49,7 @@ def _optimizers(sources: Sources) -> Measured | None:
     heads = ["optimizer", "validation accuracy", "converged", "wobble", "seeds"]
     heads += [f"accuracy ({NEVER})", f"convergence ({NEVER})", f"stability ({NEVER})"]
     rows = [
-        [label, end(group, "val_accuracy"), converged(group), wobble(group), str(group.n), *cells]
+        [label, end(group, "val_accuracy"), converged(group), wobble(group), group.seeds, *cells]
         for group, label in zip(found, short_labels(found), strict=True)
         if (cells := cells_of(reported.OPTIMIZERS, group.config))
     ]
@@ -63,7 +64,7 @@ def _adam_by_epoch(sources: Sources) -> Measured | None:
     found = choose(sources.runs, (is_adam,), where=lambda config: CIFAR(config) and is_constant(config))
     if not found:
         return None
-    group, columns = found[0], ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+    group, columns = found[0].finished(), ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
     tables = {column: group.curves(column) for column in columns}
     names = ("training loss", "training accuracy", "validation loss", "validation accuracy")
     heads = ["epoch", *names, *(f"{name} ({NEVER})" for name in ("training", "test"))]
@@ -72,7 +73,7 @@ def _adam_by_epoch(sources: Sources) -> Measured | None:
         if epoch in tables["val_loss"].index:
             cells = [mean_text(values_at(tables[column], epoch), column) for column in columns]
             rows.append([str(epoch), *cells, f"{loss}, {accuracy}", f"{test_loss}, {test_accuracy}"])
-    note = f"{group.label}, {setting(group)}; {MEAN} (n = {group.n})."
+    note = f"{group.label}, {setting(group)}; {MEAN} (n = {group.seeds})."
     return Measured("How far does Adam come, epoch by epoch?", Table(heads, rows), note, group.run.name)
 
 
@@ -80,12 +81,12 @@ def _schedules(sources: Sources) -> Measured | None:
     found = schedules_of_one(sources)
     if not found:
         return None
-    heads = ["schedule", "validation accuracy", "best epoch", "time per epoch", "seeds"]
+    heads = ["schedule", "validation accuracy", "epoch of the best", "time per epoch", "seeds"]
     heads += [f"accuracy ({NEVER})", f"best epoch ({NEVER})", f"time per epoch ({NEVER})"]
     rows = []
     for group, label in zip(found, short_labels(found), strict=True):
         cells = cells_of(reported.SCHEDULES, group.config) or ("",) * 3
-        rows.append([label, end(group, "val_accuracy"), best_epoch(group), pace(group), str(group.n), *cells])
+        rows.append([label, end(group, "val_accuracy"), best_epoch(group), pace(group), group.seeds, *cells])
     note = (
         f"{found[0].label}, {setting(found[0])}; {MEAN}; best epoch: median over seeds. Reported: 100 epochs at a "
         "learning rate of 0.1."
@@ -142,7 +143,7 @@ def _exercise(sources: Sources) -> Measured | None:
     for group, label in zip(found, short_labels(found), strict=True):
         cells = cells_of(reported.EXERCISE, group.config) or ("",) * 3
         ends = [end(group, column) for column in ("train_accuracy", "val_accuracy", "val_loss")]
-        rows.append([label, *ends, fallen(group), str(group.n), standing(group), *cells])
+        rows.append([label, *ends, fallen(group), group.seeds, standing(group), *cells])
     note = (
         f"{setting(found[0])} or as the configuration says; {MEAN}; epochs fallen: mean over seeds, of a training's "
         "epochs. The documents name no schedule; here it is a cosine. Their last training is the one whose losses do "
@@ -158,7 +159,7 @@ def _simple_nn(sources: Sources) -> Measured | None:
         return None
     heads = ["schedule", "validation accuracy", "training accuracy", "seeds", f"accuracy ({THEIRS})"]
     rows = [
-        [label, end(group, "val_accuracy"), end(group, "train_accuracy"), str(group.n), said]
+        [label, end(group, "val_accuracy"), end(group, "train_accuracy"), group.seeds, said]
         for group, label in zip(found, short_labels(found), strict=True)
         for said in ["" if is_constant(group.config) else reported.SIMPLE_NN]
     ]
@@ -166,18 +167,48 @@ def _simple_nn(sources: Sources) -> Measured | None:
     return Measured("Does StepLR help the small network?", Table(heads, rows), note, found[0].run.name)
 
 
+def _finals(sources: Sources) -> Measured | None:
+    heads = ["run", "configuration", "epochs", "test accuracy", "95 % t interval", "seeds"]
+    rows = [
+        [
+            run.name,
+            str(row["label"]),
+            str(row["epochs"]),
+            format_mean_std(row["test_accuracy"], row["std"], "test_accuracy"),
+            format_interval(row["low"], row["high"], "test_accuracy"),
+            f"{row['n']} of {row['seeds']}" if row["n"] < row["seeds"] else str(row["n"]),
+        ]
+        for run in sources.runs
+        for row in run.results.finals.to_dict("records")
+    ]
+    if not rows:
+        return None
+    notes = [note for run in sources.runs for note in seeds_notes(run.results.study)]
+    note = " ".join([f"{MEAN}; the test set was read once, at the end.", *notes])
+    return Measured("What do the chosen configurations reach on the test set?", Table(heads, rows), note, "final runs")
+
+
 def _consolidated(sources: Sources) -> Measured | None:
-    groups = [group for run in sources.runs for group in run.groups if len(group.last("val_accuracy"))]
+    groups = [group for run in sources.runs for group in run.groups]
     if not groups:
         return None
-    heads = ["run", "configuration", "data", "epochs", "seeds", "validation accuracy", "best epoch", "time per run"]
+    heads = [
+        "run",
+        "configuration",
+        "data",
+        "epochs",
+        "seeds",
+        "validation accuracy",
+        "epoch of the best",
+        "time per run",
+    ]
     rows = [
         [
             group.run.name,
             group.label,
             str(group.config["data"]["name"]),
             str(group.epochs),
-            str(group.n),
+            group.seeds,
             end(group, "val_accuracy"),
             best_epoch(group),
             format_seconds(total_time(group)),
@@ -185,25 +216,17 @@ def _consolidated(sources: Sources) -> Measured | None:
         for group in groups
     ]
     note = (
-        f"{MEAN}, after the last epoch; best epoch: median over seeds; time: training and evaluation, mean over seeds."
+        f"{MEAN}, after the last epoch; in the order of each run's ranking, which averages the last epochs. Epoch of "
+        "the best accuracy: median over seeds; time: training and evaluation of a run, mean over seeds."
     )
     return Measured("What did every training end with?", Table(heads, rows), note, "all runs")
 
 
-ADAM_BY_EPOCH = TableSlot(
-    "adam_by_epoch", "Table 1", _adam_by_epoch, "a training by Adam on CIFAR-100, without a schedule"
-)
-GRADIENTS = TableSlot(
-    "gradient_stages", "Table 2", _gradients, "a training by Adam that captured elements of its gradients"
-)
-OPTIMIZERS = TableSlot(
-    "optimizer_table", "Table 3", _optimizers, "a sweep with Adam, plain SGD, momentum and Nesterov momentum"
-)
-SCHEDULES = TableSlot("schedule_table", "Table 4", _schedules, "a sweep over schedules on CIFAR-100")
-EXERCISE = TableSlot(
-    "exercise_table", "Table 6", _exercise, "a sweep of ConvNet on MNIST (configs/chapter6/mnist_convnet.yaml)"
-)
-SIMPLE_NN = TableSlot(
-    "simple_nn_table", "Table 5", _simple_nn, "a sweep of simple_nn on MNIST (configs/chapter6/mnist_simple_nn.yaml)"
-)
-CONSOLIDATED = TableSlot("all_trainings", "Table 7", _consolidated, "a run with validation")
+ADAM_BY_EPOCH = TableSlot("adam_by_epoch", "Table 1", _adam_by_epoch, needs.OPTIMIZERS)
+GRADIENTS = TableSlot("gradient_stages", "Table 2", _gradients, needs.CAPTURED)
+OPTIMIZERS = TableSlot("optimizer_table", "Table 3", _optimizers, needs.OPTIMIZERS)
+SCHEDULES = TableSlot("schedule_table", "Table 4", _schedules, needs.SCHEDULES)
+EXERCISE = TableSlot("exercise_table", "Table 6", _exercise, needs.CONVNET)
+SIMPLE_NN = TableSlot("simple_nn_table", "Table 5", _simple_nn, needs.SIMPLE_NN)
+FINALS = TableSlot("final_trainings", "Table 7", _finals, needs.FINAL)
+CONSOLIDATED = TableSlot("all_trainings", "Table 8", _consolidated, "a run with validation")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
+from analysis.article import needs
 from analysis.article.picture import Picture, of_drawing
 from analysis.article.slot import Part, See, Slot
 from analysis.article.sources import Sources
 from analysis.network.figures import network_figures
-
-LOOK = "a look at a trained network (`ch6dist look RUN TRIAL -o FOLDER`)"
 
 
 def _figure(sources: Sources, name: str) -> Picture | None:
@@ -23,7 +22,7 @@ def _figure(sources: Sources, name: str) -> Picture | None:
 
 
 def _slot(name: str, number: str) -> Slot:
-    return Slot(name, number, partial(_figure, name=name), LOOK)
+    return Slot(name, number, partial(_figure, name=name), needs.LOOK)
 
 
 FEATURE_MAPS = _slot("feature_maps_1", "Figure 4")

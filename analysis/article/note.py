@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from analysis.article import needs
 from analysis.article.choose import (
     all_of,
     choose,
@@ -46,7 +47,7 @@ def _schedule_examples(sources: Sources) -> Picture | None:
 
 def schedules_of_one(sources: Sources) -> tuple[Group, ...] | None:
     """Return one training per schedule, alike in all else, on CIFAR-100, the constant learning rate among them."""
-    return all_of(sources.runs, "schedule", where=CIFAR, least=3, needs=has_schedule("StepLR"))
+    return all_of(sources.runs, "schedule", where=CIFAR, least=3, needs=(has_schedule("StepLR"), is_constant))
 
 
 def _momentum_vs_nesterov(sources: Sources) -> Picture | None:
@@ -59,31 +60,31 @@ NOTE = Part(
     heading="Six figures: from the range test to Nesterov momentum",
     intro="The note on CIFAR-100 asks for six figures, in this order. All are made from trainings that ran.",
     places=(
-        Slot("lr_range_test", "Figure 1", _range_test, "a run with range tests (configs/chapter6/range_momentum.yaml)"),
+        Slot("lr_range_test", "Figure 1", _range_test, needs.RANGE_TESTS),
         Slot(
             "adam_vs_sgd",
             "Figure 2",
             _adam_vs_sgd,
-            "a sweep with Adam and plain SGD on CIFAR-100, without a schedule (configs/chapter6/optimizers.yaml)",
+            needs.OPTIMIZERS,
         ),
         Slot(
             "gradients",
             "Figure 3",
             lambda sources: gradients(sources, is_adam),
-            "a training by Adam that captured elements of its gradients (configs/chapter6/inside.yaml)",
+            needs.CAPTURED,
         ),
         FEATURE_MAPS,
         Slot(
             "schedule_examples",
             "Figure 5",
             _schedule_examples,
-            "a sweep over schedules on CIFAR-100 with StepLR and ReduceLROnPlateau (configs/schedules.yaml)",
+            needs.SCHEDULES,
         ),
         Slot(
             "momentum_vs_nesterov",
             "Figure 6",
             _momentum_vs_nesterov,
-            "a sweep with momentum and Nesterov momentum on CIFAR-100 (configs/chapter6/optimizers.yaml)",
+            needs.OPTIMIZERS,
         ),
     ),
 )

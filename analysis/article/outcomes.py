@@ -9,6 +9,7 @@ import numpy as np
 from analysis.article.sources import Group
 from analysis.study.stats import mean_std
 from ch6dist.catalog.wording import DASH, format_mean_std, format_seconds
+from ch6dist.runs.schema import Status
 
 NEAR_BEST = 0.95  # of a run's best validation accuracy: from there on it has converged
 LATE = 5  # epochs over which the wobble of a run is taken
@@ -35,10 +36,11 @@ def _of_seeds(group: Group, measure: Callable[[np.ndarray], float]) -> np.ndarra
 
 
 def converged(group: Group) -> str:
-    """Return the first epoch near the best of its own run, the median over seeds."""
+    """Return the first epoch near the best of its own run, the median over seeds; or that it still improves."""
     chance = 2 / (group.run.results.study.classes or np.inf)  # below it nothing was learnt that could converge
     found = _of_seeds(group, lambda y: 1 + int(np.argmax(y >= NEAR_BEST * y.max())) if y.max() > chance else np.nan)
-    return _number(float(np.median(found))) if len(found) else DASH
+    epoch = _number(float(np.median(found))) if len(found) else DASH
+    return f"{epoch}, still improving" if "still_improving" in group.flags and epoch != DASH else epoch
 
 
 def best_epoch(group: Group) -> str:
@@ -50,7 +52,7 @@ def best_epoch(group: Group) -> str:
 def wobble(group: Group) -> str:
     """Return the standard deviation of the last epochs within a run, the mean over seeds."""
     found = _of_seeds(group, lambda y: float(np.std(y[-LATE:], ddof=1)) if len(y) >= LATE else np.nan)
-    return f"{100 * np.mean(found):.2f} %" if len(found) and np.isfinite(found).all() else DASH
+    return f"{100 * np.mean(found):.2f} points" if len(found) and np.isfinite(found).all() else DASH
 
 
 def fallen(group: Group) -> str:
@@ -77,8 +79,10 @@ def standing(group: Group) -> str:
     if found.empty:
         return DASH
     configuration = found.iloc[0]["configuration"]
+    if not group.finished().n:
+        return "diverged" if Status.DIVERGED in group.statuses else "not finished"
     if configuration == verdict.leader:
-        return "leads"
+        return "leads" if group.n > 1 else "first, by one seed"
     inside = any(member.configuration == configuration for member in verdict.members)
     return "cannot be told from the leader" if inside else "behind the leader"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from analysis.article import needs
 from analysis.article.choose import (
     choose,
     is_adam,
@@ -25,7 +26,6 @@ from analysis.chapter.schedules import schedules_data, schedules_drawing
 from analysis.chapter.series import made_up_series
 
 FLAVOURS = (is_plain_sgd, is_momentum, is_nesterov, is_adam)
-SWEEP = "a sweep with Adam, plain SGD, momentum and Nesterov momentum on CIFAR-100 (configs/chapter6/optimizers.yaml)"
 
 
 def _averages(sources: Sources) -> Picture:
@@ -78,18 +78,18 @@ README = Part(
             "smoothed_gradient",
             "Graph 2",
             lambda sources: smoothed_gradient(sources, is_adam),
-            "a training by Adam that captured elements of its gradients (configs/chapter6/inside.yaml)",
+            needs.CAPTURED,
         ),
-        Slot("adam_training", "Graphs 3 to 5", _adam, "a training by Adam on CIFAR-100, without a schedule"),
+        Slot("adam_training", "Graphs 3 to 5", _adam, needs.OPTIMIZERS),
         ADAM_BY_EPOCH,
         See("Graphs 6 to 8", "gradients", "raw, smoothed and adapted gradients"),
         GRADIENTS,
         lab_slot("flavours", "Graphs 9 to 11"),
-        Slot("optimizers", "Graph 12", _optimizers, SWEEP),
+        Slot("optimizers", "Graph 12", _optimizers, needs.OPTIMIZERS),
         OPTIMIZERS,
         preview_slot("step_lr", "Graph 13", "StepLR"),
         preview_slot("cyclic_lr", "Graph 14", "CyclicLR"),
-        Slot("schedules", "Graph 15", _schedules, "a sweep over schedules on CIFAR-100 (configs/schedules.yaml)"),
+        Slot("schedules", "Graph 15", _schedules, needs.SCHEDULES),
         SCHEDULES,
         See("Graph 16", "lr_range_test", "the range test"),
     ),

@@ -6,6 +6,7 @@ sources.runs[0].groups
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,9 +22,10 @@ from analysis.network.load import Network, load_network
 from analysis.study.load import load_study
 from analysis.study.results import Results, analyse
 from ch6dist.catalog.lab import INDEX as LAB_INDEX
+from ch6dist.catalog.labels import NUMBERED
 from ch6dist.catalog.look import INDEX as NETWORK_INDEX
 from ch6dist.errors import InputError
-from ch6dist.paths import given_path
+from ch6dist.paths import given_path, shown_path
 from ch6dist.previews import Preview
 from ch6dist.runs.folders import find_run
 from ch6dist.runs.ledger import Ledger, observe
@@ -33,7 +35,10 @@ from ch6dist.storage.files import is_remote
 
 @dataclass(frozen=True)
 class Group:
-    """The training runs of one configuration, one per seed, that have rows: in the order of their seeds."""
+    """The training runs of one configuration, one per seed, that have rows: in the order of their seeds.
+
+    Of a configuration that was confirmed, those of its fresh seeds: the others have chosen it.
+    """
 
     run: Run
     label: str
@@ -41,6 +46,8 @@ class Group:
     trials: tuple[str, ...]
     statuses: tuple[str, ...]  # of each
     case: Mapping[str, str] | None = None  # the names of its cases, by axis
+    flags: frozenset[str] = frozenset()  # of the leaderboard
+    is_fresh: bool = False
 
     @property
     def epochs(self) -> int:
@@ -51,6 +58,15 @@ class Group:
     def n(self) -> int:
         """Return the number of seeds."""
         return len(self.trials)
+
+    @property
+    def seeds(self) -> str:
+        """Return the number of seeds whose values a mean is of, and what became of the others."""
+        finished = self.statuses.count(Status.FINISHED)
+        if finished == self.n:
+            return f"{self.n} fresh" if self.is_fresh else str(self.n)
+        diverged = self.statuses.count(Status.DIVERGED)
+        return f"{finished} of {self.n}" + (f", {diverged} diverged" if diverged else "")
 
     def curves(self, column: str) -> pd.DataFrame:
         """Return (epochs, seeds) of a column of the rows, by epoch; NaN where a seed has nothing."""
@@ -92,16 +108,30 @@ class Run:
         study = self.results.study
         trained = study.trials[(study.trials["type"] == "train") & ~study.trials["final"]]
         trained = trained[trained["trial"].isin(study.history["trial"])]
-        ranks = {name: i for i, name in enumerate(self.results.board["configuration"])}
+        board = self.results.board
+        ranked = {trial for trials in board["trials"] for trial in trials}
+        known = trained["configuration"].isin(board["configuration"])
+        trained = trained[trained["trial"].isin(ranked) | ~known]
+        ranks = {name: i for i, name in enumerate(board["configuration"])}
         found = [self._group(part) for _, part in trained.groupby("configuration", sort=False)]
         order = [ranks.get(name, len(ranks)) for name in trained["configuration"].drop_duplicates()]
         return tuple(group for _, group in sorted(zip(order, found, strict=True), key=lambda pair: pair[0]))
 
     def _group(self, part: pd.DataFrame) -> Group:
         part = part.sort_values("seed")
-        line = self.results.study.ledger.trials[part["trial"].iloc[0]]
-        label, trials, statuses = str(part["label"].iloc[0]), tuple(part["trial"]), tuple(part["status"])
-        return Group(self, label, line["config"], trials, statuses, line.get("case"))
+        study, board = self.results.study, self.results.board
+        line = study.ledger.trials[part["trial"].iloc[0]]
+        row = board[board["configuration"] == part["configuration"].iloc[0]]
+        return Group(
+            run=self,
+            label=_whole(str(part["label"].iloc[0]), study.numbered),
+            config=line["config"],
+            trials=tuple(part["trial"]),
+            statuses=tuple(map(str, part["status"])),
+            case=line.get("case"),
+            flags=frozenset(flag for flags in row["flags"] for flag in flags.split()),
+            is_fresh=bool(row["confirmed"].any()),
+        )
 
 
 @dataclass(frozen=True)
@@ -112,6 +142,11 @@ class Sources:
     visits: tuple[Visit, ...] = ()
     networks: tuple[Network, ...] = ()
     previews: tuple[Preview, ...] = ()
+
+
+def _whole(label: str, numbered: Mapping[str, str]) -> str:
+    """Return a label with its numbered parts written out: no legend explains them here."""
+    return NUMBERED.sub(lambda found: numbered.get(found[0], found[0]), label)
 
 
 def values_at(table: pd.DataFrame, epoch: int) -> list[float]:
@@ -145,4 +180,6 @@ def read_sources(given: Sequence[str], *, root: Path | None = None) -> Sources:
             folder = find_run(text, root=root)
             results = analyse(load_study([folder]))
             runs.append(Run(results.study.title(), folder, results))
+    names = Counter(run.name for run in runs)
+    runs = [run if names[run.name] == 1 else replace(run, name=str(shown_path(run.folder))) for run in runs]
     return Sources(tuple(runs), tuple(visits), tuple(networks), tuple(previews))

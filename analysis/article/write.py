@@ -32,7 +32,7 @@ from analysis.article.document import (
     markdown,
 )
 from analysis.article.illustrated import EXERCISES, ILLUSTRATED, SCHEDULING
-from analysis.article.measured import CONSOLIDATED
+from analysis.article.measured import CONSOLIDATED, FINALS
 from analysis.article.networks import NETWORK
 from analysis.article.note import NOTE
 from analysis.article.picture import write_picture
@@ -52,7 +52,7 @@ from ch6dist.storage.atomic import replace_file
 
 TITLE = "Optimizers, moving averages and schedules: chapter 6, measured"
 PARTS: tuple[Part, ...] = (NOTE, README, ILLUSTRATED, EXERCISES, SCHEDULING, NETWORK)
-ALL = Part("All trainings", "", (CONSOLIDATED,))
+ALL = Part("All trainings", "", (FINALS, CONSOLIDATED))
 _NUMBERS = {place.name: place.number for part in PARTS for place in part.places if isinstance(place, Slot)}
 
 
@@ -69,23 +69,23 @@ def write_chapter(sources: Sources, folder: Path) -> Path:
         for part in (*PARTS, ALL):
             blocks += [Heading(part.heading), *([Text(part.intro)] if part.intro else [])]
             blocks += [block for _, block in zip(part.places, drawn, strict=False)]
-        blocks += _made(sources, folder)
+        blocks = [_followed(block, blocks) for block in [*blocks, *_made(sources, folder)]]
         replace_file(folder / "article.md", markdown(TITLE, blocks))
         replace_file(folder / "index.html", _page(blocks))
     return folder / "index.html"
 
 
 def _opening(sources: Sources) -> list[Block]:
-    trained = [group for run in sources.runs for group in run.groups]
-    trials = sum(group.n for group in trained)
-    epochs = sum(int(group.curves("epoch").notna().to_numpy().sum()) for group in trained)
+    studies = [run.results.study for run in sources.runs]
+    trials, epochs = sum(len(study.rows) for study in studies), sum(len(study.history) for study in studies)
     lines: list[Block] = [
         Text(
-            f"Made from {format_count(len(sources.runs), 'run')} with {format_count(trials, 'training')} of "
-            f"{epochs:,} epochs in all, {format_count(len(sources.visits), 'visit')} to the laboratory of two "
-            f"parameters, {format_count(len(sources.networks), 'look')} at a trained network and "
-            f"{format_count(len(sources.previews), 'preview')} of schedules. Every number was measured "
-            f"by them, but those in columns that say “{NEVER}” or “{THEIRS}”: these are quoted from the documents."
+            f"Made from {format_count(len(sources.runs), 'run')} with {format_count(trials, 'trial')} of {epochs:,} "
+            f"rows in all, {format_count(len(sources.visits), 'visit')} to the laboratory of two parameters, "
+            f"{format_count(len(sources.networks), 'look')} at a trained network and "
+            f"{format_count(len(sources.previews), 'preview')} of schedules. All numbers come from them, but those in "
+            f"columns that say “{NEVER}” or “{THEIRS}”: these are quoted from the documents. In this part a score is "
+            "the mean over the last epochs, by which a sweep ranks; tables and figures say what is after the last one."
         )
     ]
     asked = [(run, text) for run in sources.runs if (text := question(run.results.study.runs[0]))]
@@ -100,12 +100,15 @@ def _opening(sources: Sources) -> list[Block]:
 def _claims(sources: Sources, folder: Path) -> list[Block]:
     found = judge(sources)
     if not found:
+        (folder / "data/claims.csv").unlink(missing_ok=True)  # of an earlier article
         return []
     counts = Counter(one.word for one in found)
     rows = [[one.claim, one.word, one.found, one.where] for one in found]
     heads = ["claim", "here it", "numbers", "trainings"]
     write_table("claims", pd.DataFrame(rows, columns=pd.Index(heads)), folder)
-    summary = ", ".join(f"{counts[word]} {word}" for word in (HOLDS, NOT, OPEN) if counts[word])
+    plural = {HOLDS: "hold", NOT: "do not hold", OPEN: OPEN}
+    words = {word: word if counts[word] == 1 else plural[word] for word in plural}
+    summary = ", ".join(f"{counts[word]} {words[word]}" for word in words if counts[word])
     note = (
         f"Of {format_count(len(found), 'claim')}: {summary}. Each is a difference of means over seeds; it holds where "
         "its 95 % Welch interval lies on the claim's side of zero, and cannot be told where it holds zero. Several "
@@ -118,12 +121,20 @@ def _claims(sources: Sources, folder: Path) -> list[Block]:
     ]
 
 
+def _followed(block: Block, blocks: Sequence[Block]) -> Block:
+    """Return a block; a reference to a figure that is not here is missing like the figure."""
+    if not isinstance(block, Reference) or any(isinstance(b, FigureBlock) and b.name == block.name for b in blocks):
+        return block
+    return next(Missing(block.number, b.needs) for b in blocks if isinstance(b, Missing) and b.number == block.shown_as)
+
+
 def _place(place: Slot | See | TableSlot, sources: Sources, folder: Path) -> Block:
     if isinstance(place, See):
         return Reference(place.number, place.what, place.name, _NUMBERS[place.name])
     if isinstance(place, TableSlot):
         found = place.find(sources)
         if found is None:
+            (folder / f"data/{place.name}.csv").unlink(missing_ok=True)  # of an earlier article
             return Missing(place.number, place.needs)
         write_table(place.name, pd.DataFrame(found.table.rows, columns=pd.Index(found.table.heads)), folder)
         csv = f"data/{place.name}.csv"
@@ -149,13 +160,12 @@ def _place(place: Slot | See | TableSlot, sources: Sources, folder: Path) -> Blo
 def _made(sources: Sources, folder: Path) -> list[Block]:
     """Return how the runs were made: commands, versions, hardware."""
     names = ("Command", "Commit", "Hardware", "Dates")
-    facts = {run.name: made(run.results.study.runs[0]) for run in sources.runs}
+    facts = [(run.name, made(run.results.study.runs[0])) for run in sources.runs]
     if not facts:
+        (folder / "data/made.csv").unlink(missing_ok=True)  # of an earlier article
         return []
-    table = Table(
-        ["run", *map(str.lower, names)], [[run, *(f.get(n, DASH) for n in names)] for run, f in facts.items()]
-    )
-    versions = "; ".join(dict.fromkeys(f["Versions"] for f in facts.values() if f.get("Versions")))
+    table = Table(["run", *map(str.lower, names)], [[run, *(f.get(n, DASH) for n in names)] for run, f in facts])
+    versions = "; ".join(dict.fromkeys(f["Versions"] for _, f in facts if f.get("Versions")))
     write_table("made", pd.DataFrame(table.rows, columns=pd.Index(table.heads)), folder)
     heading = Heading("How it was made")
     return [

@@ -12,8 +12,19 @@ from rich.console import Console
 
 from analysis.__main__ import app
 from analysis.article.choose import all_of, anything, choose, has_schedule, is_adam, is_nesterov, is_plain_sgd
+from analysis.article.learning_rates import loss_by_lr
 from analysis.article.outcomes import best_epoch, converged, fallen, wobble
-from analysis.article.reported import EXERCISE, NEVER, OPTIMIZERS, SCHEDULES, THEIRS, cells_of
+from analysis.article.reported import (
+    ADAM_BY_EPOCH,
+    EXERCISE,
+    GRADIENTS,
+    NEVER,
+    OPTIMIZERS,
+    SCHEDULES,
+    SIMPLE_NN,
+    THEIRS,
+    cells_of,
+)
 from analysis.article.slot import See, Slot, TableSlot
 from analysis.article.sources import read_sources
 from analysis.article.write import PARTS, write_chapter
@@ -21,7 +32,9 @@ from ch6dist.cli import run as run_app
 from ch6dist.config import parse_trial
 from ch6dist.training.solo import run_trial
 from tests.support.labs import visited
-from tests.support.ledgers import NASTY, range_trial, trial, write_ledger
+from tests.support.ledgers import NASTY, range_trial, trial, twelve, write_ledger
+from tests.support.looks import looked
+from tests.support.paths import ROOT
 
 MOMENTUM = {"momentum": 0.9}
 NESTEROV = {"momentum": 0.9, "nesterov": True}
@@ -38,6 +51,65 @@ def four(folder, *, epochs=5, **sweep):
         ]
         trials += [trial("Adam", lr=1e-3, seed=seed, curve=[x + 0.2 for x in curve])]
     return write_ledger(folder, trials, name="four", **sweep)
+
+
+SCHEDULES_BY_NAME = {
+    "none": {"name": "none"},
+    "StepLR": {"name": "StepLR", "step_size": 2},
+    "MultiStepLR": {"name": "MultiStepLR", "milestones": [2]},
+    "ReduceLROnPlateau": {"name": "ReduceLROnPlateau"},
+    "CyclicLR": {"name": "CyclicLR", "base_lr": 0.01, "max_lr": 0.1},
+    "OneCycleLR": {"name": "OneCycleLR", "max_lr": 0.1},
+}
+
+
+def schedules(folder):
+    """Six schedules with Nesterov momentum, three of them with momentum too; seeds 0 and 1."""
+    trials = [
+        trial("SGD", lr=0.1, seed=s, curve=CURVE, parameters=p, schedule=SCHEDULES_BY_NAME[name])
+        for s in range(2)
+        for p, names in ((NESTEROV, list(SCHEDULES_BY_NAME)), (MOMENTUM, ["none", "StepLR", "CyclicLR"]))
+        for name in names
+    ]
+    return write_ledger(folder, trials, name="schedules")
+
+
+def exercise(folder):
+    """The baseline and the four modifications, all on MNIST; one seed of the low learning rate diverged."""
+    few = {"name": "mnist", "train_size": 10_200, "val_size": 10_200}
+    cosine, sgd = {"name": "CosineAnnealingLR"}, {"optimizer": "SGD", "lr": 0.01, "parameters": NESTEROV}
+    kinds = [
+        {"optimizer": "Adam", "lr": 1e-3},
+        {"optimizer": "Adam", "lr": 1e-3, "schedule": cosine},
+        {**sgd, "schedule": cosine},
+        {**sgd, "schedule": cosine, "data": {"name": "mnist", "train_size": 49_800, "val_size": 10_200}},
+    ]
+    trials = [trial(**{"data": few, **kind}, seed=s, curve=CURVE, model="convnet") for s in range(2) for kind in kinds]
+    slow = {"optimizer": "Adam", "lr": 1e-5, "data": few, "model": "convnet"}
+    trials += [
+        trial(**slow, seed=0, curve=CURVE),
+        trial(**slow, seed=1, curve=[0.1, None], status="diverged", epochs=5),
+    ]
+    return write_ledger(folder, trials, name="exercise")
+
+
+def small_network(folder):
+    step = {"name": "StepLR", "step_size": 5, "gamma": 0.5}
+    kinds = [{}, {"schedule": step}]
+    trials = [
+        trial("Adam", lr=1e-3, seed=s, curve=CURVE, data={"name": "mnist"}, model="simple_nn", **kind)
+        for s in range(2)
+        for kind in kinds
+    ]
+    return write_ledger(folder, trials, name="small")
+
+
+def final(folder):
+    trials = [
+        trial("Adam", lr=1e-3, seed=s, curve=CURVE, evaluate_test=True, extra={"test_accuracy": 0.25 + s / 100})
+        for s in range(2)
+    ]
+    return write_ledger(folder, trials, name="final")
 
 
 def captured(folder):
@@ -57,7 +129,8 @@ def written(tmp_path_factory):
         write_ledger(folder / "ranges", ranges, name="ranges"),
         captured(folder / "captured"),
     ]
-    write_chapter(read_sources([*map(str, given), str(visited())]), folder / "out")
+    given += [make(folder / make.__name__) for make in (schedules, exercise, small_network, final, twelve)]
+    write_chapter(read_sources([*map(str, given), str(visited()), str(looked())]), folder / "out")
     return folder / "out"
 
 
@@ -83,7 +156,7 @@ def test_what_is_shown_has_its_picture_and_its_numbers(written):
 
 def test_the_six_figures_of_the_note_come_first(written):
     text = (written / "article.md").read_text()
-    firsts = [text.index(f"**Figure {number}") for number in (1, 2, 3, 6)]
+    firsts = [text.index(f"**Figure {number}. ") for number in range(1, 7)]
     assert firsts == sorted(firsts)
     assert firsts[-1] < text.index("**Graph 1.")
 
@@ -99,11 +172,91 @@ def test_numbers_come_from_the_ledger(written):
 
 def test_reported_numbers_stand_only_in_columns_that_say_so(written):
     quoted = {cell for rows in (OPTIMIZERS, SCHEDULES, EXERCISE) for row in rows for cell in row.cells if "%" in cell}
+    quoted |= {", ".join(pair) for loss in ADAM_BY_EPOCH.values() for pair in (loss[:2], loss[2:])}
+    quoted |= {cell for row in GRADIENTS for cell in row if cell} | {SIMPLE_NN}
+    seen = set()
     for path in (written / "data").glob("*.csv"):
         with path.open() as file:
             for row in csv.DictReader(file):
                 for head, cell in row.items():
-                    assert cell not in quoted or NEVER in head or THEIRS in head, (path.name, head, cell)
+                    is_quoted = NEVER in head or THEIRS in head
+                    assert cell not in quoted or is_quoted, (path.name, head, cell)
+                    seen |= {cell} if is_quoted else set()
+    assert len(quoted & seen) >= 25, "the tables of the fixture quote nearly all"
+
+
+def test_every_table_is_made_and_says_what_became_of_each_seed(written):
+    def rows(name):
+        with (written / "data" / f"{name}.csv").open() as file:
+            return list(csv.DictReader(file))
+
+    by_name = {row["configuration"]: row for row in rows("exercise_table")}
+    assert len(by_name) == 5
+    assert sorted(row["seeds"] for row in by_name.values()) == ["1 of 2, 1 diverged", "2", "2", "2", "2"]
+    assert {row["test accuracy (measured by its authors)"] for row in by_name.values()} == {
+        "97.74 %", "94.84 %", "98.81 %", "98.71 %", "99.39 %",
+    }  # fmt: skip
+    assert [row["schedule"].split(" ")[0] for row in rows("schedule_table")].count("no") == 1
+    assert {row["schedule"] for row in rows("simple_nn_table")} == {"no schedule", "StepLR 5 ×0.5"}
+    (tested,) = rows("final_trainings")
+    assert (tested["test accuracy"], tested["seeds"]) == ("25.50 ± 0.71 %", "2")
+    assert "evaluate" not in (written / "article.md").read_text()
+
+
+def test_learning_rates_that_diverged_stay_on_the_axis(tmp_path):
+    trials = [trial("SGD", lr=lr, seed=s, curve=[0.1, 0.2]) for lr in (1e-3, 1e-2, 1e-1) for s in range(2)]
+    trials += [trial("SGD", lr=10.0, seed=s, curve=[0.1, None], status="diverged", epochs=2) for s in range(2)]
+    trials += [trial("SGD", lr=1e-2, seed=0, curve=[0.3, 0.4], model="cnn2")]  # another network is another line
+    sources = read_sources([str(write_ledger(tmp_path / "run", trials))])
+    picture = loss_by_lr(sources)
+    assert sorted(set(picture.data["lr"])) == [1e-3, 1e-2, 1e-1, 10.0]
+    assert picture.data["diverged"].sum() == 2
+    assert "2 seeds that diverged" in picture.caption
+    assert len(picture.data) == 8
+
+
+def lost(curve):
+    """Trainings that all diverged, of two optimizers at three learning rates."""
+    return [
+        trial(name, lr=lr, curve=curve, status="diverged", epochs=5) for name in ("SGD", "Adam") for lr in (1, 2, 3)
+    ]
+
+
+def bad(kind, folder):
+    both, sample = ("SGD", "Adam"), {"gradients": {"keep": "sample"}}
+    runs = {
+        "no trial yet": [],
+        "without validation": [trial("SGD", lr=lr, curve=CURVE, data={"val_size": 0}) for lr in (0.1, 0.2, 0.3)],
+        "all diverged at once": lost([None]),
+        "all diverged later": lost([0.1, None]),
+        "still running": [trial(name, lr=lr, curve=[0.1], status=None, epochs=5) for name in both for lr in (1, 2, 3)],
+        "captures not kept": [
+            trial("Adam", curve=CURVE, seed=seed, capture=capture) for seed, capture in enumerate(({}, sample))
+        ],
+        "synthetic": [trial(name, curve=CURVE, data={"name": "synthetic_cifar100"}) for name in both],
+    }
+    return write_ledger(folder, runs[kind])
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["no trial yet", "without validation", "all diverged at once", "all diverged later", "still running",
+     "captures not kept", "synthetic"],
+)  # fmt: skip
+def test_any_run_makes_an_article(kind, tmp_path):
+    write_chapter(read_sources([str(bad(kind, tmp_path / "run"))]), tmp_path / "out")
+    text = (tmp_path / "out/article.md").read_text()
+    assert "nan" not in text.lower().replace("nano", "")
+    if "diverged" in kind:
+        assert "diverged" in text.lower()
+
+
+def test_a_sweep_that_has_ended_goes_before_a_longer_one_that_has_not(tmp_path):
+    ended = four(tmp_path / "ended")
+    trials = [trial(n, lr=0.01, seed=0, curve=[0.1], status=None, epochs=50) for n in ("SGD", "Adam")]
+    begun = write_ledger(tmp_path / "begun", trials, name="begun")
+    found = choose(read_sources([str(begun), str(ended)]).runs, (is_adam, is_plain_sgd))
+    assert {group.run.folder.name for group in found} == {"ended"}
 
 
 def test_a_run_of_longer_training_is_taken_before_a_short_one(tmp_path):
@@ -127,17 +280,17 @@ def test_schedules_are_compared_at_one_optimizer_and_learning_rate(tmp_path):
         trial("SGD", lr=0.3, seed=0, curve=CURVE, schedule={"name": "ExponentialLR", "gamma": 0.9}),
     ]
     run = write_ledger(tmp_path / "run", trials)
-    found = all_of(read_sources([str(run)]).runs, "schedule", needs=has_schedule("StepLR"))
+    found = all_of(read_sources([str(run)]).runs, "schedule", needs=[has_schedule("StepLR")])
     assert sorted(group.config["schedule"]["name"] for group in found) == ["StepLR", "none"]
-    assert all_of(read_sources([str(run)]).runs, "schedule", needs=has_schedule("OneCycleLR")) is None
+    assert all_of(read_sources([str(run)]).runs, "schedule", needs=[has_schedule("OneCycleLR")]) is None
 
 
 def test_outcomes_by_hand(tmp_path):
     curve = [0.10, 0.40, 0.39, 0.50, 0.49, 0.48]  # 95 % of the best, 0.475, first at epoch 4; fell in three epochs
     run = write_ledger(tmp_path / "run", [trial("Adam", lr=1e-3, seed=s, curve=curve) for s in range(2)])
     (group,) = read_sources([str(run)]).runs[0].groups
-    assert (converged(group), best_epoch(group), fallen(group)) == ("4", "4", "3.0 of 6")
-    assert wobble(group) == "5.26 %"  # of 0.40 0.39 0.50 0.49 0.48
+    assert (converged(group), best_epoch(group), fallen(group)) == ("4, still improving", "4", "3.0 of 6")
+    assert wobble(group) == "5.26 points"  # of 0.40 0.39 0.50 0.49 0.48
 
 
 def test_a_training_at_chance_has_not_converged(tmp_path):
@@ -220,3 +373,10 @@ def test_bad_input_is_one_line_and_nothing_is_written(given, said, tmp_path, cap
     assert run_app(app, name="analysis") == 2
     assert said in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_missing_names_a_sweep_file_that_is_there():
+    said = " ".join(place.needs for part in PARTS for place in part.places if not isinstance(place, See))
+    files = re.findall(r"sweeps run (\S+)`", said)
+    assert len(set(files)) >= 9
+    assert all((ROOT / name).is_file() for name in files)
