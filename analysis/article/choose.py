@@ -80,9 +80,9 @@ def _worth(groups: Sequence[Group]) -> tuple[int, int]:
 def all_of(
     runs: Iterable[Run], section: str, *, where: Test = anything, least: int = 2, needs: Sequence[Test] = ()
 ) -> tuple[Group, ...] | None:
-    """Return the best configuration for each value of a section, of the one run that has most of them; else None.
+    """Return the best configuration for each value of a section, of the run that has most of them; else None.
 
-    All others of its settings are those of the run's best configuration that `where` tells.
+    They are alike in all else. Of equally many, those come first whose best one is ranked higher.
 
     Args:
         least: values that a run must have.
@@ -95,7 +95,6 @@ def all_of(
             alike = [group for group in groups if _rest(group.config, section) == _rest(best.config, section)]
             if len(alike) >= least and all(any(test(group.config) for group in alike) for test in needs):
                 found.append(tuple(alike))
-                break
     return max(found, key=lambda groups: (_worth(groups)[0], len(groups), groups[0].epochs), default=None)
 
 
