@@ -36,7 +36,8 @@ from analysis.article.sources import Group, Sources, values_at
 from analysis.chapter.inside import inside_statistics
 from analysis.report.tables import Table
 from analysis.study.finals import seeds_notes
-from ch6dist.catalog.wording import DASH, format_interval, format_mean_std, format_seconds, is_finite
+from ch6dist.catalog.naming import optimizer_label
+from ch6dist.catalog.wording import DASH, format_interval, format_mean_std, format_seconds, is_finite, short_number
 
 MEAN = "mean ± standard deviation over seeds"
 
@@ -88,8 +89,8 @@ def _schedules(sources: Sources) -> Measured | None:
         cells = cells_of(reported.SCHEDULES, group.config) or ("",) * 3
         rows.append([label, end(group, "val_accuracy"), best_epoch(group), pace(group), group.seeds, *cells])
     note = (
-        f"{found[0].label}, {setting(found[0])}; {MEAN}; best epoch: median over seeds. Reported: 100 epochs at a "
-        "learning rate of 0.1."
+        f"{_optimizer(found[0])}, {setting(found[0])}; {MEAN}; epoch of the best accuracy: median over seeds. "
+        "Reported: 100 epochs at a learning rate of 0.1."
     )
     return Measured("What does each schedule end with?", Table(heads, rows), note, found[0].run.name)
 
@@ -163,8 +164,16 @@ def _simple_nn(sources: Sources) -> Measured | None:
         for group, label in zip(found, short_labels(found), strict=True)
         for said in ["" if is_constant(group.config) else reported.SIMPLE_NN]
     ]
-    note = f"{found[0].label}, {setting(found[0])}; {MEAN}. Training accuracy: over the epoch, with dropout active."
+    note = (
+        f"{_optimizer(found[0])}, {setting(found[0])}; {MEAN}. Training accuracy: over the epoch, with dropout active."
+    )
     return Measured("Does StepLR help the small network?", Table(heads, rows), note, found[0].run.name)
+
+
+def _optimizer(group: Group) -> str:
+    """Return the optimizer of a group and its learning rate, which all schedules of a comparison share."""
+    optimizer = group.config["optimizer"]
+    return f"{optimizer_label(optimizer)}, learning rate {short_number(optimizer['lr'])}"
 
 
 def _finals(sources: Sources) -> Measured | None:
