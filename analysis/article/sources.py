@@ -124,7 +124,7 @@ class Run:
         row = board[board["configuration"] == part["configuration"].iloc[0]]
         return Group(
             run=self,
-            label=_whole(str(part["label"].iloc[0]), study.numbered),
+            label=whole_text(str(part["label"].iloc[0]), study.numbered),
             config=line["config"],
             trials=tuple(part["trial"]),
             statuses=tuple(map(str, part["status"])),
@@ -144,9 +144,9 @@ class Sources:
     previews: tuple[Preview, ...] = ()
 
 
-def _whole(label: str, numbered: Mapping[str, str]) -> str:
-    """Return a label with its numbered parts written out: no legend explains them here."""
-    return NUMBERED.sub(lambda found: numbered.get(found[0], found[0]), label)
+def whole_text(text: str, numbered: Mapping[str, str]) -> str:
+    """Return text with the numbered parts of its labels written out: no legend explains them here."""
+    return NUMBERED.sub(lambda found: numbered.get(found[0], found[0]), text)
 
 
 def values_at(table: pd.DataFrame, epoch: int) -> list[float]:

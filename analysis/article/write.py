@@ -39,7 +39,7 @@ from analysis.article.picture import write_picture
 from analysis.article.readme import README
 from analysis.article.reported import NEVER, THEIRS
 from analysis.article.slot import Part, See, Slot, TableSlot
-from analysis.article.sources import Sources
+from analysis.article.sources import Sources, whole_text
 from analysis.chapter.drawing import write_table
 from analysis.report.conclusion import conclusion
 from analysis.report.figures import writing
@@ -92,7 +92,7 @@ def _opening(sources: Sources) -> list[Block]:
     if asked:
         lines.append(Heading("What was asked, and what came out"))
         for run, text in asked:
-            said = " ".join(conclusion(run.results)[:2])
+            said = whole_text(" ".join(conclusion(run.results)[:2]), run.results.study.numbered)
             lines.append(Text(f"`{run.name}`: {text} {said}"))
     return lines
 

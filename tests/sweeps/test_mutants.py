@@ -16,7 +16,7 @@ from tests.support.mutants import ODD_TEXTS, mutant, mutations
 from tests.support.sweep_files import CONFIGS
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_tmp_path")]
-MUTANTS = 125  # of each file: 500 in all
+MUTANTS = -(-500 // len(CONFIGS))  # of each file: 500 in all
 KEYS = [
     *(
         "epochs",
