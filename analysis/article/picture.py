@@ -23,6 +23,8 @@ from analysis.plots.registry import explanation
 from analysis.study.results import Results
 from ch6dist.catalog.datasets import SYNTHETIC
 
+DIGITS = 6  # of a figure's numbers: more than it can show
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -94,5 +96,6 @@ def write_picture(name: str, picture: Picture, folder: Path) -> Path:
             style.title(figure, "", caption="", synthetic=True)
         style.save(figure, figures, name)
     if picture.data is not None:
-        write_table(name, picture.data.assign(**({SYNTHETIC: True} if picture.synthetic else {})), folder)
+        marked = picture.data.assign(**({SYNTHETIC: True} if picture.synthetic else {}))
+        write_table(name, marked, folder, digits=DIGITS)
     return figures / f"{name}.png"

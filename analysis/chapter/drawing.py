@@ -61,9 +61,13 @@ def write_drawing(drawing: Drawing, data: pd.DataFrame, folder: Path) -> Path:
     return figures / f"{drawing.name}.png"
 
 
-def write_table(name: str, data: pd.DataFrame, folder: Path) -> Path:
-    """Write data/NAME.csv under `folder`, which is made, and return its path."""
+def write_table(name: str, data: pd.DataFrame, folder: Path, *, digits: int | None = None) -> Path:
+    """Write data/NAME.csv under `folder`, which is made, and return its path.
+
+    Args:
+        digits: significant ones of each number; None: all.
+    """
     path = folder / "data" / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    data.to_csv(path, index=False)
+    data.to_csv(path, index=False, float_format=f"%.{digits}g" if digits else None)
     return path
