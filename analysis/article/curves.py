@@ -33,6 +33,7 @@ from ch6dist.runs.schema import Status
 WIDE, NARROW, HEIGHT = 4.6, 3.9, 3.2  # inches of a panel; narrow: of three beside each other
 BESIDE = 3  # panels in a row, but for four
 NAMES = {"lr": "learning rate of the epoch's last step"}
+HANDLE_INCHES, LETTER_INCHES = 0.8, 0.07  # of the legend
 THIN = 0.35  # opacity of a seed
 FEW_LRS = 6  # that are ticks each
 
@@ -51,7 +52,7 @@ def curves(groups: Sequence[Group], columns: Sequence[str], *, title: str, note:
     return Picture(
         title=title,
         caption=_caption(groups, columns),
-        size=_size(len(columns), len(groups)),
+        size=_size(len(columns), list(dict.fromkeys(data["configuration"]))),
         draw=partial(draw_curves, data=data),
         data=data,
         source=groups[0].run.name,
@@ -108,7 +109,7 @@ def draw_curves(figure: Figure, data: pd.DataFrame) -> None:
             style.loss_axis(ax)
         style.metric_axis(ax, column)
     if len(handles) > 1:
-        numbers, ncols = [str(i) for i in range(len(handles))], 2 if len(columns) > 1 else 1
+        numbers, ncols = [str(i) for i in range(len(handles))], _legend_columns(len(columns), list(handles))
         place: Any = "outside lower left"
         legend = figure.legend([*handles.values()], numbers, handlelength=3, loc=place, ncols=ncols, fontsize=8.5)
         for text, label in zip(legend.get_texts(), handles, strict=True):
@@ -119,10 +120,17 @@ def _grid(panels: int) -> tuple[int, int]:
     return style.grid_shape(panels, max_columns=2 if panels == 4 else BESIDE)
 
 
-def _size(panels: int, lines: int) -> tuple[float, float]:
+def _size(panels: int, labels: Sequence[str]) -> tuple[float, float]:
     rows, beside = _grid(panels)
-    legend = 0.25 + 0.2 * -(-lines // 2) if lines > 1 else 0.0
+    legend = 0.25 + 0.2 * -(-len(labels) // _legend_columns(panels, labels)) if len(labels) > 1 else 0.0
     return (NARROW if beside == BESIDE else WIDE) * beside, HEIGHT * rows + legend
+
+
+def _legend_columns(panels: int, labels: Sequence[str]) -> int:
+    """Return how many labels fit beside each other: a longer legend would be cut."""
+    _, beside = _grid(panels)
+    width = (NARROW if beside == BESIDE else WIDE) * beside
+    return 2 if 2 * (HANDLE_INCHES + LETTER_INCHES * max(map(len, labels))) < width else 1
 
 
 def _lr_axis(ax: Axes, lrs: pd.Series) -> None:
