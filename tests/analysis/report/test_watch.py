@@ -10,6 +10,7 @@ import time
 import pytest
 
 from tests.analysis.test_main import command
+from tests.support.commands import hear_ctrl_c
 from tests.support.ledgers import trial, twelve, write_ledger
 from tests.support.paths import ROOT
 
@@ -57,6 +58,7 @@ def watching(run):
         text=True,
         encoding="utf-8",
         cwd=ROOT,
+        preexec_fn=hear_ctrl_c,
     )
 
 
