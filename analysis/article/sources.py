@@ -154,6 +154,14 @@ def values_at(table: pd.DataFrame, epoch: int) -> list[float]:
     return [float(value) for value in table[table.index == epoch].to_numpy().ravel() if np.isfinite(value)]
 
 
+def _run_folder(text: str, root: Path | None) -> Path:
+    try:
+        return find_run(text, root=root)
+    except InputError as error:
+        others = "what `ch6dist lab`, `ch6dist look` or `ch6dist preview --json` wrote"
+        raise InputError("SOURCE", text, f"{others}, or {error.allowed}") from None
+
+
 def read_sources(given: Sequence[str], *, root: Path | None = None) -> Sources:
     """Return what was given, each told by what it holds.
 
@@ -177,7 +185,7 @@ def read_sources(given: Sequence[str], *, root: Path | None = None) -> Sources:
         elif (path / NETWORK_INDEX).is_file():
             networks.append(load_network(path))
         else:
-            folder = find_run(text, root=root)
+            folder = _run_folder(text, root)
             results = analyse(load_study([folder]))
             runs.append(Run(results.study.title(), folder, results))
     names = Counter(run.name for run in runs)

@@ -360,7 +360,7 @@ def test_slots_are_named_once():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (["nothing-here", "-o", "out"], "RUN"),
+        (["nothing-here", "-o", "out"], "ch6dist look"),
         (["four"], "-o"),
         (["four", "four", "-o", "out"], "each source once"),
         ([], "Missing argument"),
