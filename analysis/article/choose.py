@@ -1,7 +1,7 @@
 """Which trainings a figure compares: by what their configurations are, never by what a run is called.
 
 found = choose(sources.runs, (is_adam, is_plain_sgd), where=is_constant)      # the best of each, of one run
-found = steps_of(sources.runs, "schedule", where=is_nesterov)                  # one for each schedule, of one run
+found = all_of(sources.runs, "schedule", where=is_nesterov)                    # one for each schedule, of one run
 """
 
 from __future__ import annotations

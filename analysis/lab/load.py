@@ -7,7 +7,6 @@ visit.comparison("flavours")        # names of its paths
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.chapter.index import read_index
 from analysis.plots.style import COLOURS, LINES, MARKERS, Look
 from ch6dist.catalog.lab import COMPARISONS, FORMAT, GRID, INDEX, KIND, TABLES, columns
 from ch6dist.catalog.naming import optimizer_label
@@ -118,28 +118,14 @@ class Visit:
 def load_visit(folder: Path) -> Visit:
     """Return what lies in a folder. UsageError if it holds no visit, a newer one, or one that is not whole."""
     folder = given_path(folder, key="FOLDER")
-    try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UsageError(f"{folder} holds no {INDEX}", f"`ch6dist lab -o {folder}` writes one") from None
-    except OSError as error:
-        raise UsageError(f"cannot read {folder / INDEX}: {error.strerror}") from None
-    except ValueError:
-        raise UsageError(f"{folder / INDEX} is not JSON", _again(folder)) from None
-    if not isinstance(index, dict) or index.get("kind") != KIND:
-        raise UsageError(f"{folder / INDEX} is not what `ch6dist lab` writes", _again(folder))
-    if index.get("format") != FORMAT:
-        raise UsageError(f"{folder / INDEX} has format {index.get('format')}, this ch6dist reads {FORMAT}")
+    command = f"ch6dist lab -o {folder}"
+    index = read_index(folder / INDEX, kind=KIND, version=FORMAT, command=command)
     try:
         parameters = tuple(index["problem"]["parameters"])
         tables = {name: _table(folder / name, list(columns(name, parameters))) for name in TABLES}
         return Visit(index, tables)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{folder} is not whole: {error}", _again(folder)) from None
-
-
-def _again(folder: Path) -> str:
-    return f"write it again with `ch6dist lab -o {folder}`"
+        raise UsageError(f"{folder} is not whole: {error}", f"write it again with `{command}`") from None
 
 
 def _table(path: Path, expected: list[str]) -> pd.DataFrame:

@@ -51,7 +51,7 @@ def filters_drawing(network: Network) -> Drawing:
     coloured = {name for name, shape in network.index["filters"].items() if shape[1] == RGB}
     heights = [_height(filters, rows=filters.shape[1] + (name in coloured)) for name, filters in parts.items()]
 
-    def draw(figure: Figure, data: pd.DataFrame) -> None:
+    def _draw(figure: Figure, data: pd.DataFrame) -> None:
         axes = figure.subplots(len(parts), 1, squeeze=False, height_ratios=heights)[:, 0]
         for ax, row in zip(axes, data.to_dict("records"), strict=True):
             filters = parts[row["layer"]]
@@ -65,7 +65,7 @@ def filters_drawing(network: Network) -> Drawing:
     return Drawing(
         name="filters",
         title=lambda _: "What does each convolution look for, and how far did training move it?",
-        draw=draw,
+        draw=_draw,
         size=lambda _: (WIDTH, 0.6 + sum(heights)),
         caption=lambda data: _caption(network, data, in_colour=bool(coloured)),
         synthetic=network.synthetic,

@@ -8,7 +8,6 @@ network.arrays["maps.conv1"]                # [images, maps, rows, columns]
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -20,23 +19,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analysis.chapter.index import read_index
 from ch6dist.catalog.look import ARRAYS, FORMAT, INDEX, KIND, SPLITS, TABLES, WITH_SUPERCLASSES
 from ch6dist.catalog.text import one_line
 from ch6dist.errors import UsageError
 from ch6dist.paths import given_path
 
 TEXT = {"layer", "kind", "shape", "true", "predicted", "class", "superclass"}
-DAMAGED = (
-    OSError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-    NotImplementedError,
-)
+# what numpy, pandas and zipfile raise for files that are cut off, overwritten or of another kind; zipfile reports a
+# compression that it does not know as NotImplementedError
+UNKNOWN_COMPRESSION = NotImplementedError
+DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -99,28 +92,16 @@ class Network:
 def load_network(folder: Path) -> Network:
     """Return what lies in a folder. UsageError if that is no look at a network, a newer one, or not whole."""
     folder = given_path(folder, key="FOLDER")
-    try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"{folder} holds no {INDEX}", f"`ch6dist look RUN TRIAL -o {folder}` writes one") from None
-    except OSError as error:
-        raise UsageError(f"cannot read {folder / INDEX}: {error.strerror}") from None
-    except ValueError:
-        raise UsageError(f"{folder / INDEX} is not JSON", _again(folder)) from None
-    if not isinstance(index, dict) or index.get("kind") != KIND:
-        raise UsageError(f"{folder / INDEX} is not what `ch6dist look` writes", _again(folder))
-    if index.get("format") != FORMAT:
-        raise UsageError(f"{folder / INDEX} has format {index.get('format')}, this ch6dist reads {FORMAT}")
+    command = f"ch6dist look RUN TRIAL -o {folder}"
+    index = read_index(folder / INDEX, kind=KIND, version=FORMAT, command=command)
     try:
         network = Network(index, _arrays(folder), _tables(folder, index))
         _check(network)
-    except DAMAGED as error:
-        raise UsageError(f"{folder} is not whole: {type(error).__name__}: {error}", _again(folder)) from None
+    except (*DAMAGED, UNKNOWN_COMPRESSION) as error:
+        raise UsageError(
+            f"{folder} is not whole: {type(error).__name__}: {error}", f"write it again with `{command}`"
+        ) from None
     return network
-
-
-def _again(folder: Path) -> str:
-    return f"write it again with `ch6dist look RUN TRIAL -o {folder}`"
 
 
 def _arrays(folder: Path) -> dict[str, NDArray[Any]]:

@@ -48,7 +48,7 @@ def maps_drawing(network: Network, number: int) -> Drawing:
     row = network.tables["images.csv"].iloc[number - 1]
     heights = [_height(maps.ndim) + HEAD_INCHES for maps in network.maps.values()]
 
-    def draw(figure: Figure, data: pd.DataFrame) -> None:
+    def _draw(figure: Figure, data: pd.DataFrame) -> None:
         axes = figure.subplots(1 + len(data), 1, squeeze=False, height_ratios=[PICTURE_INCHES, *heights])[:, 0]
         show_picture(axes[0], mosaic(network.arrays["images"][None, number - 1 : number], gaps=(0, 0)))
         for ax, layer in zip(axes[1:], data.to_dict("records"), strict=True):
@@ -60,7 +60,7 @@ def maps_drawing(network: Network, number: int) -> Drawing:
     return Drawing(
         name=f"feature_maps_{number}",
         title=lambda _: f"What does each layer make of image {number}? (class: {true}; {answer})",
-        draw=draw,
+        draw=_draw,
         size=lambda _: (WIDTH, 0.5 + PICTURE_INCHES + sum(heights)),
         caption=lambda data: _caption(network, data),
         synthetic=network.synthetic,
@@ -125,7 +125,7 @@ def layers_drawing(network: Network) -> Drawing:
     active = table[table["kind"].isin(ACTIVATIONS)]
     most = max(len(learning), 2 * len(active), 4)
 
-    def draw(figure: Figure, _: pd.DataFrame) -> None:
+    def _draw(figure: Figure, _: pd.DataFrame) -> None:
         left, right = figure.subplots(1, 2)
         _bars(left, learning, {"moved": style.COLOURS[0]}, title="Change of the parameters, ÷ their start")
         _bars(
@@ -139,7 +139,7 @@ def layers_drawing(network: Network) -> Drawing:
     return Drawing(
         name="layers",
         title=lambda _: "How far did each layer move from its start, and how much of it is never used?",
-        draw=draw,
+        draw=_draw,
         size=lambda _: (WIDTH, 1.2 + BAR_INCHES * most),
         caption=lambda _: (
             f"{network.subject} Left: ‖w − w₀‖ ÷ ‖w₀‖ over all parameters of a layer together, w₀ before training. "

@@ -47,7 +47,7 @@ def classes_drawing(network: Network) -> Drawing:
     columns = COLUMNS if grid else per_class
     gaps = (side // 3, side // 10) if grid else (side // 10, side // 10)
 
-    def draw(figure: Figure, data: pd.DataFrame) -> None:
+    def _draw(figure: Figure, data: pd.DataFrame) -> None:
         ax = figure.subplots()
         show_picture(ax, mosaic(_in_rows(samples[:, 0], columns) if grid else samples, gaps=gaps))
         for number, name in enumerate(data["class"]):
@@ -63,7 +63,7 @@ def classes_drawing(network: Network) -> Drawing:
     return Drawing(
         name="class_samples",
         title=lambda _: f"What do the {classes} classes look like?",
-        draw=draw,
+        draw=_draw,
         size=lambda _: (width, 0.6 + rows * cell * (side + gaps[0]) / (side + gaps[1])),
         caption=lambda data: (
             f"{network.dataset['name']}: {format_count(int(data['shown'].sum()), 'image')}, the first of each class "
@@ -83,7 +83,7 @@ def augmented_drawing(network: Network) -> Drawing:
     count, columns, *_, side = pictures.shape
     gaps = (side // 3, side // 10)
 
-    def draw(figure: Figure, data: pd.DataFrame) -> None:
+    def _draw(figure: Figure, data: pd.DataFrame) -> None:
         ax = figure.subplots()
         show_picture(ax, mosaic(pictures, gaps=gaps))
         for epoch in range(columns):
@@ -101,7 +101,7 @@ def augmented_drawing(network: Network) -> Drawing:
     return Drawing(
         name="augmented",
         title=lambda _: "How does the training see the same image in each epoch?",
-        draw=draw,
+        draw=_draw,
         size=lambda _: (max(LEAST_WIDTH, width), 0.8 + height * min(1.0, columns / LEAST_COLUMNS)),
         caption=lambda _: (
             f"{network.dataset['name']}: {format_count(count, 'training image')}, the first of trial "

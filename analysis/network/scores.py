@@ -37,7 +37,7 @@ def accuracy_drawing(network: Network) -> Drawing:
     """Return the figure of the accuracy of every class."""
     columns = 1 if len(accuracy_data(network)) <= ONE_COLUMN else 2
 
-    def draw(figure: Figure, data: pd.DataFrame) -> None:
+    def _draw(figure: Figure, data: pd.DataFrame) -> None:
         axes = figure.subplots(1, columns, sharex=True, squeeze=False)[0]
         step = -(-len(data) // columns)
         for number, ax in enumerate(axes):
@@ -51,7 +51,7 @@ def accuracy_drawing(network: Network) -> Drawing:
     return Drawing(
         name="class_accuracy",
         title=lambda _: "Which classes does the network recognise?",
-        draw=draw,
+        draw=_draw,
         size=lambda data: (WIDTH, 1.0 + ROW_INCHES * -(-len(data) // columns)),
         caption=lambda data: (
             f"{network.subject} {len(data)} classes, {network.whole}, the best "
@@ -74,7 +74,7 @@ def superclass_drawing(network: Network) -> Drawing:
     table = network.tables[WITH_SUPERCLASSES]
     within = table["within"].sum() / table["images"].sum()
 
-    def draw(figure: Figure, data: pd.DataFrame) -> None:
+    def _draw(figure: Figure, data: pd.DataFrame) -> None:
         ax = figure.subplots()
         _intervals(ax, data, ("within_accuracy", "within_low", "within_high"), colour=OTHER, shift=-0.17)
         _intervals(ax, data, ("accuracy", "low", "high"), colour=SAME, shift=0.17, marker="s")
@@ -94,7 +94,7 @@ def superclass_drawing(network: Network) -> Drawing:
     return Drawing(
         name="superclass_accuracy",
         title=lambda _: "Does it at least find the right superclass?",
-        draw=draw,
+        draw=_draw,
         size=lambda data: (WIDTH, 1.1 + 1.7 * ROW_INCHES * len(data)),
         caption=lambda data: (
             f"{network.subject} {len(data)} superclasses, {network.whole}. Circle: the predicted class is one of the "
@@ -116,7 +116,7 @@ def pairs_drawing(network: Network) -> Drawing:
     with_superclasses = bool(network.index["data"]["superclasses"])
     wrong = network.index["images"] - network.index["correct"]
 
-    def draw(figure: Figure, data: pd.DataFrame) -> None:
+    def _draw(figure: Figure, data: pd.DataFrame) -> None:
         ax = figure.subplots()
         places = np.arange(len(data))
         colours = [SAME if same == 1 else OTHER for same in data["same_superclass"]]
@@ -137,7 +137,7 @@ def pairs_drawing(network: Network) -> Drawing:
     return Drawing(
         name="confused_pairs",
         title=lambda _: "Which classes does it take for which others?",
-        draw=draw,
+        draw=_draw,
         size=lambda data: (WIDTH, 1.2 + 1.6 * ROW_INCHES * len(data)),
         caption=lambda data: (
             f"{network.subject} The {format_count(len(data), 'pair')} with the most images, of all "
