@@ -5,13 +5,17 @@ from __future__ import annotations
 import re
 
 import pytest
+import typer
 
+from analysis.__main__ import app as analysis_app
+from ch6dist.__main__ import app as ch6dist_app
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
 from ch6dist.config import DataConfig, RangeTestConfig, TrialConfig
 from docs.tables import COMMAND, renew, tables
+from sweeps.__main__ import app as sweeps_app
 from sweeps.spec.axes import NOT_HERE, PRESETS, Axis
 from sweeps.spec.sections import CheckpointRules, Metric, Resources, Seeds
 from sweeps.spec.sweep_file import SweepSpec
@@ -68,3 +72,18 @@ def test_the_tables_explain_every_field_entry_parameter_and_preset():
 )
 def test_every_field_says_what_it_is(section):
     assert [name for name, field in section.model_fields.items() if not field.description] == []
+
+
+APPS = {"analysis": analysis_app, "ch6dist": ch6dist_app, "sweeps": sweeps_app}
+ASKED = re.compile(r"(?:^|[`&|;]\s*)(analysis|ch6dist|sweeps) ([a-z][a-z-]+)", re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_command_is_one(path):
+    """In code of a line and in blocks: what stands behind a program's name is one of its commands."""
+    fence = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+    text = path.read_text(encoding="utf-8")
+    spans = [" ".join(span.split()) for span in re.findall(r"`[^`]+`", fence.sub("", text))]  # a line may end in one
+    code = "\n".join([*fence.findall(text), *spans])
+    known = {name: set(typer.main.get_command(app).commands) for name, app in APPS.items()}
+    assert [f"{program} {name}" for program, name in ASKED.findall(code) if name not in known[program]] == []

@@ -26,7 +26,7 @@ from analysis.article.choose import (
 from analysis.article.curves import setting, short_labels
 from analysis.article.note import CIFAR, schedules_of_one
 from analysis.article.sources import Group, Sources, values_at
-from analysis.study.stats import welch_interval
+from analysis.study.stats import mean_std, welch_interval
 from ch6dist.catalog.wording import format_mean_std, is_fraction, metric_label, short_number
 
 HOLDS, NOT, OPEN = "holds", "does not hold", "cannot be told"
@@ -62,7 +62,7 @@ def difference(
     """Return the word for "the first is better", and the numbers. Larger is better, but for a loss."""
     sign = 1 if is_fraction(column) else -1
     scale, unit = (100, " points") if is_fraction(column) else (1, "")
-    means = [format_mean_std(float(np.mean(x)), _std(x), column) for x in (better, other)]
+    means = [format_mean_std(*mean_std(x), column) for x in (better, other)]
     said = f"{names[0]} {means[0]} (n = {len(better)}), {names[1]} {means[1]} (n = {len(other)})"
     interval = welch_interval(better, other)
     if interval is None:
@@ -120,10 +120,6 @@ def _scheduled(sources: Sources, name: str) -> tuple[str, str, str] | None:
 
 def _has_momentum(config: Config) -> bool:
     return is_momentum(config) or is_nesterov(config)
-
-
-def _std(values: Sequence[float]) -> float:
-    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
 
 
 CLAIMS: tuple[Claim, ...] = (

@@ -38,12 +38,8 @@ THIN = 0.35  # opacity of a seed
 FEW_LRS = 6  # that are ticks each
 
 
-def curves(groups: Sequence[Group], columns: Sequence[str], *, title: str, note: str = "") -> Picture | None:
-    """Return a figure with a panel per column and a line per configuration; None where there are no values.
-
-    Args:
-        note: what its numbers say beside what the configurations end with.
-    """
+def curves(groups: Sequence[Group], columns: Sequence[str], *, title: str) -> Picture | None:
+    """Return a figure with a panel per column and a line per configuration; None where there are no values."""
     data = curves_data(groups, columns)
     if data.empty:
         return None
@@ -56,7 +52,7 @@ def curves(groups: Sequence[Group], columns: Sequence[str], *, title: str, note:
         draw=partial(draw_curves, data=data),
         data=data,
         source=groups[0].run.name,
-        reading=" ".join(text for text in (reading(groups, columns), note) if text),
+        reading=reading(groups, columns),
         synthetic=study.synthetic,
     )
 

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from analysis.article import needs
-from analysis.article.choose import all_of, choose, has_schedule, is_adam, is_constant, is_model, is_on
+from analysis.article.choose import (
+    all_of,
+    choose,
+    has_schedule,
+    is_adam,
+    is_constant,
+    is_model,
+    is_momentum,
+    is_nesterov,
+    is_on,
+)
 from analysis.article.curves import curves
 from analysis.article.inside import gradient_size, influence
 from analysis.article.laboratory import lab_slot
@@ -48,10 +60,8 @@ def _one_cycle(sources: Sources) -> Picture | None:
 
 def _paths(sources: Sources) -> Picture | None:
     tests = [
-        lambda config, n=nesterov, s=schedule: (
-            bool(config["optimizer"].get("nesterov")) == n and has_schedule(s)(config)
-        )
-        for nesterov in (False, True)
+        lambda config, kind=kind, schedule=schedule: kind(config) and has_schedule(schedule)(config)
+        for kind in (is_momentum, is_nesterov)
         for schedule in ("none", "StepLR", "CyclicLR")
     ]
     found = choose(sources.runs, tests, where=CIFAR)
@@ -69,16 +79,11 @@ ILLUSTRATED = Part(
     places=(
         Slot("loss_by_lr", "Learning rates", loss_by_lr, needs.LRS),
         Slot("cost_by_lr", "Cost by epoch", _cost_by_lr, needs.LRS),
-        Slot("weights", "Weights by lag", _weights, "nothing"),
+        Slot("weights", "Weights by lag", _weights, needs.NOTHING),
         See("Averages of a series", "averages", "simple, exponential and corrected averages"),
         lab_slot("adam_gradients", "Adam on a regression"),
         lab_slot("adam_settings", "β1, β2 and ε on a path"),
-        Slot(
-            "influence",
-            "β1, β2 and ε on a training",
-            lambda sources: influence(sources, is_adam),
-            needs.CAPTURED,
-        ),
+        Slot("influence", "β1, β2 and ε on a training", partial(influence, test=is_adam), needs.CAPTURED),
         lab_slot("adam_paths", "Paths of SGD and Adam"),
         lab_slot("losses", "Losses"),
         See("Momentum overshoots", "lab_flavours", "the paths of the three kinds of SGD"),
@@ -106,12 +111,7 @@ SCHEDULING = Part(
     places=(
         preview_slot("one_cycle_preview", "One cycle, step by step", "OneCycleLR"),
         Slot("one_cycle", "Warm-up and one cycle", _one_cycle, needs.ONE_CYCLE),
-        Slot(
-            "schedule_paths",
-            "Six schedules",
-            _paths,
-            needs.PATHS,
-        ),
+        Slot("schedule_paths", "Six schedules", _paths, needs.PATHS),
         lab_slot("schedules", "Paths with schedules"),
         lab_slot("schedule_losses", "Losses with schedules"),
         lab_slot("phase", "Which momentum converges"),

@@ -7,6 +7,12 @@ def _sweep(what: str, name: str) -> str:
     return f"{what} (`sweeps run sweeps/configs/{name}.yaml`)"
 
 
+def preview(schedule: str) -> str:
+    """Return what the place of a schedule's preview needs."""
+    return f"a preview of {schedule} (`ch6dist preview … --json`)"
+
+
+NOTHING = "nothing"
 RANGE_TESTS = _sweep("range tests", "chapter6/range_momentum")
 OPTIMIZERS = _sweep("Adam, plain SGD, momentum and Nesterov momentum on CIFAR-100, constant", "chapter6/optimizers")
 CAPTURED = _sweep("a training by Adam that captured elements of its gradients", "chapter6/inside")
@@ -20,3 +26,4 @@ PATHS = _sweep("momentum and Nesterov momentum, constant, with StepLR and Cyclic
 FINAL = "a final training (`sweeps final RUN`)"
 LAB = "a laboratory (`ch6dist lab -o FOLDER`)"
 LOOK = "a look at a trained network (`ch6dist look RUN TRIAL -o FOLDER`)"
+TRAININGS = "a run with trainings"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from analysis.article import needs
 from analysis.article.choose import (
     all_of,
@@ -61,30 +63,10 @@ NOTE = Part(
     intro="The note on CIFAR-100 asks for six figures, in this order. All are made from trainings that ran.",
     places=(
         Slot("lr_range_test", "Figure 1", _range_test, needs.RANGE_TESTS),
-        Slot(
-            "adam_vs_sgd",
-            "Figure 2",
-            _adam_vs_sgd,
-            needs.OPTIMIZERS,
-        ),
-        Slot(
-            "gradients",
-            "Figure 3",
-            lambda sources: gradients(sources, is_adam),
-            needs.CAPTURED,
-        ),
+        Slot("adam_vs_sgd", "Figure 2", _adam_vs_sgd, needs.OPTIMIZERS),
+        Slot("gradients", "Figure 3", partial(gradients, test=is_adam), needs.CAPTURED),
         FEATURE_MAPS,
-        Slot(
-            "schedule_examples",
-            "Figure 5",
-            _schedule_examples,
-            needs.SCHEDULES,
-        ),
-        Slot(
-            "momentum_vs_nesterov",
-            "Figure 6",
-            _momentum_vs_nesterov,
-            needs.OPTIMIZERS,
-        ),
+        Slot("schedule_examples", "Figure 5", _schedule_examples, needs.SCHEDULES),
+        Slot("momentum_vs_nesterov", "Figure 6", _momentum_vs_nesterov, needs.OPTIMIZERS),
     ),
 )

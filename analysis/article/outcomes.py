@@ -69,7 +69,8 @@ def pace(group: Group) -> str:
 
 def total_time(group: Group) -> float:
     """Return the seconds of a training, evaluation included, the mean over seeds."""
-    return float(np.mean([group.run.ledger.seconds.get(trial, np.nan) for trial in group.trials]))
+    seconds = group.run.results.study.ledger.seconds
+    return float(np.mean([seconds.get(trial, np.nan) for trial in group.trials]))
 
 
 def standing(group: Group) -> str:

@@ -5,14 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from analysis.article import needs
-from analysis.article.choose import (
-    choose,
-    is_adam,
-    is_constant,
-    is_momentum,
-    is_nesterov,
-    is_plain_sgd,
-)
+from analysis.article.choose import choose, is_adam, is_constant, is_momentum, is_nesterov, is_plain_sgd
 from analysis.article.curves import curves
 from analysis.article.inside import smoothed_gradient
 from analysis.article.laboratory import lab_slot
@@ -62,8 +55,7 @@ def previewed(sources: Sources, schedule: str) -> Picture | None:
 
 def preview_slot(name: str, number: str, schedule: str) -> Slot:
     """Return the place of a schedule's preview."""
-    needs = f"a preview of {schedule} (`ch6dist preview … --json`)"
-    return Slot(name, number, partial(previewed, schedule=schedule), needs)
+    return Slot(name, number, partial(previewed, schedule=schedule), needs.preview(schedule))
 
 
 README = Part(
@@ -73,13 +65,8 @@ README = Part(
         "own, beside what these trainings measured."
     ),
     places=(
-        Slot("averages", "Graph 1", _averages, "nothing"),
-        Slot(
-            "smoothed_gradient",
-            "Graph 2",
-            lambda sources: smoothed_gradient(sources, is_adam),
-            needs.CAPTURED,
-        ),
+        Slot("averages", "Graph 1", _averages, needs.NOTHING),
+        Slot("smoothed_gradient", "Graph 2", partial(smoothed_gradient, test=is_adam), needs.CAPTURED),
         Slot("adam_training", "Graphs 3 to 5", _adam, needs.OPTIMIZERS),
         ADAM_BY_EPOCH,
         See("Graphs 6 to 8", "gradients", "raw, smoothed and adapted gradients"),

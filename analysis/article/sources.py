@@ -1,6 +1,6 @@
 """What an article is made of: run folders, laboratories, pictures of networks, previews of schedules.
 
-sources = read_sources(["docs/results/chapter6/optimizers", "docs/results/chapter6/lab"])
+sources = read_sources(["runs/chapter6-optimizers", "lab", "step_lr.json"])
 sources.runs[0].groups
 """
 
@@ -99,7 +99,7 @@ class Run:
 
     @cached_property
     def ledger(self) -> Ledger:
-        """The whole ledger, with all rows."""
+        """The whole ledger, with all rows: what was captured is read by it."""
         return observe(self.folder)[0]
 
     @cached_property

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 import analysis.report
 from analysis.article.claims import HOLDS, NOT, OPEN, judge
@@ -45,8 +44,8 @@ from analysis.report.conclusion import conclusion
 from analysis.report.figures import writing
 from analysis.report.forked import forked
 from analysis.report.header import made, question
+from analysis.report.page import with_code, writable
 from analysis.report.tables import Table
-from ch6dist.catalog.text import one_line
 from ch6dist.catalog.wording import DASH, format_count
 from ch6dist.storage.atomic import replace_file
 
@@ -77,10 +76,10 @@ def write_chapter(sources: Sources, folder: Path) -> Path:
 
 def _opening(sources: Sources) -> list[Block]:
     studies = [run.results.study for run in sources.runs]
-    trials, epochs = sum(len(study.rows) for study in studies), sum(len(study.history) for study in studies)
+    trials, rows = sum(len(study.rows) for study in studies), sum(len(study.history) for study in studies)
     lines: list[Block] = [
         Text(
-            f"Made from {format_count(len(sources.runs), 'run')} with {format_count(trials, 'trial')} of {epochs:,} "
+            f"Made from {format_count(len(sources.runs), 'run')} with {format_count(trials, 'trial')} of {rows:,} "
             f"rows in all, {format_count(len(sources.visits), 'visit')} to the laboratory of two parameters, "
             f"{format_count(len(sources.networks), 'look')} at a trained network and "
             f"{format_count(len(sources.previews), 'preview')} of schedules. All numbers come from them, but those in "
@@ -177,18 +176,8 @@ def _made(sources: Sources, folder: Path) -> list[Block]:
 def _page(blocks: Sequence[Block]) -> str:
     environment = Environment(
         loader=PackageLoader("analysis.article", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        finalize=_writable,
+        finalize=writable,
     )  # fmt: skip
-    environment.filters["code"] = _with_code
+    environment.filters["code"] = partial(with_code, code=CODE)
     css = (Path(analysis.report.__path__[0]) / "report.css").read_text(encoding="utf-8")
     return environment.get_template("article.html.j2").render(css=css, title=TITLE, blocks=blocks)
-
-
-def _writable(value: Any) -> Any:
-    return one_line(value) if type(value) is str else value
-
-
-def _with_code(text: str) -> Markup:
-    """Return text whose code, which stands between backticks, can be told from its words."""
-    parts = CODE.split(one_line(text))
-    return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))

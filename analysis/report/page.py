@@ -16,6 +16,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +99,9 @@ def _page(results: Results, shown: Sequence[Shown], sentences: Sequence[str], re
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
-        finalize=_writable,
+        finalize=writable,
     )
-    environment.filters["commands"] = _with_commands
+    environment.filters["commands"] = partial(with_code, code=COMMAND)
     ranking = tables.leaderboard_table(results, rows=MAX_ROWS)
     tested = tables.finals_table(final, study) if len(final) else None
     likely = members_table(results.verdict, names_of(results))
@@ -149,14 +150,18 @@ def _source(name: str) -> str:
     return (Path(__file__).parent / name).read_text(encoding="utf-8")
 
 
-def _writable(value: Any) -> Any:
+def writable(value: Any) -> Any:
     """Return what a template prints; text from outside, such as a folder's name, may hold what no file can."""
     return one_line(value) if type(value) is str else value  # not Markup, which is the page's own
 
 
-def _with_commands(sentence: str) -> Markup:
-    """Return a sentence whose commands, which stand between backticks, can be told from its words."""
-    parts = COMMAND.split(one_line(sentence))
+def with_code(sentence: str, *, code: re.Pattern[str]) -> Markup:
+    """Return a sentence whose code, which stands between backticks, can be told from its words.
+
+    Args:
+        code: what is code of it, in its only group.
+    """
+    parts = code.split(one_line(sentence))
     return Markup("").join(Markup("<code>{}</code>").format(part) if i % 2 else part for i, part in enumerate(parts))
 
 

@@ -52,9 +52,8 @@ def augmented_samples(data: TrainData, trial: TrialConfig, *, count: int) -> Aug
     seen, moves = [originals], []
     for epoch in range(min(EPOCHS, trial.epochs)):
         plan = epoch_plan(seed=trial.seed, epoch=epoch, count=total, augment=trial.data.augment, device="cpu")
-        places = torch.argsort(plan.order)[
-            : len(originals)
-        ]  # the order's inverse: where in the epoch each image stands
+        inverse = torch.argsort(plan.order)  # where in the epoch each image stands
+        places = inverse[: len(originals)]
         offsets = None if plan.offsets is None else plan.offsets[places]
         flips = None if plan.flips is None else plan.flips[places]
         seen.append(augment_images(originals, offsets=offsets, flips=flips))

@@ -380,3 +380,16 @@ def test_what_is_missing_names_a_sweep_file_that_is_there():
     files = re.findall(r"sweeps run (\S+)`", said)
     assert len(set(files)) >= 9
     assert all((ROOT / name).is_file() for name in files)
+
+
+def test_paths_with_schedules_are_of_momentum_and_nesterov_and_of_nothing_else(tmp_path):
+    paths = next(place for part in PARTS for place in part.places if place.name == "schedule_paths")
+    names = ("none", "StepLR", "CyclicLR")
+    kinds = [("SGD", NESTEROV), ("Adam", {})]  # Adam has no `nesterov`, and is no momentum
+    trials = [
+        trial(optimizer, lr=0.1, curve=CURVE, parameters=parameters, schedule=SCHEDULES_BY_NAME[name])
+        for optimizer, parameters in kinds
+        for name in names
+    ]
+    assert paths.find(read_sources([str(write_ledger(tmp_path / "adam", trials, name="adam"))])) is None
+    assert paths.find(read_sources([str(schedules(tmp_path / "both"))])) is not None
