@@ -16,7 +16,8 @@ from analysis.study.flags import best_at_edge
 from analysis.study.load import Study
 from analysis.study.results import Results
 from ch6dist.catalog.wording import format_count, format_count_range, format_seconds, is_fraction, status_label
-from ch6dist.runs.schema import BROKEN, SIGNS, Status
+from ch6dist.runs.columns import SIGNS
+from ch6dist.runs.schema import BROKEN, Status
 
 STATUSES = (  # in the order in which they are counted
     Status.FINISHED,

@@ -24,6 +24,7 @@ from ch6dist.storage.files import check_storage
 from ch6dist.trial_file import with_names
 from ch6dist.yamlfile import read_mapping
 from sweeps.spec.axes import NO_AXIS, NOT_HERE, Axis, holds, refuse_unknown
+from sweeps.spec.budget import Budget
 from sweeps.spec.cases import check_cases, flat_parameters
 from sweeps.spec.overrides import override, set_key
 from sweeps.spec.sections import MAX_TRIALS, CheckpointRules, Metric, Resources, Seeds
@@ -54,6 +55,7 @@ class SweepSpec(Frozen):
     )
     seed: int | None = Field(None, ge=0, description="method random, which needs it: seed of the drawing")
     seeds: Seeds = Field(default_factory=lambda: parse_section(Seeds, {}), description="the seeds of the trials")
+    budget: Budget | None = Field(None, description="what the sweep may spend before it begins nothing more")
     margin: float | None = Field(
         None,
         ge=0,
