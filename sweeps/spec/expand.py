@@ -17,6 +17,7 @@ from ch6dist.trial_file import with_names
 from ch6dist.yamlfile import with_dotted
 from sweeps.spec.axes import Axis, Point, grid, random
 from sweeps.spec.cases import chosen_cases, with_case_names
+from sweeps.spec.early_stop import check_early_stop
 from sweeps.spec.sections import MAX_TRIALS
 from sweeps.spec.shorthand import PARTS
 from sweeps.spec.sweep_file import Resources, SweepSpec
@@ -26,11 +27,14 @@ def expand(spec: SweepSpec, *, file: str | None = None) -> list[TrialConfig]:
     """Return every trial, checked: configurations in the order of the file, the seeds of each together.
 
     Raises InputError (with `file`) for a configuration that cannot be trained, two that are the same, learning rates
-    that a schedule would ignore, and more than MAX_TRIALS.
+    that a schedule would ignore, early stopping that could stop nothing, and more than MAX_TRIALS.
     """
     try:
         _check_count(spec)
-        return list(_trials(spec))
+        trials = list(_trials(spec))
+        if spec.early_stop:
+            check_early_stop(spec.early_stop, trials)
+        return trials
     except InputError as error:
         raise (error.in_file(file) if file else error) from None
 

@@ -26,6 +26,7 @@ from ch6dist.yamlfile import read_mapping
 from sweeps.spec.axes import NO_AXIS, NOT_HERE, Axis, holds, refuse_unknown
 from sweeps.spec.budget import Budget
 from sweeps.spec.cases import check_cases, flat_parameters
+from sweeps.spec.early_stop import EarlyStop, parse_early_stop
 from sweeps.spec.overrides import override, set_key
 from sweeps.spec.sections import MAX_TRIALS, CheckpointRules, Metric, Resources, Seeds
 from sweeps.spec.shorthand import refuse_dotted, refuse_misplaced
@@ -63,6 +64,9 @@ class SweepSpec(Frozen):
         "differ by less, the cheapest is chosen, then the simplest; left out: 0.005 (half a point) for an accuracy, "
         "none for a loss",
     )
+    early_stop: EarlyStop | None = Field(
+        None, description="which trials end before their last epoch, by a rule below; left out: none"
+    )
     resources: Resources = Field(default_factory=Resources, description="what one pack of trials gets")
     max_retries: int = Field(
         2, ge=0, description="how often a failed trial is tried again without progress before it is given up"
@@ -95,6 +99,11 @@ class SweepSpec(Frozen):
     @classmethod
     def _storage(cls, given: str | None) -> str | None:
         return None if given is None else check_storage(given, key="")
+
+    @field_validator("early_stop", mode="before")
+    @classmethod
+    def _early_stop(cls, given: Any) -> Any:
+        return None if given is None else parse_early_stop(given)
 
     @field_validator("name")
     @classmethod
