@@ -215,10 +215,12 @@ class Search:
 
     def _of_rounds(self) -> list[New]:
         """Return the trials of the rounds of seeds that have been decided."""
+        if not (decided := self.rounds_of_seeds()):
+            return []
         lines = {seen.line["configuration"]: seen.line for seen in reversed(self.observed.trials.values())}
         return [
             New(with_seed(lines[name], item.seed), f"round of seed {item.seed}: {item.why}")
-            for item in self.rounds_of_seeds()
+            for item in decided
             for name in item.members
         ]
 
