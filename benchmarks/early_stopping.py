@@ -143,9 +143,9 @@ def page(grid: Grid, rows: Sequence[Sequence[str]], shuffles: int) -> str:
         f"diverged before; the grid is {grid.cost} epochs. Best is {leader} with "
         f"{format_metric(grid.means[leader], METRIC.name)}; {len(grid.set)} configurations are in the set of the best. "
         f"{shuffles} orders of the configurations, {LANES} trials at once; in brackets the range over the orders. A "
-        "rule's winner is the best of what it trained to the end. “Blindly” is as many epochs, spent on whole trainings "
-        f"of configurations that nobody looked at before: the share of {BLIND:,} such choices whose best is in it. "
-        "Regret is in points of validation accuracy."
+        "rule's winner is the best of what it trained to the end. “Blindly” is as many epochs, spent on whole "
+        "trainings of configurations that nobody looked at before: the share of such choices whose best is in it, of "
+        f"{BLIND:,}. Regret is in points of validation accuracy."
     )
     lines = [HEAD, ("---",) * len(HEAD), *rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
