@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import ROOT, command_line, machine, new_parser, publish, versions
-from benchmarks.replay import CHANCE, Curve, by_configuration, grid_verdict, read_curves, replay, winner, write_curves
+from benchmarks.recorded import CHANCE, Curve, by_configuration, grid_verdict, read_curves, replay, winner, write_curves
 from ch6dist.catalog.wording import format_difference, format_metric
 from ch6dist.runs.schema import Metric
 from ch6dist.verdict.verdict import Verdict

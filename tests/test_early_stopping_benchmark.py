@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.early_stopping import CURVES, METRIC, Grid, cells, rules
-from benchmarks.replay import Curve, grid_verdict, read_curves, replay, write_curves
+from benchmarks.recorded import Curve, grid_verdict, read_curves, replay, write_curves
 from ch6dist.runs.ledger import read
 from ch6dist.verdict.candidates import verdict_of
 from sweeps.spec.early_stop import RULES, parse_early_stop
