@@ -63,6 +63,7 @@ class Status(StrEnum):
 
 
 ENDED = frozenset({Status.FINISHED, Status.STOPPED, Status.DIVERGED, Status.OUT_OF_MEMORY, Status.FAILED})
+UNFINISHED = (Status.RUNNING, Status.INTERRUPTED, Status.PAUSED, Status.PLANNED)  # all others
 BROKEN = frozenset({Status.OUT_OF_MEMORY, Status.FAILED})
 HALTED = "halted"  # `broken` of the event that a driver halted: no failure of a pack
 

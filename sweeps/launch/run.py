@@ -34,7 +34,7 @@ from sweeps.plan.slots import Slots, find_slots
 from sweeps.record.record import opened
 from sweeps.record.uploader import runs_in_store
 from sweeps.search.next_trials import Search
-from sweeps.spec.resources import change_resources
+from sweeps.spec.extend import changed_sweep, refuse_lost
 
 
 def start(
@@ -68,8 +68,7 @@ def start(
     run = new_run(name or spec["name"], root=home, explicit=name is not None, taken=taken)
     opening = opened(run, spec, say=say, ledger=ledger, lines=lines, address=how.address)
     with removed_unless_begun(run), opening as record:
-        task = Task(Search.of(spec, ledger), TrialTable.from_ledger(ledger), packs, settings, hosts, limit)
-        status = execute(task, ledger, record, how)
+        status = execute(_task(spec, ledger, packs, settings, hosts, limit), ledger, record, how)
     return run, record.status(status)
 
 
@@ -77,7 +76,7 @@ def resume(run: Path, how: Launch, *, changes: Sequence[str] = ()) -> int:
     """Continue a run where it stopped; return the exit status.
 
     Args:
-        changes: `key=value` of resources that replace those of the sweep; its trials stay what they are.
+        changes: `key=value` that extend the sweep, or give it other resources; its trials stay what they are.
     """
     return _continue(run, newest(run), how, changes=changes)
 
@@ -136,9 +135,11 @@ def _continue(
     announce: Callable[[Sequence[PackJob], Slots], Sequence[str]] = lambda _packs, _slots: (),
 ) -> int:
     before = Settings.of(ledger.spec).resources
-    spec = change_resources(ledger.spec, changes)
+    spec = changed_sweep(ledger.spec, changes)
     settings = Settings.of(spec)
-    search = Search.of(spec, ledger)
+    search = Search.of(spec, ledger, extended=bool(changes))
+    if changes:
+        refuse_lost(changes, {trial: trial for trial in ledger.trials}, *search.spans())
     anew = [status_line(trial, Status.PLANNED, "rerun", attempt=ledger.attempt(trial) + 1) for trial in again]
     search.take([*added, *anew])
     new = {item.line["trial"]: item.line for item in search.new_trials()}
@@ -173,9 +174,12 @@ def _continue(
         confirmation=confirmation,
     )
     with opening as record:
-        task = Task(Search.of(spec, ledger), TrialTable.from_ledger(ledger), packs, settings, hosts, limit)
-        status = execute(task, ledger, record, how)
+        status = execute(_task(spec, ledger, packs, settings, hosts, limit), ledger, record, how)
     return record.status(status)
+
+
+def _task(spec: Mapping[str, Any], ledger: Ledger, *rest: Any) -> Task:
+    return Task(Search.of(spec, ledger), TrialTable.from_ledger(ledger), *rest)
 
 
 def _first_steps(spec: Mapping[str, Any], lines: Sequence[TrialLine]) -> set[str]:

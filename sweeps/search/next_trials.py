@@ -85,9 +85,15 @@ class Search:
         self.static = self.spec is None or not (rule or self.spec.budget or self.spec.seeds.up_to)
 
     @classmethod
-    def of(cls, spec: Mapping[str, Any], ledger: Ledger) -> Search:
-        """Return the search over a ledger that was read with all of its lines."""
-        return cls(spec, Observed.from_ledger(ledger, Metric.of(spec)))
+    def of(cls, spec: Mapping[str, Any], ledger: Ledger, *, extended: bool = False) -> Search:
+        """Return the search over a ledger that was read with all of its lines.
+
+        Args:
+            extended: the sweep may span more trials than the ledger has.
+        """
+        search = cls(spec, Observed.from_ledger(ledger, Metric.of(spec)))
+        search.whole = search.whole and not extended
+        return search
 
     @property
     def spent(self) -> str:
@@ -126,6 +132,15 @@ class Search:
                 left -= 1
             found.append(Step(trial, decision.until, decision.why))
         return found
+
+    def spans(self) -> tuple[set[str], set[str]]:
+        """Return the ids of the run's own trials that the sweep file chose, and of those that it spans now."""
+        if self.spec is None:
+            return set(), set()
+        seeds = set(self.spec.seeds.values) if self.spec.seeds.up_to else None
+        own = {t for t, seen in self.observed.trials.items() if not seen.confirms}
+        first = {t for t in own if seeds is None or self.observed.trials[t].config["seed"] in seeds}
+        return first, {trial.trial_id for trial in expand(self.spec)}
 
     def decision(self, trial: str) -> Decision:
         """Return how far a trial may train, and why, by what has been taken so far."""
@@ -191,16 +206,19 @@ class Search:
         names = case_names(self.spec)
         return [trial_line(trial, case=names.get(trial.configuration_id)) for trial in expand(self.spec)]
 
+    def rounds_of_seeds(self) -> list[Round]:
+        """Return the rounds of seeds that have been decided; the last one may say why there are no more."""
+        if self.spec and self.spec.seeds.up_to:
+            self._decide()
+            self.rounds = rounds(self.observed, self.content, self.spec.seeds, settled=self.settled)
+        return self.rounds
+
     def _of_rounds(self) -> list[New]:
         """Return the trials of the rounds of seeds that have been decided."""
-        if self.spec is None or not self.spec.seeds.up_to:
-            return []
-        self._decide()
-        self.rounds = rounds(self.observed, self.content, self.spec.seeds, settled=self.settled)
         lines = {seen.line["configuration"]: seen.line for seen in reversed(self.observed.trials.values())}
         return [
             New(with_seed(lines[name], item.seed), f"round of seed {item.seed}: {item.why}")
-            for item in self.rounds
+            for item in self.rounds_of_seeds()
             for name in item.members
         ]
 

@@ -174,7 +174,7 @@ def load_spec(path: Path | str, overrides: Iterable[str] = ()) -> SweepSpec:
         spec = presets[name] if name else spec.model_copy(update={"presets": {}})
         if not rest:
             return spec
-        changed = _changeable(spec)
+        changed = changeable(spec)
         for text in rest:
             changed = override(changed, text, fields=_settable())
         return parse_section(SweepSpec, changed)
@@ -207,7 +207,7 @@ def _preset_of(overrides: Iterable[str], presets: Mapping[str, Any]) -> tuple[st
 
 def _with_preset(spec: SweepSpec, name: str) -> SweepSpec:
     """Return the sweep with the changes of a preset; one that changes anything is another sweep, by another name."""
-    changes, content = spec.presets[name], _changeable(spec)
+    changes, content = spec.presets[name], changeable(spec)
     if changes:
         content["name"] = f"{spec.name}-{name}"
     try:
@@ -223,7 +223,7 @@ def _settable() -> dict[str, Any]:
     return {name: field for name, field in SweepSpec.model_fields.items() if name != "presets"}
 
 
-def _changeable(spec: SweepSpec) -> dict[str, Any]:
+def changeable(spec: SweepSpec) -> dict[str, Any]:
     """Return the sweep as plain data whose keys can be set."""
     # without the goal, which follows from the metric that may be changed
     return {**dump(spec), "trial": with_names(spec.trial), "metric": {"name": spec.metric.name}}
