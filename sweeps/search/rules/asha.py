@@ -38,7 +38,8 @@ def promoting(
             promoted = set([i for i in order if group[i].goes_on_after(rung)][:1])
         for rank, i in enumerate(order, 1):
             on = i in promoted
-            why = partial(_ranked, rung, on, rank, len(there), values[i], factor, is_complete, words)
+            reason = _reason(on, i in on_top, is_complete, group[i].ended)
+            why = partial(_ranked, rung, rank, len(there), values[i], reason, factor, words)
             out = group[i].ends_before(following) if on else is_complete or group[i].ended
             decisions[i] = Decision(following if on else rung, out, why)
         here = sorted(promoted)
@@ -109,15 +110,21 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
     return high - step * (1 - part) if part >= 0.5 else low + step * part
 
 
-def _ranked(
-    rung: int, on: bool, rank: int, count: int, value: float, factor: int, is_complete: bool, words: Words
-) -> str:
-    said = f"{at(rung)}: {words.place(rank, count, value)}, "
+def _ranked(rung: int, rank: int, count: int, value: float, reason: str, factor: int, words: Words) -> str:
+    return f"{at(rung)}: {words.place(rank, count, value)}, {reason.format(factor)}"
+
+
+def _reason(on: bool, was_on_top: bool, is_complete: bool, has_ended: bool) -> str:
+    """Return why one goes on, waits or is out; `{}` stands for the factor."""
+    if on and was_on_top:
+        return "goes on: it was among the best 1 in {} of those that had come"
     if on:
-        return said + f"goes on: it was among the best one in {factor} of those that had come, or the best of all"
+        return "goes on: all have come, and of those that can go on it is the best"
+    if has_ended:
+        return "is out: it has ended"
     if is_complete:
-        return said + f"is out: one in {factor} goes on, and all have come"
-    return said + f"waits: one in {factor} goes on, and more may come"
+        return "is out: all have come, and it was never among the best 1 in {}"
+    return "waits: it is not yet among the best 1 in {} of those that have come"
 
 
 def _compared(rung: int, on: bool, value: float, limit: float, seen: int, words: Words) -> str:
