@@ -36,6 +36,7 @@ class Seen:
     values: dict[int, float] = field(default_factory=dict)  # by epoch, where finite: the metric, larger is better
     arrived: dict[int, int] = field(default_factory=dict)  # by epoch, the place in the ledger of its first row
     last: deque[Line] = field(default_factory=lambda: deque(maxlen=RANKED_ROWS))  # its newest rows
+    closed_at: int = 0  # the place in the ledger of the line that ended it, where it has ended
     seconds: float = 0.0  # training and evaluation, repeated epochs included: they have been paid for
 
     @property
@@ -136,6 +137,7 @@ class Observed:
         seen = self.trials[line["trial"]]
         seen.status, seen.rule = Status(line["status"]), bool(line.get("rule"))
         seen.begun |= seen.status == Status.RUNNING
+        seen.closed_at = self.count
         if line["attempt"] > seen.attempt:  # from scratch: its values count until they come again
             seen.attempt, seen.epoch = line["attempt"], 0
             seen.last.clear()
