@@ -60,7 +60,8 @@ class LookAhead:
         found = {}
         for trial in self.queue.packs[number].trials if not self.search.static else ():
             entry = self.table.entries[trial]
-            if entry.status == Status.RUNNING and entry.waits and entry.done < entry.epochs:
+            unclear = self.search.observed.trials[trial].unclear
+            if entry.status == Status.RUNNING and entry.waits and entry.done < entry.epochs and not unclear:
                 decision = self.search.decision(trial)
                 status = Status.STOPPED if decision.out else Status.PAUSED
                 found[trial] = Leave(status, decision.why, rule=decision.out)

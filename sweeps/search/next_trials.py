@@ -124,7 +124,7 @@ class Search:
         found = []
         for trial, seen in self.observed.trials.items():
             decision = self.decisions[trial]
-            if seen.closed or seen.epoch >= decision.until < seen.epochs:
+            if seen.closed or (seen.epoch >= decision.until < seen.epochs and not seen.unclear):
                 continue
             if left is not None and not seen.begun and not seen.confirms:
                 if left == 0:
