@@ -63,13 +63,13 @@ def plan(
     from sweeps.plan.calibration import read_calibration
     from sweeps.plan.plan import make_plan, plan_json
     from sweeps.plan.render import render_plan
-    from sweeps.spec.expand import expand
+    from sweeps.spec.expand import expand, stand_in
     from sweeps.spec.sweep_file import load_spec
 
     if calibrate and address is not None:
         raise UsageError("--calibrate times this machine, so it cannot be used with --address")
     sweep, chosen = load_spec(spec, overrides or []), _packs(packs)
-    trials, hosts = expand(sweep, file=str(spec)), _hosts(address)
+    trials, hosts = expand(sweep, file=str(spec)) or expand(stand_in(sweep), file=str(spec)), _hosts(address)
     make = partial(make_plan, sweep, trials, packs=chosen, devices=hosts, runs=runs)
     planned = make(calibration=read_calibration())
     if calibrate:
@@ -95,6 +95,8 @@ def run(
 
     sweep = load_spec(spec, overrides or [])
     trials = expand(sweep, file=str(spec))
+    if not trials:
+        raise UsageError("method optuna can be planned, but not be run yet", "use method quasi or random")
     launch = _launch(address, packs)
     from sweeps.launch.run import start
 

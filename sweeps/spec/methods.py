@@ -14,6 +14,7 @@ MODEL: dict[str, Any] = {
     "sampler": "tpe",
     "batch": 8,
 }  # what method optuna takes beside `trials` and `seed`, and defaults
+FRACTIONS = ("uniform", "log_uniform")
 DRAWN = tuple(method for method in get_args(Method) if method != "grid")
 
 
@@ -42,6 +43,16 @@ def check_method(method: Method, axes: Mapping[str, Axis], given: Mapping[str, A
     for key, axis in axes.items():
         if method == "grid" and not axis.listed:
             raise InputError(f"parameters.{key}.distribution", axis.distribution, "values: […] (method grid)")
-        if given["sampler"] == "gp" and axis.where:
+    if given["sampler"] == "gp":
+        _check_gaussian(axes)
+
+
+def _check_gaussian(axes: Mapping[str, Axis]) -> None:
+    """Raise InputError for axes of which Optuna's Gaussian process would leave some to chance, or want points again."""
+    for key, axis in axes.items():
+        if axis.where:
             allowed = "nothing with sampler gp, whose model has all axes in every configuration; sampler tpe takes it"
             raise InputError(f"parameters.{key}.where", dict(axis.where), allowed)
+    if not any(axis.distribution in FRACTIONS for axis in axes.values()):
+        why = f"no axis is drawn from {' or '.join(FRACTIONS)}, and among few points gp wants the best one again"
+        raise InputError("sampler", "gp", f"tpe: {why}")

@@ -104,7 +104,7 @@ def sweep_schema() -> Schema:
     listed = {"additionalProperties": {**nothing_drawn, "additionalProperties": nothing_drawn}}
     grid = {"properties": {"trials": False, "seed": False, "parameters": listed}}
     sweep |= {"if": drawn, "then": {"required": ["trials", "seed"]}, "else": grid}
-    sweep["anyOf"] = [modelled, {"properties": {key: False for key in MODEL}}]
+    sweep["anyOf"] = [modelled, {"properties": dict.fromkeys(MODEL, False)}]
     head = {"$schema": DRAFT, "title": "sweep file", "description": "A sweep: base trial, axes, seeds, resources."}
     return {**head, **{key: value for key, value in sweep.items() if key != "description"}, "$defs": definitions}
 

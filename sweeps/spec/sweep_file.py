@@ -63,7 +63,7 @@ class SweepSpec(Frozen):
     sampler: Sampler | None = Field(
         None,
         description="method optuna: the model. `tpe`: densities of the good and of the other values. `gp`: a Gaussian "
-        "process, for few drawn axes and some hundred trials, none with a `where`; left out: `tpe`",
+        "process, for few axes, some of them drawn from fractions and none with a `where`; left out: `tpe`",
     )
     batch: int | None = Field(
         None,

@@ -62,11 +62,14 @@ class Conditions:
 
     def count(self, *, at_most: int) -> int:
         """Return how many different points there are, drawn values included; none beyond `at_most` is counted."""
+        whole = self.whole(at_most=at_most)
+        return at_most if whole is None else sum(1 for _ in islice(whole.points(), at_most))
+
+    def whole(self, *, at_most: int) -> Conditions | None:
+        """Return the same with all values listed, of each axis `at_most`; None where there is no end of them."""
         whole = {key: axis.every(at_most=at_most) for key, axis in self.axes.items()}
         listed = {key: axis for key, axis in whole.items() if axis is not None}
-        if len(listed) < len(whole):
-            return at_most
-        return sum(1 for _ in islice(Conditions(listed, self.trial).points(), at_most))
+        return Conditions(listed, self.trial) if len(listed) == len(whole) else None
 
     def deciding(self, key: str) -> list[str]:
         """Return the axes that decide, directly or not, whether an axis applies."""

@@ -268,6 +268,10 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
         searched("optuna", sampler="gp", parameters=momentum({"optimizer.name": "SGD"})),
         ["parameters.optimizer.momentum.where", "nothing with sampler gp", "sampler tpe takes it"],
     ),
+    "a Gaussian process of listed values": (
+        searched("optuna", sampler="gp", parameters={"optimizer.lr": [0.1, 0.2], "epochs": whole(1, 3)}),
+        ["sampler: 'gp'", "tpe: no axis is drawn from uniform or log_uniform"],
+    ),
     "a where on nothing": (
         sweep(parameters=momentum({"optimizer.nmae": "SGD"})),
         ["parameters.optimizer.momentum.where.optimizer.nmae: ['SGD']", "did you mean 'optimizer.name'"],

@@ -234,6 +234,7 @@ BEYOND_THE_SCHEMA = {  # what only the program can see
     "a search for a parameter of some optimizers",
     "a search in a where that lets too much in",
     "a Gaussian process with a where",
+    "a Gaussian process of listed values",
     "a where on nothing",
     "a where on a value that never occurs",
     "a where on another kind of value",
