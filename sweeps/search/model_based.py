@@ -23,7 +23,7 @@ from sweeps.spec.sweep_file import SweepSpec
 
 INSTALL = "pip install 'ch6dist[train]'"
 NEEDS = {"tpe": ("optuna",), "gp": ("optuna", "torch", "scipy")}  # by sampler, the packages that it imports
-STUDY = "sweeps.search.optuna_study"  # by name: it imports optuna
+STUDY, JOURNAL = "sweeps.search.optuna_study", "sweeps.search.journal"  # by name: they import optuna
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def propose(spec: SweepSpec, told: Sequence[Told], count: int) -> list[Point]:
     broken ones say nothing but that they are known.
     Raises UsageError where a package is missing, InputError when the axes hold no more points.
     """
-    points: list[Point] = _study_of(spec).propose(spec, told, count)
+    points: list[Point] = _module(STUDY, spec).propose(spec, told, count)
     return points
 
 
@@ -55,7 +55,7 @@ def write_journal(path: Path, spec: SweepSpec, told: Sequence[Told]) -> None:
 
     Stopped points are pruned trials there, diverged and broken ones failed trials.
     """
-    _study_of(spec).write_journal(path, spec, told)
+    _module(JOURNAL, spec).write_journal(path, spec, told)
 
 
 def check_packages(spec: SweepSpec) -> None:
@@ -67,6 +67,6 @@ def check_packages(spec: SweepSpec) -> None:
             )
 
 
-def _study_of(spec: SweepSpec) -> Any:
+def _module(name: str, spec: SweepSpec) -> Any:
     check_packages(spec)
-    return importlib.import_module(STUDY)
+    return importlib.import_module(name)

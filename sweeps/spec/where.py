@@ -77,8 +77,8 @@ class Conditions:
 
     def check(self) -> None:
         """Raise InputError for a condition on nothing that is there, or on a value that never occurs."""
-        for key, axis in self.axes.items():
-            for other, values in (axis.where or {}).items():
+        for key in self.order:
+            for other, values in (self.axes[key].where or {}).items():
                 place = f"parameters.{key}.where.{other}"
                 if key in self._setters(other):
                     raise InputError(place, list(values), f"another key than what the axis {key} sets itself")
@@ -98,7 +98,8 @@ class Conditions:
         values_there = (part._value(key, point) for point in islice(part.points(), LOOKED_AT))
         seen = {repr(value): value for value in values_there if value is not NOTHING}
         if not seen:
-            near = suggestion(key, {*self.axes, *(f"{section}.name" for section in NAMED)} - {key})
+            known = [*self.axes, *(f"{section}.name" for section in NAMED)]
+            near = "" if key in known else suggestion(key, known)
             raise InputError(place, list(values), f"{near}another axis, or a key that the trial of the sweep has")
         return list(seen.values())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random as python_random
 import statistics
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from tests.support.paths import ROOT
 from tests.support.sweep_files import spec_of
 
 optuna = pytest.importorskip("optuna")
+Space = pytest.importorskip("sweeps.search.optuna_space").Space
 
 PLANE = {
     "optimizer.lr": {"distribution": "log_uniform", "min": 1e-4, "max": 1},
@@ -160,10 +162,32 @@ def test_points_that_left_the_axes_and_broken_ones_are_known_and_no_more() -> No
     assert len(propose(spec, more, 3)) == 3
 
 
-def test_a_search_draws_no_number_of_anybody_elses() -> None:
-    before = np.random.get_state()[1].tolist(), Random(0).random()  # type: ignore[index]
-    trained(search(TREE, trials=14), steps, count=14, batch=7)
-    assert (np.random.get_state()[1].tolist(), Random(0).random()) == before  # type: ignore[index]
+@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+def test_a_search_draws_no_number_of_anybody_elses(sampler: str) -> None:
+    torch = pytest.importorskip("torch")
+
+    def states() -> list[Any]:
+        return [python_random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()]  # type: ignore[index]
+
+    before = states()
+    spec = search(PLANE, trials=20, sampler=sampler)
+    propose(
+        spec, [Told(point, height(point)) for point in different(random(spec.parameters, rng=Random(1)), count=12)], 2
+    )
+    assert states() == before
+
+
+def test_what_the_sampler_never_wants_is_drawn_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One point of Adam, no end of them of SGD: a sampler that loves Adam leaves it none the less."""
+    axes = {
+        "optimizer.name": ["SGD", "Adam"],
+        "optimizer.momentum": {"distribution": "uniform", "min": 0, "max": 0.9, "where": {"optimizer.name": "SGD"}},
+    }
+    spec = search(axes, trials=60)
+    told = trained(spec, lambda point: float(point["optimizer.name"] == "Adam"), count=48, batch=12)
+    assert sum(one.point["optimizer.name"] == "Adam" for one in told) == 1
+    monkeypatch.setattr(Space, "suggest", lambda *_: {"optimizer.name": "Adam"})
+    assert propose(spec, told, 1)[0]["optimizer.name"] == "SGD"
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
