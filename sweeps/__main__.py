@@ -61,15 +61,16 @@ def plan(
 ) -> None:
     """Show what a sweep takes: trials, packs, time, memory, disk."""
     from sweeps.plan.calibration import read_calibration
+    from sweeps.plan.packs import check_packs
     from sweeps.plan.plan import make_plan, plan_json
     from sweeps.plan.render import render_plan
-    from sweeps.spec.expand import expand
+    from sweeps.spec.expand import expand, stand_in
     from sweeps.spec.sweep_file import load_spec
 
     if calibrate and address is not None:
         raise UsageError("--calibrate times this machine, so it cannot be used with --address")
-    sweep, chosen = load_spec(spec, overrides or []), _packs(packs)
-    trials, hosts = expand(sweep, file=str(spec)), _hosts(address)
+    sweep, chosen = load_spec(spec, overrides or []), check_packs(packs)
+    trials, hosts = expand(sweep, file=str(spec)) or expand(stand_in(sweep), file=str(spec)), _hosts(address)
     make = partial(make_plan, sweep, trials, packs=chosen, devices=hosts, runs=runs)
     planned = make(calibration=read_calibration())
     if calibrate:
@@ -95,6 +96,8 @@ def run(
 
     sweep = load_spec(spec, overrides or [])
     trials = expand(sweep, file=str(spec))
+    if not trials:
+        raise UsageError("method optuna can be planned, but not be run yet", "use method quasi or random")
     launch = _launch(address, packs)
     from sweeps.launch.run import start
 
@@ -252,12 +255,6 @@ def schema() -> None:
     print(schema_text(), end="")
 
 
-def _packs(text: str) -> str | int:
-    from sweeps.plan.packs import check_packs
-
-    return check_packs(text)
-
-
 def _hosts(address: str | None) -> list[Devices]:
     """Return this machine, or the hosts of a running Ray."""
     from ch6dist.host.hardware import visible_devices
@@ -272,7 +269,9 @@ def _hosts(address: str | None) -> list[Devices]:
 
 
 def _launch(address: str | None, packs: str) -> Launch:
-    chosen = _packs(packs)
+    from sweeps.plan.packs import check_packs
+
+    chosen = check_packs(packs)
     try:
         from sweeps.launch.run import Launch
     except ModuleNotFoundError as error:

@@ -23,7 +23,7 @@ FLOORS = [
     "ch6dist.training",
     "ch6dist.look",
     "ch6dist.__main__",
-    "sweeps.units sweeps.spec sweeps.record sweeps.wire",
+    "sweeps.units sweeps.spec.sobol sweeps.spec sweeps.record sweeps.wire",
     "sweeps.search sweeps.plan sweeps.status",
     "sweeps.driver",
     "sweeps.on_ray",
@@ -46,7 +46,12 @@ FENCES = {  # library → folders that may import it
     "ray": {"sweeps.on_ray"},
     "pandas": {folder for folder in FOLDERS if folder.startswith("analysis.")},
     "matplotlib": {folder for folder in FOLDERS if folder.startswith("analysis.")},
-    "scipy": {"ch6dist.verdict", "sweeps.search", *(folder for folder in FOLDERS if folder.startswith("analysis."))},
+    "optuna": {"sweeps.search"},
+    "scipy": {
+        "ch6dist.verdict",
+        "sweeps.spec.sobol",
+        *(folder for folder in FOLDERS if folder.startswith("analysis.")),
+    },
 }
 # folders of ch6dist that analysis uses
 MEETING = {"errors", "paths", "shell", "averages", "previews", "catalog", "storage", "runs", "verdict", "cli"}
