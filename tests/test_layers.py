@@ -23,7 +23,7 @@ FLOORS = [
     "ch6dist.training",
     "ch6dist.look",
     "ch6dist.__main__",
-    "sweeps.units sweeps.spec sweeps.record sweeps.wire",
+    "sweeps.units sweeps.options sweeps.spec sweeps.record sweeps.wire",
     "sweeps.plan sweeps.status",
     "sweeps.driver",
     "sweeps.on_ray",
