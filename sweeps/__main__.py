@@ -224,7 +224,7 @@ def final(
 ) -> int:
     """Train the chosen configuration in full, and test it once."""
     launch = _launch(address, "auto")
-    from sweeps.launch.final import run_final
+    from sweeps.launch.final_command import run_final
 
     chosen: dict[str, Any] = {"trial": trial, "name": name, "epochs": epochs, "seeds": seeds, "all_data": all_data}
     return run_final(source, launch, resume=resume, workers=workers, runs=runs, **chosen)

@@ -30,18 +30,12 @@ from ch6dist.runs.provenance import sweep_of_one
 from ch6dist.runs.ranking import RANKED_ROWS
 from ch6dist.yamlfile import read_mapping
 from sweeps.launch.execute import Launch
-from sweeps.launch.finals import default_name, newest_final, refuse_beside_resume
+from sweeps.launch.finals import default_name, newest_final
 from sweeps.launch.resized import kept_counts, without_validation
 from sweeps.launch.run import resume, start
 from sweeps.status.best import best, remarks
 
-KEPT = (
-    "resources",
-    "checkpoints",
-    "storage",
-    "max_retries",
-    "on_finish",
-)  # taken over from the sweep
+KEPT = ("resources", "checkpoints", "storage", "max_retries", "on_finish")  # taken over from the sweep
 
 
 @dataclass(frozen=True)
@@ -70,36 +64,6 @@ class _Choice:
     spec: dict[str, Any]  # of its sweep; empty for a trial file
     seeds: tuple[int, ...] = ()  # of its sweep, and those by which that was chosen itself
     remarks: tuple[str, ...] = ()  # why it is not the leader, that nothing was learned
-
-
-def run_final(
-    source: str,
-    how: Launch,
-    *,
-    resume: bool = False,
-    workers: int | None = None,
-    runs: Path | None = None,
-    trial: str | None = None,
-    name: str | None = None,
-    epochs: int | None = None,
-    seeds: int | None = None,
-    all_data: bool = False,
-) -> int:
-    """Train a choice, or resume the newest final training of it; print plan and result, return the exit status.
-
-    Args: as of `plan_final`, `train_final` and `resume_final`. InputError for one of the choice beside `resume`.
-    """
-    if resume:
-        refuse_beside_resume(trial=trial, name=name, epochs=epochs, seeds=seeds, all_data=all_data)
-        folder, code = resume_final(source, how, workers=workers, runs=runs)
-    else:
-        planned = plan_final(
-            source, runs=runs, name=name, trial=trial, epochs=epochs, seeds=seeds or 1, all_data=all_data
-        )
-        say_plan(planned, how.console)
-        folder, code = train_final(planned, how, workers=workers, runs=runs)
-    say_result(result(folder), how.console)
-    return code
 
 
 def plan_final(

@@ -68,6 +68,8 @@ def refuse_another(wanted: Mapping[str, Any], ledger: Ledger, *, name: str, file
     if found is not None:
         key, here, there = found
         other = "another --name starts another run"
+        if key == "on_finish":  # which may hold a secret
+            raise InputError(key, "…", f"what it is in {name}; {other}", file=file)
         allowed = f"nothing, as in the run {name}; {other}" if there is ABSENT else f"{there!r}, as in {name}; {other}"
         raise InputError(key, MISSING if here is ABSENT else here, allowed, file=file)
 

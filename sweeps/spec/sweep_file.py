@@ -26,7 +26,7 @@ from ch6dist.yamlfile import read_mapping
 from sweeps.spec.axes import NO_AXIS, NOT_HERE, Axis, holds, refuse_unknown
 from sweeps.spec.cases import check_cases, flat_parameters
 from sweeps.spec.overrides import override, set_key
-from sweeps.spec.sections import MAX_TRIALS, CheckpointRules, Metric, Resources, Seeds
+from sweeps.spec.sections import MAX_TRIALS, CheckpointRules, Metric, Resources, Seeds, check_on_finish
 from sweeps.spec.shorthand import refuse_dotted, refuse_misplaced
 
 PRESET = re.compile(r"\s*preset\s*=")
@@ -73,7 +73,11 @@ class SweepSpec(Frozen):
     checkpoints: CheckpointRules = Field(
         default_factory=CheckpointRules, description="how often checkpoints are written, and which of them stay"
     )
-
+    on_finish: str | None = Field(
+        None,
+        description="a shell line, or the URL of a webhook, that is told when a driver of the run has ended: finished, "
+        "failed or stopped; left out: nobody",
+    )
     presets: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="named changes, each of keys as they stand on the command line: `demo: {epochs: 3, seeds: 1}`; "
@@ -93,6 +97,11 @@ class SweepSpec(Frozen):
     @classmethod
     def _storage(cls, given: str | None) -> str | None:
         return None if given is None else check_storage(given, key="")
+
+    @field_validator("on_finish")
+    @classmethod
+    def _on_finish(cls, given: str | None) -> str | None:
+        return None if given is None else check_on_finish(given)
 
     @field_validator("name")
     @classmethod
