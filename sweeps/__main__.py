@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from ch6dist.catalog.wording import format_count
 from ch6dist.cli import leave, new_app
 from ch6dist.cli import run as run_app
 from ch6dist.errors import UsageError
@@ -50,6 +51,7 @@ def plan(
 ) -> None:
     """Show what a sweep takes: trials, packs, time, memory, disk."""
     from sweeps.plan.calibration import read_calibration
+    from sweeps.plan.packs import check_packs
     from sweeps.plan.plan import make_plan, plan_json
     from sweeps.plan.render import render_plan
     from sweeps.spec.expand import expand
@@ -57,7 +59,7 @@ def plan(
 
     if calibrate and address is not None:
         raise UsageError("--calibrate times this machine, so it cannot be used with --address")
-    sweep, chosen = load_spec(spec, overrides or []), _packs(packs)
+    sweep, chosen = load_spec(spec, overrides or []), check_packs(packs)
     trials, hosts = expand(sweep, file=str(spec)), _hosts(address)
     make = partial(make_plan, sweep, trials, packs=chosen, devices=hosts, runs=runs)
     planned = make(calibration=read_calibration())
@@ -231,17 +233,27 @@ def final(
 
 
 @app.command()
+def tensorboard(
+    run: Run,
+    output: Annotated[Path, typer.Option("-o", metavar="DIR", help="a folder for each trial is made here")],
+    follow: Annotated[bool, typer.Option("--follow", help="go on until the driver has ended")] = False,
+    runs: Runs = None,
+) -> None:
+    """Write the curves of a run as TensorBoard event files."""
+    folder = find_run(run, root=runs)
+    try:
+        from sweeps.export.tensorboard import export
+    except ModuleNotFoundError as error:
+        raise _not_installed(error) from None
+    print(f"{format_count(export(folder, output, follow=follow), 'row')} written to {output}")
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of sweep files, for editors."""
     from sweeps.spec.schema import schema_text
 
     print(schema_text(), end="")
-
-
-def _packs(text: str) -> str | int:
-    from sweeps.plan.packs import check_packs
-
-    return check_packs(text)
 
 
 def _hosts(address: str | None) -> list[Devices]:
@@ -258,7 +270,9 @@ def _hosts(address: str | None) -> list[Devices]:
 
 
 def _launch(address: str | None, packs: str) -> Launch:
-    chosen = _packs(packs)
+    from sweeps.plan.packs import check_packs
+
+    chosen = check_packs(packs)
     try:
         from sweeps.launch.run import Launch
     except ModuleNotFoundError as error:
