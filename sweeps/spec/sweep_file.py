@@ -29,7 +29,7 @@ from sweeps.spec.cases import check_cases, flat_parameters
 from sweeps.spec.early_stop import EarlyStop, parse_early_stop
 from sweeps.spec.methods import Method, Sampler, check_method, with_method_defaults
 from sweeps.spec.overrides import override, set_key
-from sweeps.spec.sections import MAX_TRIALS, CheckpointRules, Metric, Resources, Seeds
+from sweeps.spec.sections import MAX_TRIALS, CheckpointRules, Metric, Resources, Seeds, check_on_finish
 from sweeps.spec.shorthand import refuse_dotted, refuse_misplaced
 from sweeps.spec.where import Conditions
 
@@ -97,7 +97,11 @@ class SweepSpec(Frozen):
     checkpoints: CheckpointRules = Field(
         default_factory=CheckpointRules, description="how often checkpoints are written, and which of them stay"
     )
-
+    on_finish: str | None = Field(
+        None,
+        description="a shell line, or the URL of a webhook, that is told when a driver of the run has ended: finished, "
+        "failed or stopped; left out: nobody",
+    )
     presets: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="named changes, each of keys as they stand on the command line: `demo: {epochs: 3, seeds: 1}`; "
@@ -120,6 +124,11 @@ class SweepSpec(Frozen):
     @classmethod
     def _early_stop(cls, given: Any) -> Any:
         return None if given is None else parse_early_stop(given)
+
+    @field_validator("on_finish")
+    @classmethod
+    def _on_finish(cls, given: str | None) -> str | None:
+        return None if given is None else check_on_finish(given)
 
     @field_validator("name")
     @classmethod
