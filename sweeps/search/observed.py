@@ -142,9 +142,10 @@ class Observed:
     def _take_status(self, line: Line) -> None:
         seen = self.trials[line["trial"]]
         seen.status, seen.rule = Status(line["status"]), bool(line.get("rule"))
+        now = line.get("time", 0.0)
         if seen.status == Status.RUNNING and not seen.begun:
-            seen.begun, seen.span = True, (line["time"], line["time"])
-        seen.span = (seen.span[0], line["time"])
+            seen.begun, seen.span = True, (now, now)
+        seen.span = (seen.span[0], now)
         seen.closed_at = self.count
         if line["attempt"] > seen.attempt:  # from scratch: its values count until they come again
             seen.attempt, seen.epoch = line["attempt"], 0
