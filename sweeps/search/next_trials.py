@@ -146,6 +146,7 @@ class Search:
     def keep_journal(self, folder: Path) -> None:
         """Write what a search by a model knows as a journal that optuna-dashboard opens; nothing for other methods."""
         if self.spec and self.spec.method == "optuna":
+            self._decide()
             there = drawn(self.observed, self.spec)
             done = {name: trials for name, trials in there.items() if all(map(self.settled, trials))}
             write_journal(folder / JOURNAL, self.spec, told(self.observed, done))
