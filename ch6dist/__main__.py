@@ -85,7 +85,6 @@ def digests() -> None:
     import json
 
     from ch6dist.config import parse_trial
-    from ch6dist.optim.digests import digests as digests_of
 
     try:
         given = json.load(sys.stdin)
@@ -93,7 +92,11 @@ def digests() -> None:
         raise InputError("stdin", MISSING, f"a JSON list of trials ({error})") from None
     if not isinstance(given, list):
         raise InputError("stdin", type(given).__name__, "a JSON list of trials")
-    print(json.dumps(digests_of([parse_trial(content, file=f"trial {n}") for n, content in enumerate(given)])))
+    trials = [parse_trial(content, file=f"trial {n}") for n, content in enumerate(given)]
+
+    from ch6dist.optim.digests import digests as digests_of
+
+    print(json.dumps(digests_of(trials)))
 
 
 @app.command()

@@ -2,8 +2,8 @@
 
     digests([none, step])       # [['5f1…', 'a07…', '3be…'], ['5f1…', 'a07…', '94c…']]: two epochs are the same
 
-The digest of an epoch is a hash of the exact bytes of both tables from the first step to the epoch's end, so that equal
-ones stand for equal tables up to there.
+The digest of an epoch is a hash of the steps per epoch and of the exact bytes of both tables from the first step to the
+epoch's end, so that equal ones stand for equal tables up to there.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _digests(trial: TrialConfig, *, steps_per_epoch: int) -> Iterator[str | None
     optimizer = build_optimizer([torch.nn.Parameter(torch.zeros(()))], trial.optimizer)
     schedule = build_schedule(trial, optimizer, steps_per_epoch=steps_per_epoch)
     optimizer.step()  # without gradients nothing moves, and torch knows that optimizers step before schedulers
-    whole = hashlib.blake2b(digest_size=BYTES)
+    whole = hashlib.blake2b(struct.pack("<q", steps_per_epoch), digest_size=BYTES)
     for epoch in range(trial.epochs):
         if schedule.known_epochs is not None and epoch >= schedule.known_epochs:
             yield None
