@@ -75,15 +75,16 @@ def branches_of(trials: Sequence[TrialConfig], digests: Sequence[Digests]) -> di
     for trial, own in zip(trials, digests, strict=True):
         if trial.type != "train":
             continue
+        name = trial.trial_id  # hashed once
         group = json.dumps(trial.model_dump(mode="json", exclude=_APART), sort_keys=True)
-        keys = [(group, prefix) for prefix in _prefixes(trial, own)]
+        keys = [(group, prefix) for prefix in _prefixes(trial, name, own)]
         shared = 0
         while shared < len(keys) and keys[shared] in trained_by and not trial.capture:
             shared += 1
         if shared:
-            found[trial.trial_id] = Branch(trial=trained_by[keys[shared - 1]], epoch=shared)
+            found[name] = Branch(trial=trained_by[keys[shared - 1]], epoch=shared)
         for key in keys[shared:]:
-            trained_by.setdefault(key, trial.trial_id)
+            trained_by.setdefault(key, name)
     return found
 
 
@@ -126,45 +127,40 @@ def tree_text(trials: Sequence[TrialConfig], branches: Branches) -> str:
     return "\n".join(lines)
 
 
-@dataclass(frozen=True)
 class _Tree:
-    """Trials as a tree: those that branch off below the one that they leave."""
+    """Trials as a tree: those that branch off below the one that they leave, the earliest first."""
 
-    epochs: Mapping[str, int]
-    names: Mapping[str, str]
-    branches: Branches
+    def __init__(self, epochs: Mapping[str, int], names: Mapping[str, str], branches: Branches) -> None:
+        self.epochs, self.names, self.branches = epochs, names, branches
+        self.leaving: dict[str, list[str]] = defaultdict(list)
+        for trial in sorted((t for t in epochs if t in branches), key=lambda trial: branches[trial].epoch):
+            self.leaving[branches[trial].trial].append(trial)
 
     def roots(self) -> list[str]:
         """Return the trials that others leave and that leave none."""
-        return [trial for trial in self.epochs if trial not in self.branches and self.leaving(trial)]
-
-    def leaving(self, trial: str) -> list[str]:
-        """Return the trials that leave `trial`, the earliest first."""
-        found = [other for other in self.epochs if other in self.branches and self.branches[other].trial == trial]
-        return sorted(found, key=lambda other: self.branches[other].epoch)
+        return [trial for trial in self.epochs if trial not in self.branches and trial in self.leaving]
 
     def lines(self, trial: str) -> Iterator[str]:
         """Yield the lines of `trial` and of all that branch off below it."""
-        epochs = self.epochs[trial]
-        branch = self.branches.get(trial)
+        name, epochs, branch = self.names[trial], self.epochs[trial], self.branches.get(trial)
         if branch is None:
-            yield f"{self.names[trial]}: {format_count(epochs, 'epoch')}"
+            yield f"{name}: {format_count(epochs, 'epoch')}"
         elif branch.epoch == epochs:
-            yield f"all {epochs}: {self.names[trial]}: nothing to train"
+            yield f"all {epochs}: {name}: nothing to train"
         else:
-            yield f"after {branch.epoch}: {self.names[trial]}: {epochs - branch.epoch} of {epochs}"
-        below = self.leaving(trial)
+            yield f"after {branch.epoch}: {name}: {epochs - branch.epoch} of {epochs}"
+        below = self.leaving.get(trial, [])
         for other in below:
-            last = other == below[-1]
+            first, rest = ("└─ ", "   ") if other == below[-1] else ("├─ ", "│  ")
             for number, line in enumerate(self.lines(other)):
-                yield ("└─ " if last else "├─ ") + line if number == 0 else ("   " if last else "│  ") + line
+                yield (rest if number else first) + line
 
 
-def _prefixes(trial: TrialConfig, digests: Digests) -> Iterator[str]:
+def _prefixes(trial: TrialConfig, name: str, digests: Digests) -> Iterator[str]:
     """Yield what an epoch and all before it are known by; each that depends on a metric is the trial's own.
 
     So is the last epoch of a trial that is tested at its end, unless another is tested there too.
     """
     for epoch, digest in enumerate(digests, start=1):
         tested = " tested" if trial.evaluate_test and epoch == trial.epochs else ""
-        yield f"{digest}{tested}" if digest is not None else f"{epoch} of {trial.trial_id}"
+        yield f"{digest}{tested}" if digest is not None else f"{epoch} of {name}"
