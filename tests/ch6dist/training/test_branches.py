@@ -163,6 +163,15 @@ def test_a_branch_takes_over_the_state_of_every_optimizer(tmp_path, name):
     assert_branches_are_solo_runs([small_trial(**shared, schedule=schedule) for schedule in schedules], tmp_path)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("model", [pytest.param("conv3bn", marks=pytest.mark.slow), {"name": "lenet5", "dropout": 0.3}])
+def test_a_branch_takes_over_running_statistics_and_masks(tmp_path, model, precision):
+    data = {"train_size": 40, "val_size": 20, "augment": "crop_flip"}
+    shared = {"model": model, "optimizer": {**MOMENTUM, "lr": 0.001}, "precision": precision, "data": data}
+    schedules = ["none", {"name": "StepLR", "step_size": 2}]
+    assert_branches_are_solo_runs([small_trial(**shared, schedule=schedule) for schedule in schedules], tmp_path)
+
+
 def test_a_cycle_of_beta1_goes_on_in_a_branch(tmp_path):
     cycle = {"name": "OneCycleLR", "total_steps": 20}
     shared = {"model": DROPPED, "optimizer": {"name": "AdamW", "lr": 1e-3}, "schedule": cycle}
