@@ -62,7 +62,8 @@ def train(
         attempts: attempt of each trial, 1 where left out; stamped on every line.
         branches: where a trial leaves another, by its id, also of trials that join later; one without a `last` of its
             own starts there, and reports no rows of the epochs that it shares. Used on rank 0 alone.
-        keep: epochs, by trial id, at whose end its checkpoint for branches is written, used on rank 0 alone.
+        keep: epochs, by trial id, at whose end its checkpoint for branches is written; also may grow while it trains.
+            Used on rank 0 alone.
         variants: kernel variants that the run has recorded, by key; the answer to a measured one may add to them.
         device: left out: this process's GPU, else the CPU.
         group: the processes that train together (distributed/group.py).
@@ -87,8 +88,8 @@ def train(
             attempts=attempts or {},
             checkpoints=checkpoints if group.rank == 0 else None,
             captures=captures if group.rank == 0 else None,
-            branches=branches or {},
-            keep=keep or {},
+            branches={} if branches is None else branches,  # an empty one may be filled later
+            keep={} if keep is None else keep,
             checkpoint_seconds=checkpoint_seconds,
             counter=counter or StepCounter(),
         )

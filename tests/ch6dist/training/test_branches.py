@@ -180,14 +180,21 @@ def test_a_cycle_of_beta1_goes_on_in_a_branch(tmp_path):
 
 def test_a_pack_that_admits_branches_leaves_all_lanes_alone(tmp_path):
     trials = [trial for trial in family_of("ReduceLROnPlateau")[:4] if trial.epochs == 5]
-    branches, keep = tree_of(trials)
+    tree, kept = tree_of(trials)
     store, alone = Checkpoints(tmp_path / "pack"), Checkpoints(tmp_path / "alone")
-    seen = Seen(admit={3: trials[1:]})
-    train(trials[:1], report=seen, checkpoints=store, device="cpu", branches=branches, keep=keep)
+    seen, branches, keep = Seen(admit={3: trials[1:]}), {}, {}
+
+    def report(lines):
+        """A driver that learns of the other trials while the first trains."""
+        branches.update(tree)
+        keep.update(kept)
+        return seen(lines)
+
+    train(trials[:1], report=report, checkpoints=store, device="cpu", branches=branches, keep=keep)
     assert len({row["lanes"] for row in seen.of_kind("row")}) > 1, "they train together"
     for trial in trials:
         whole, _ = one(trial, alone)
-        shared = branches[trial.trial_id].epoch if trial.trial_id in branches else 0
+        shared = tree[trial.trial_id].epoch if trial.trial_id in tree else 0
         assert seen.rows(trial) == whole.rows()[shared:]
         assert same_weights(saved_weights(store, trial), saved_weights(alone, trial))
 
