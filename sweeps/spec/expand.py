@@ -1,57 +1,103 @@
 """From a sweep to its trials: every configuration with every seed, checked before anything starts.
 
 trials = expand(load_spec("sweeps/configs/demo.yaml"), file="sweeps/configs/demo.yaml")
+tests = expand(spec)                            # with an axis `from: range_test`: the first stage
+trials = expand(spec, bounds=bounds)            # the second: sweeps/search/range_stage.py has the bounds of the tests
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from random import Random
 from typing import Any
 
 from ch6dist.catalog.schedules import lr_overrides
-from ch6dist.config import TrialConfig, parse_trial
+from ch6dist.config import DataConfig, TrialConfig, parse_trial
 from ch6dist.errors import MISSING, InputError
+from ch6dist.sections import parse_section
 from ch6dist.trial_file import with_names
 from ch6dist.yamlfile import with_dotted
 from sweeps.spec.axes import Axis, Point, grid, random
 from sweeps.spec.cases import chosen_cases, with_case_names
+from sweeps.spec.range_axis import LR, Bounds
 from sweeps.spec.sections import MAX_TRIALS
 from sweeps.spec.shorthand import PARTS
+from sweeps.spec.stages import as_range_test, placing, range_axis, range_tests, with_positions
 from sweeps.spec.sweep_file import Resources, SweepSpec
 
 
-def expand(spec: SweepSpec, *, file: str | None = None) -> list[TrialConfig]:
+def expand(
+    spec: SweepSpec, *, file: str | None = None, bounds: Mapping[str, Bounds] | None = None
+) -> list[TrialConfig]:
     """Return every trial, checked: configurations in the order of the file, the seeds of each together.
+
+    Where learning rates come from range tests, these are the trials of the first stage, and with `bounds` those of the
+    second. Before there are bounds the second is checked with those that the file states.
+
+    Args:
+        bounds: by the configuration id of the range tests.
 
     Raises InputError (with `file`) for a configuration that cannot be trained, two that are the same, learning rates
     that a schedule would ignore, and more than MAX_TRIALS.
     """
     try:
         _check_count(spec)
-        return list(_trials(spec))
+        trials = list(_trials(spec, bounds))
+        return trials if bounds is not None else _range_tests(spec) or trials
     except InputError as error:
         raise (error.in_file(file) if file else error) from None
 
 
-def case_names(spec: SweepSpec) -> dict[str, dict[str, str]]:
-    """Return of each configuration the names of its cases, by axis; empty where no axis has cases."""
+def forecast(spec: SweepSpec, *, file: str | None = None) -> list[TrialConfig]:
+    """Return the trials of all stages, for a plan: learning rates to come lie between the bounds that the file states.
+
+    Raises InputError as `expand` does.
+    """
+    first = expand(spec, file=file)
+    return first if range_axis(spec.parameters) is None else [*first, *_trials(spec, None)]
+
+
+def case_names(spec: SweepSpec, bounds: Mapping[str, Bounds] | None = None) -> dict[str, dict[str, str]]:
+    """Return of each configuration the names of its cases, by axis; empty where no axis has cases.
+
+    Args:
+        bounds: as for `expand`. A range test is of no case: several may share it.
+    """
     axes = [key for key, axis in spec.parameters.items() if axis.cases is not None]
-    found = _configurations(spec) if axes else ()
+    found = _configurations(spec, bounds) if axes else ()
     return {config.configuration_id: {axis: point[axis] for axis in axes} for config, point in found}
 
 
-def _configurations(spec: SweepSpec) -> Iterator[tuple[TrialConfig, Point]]:
+def _configurations(spec: SweepSpec, bounds: Mapping[str, Bounds] | None) -> Iterator[tuple[TrialConfig, Point]]:
     """Yield every configuration with the first seed, and its point."""
-    base = {**with_names(spec.trial), "seed": spec.seeds.values[0], "vary": list(spec.seeds.vary)}
-    for point in _points(spec):
+    base = _base(spec)
+    for point in _points(spec, placing(spec.parameters, _test_of(spec), bounds, drawn=spec.method != "grid")):
         yield _configure(spec, base, point), point
 
 
-def _trials(spec: SweepSpec) -> Iterator[TrialConfig]:
+def _base(spec: SweepSpec) -> dict[str, Any]:
+    """Return the trial that points are put over, with the first seed."""
+    return {**with_names(spec.trial), "seed": spec.seeds.values[0], "vary": list(spec.seeds.vary)}
+
+
+def _test_of(spec: SweepSpec) -> Callable[[Point], TrialConfig]:
+    """Return what makes the range test of a point without its learning rate."""
+    base = _base(spec)
+    seed = parse_section(DataConfig, spec.trial.get("data", {})).seed
+    return lambda rest: as_range_test(_configure(spec, base, rest), data_seed=seed)
+
+
+def _range_tests(spec: SweepSpec) -> list[TrialConfig]:
+    tests = range_tests(spec.parameters, _test_of(spec), _points(spec, dict))
+    if len(tests) > MAX_TRIALS:
+        raise InputError("parameters.optimizer.lr.from", f"{len(tests)} range tests", f"at most {MAX_TRIALS} trials")
+    return tests
+
+
+def _trials(spec: SweepSpec, bounds: Mapping[str, Bounds] | None) -> Iterator[TrialConfig]:
     seen: dict[str, Point] = {}
-    for config, point in _configurations(spec):
+    for config, point in _configurations(spec, bounds):
         first = seen.setdefault(config.trial_id, point)
         if first is not point:
             raise InputError("parameters", point, f"each configuration once; this one is the same as {first!r}")
@@ -60,10 +106,12 @@ def _trials(spec: SweepSpec) -> Iterator[TrialConfig]:
             yield config.model_copy(update={"seed": seed})
 
 
-def _points(spec: SweepSpec) -> Iterator[Point]:
+def _points(spec: SweepSpec, place: Callable[[Point], Point]) -> Iterator[Point]:
+    """Yield the points, as `place` returns them: with positions between bounds, or with learning rates."""
+    axes = with_positions(spec.parameters, drawn=spec.method != "grid")
     if spec.method == "grid":
-        return grid(spec.parameters)
-    return random(spec.parameters, count=spec.trials or 0, rng=Random(spec.seed))
+        return map(place, grid(axes))
+    return map(place, random(axes, count=spec.trials or 0, rng=Random(spec.seed)))
 
 
 def _configure(spec: SweepSpec, base: Mapping[str, Any], point: Point) -> TrialConfig:
@@ -81,12 +129,14 @@ def _configure(spec: SweepSpec, base: Mapping[str, Any], point: Point) -> TrialC
     except InputError as error:
         raise _of_some(error, content, point, values) or _in_sweep(error, spec, point) from None
     ignored = lr_overrides(config.schedule)
-    if ignored and _varies(spec.parameters.get("optimizer.lr")):
+    if ignored and LR in point and _varies(spec.parameters[LR]):
         allowed = f"no learning-rate axis beside {ignored[0]}, which replaces the learning rate"
-        raise InputError("parameters.optimizer.lr", point["optimizer.lr"], allowed)
+        raise InputError(f"parameters.{LR}", point[LR], allowed)
     if ignored and len({value.get("lr") for value in _mappings(spec.parameters.get("optimizer"))}) > 1:
         allowed = f"one learning rate for all beside {ignored[0]}, which replaces it"
         raise InputError("parameters.optimizer", point["optimizer"], allowed)
+    if config.type != "train" and range_axis(spec.parameters):
+        raise InputError(f"parameters.{LR}.from", "range_test", "nothing in a sweep of range tests: `type` is train")
     if config.type == "train" and config.data.val_size == 0 and spec.metric.name.startswith("val_"):
         raise InputError("metric.name", spec.metric.name, "train_accuracy or train_loss (data.val_size is 0)")
     return config
@@ -160,7 +210,8 @@ def _of_some(
 
 
 def _check_count(spec: SweepSpec) -> None:
-    configurations = spec.trials or math.prod(len(axis.listed) for axis in spec.parameters.values())
+    axes = with_positions(spec.parameters, drawn=spec.method != "grid")
+    configurations = spec.trials or math.prod(len(axis.listed) for axis in axes.values())
     if configurations * len(spec.seeds.values) > MAX_TRIALS:
         count = f"{configurations} configurations × {len(spec.seeds.values)} seeds"
         raise InputError("parameters", count, f"at most {MAX_TRIALS} trials")

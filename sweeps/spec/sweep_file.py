@@ -28,6 +28,7 @@ from sweeps.spec.cases import check_cases, flat_parameters
 from sweeps.spec.overrides import override, set_key
 from sweeps.spec.sections import MAX_TRIALS, CheckpointRules, Metric, Resources, Seeds
 from sweeps.spec.shorthand import refuse_dotted, refuse_misplaced
+from sweeps.spec.stages import check_range_axis
 
 PRESET = re.compile(r"\s*preset\s*=")
 
@@ -46,8 +47,8 @@ class SweepSpec(Frozen):
     )
     metric: Metric = Field(default_factory=Metric, description="what configurations are ranked by")
     parameters: dict[str, Axis] = Field(
-        description="the axes: trial keys, each with `values`, or (random) `distribution`, `min` and `max`; or "
-        "names of your own, each with `cases`"
+        description="the axes: trial keys, each with `values`, or (random) `distribution`, `min` and `max`; "
+        "`optimizer.lr` also with `from: range_test`; or names of your own, each with `cases`"
     )
     trials: int | None = Field(
         None, ge=1, le=MAX_TRIALS, description="method random, which needs it: how many configurations are drawn"
@@ -142,10 +143,11 @@ class SweepSpec(Frozen):
                 what = "a whole number (method random needs it)" if drawn else "nothing (only method random takes it)"
                 raise InputError(name, MISSING if drawn else value, f"{what}; the seeds of the trials are `seeds`")
         for key, axis in self.parameters.items():
-            if not drawn and not axis.listed:
+            if not drawn and axis.distribution:
                 raise InputError(f"parameters.{key}.distribution", axis.distribution, "values: […] (method grid)")
         if self.margin is not None and self.margin >= 1 and is_fraction(self.metric.name):
             raise InputError("margin", self.margin, "a share below 1, as accuracies are: 0.005 is half a point")
+        check_range_axis(self.parameters, method=self.method)
         _refuse_lost(self)
         return self
 

@@ -1,0 +1,79 @@
+"""Between the stages of a sweep: from its range tests to the bounds of its learning rates.
+
+    tests = range_trials(spec)                              # the first stage
+    bounds = bounds_of(spec, results)                       # once all of them have ended
+    trials = expand(spec, bounds=bounds)                    # the second
+
+Pure: what an undisturbed sweep finds, one that was killed and resumed finds again from its ledger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ch6dist.catalog.labels import label_all
+from ch6dist.catalog.text import distinct_numbers, number_text
+from ch6dist.catalog.wording import format_count
+from ch6dist.config import TrialConfig
+from ch6dist.runs.range_spans import median_span, span_of, why_no_span
+from sweeps.spec.axes import Axis
+from sweeps.spec.expand import expand
+from sweeps.spec.range_axis import DIGITS, Bounds
+from sweeps.spec.stages import range_axis, stated
+from sweeps.spec.sweep_file import SweepSpec
+
+Result = Mapping[str, Any]  # the value of a trial's artifact `range_test`
+
+
+def range_trials(spec: SweepSpec) -> list[TrialConfig]:
+    """Return the range tests of a sweep, the seeds of each together; none without an axis `from: range_test`."""
+    return expand(spec) if range_axis(spec.parameters) else []
+
+
+def bounds_of(spec: SweepSpec, results: Mapping[str, Result | None]) -> dict[str, Bounds]:
+    """Return the bounds of the learning rates, by the configuration id of the range tests.
+
+    The lower bound is the median of what the tests of a configuration suggest at least, divided by `widen`, the upper
+    one that of what they suggest at most, times it, both to two digits. Where half of the tests or more suggest
+    nothing, the bounds are those that the axis states.
+
+    Args:
+        results: of every range test that has ended, by trial id; None for one that left nothing.
+    """
+    axis = range_axis(spec.parameters)
+    if axis is None:
+        return {}
+    groups: dict[str, list[TrialConfig]] = {}
+    for trial in range_trials(spec):
+        groups.setdefault(trial.configuration_id, []).append(trial)
+    labels = label_all([trials[0].model_dump() for trials in groups.values()]).labels
+    found = {}
+    for (key, trials), label in zip(groups.items(), labels, strict=True):
+        values = [results.get(trial.trial_id) for trial in trials]
+        found[key] = _bounds(axis, values, name=str(label))
+    return found
+
+
+def _bounds(axis: Axis, values: Sequence[Result | None], *, name: str) -> Bounds:
+    spans = [span_of(value) for value in values]
+    tests, lost = format_count(len(values), "range test"), [v for v, span in zip(values, spans, strict=True) if not span]
+    span = median_span(spans)
+    low, high = _widened(span, axis.widen) if span else (0.0, 0.0)
+    if low >= high:
+        otherwise = stated(axis)
+        count = "none suggests" if len(lost) == len(values) else f"{len(lost)} suggest"
+        said = f"{count} a learning rate ({why_no_span(lost[0])})" if lost else "all suggest the same learning rate"
+        return Bounds(otherwise.low, otherwise.high, why=f"{name}: of {tests} {said}: {otherwise.why}")
+    assert span is not None
+    wider = f" ({len(lost)} without a signal: {why_no_span(lost[0])})" if lost else ""
+    shown = [number_text(number) for number in distinct_numbers(span, digits=DIGITS).values()]
+    median = " to ".join(shown)
+    why = f"{name}: {tests}{wider}, median {median}, widened by {axis.widen:g}: {number_text(low)} to {number_text(high)}"
+    return Bounds(low, high, why=why, measured=True)
+
+
+def _widened(span: tuple[float, float], factor: float) -> tuple[float, float]:
+    low, high = span[0] / factor, span[1] * factor
+    rounded = distinct_numbers((low, high), digits=DIGITS)
+    return rounded[low], rounded[high]
