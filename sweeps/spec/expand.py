@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Mapping
 from random import Random
 from typing import Any
 
+from ch6dist.catalog.parameters import as_number
 from ch6dist.catalog.schedules import lr_overrides
-from ch6dist.config import DataConfig, TrialConfig, parse_trial
+from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import MISSING, InputError
-from ch6dist.sections import parse_section
 from ch6dist.trial_file import with_names
 from ch6dist.yamlfile import with_dotted
 from sweeps.spec.axes import Axis, Point, grid, random
@@ -84,7 +84,7 @@ def _base(spec: SweepSpec) -> dict[str, Any]:
 def _test_of(spec: SweepSpec) -> Callable[[Point], TrialConfig]:
     """Return what makes the range test of a point without its learning rate."""
     base = _base(spec)
-    seed = parse_section(DataConfig, spec.trial.get("data", {})).seed
+    seed = int(as_number(spec.trial.get("data", {}).get("seed")) or 0)
     return lambda rest: as_range_test(_configure(spec, base, rest), data_seed=seed)
 
 
