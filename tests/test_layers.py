@@ -24,7 +24,7 @@ FLOORS = [
     "ch6dist.look",
     "ch6dist.__main__",
     "sweeps.units sweeps.spec sweeps.record sweeps.wire",
-    "sweeps.plan sweeps.status",
+    "sweeps.search sweeps.plan sweeps.status",
     "sweeps.driver",
     "sweeps.on_ray",
     "sweeps.launch",

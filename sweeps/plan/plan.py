@@ -50,7 +50,9 @@ class Plan:
     @property
     def range_tests(self) -> list[TrialConfig]:
         """Return the range tests that come before the training runs, as the first of two stages; none without one."""
-        return [trial for trial in self.trials if trial.type == "range_test"] if range_axis(self.spec.parameters) else []
+        return (
+            [trial for trial in self.trials if trial.type == "range_test"] if range_axis(self.spec.parameters) else []
+        )
 
 
 def make_plan(

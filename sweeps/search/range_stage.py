@@ -56,21 +56,19 @@ def bounds_of(spec: SweepSpec, results: Mapping[str, Result | None]) -> dict[str
 
 
 def _bounds(axis: Axis, values: Sequence[Result | None], *, name: str) -> Bounds:
-    spans = [span_of(value) for value in values]
-    tests, lost = format_count(len(values), "range test"), [v for v, span in zip(values, spans, strict=True) if not span]
-    span = median_span(spans)
+    """Return the bounds that the results of one configuration's range tests give, and in words why."""
+    spans, tests = [span_of(value) for value in values], format_count(len(values), "range test")
+    span, lost = median_span(spans), [value for value, span in zip(values, spans, strict=True) if span is None]
+    reason = why_no_span(lost[0]) if lost else ""
     low, high = _widened(span, axis.widen) if span else (0.0, 0.0)
-    if low >= high:
+    if span is None or low >= high:
         otherwise = stated(axis)
-        count = "none suggests" if len(lost) == len(values) else f"{len(lost)} suggest"
-        said = f"{count} a learning rate ({why_no_span(lost[0])})" if lost else "all suggest the same learning rate"
-        return Bounds(otherwise.low, otherwise.high, why=f"{name}: of {tests} {said}: {otherwise.why}")
-    assert span is not None
-    wider = f" ({len(lost)} without a signal: {why_no_span(lost[0])})" if lost else ""
-    shown = [number_text(number) for number in distinct_numbers(span, digits=DIGITS).values()]
-    median = " to ".join(shown)
-    why = f"{name}: {tests}{wider}, median {median}, widened by {axis.widen:g}: {number_text(low)} to {number_text(high)}"
-    return Bounds(low, high, why=why, measured=True)
+        said = f"{len(lost)} of {tests} found nothing ({reason})" if lost else f"{tests} found a single learning rate"
+        return Bounds(otherwise.low, otherwise.high, why=f"{name}: {said}: {otherwise.why}")
+    median = " to ".join(number_text(number) for number in distinct_numbers(span, digits=DIGITS).values())
+    also = f", {len(lost)} of which found nothing ({reason})" if lost else ""
+    widened = f"widened by {axis.widen:g}: {number_text(low)} to {number_text(high)}"
+    return Bounds(low, high, why=f"{name}: {tests}{also}, median {median}, {widened}", measured=True)
 
 
 def _widened(span: tuple[float, float], factor: float) -> tuple[float, float]:

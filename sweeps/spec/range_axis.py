@@ -1,10 +1,10 @@
 """An axis of learning rates whose bounds come from range tests: its fields, and learning rates between bounds.
 
-    optimizer.lr: {from: range_test, otherwise: [1e-5, 1]}
+optimizer.lr: {from: range_test, otherwise: [1e-5, 1]}
 
-    bounds = Bounds(low=0.0002, high=0.016, why="…")
-    bounds.grid(5)              # [0.0002, 0.0006, 0.0018, 0.0053, 0.016]
-    bounds.at(STEPS // 2)       # 0.0017889: half way, on a logarithmic axis
+bounds = Bounds(low=0.0002, high=0.016, why="…")
+bounds.grid(5)              # [0.0002, 0.0006, 0.0018, 0.0053, 0.016]
+bounds.at(STEPS // 2)       # 0.0017889: half way, on a logarithmic axis
 """
 
 from __future__ import annotations
