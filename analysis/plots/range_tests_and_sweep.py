@@ -122,7 +122,9 @@ def _draw_scores(ax: Axes, panel: pd.DataFrame, colour: str) -> None:
     if len(top):
         lr, value = top["lr"].iloc[0], top["value"].iloc[0]
         ax.plot(lr, value, "*", color="black", ms=11, zorder=4)
-        ax.annotate(short_number(lr), (lr, value), (0, 8), textcoords="offset points", ha="center", fontsize=8.5)
+        paper = {"facecolor": "white", "alpha": 0.75, "lw": 0, "pad": 1}
+        where: dict[str, Any] = {"textcoords": "offset points", "ha": "center", "fontsize": 8.5, "bbox": paper}
+        ax.annotate(short_number(lr), (lr, value), (0, 10), **where)
 
 
 def _limit_lrs(ax: Axes, panel: pd.DataFrame) -> None:
