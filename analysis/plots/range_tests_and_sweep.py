@@ -147,7 +147,7 @@ def _caption(data: pd.DataFrame) -> str:
     tests = data[data["series"] == "loss"].groupby("panel")["trial"].nunique()
     panels = data.drop_duplicates("panel")
     words = ". ".join(text[:1].upper() + text[1:] for text in panels["words"].head(MAX_PANELS))
-    n = format_count_range(data[data["series"] == "score"]["n"])
+    n = format_count_range(data[(data["series"] == "score") & (data["n"] > 0)]["n"])
     count = f" ({format_count_range(tests)} each)" if len(tests) else ""
     hidden = data[data["series"] == "score"].groupby("panel")["schedule"].nunique().max() > MAX_SCHEDULES
     return (

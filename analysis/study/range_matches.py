@@ -55,6 +55,8 @@ class Match:
 def matches(results: Results) -> list[Match]:
     """Return the configurations of range tests that have training runs at two learning rates or more."""
     study = results.study
+    if not (study.trials["type"] == "range_test").any():
+        return []
     trials = study.trials.assign(same=[_same(line["config"]) for line in study.ledger.trials.values()])
     trained = trials[(trials["type"] == "train") & ~trials["final"] & trials["lr"].notna()]
     trained = trained.merge(results.scores[["trial", "score"]], on="trial")

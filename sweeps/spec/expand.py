@@ -23,7 +23,7 @@ from sweeps.spec.cases import chosen_cases, with_case_names
 from sweeps.spec.range_axis import LR, Bounds
 from sweeps.spec.sections import MAX_TRIALS
 from sweeps.spec.shorthand import PARTS
-from sweeps.spec.stages import as_range_test, placing, range_axis, range_tests, with_positions
+from sweeps.spec.stages import as_range_test, check_bounded, placing, range_axis, range_tests, stated, with_positions
 from sweeps.spec.sweep_file import Resources, SweepSpec
 
 
@@ -83,9 +83,10 @@ def _base(spec: SweepSpec) -> dict[str, Any]:
 
 def _test_of(spec: SweepSpec) -> Callable[[Point], TrialConfig]:
     """Return what makes the range test of a point without its learning rate."""
-    base = _base(spec)
+    base, axis = _base(spec), range_axis(spec.parameters)
+    lr = stated(axis).high if axis else None  # any that suits the schedule: the range test has neither
     seed = int(as_number(spec.trial.get("data", {}).get("seed")) or 0)
-    return lambda rest: as_range_test(_configure(spec, base, rest), data_seed=seed)
+    return lambda rest: as_range_test(_configure(spec, base, {**rest, LR: lr}), data_seed=seed)
 
 
 def _range_tests(spec: SweepSpec) -> list[TrialConfig]:
@@ -129,14 +130,14 @@ def _configure(spec: SweepSpec, base: Mapping[str, Any], point: Point) -> TrialC
     except InputError as error:
         raise _of_some(error, content, point, values) or _in_sweep(error, spec, point) from None
     ignored = lr_overrides(config.schedule)
-    if ignored and LR in point and _varies(spec.parameters[LR]):
+    if ignored and _varies(spec.parameters.get(LR)):
         allowed = f"no learning-rate axis beside {ignored[0]}, which replaces the learning rate"
         raise InputError(f"parameters.{LR}", point[LR], allowed)
     if ignored and len({value.get("lr") for value in _mappings(spec.parameters.get("optimizer"))}) > 1:
         allowed = f"one learning rate for all beside {ignored[0]}, which replaces it"
         raise InputError("parameters.optimizer", point["optimizer"], allowed)
-    if config.type != "train" and range_axis(spec.parameters):
-        raise InputError(f"parameters.{LR}.from", "range_test", "nothing in a sweep of range tests: `type` is train")
+    if range_axis(spec.parameters):
+        check_bounded(config)
     if config.type == "train" and config.data.val_size == 0 and spec.metric.name.startswith("val_"):
         raise InputError("metric.name", spec.metric.name, "train_accuracy or train_loss (data.val_size is 0)")
     return config

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
+from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.text import number_text
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
@@ -37,6 +38,19 @@ def check_range_axis(parameters: Mapping[str, Axis], *, method: str) -> None:
             raise InputError(f"parameters.{key}.from", axis.source, f"values: […] ({LR} alone has range tests)")
         if method != "grid" and "points" in axis.model_fields_set:
             raise InputError(f"parameters.{key}.points", axis.points, "nothing (only method grid takes it)")
+
+
+def check_bounded(config: TrialConfig) -> None:
+    """Raise InputError for a configuration whose learning rate cannot be left to range tests."""
+    allowed = ""
+    if config.type != "train":
+        allowed = "nothing in a sweep of range tests: `type` is train"
+    elif any("base_lr" in part for part in (config.schedule, *config.schedule.get("schedulers", ()))):
+        allowed = (
+            "no base_lr in a schedule, as bounds below it would be no cycle; left out: a tenth of each learning rate"
+        )
+    if allowed:
+        raise InputError(f"parameters.{LR}.from", "range_test", allowed)
 
 
 def with_positions(parameters: Mapping[str, Axis], *, drawn: bool) -> dict[str, Axis]:
@@ -90,9 +104,13 @@ def range_tests(parameters: Mapping[str, Axis], test_of: TestOf, points: Iterabl
 
 
 def as_range_test(config: TrialConfig, *, data_seed: int) -> TrialConfig:
-    """Return the range test of a configuration: without schedule or capture, on the data of `data_seed`."""
+    """Return the range test of a configuration: without schedule or capture, on the data of `data_seed`.
+
+    The learning rate, which it sets itself, is the optimizer's default, as in a sweep of range tests.
+    """
+    optimizer = {**config.optimizer, "lr": OPTIMIZERS[config.optimizer["name"]].resolve({})["lr"]}
     data = config.data.model_copy(update={"seed": data_seed})
-    update = {"type": "range_test", "data": data, "schedule": {"name": "none"}, "capture": None}
+    update = {"type": "range_test", "data": data, "optimizer": optimizer, "schedule": {"name": "none"}, "capture": None}
     return config.model_copy(update=update)
 
 

@@ -301,6 +301,10 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
         sweep(trial={"schedule": {"name": "OneCycleLR", "max_lr": 0.5}}, parameters=ranged()),
         ["parameters.optimizer.lr", "no learning-rate axis beside schedule.max_lr"],
     ),
+    "a cycle whose begin may lie above the bounds": (
+        sweep(trial={"schedule": {"name": "CyclicLR", "base_lr": 1e-6}}, parameters=ranged()),
+        ["parameters.optimizer.lr.from: 'range_test'", "no base_lr in a schedule"],
+    ),
     "bad steps of range tests": (
         sweep(trial={"range_test": {"steps": 3}}, parameters=ranged()),
         ["trial.range_test.steps: 3"],

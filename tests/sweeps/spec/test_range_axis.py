@@ -129,6 +129,13 @@ def test_a_range_test_neither_captures_nor_decays() -> None:
     assert all(test.capture is None and test.schedule == {"name": "none"} for test in stage_one(spec))
 
 
+def test_a_cycle_between_bounds_begins_at_a_tenth_of_each_learning_rate() -> None:
+    spec = spec_with({}, trial={"schedule": {"name": "CyclicLR", "step_size_up": 5}})
+    tests = stage_one(spec)
+    assert {test.optimizer["lr"] for test in tests} == {1e-3}  # of no effect: it is the optimizer's default
+    assert len(expand(spec, bounds=dict.fromkeys(groups(tests), Bounds(1e-9, 1e-7)))) == 5
+
+
 def test_a_sweep_that_is_extended_keeps_its_range_tests() -> None:
     before = spec_with({"optimizer": OPTIMIZERS[:1]}, seeds=1)
     after = spec_with({"optimizer": OPTIMIZERS, "epochs": [10, 20]}, lr=ranged(seeds=4, points=9), seeds=3)

@@ -176,6 +176,7 @@ BEYOND_THE_SCHEMA = {  # what only the program can see
     "stated bounds that fall",
     "bounds for range tests",
     "bounds that a schedule ignores",
+    "a cycle whose begin may lie above the bounds",
     "NaN lr",
     "infinite lr",
     "bad together",
