@@ -46,7 +46,7 @@ FENCES = {  # library → folders that may import it
     "ray": {"sweeps.on_ray"},
     "pandas": {folder for folder in FOLDERS if folder.startswith("analysis.")},
     "matplotlib": {folder for folder in FOLDERS if folder.startswith("analysis.")},
-    "scipy": {"ch6dist.verdict", *(folder for folder in FOLDERS if folder.startswith("analysis."))},
+    "scipy": {"ch6dist.verdict", "sweeps.search", *(folder for folder in FOLDERS if folder.startswith("analysis."))},
 }
 # folders of ch6dist that analysis uses
 MEETING = {"errors", "paths", "shell", "averages", "previews", "catalog", "storage", "runs", "verdict", "cli"}

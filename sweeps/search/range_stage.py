@@ -32,14 +32,15 @@ def range_trials(spec: SweepSpec) -> list[TrialConfig]:
 
 
 def bounds_of(spec: SweepSpec, results: Mapping[str, Result | None]) -> dict[str, Bounds]:
-    """Return the bounds of the learning rates, by the configuration id of the range tests.
+    """Return the bounds of the learning rates, by the configuration id of the range tests; of those that have ended.
 
     The lower bound is the median of what the tests of a configuration suggest at least, divided by `widen`, the upper
     one that of what they suggest at most, times it, both to two digits. Where half of the tests or more suggest
     nothing, the bounds are those that the axis states.
 
     Args:
-        results: of every range test that has ended, by trial id; None for one that left nothing.
+        results: of every range test that has ended, by trial id; None for one that left nothing. A configuration of
+            whose tests one is missing has no bounds yet.
     """
     axis = range_axis(spec.parameters)
     if axis is None:
@@ -50,8 +51,8 @@ def bounds_of(spec: SweepSpec, results: Mapping[str, Result | None]) -> dict[str
     labels = label_all([trials[0].model_dump() for trials in groups.values()]).labels
     found = {}
     for (key, trials), label in zip(groups.items(), labels, strict=True):
-        values = [results.get(trial.trial_id) for trial in trials]
-        found[key] = _bounds(axis, values, name=str(label))
+        if all(trial.trial_id in results for trial in trials):
+            found[key] = _bounds(axis, [results[trial.trial_id] for trial in trials], name=str(label))
     return found
 
 

@@ -20,6 +20,7 @@ from ch6dist.trial_file import with_names
 from ch6dist.yamlfile import with_dotted
 from sweeps.spec.axes import Axis, Point, grid, random
 from sweeps.spec.cases import chosen_cases, with_case_names
+from sweeps.spec.early_stop import check_early_stop
 from sweeps.spec.range_axis import LR, Bounds
 from sweeps.spec.sections import MAX_TRIALS
 from sweeps.spec.shorthand import PARTS
@@ -33,17 +34,20 @@ def expand(
     """Return every trial, checked: configurations in the order of the file, the seeds of each together.
 
     Where learning rates come from range tests, these are the trials of the first stage, and with `bounds` those of the
-    second. Before there are bounds the second is checked with those that the file states.
+    second, as far as their bounds are known. Before there are bounds the second is checked with those that the file
+    states.
 
     Args:
         bounds: by the configuration id of the range tests.
 
     Raises InputError (with `file`) for a configuration that cannot be trained, two that are the same, learning rates
-    that a schedule would ignore, and more than MAX_TRIALS.
+    that a schedule would ignore, early stopping that could stop nothing, and more than MAX_TRIALS.
     """
     try:
         _check_count(spec)
         trials = list(_trials(spec, bounds))
+        if spec.early_stop and bounds is None:
+            check_early_stop(spec.early_stop, trials)
         return trials if bounds is not None else _range_tests(spec) or trials
     except InputError as error:
         raise (error.in_file(file) if file else error) from None
@@ -70,15 +74,22 @@ def case_names(spec: SweepSpec, bounds: Mapping[str, Bounds] | None = None) -> d
 
 
 def _configurations(spec: SweepSpec, bounds: Mapping[str, Bounds] | None) -> Iterator[tuple[TrialConfig, Point]]:
-    """Yield every configuration with the first seed, and its point."""
-    base = _base(spec)
-    for point in _points(spec, placing(spec.parameters, _test_of(spec), bounds, drawn=spec.method != "grid")):
-        yield _configure(spec, base, point), point
+    """Yield every configuration with the first seed, and its point; none whose bounds are not known yet."""
+    base, place = _base(spec), placing(spec.parameters, _test_of(spec), bounds, drawn=spec.method != "grid")
+    for point in map(place, _points(_positioned(spec))):
+        if point is not None:
+            yield _configure(spec, base, point), point
 
 
 def _base(spec: SweepSpec) -> dict[str, Any]:
     """Return the trial that points are put over, with the first seed."""
     return {**with_names(spec.trial), "seed": spec.seeds.values[0], "vary": list(spec.seeds.vary)}
+
+
+def _positioned(spec: SweepSpec) -> SweepSpec:
+    """Return a sweep whose points say where between bounds a learning rate lies, where these come from range tests."""
+    axes = with_positions(spec.parameters, drawn=spec.method != "grid")
+    return spec.model_copy(update={"parameters": axes})
 
 
 def _test_of(spec: SweepSpec) -> Callable[[Point], TrialConfig]:
@@ -90,7 +101,9 @@ def _test_of(spec: SweepSpec) -> Callable[[Point], TrialConfig]:
 
 
 def _range_tests(spec: SweepSpec) -> list[TrialConfig]:
-    tests = range_tests(spec.parameters, _test_of(spec), _points(spec, dict))
+    if range_axis(spec.parameters) is None:
+        return []
+    tests = range_tests(spec.parameters, _test_of(spec), _points(_positioned(spec)))
     if len(tests) > MAX_TRIALS:
         raise InputError("parameters.optimizer.lr.from", f"{len(tests)} range tests", f"at most {MAX_TRIALS} trials")
     return tests
@@ -107,12 +120,10 @@ def _trials(spec: SweepSpec, bounds: Mapping[str, Bounds] | None) -> Iterator[Tr
             yield config.model_copy(update={"seed": seed})
 
 
-def _points(spec: SweepSpec, place: Callable[[Point], Point]) -> Iterator[Point]:
-    """Yield the points, as `place` returns them: with positions between bounds, or with learning rates."""
-    axes = with_positions(spec.parameters, drawn=spec.method != "grid")
+def _points(spec: SweepSpec) -> Iterator[Point]:
     if spec.method == "grid":
-        return map(place, grid(axes))
-    return map(place, random(axes, count=spec.trials or 0, rng=Random(spec.seed)))
+        return grid(spec.parameters)
+    return random(spec.parameters, count=spec.trials or 0, rng=Random(spec.seed))
 
 
 def _configure(spec: SweepSpec, base: Mapping[str, Any], point: Point) -> TrialConfig:
@@ -211,8 +222,8 @@ def _of_some(
 
 
 def _check_count(spec: SweepSpec) -> None:
-    axes = with_positions(spec.parameters, drawn=spec.method != "grid")
-    configurations = spec.trials or math.prod(len(axis.listed) for axis in axes.values())
+    axes = _positioned(spec).parameters.values()
+    configurations = spec.trials or math.prod(len(axis.listed) for axis in axes)
     if configurations * len(spec.seeds.values) > MAX_TRIALS:
         count = f"{configurations} configurations × {len(spec.seeds.values)} seeds"
         raise InputError("parameters", count, f"at most {MAX_TRIALS} trials")

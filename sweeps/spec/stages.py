@@ -68,8 +68,8 @@ def with_positions(parameters: Mapping[str, Axis], *, drawn: bool) -> dict[str, 
 
 def placing(
     parameters: Mapping[str, Axis], test_of: TestOf, bounds: Mapping[str, Bounds] | None, *, drawn: bool
-) -> Callable[[Point], Point]:
-    """Return what puts a learning rate in the place of a point's position.
+) -> Callable[[Point], Point | None]:
+    """Return what puts a learning rate in the place of a point's position; None where its bounds are not known.
 
     Args:
         bounds: by the configuration id of the range tests; None: the stated ones for all.
@@ -78,14 +78,16 @@ def placing(
     axis = range_axis(parameters)
     if axis is None:
         return dict
-    known: dict[str, Bounds] = {}
+    known: dict[str, Bounds | None] = {}
 
-    def place(point: Point) -> Point:
+    def place(point: Point) -> Point | None:
         rest = _without_lr(point)
         name = repr(rest)
         if name not in known:
-            known[name] = stated(axis) if bounds is None else bounds[test_of(rest).configuration_id]
+            known[name] = stated(axis) if bounds is None else bounds.get(test_of(rest).configuration_id)
         found, position = known[name], point[LR]
+        if found is None:
+            return None
         return {**point, LR: found.at(position) if drawn else found.grid(axis.points)[position]}
 
     return place

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ch6dist.runs.range_spans import median_span, span_of
 from sweeps.search.range_stage import bounds_of, range_trials
+from sweeps.spec.expand import expand
 from sweeps.spec.range_axis import Bounds
 from sweeps.spec.sweep_file import SweepSpec
 from tests.support.bad_sweeps import ranged
@@ -63,11 +64,21 @@ def test_half_of_the_tests_without_a_signal_give_the_stated_bounds_and_say_so() 
 
 
 def test_a_test_that_left_nothing_is_one_without_a_signal() -> None:
-    spec = spec_for(3)
-    first, second, _ = (trial.trial_id for trial in range_trials(spec))
-    (found,) = bounds_of(spec, {first: result(0.01, 0.1), second: result(0.01, 0.1)}).values()
+    found = bounds([result(0.01, 0.1), None, result(0.01, 0.1)])
     assert found.measured
     assert "3 range tests, 1 of which found nothing (it did not end)" in found.why
+
+
+def test_a_configuration_has_no_bounds_before_all_of_its_range_tests_have_ended() -> None:
+    spec = spec_of(sweep(parameters={"optimizer": ["SGD", "Adam"], **ranged(seeds=2)}))
+    tests = [trial.trial_id for trial in range_trials(spec)]
+    assert bounds_of(spec, dict.fromkeys(tests[:1])) == {}
+    found = bounds_of(spec, dict.fromkeys(tests[1:]))
+    assert len(found) == 1
+    trained = expand(spec, bounds=found)
+    assert {trial.optimizer["name"] for trial in trained} == {"Adam"}
+    whole = expand(spec, bounds=bounds_of(spec, dict.fromkeys(tests)))
+    assert [trial for trial in whole if trial in trained] == trained
 
 
 def test_tests_that_all_suggest_one_learning_rate_give_no_empty_bounds() -> None:

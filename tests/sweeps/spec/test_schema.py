@@ -161,6 +161,10 @@ GOOD: dict[str, dict[str, Any]] = {
     "range tests": sweep(parameters=ranged(seeds=5, widen=2, points=7, otherwise=(1e-5, 0.5))),
     "range tests inside a section": sweep(parameters={"optimizer": {"momentum": [0, 0.9], **ranged("lr")}}),
     "range tests and draws": sweep(method="random", trials=3, seed=0, parameters=ranged()),
+    "the best few": sweep(early_stop={"name": "top_k", "after": 3, "keep": 8}),
+    "halving": sweep(early_stop={"name": "halving", "first": 2}),
+    "halving at once": sweep(early_stop={"name": "asha", "first": 2, "factor": 4, "promote": False}),
+    "the median": sweep(early_stop={"name": "median", "after": 3}),
     "one case": sweep(parameters={"change": {"cases": {"only": {"epochs": 2}}}}),
     "no name": {"parameters": sweep()["parameters"]},
     "other axes": sweep(
@@ -209,6 +213,9 @@ BEYOND_THE_SCHEMA = {  # what only the program can see
     "a capture that is too large",
     "a validation metric without validation images",
     "more validation images than there are",
+    "a rule that begins at the end",
+    "early stopping of range tests",
+    "early stopping by a metric without images",
 }
 
 
