@@ -37,6 +37,8 @@ class Seen:
     arrived: dict[int, int] = field(default_factory=dict)  # by epoch, the place in the ledger of its first row
     last: deque[Line] = field(default_factory=lambda: deque(maxlen=RANKED_ROWS))  # its newest rows
     seconds: float = 0.0  # training and evaluation, repeated epochs included: they have been paid for
+    found: Mapping[str, Any] | None = None  # of a range test: what it suggests
+    judged: bool = False  # it has ended once; what a range test finds when it is trained again moves no bounds
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -96,6 +98,8 @@ class Observed:
                 self._take_status(line)
             elif kind == "sweep":
                 self._take_head(line)
+            elif kind == "artifact" and line["name"] == "range_test" and not self.trials[line["trial"]].judged:
+                self.trials[line["trial"]].found = line["value"]
             elif kind == "trial" and line["trial"] not in self.trials:
                 self.trials[line["trial"]] = Seen(line, len(self.trials))  # type: ignore[arg-type]
 
@@ -136,6 +140,7 @@ class Observed:
         seen = self.trials[line["trial"]]
         seen.status, seen.rule = Status(line["status"]), bool(line.get("rule"))
         seen.begun |= seen.status == Status.RUNNING
+        seen.judged |= seen.status in ENDED
         if line["attempt"] > seen.attempt:  # from scratch: its values count until they come again
             seen.attempt, seen.epoch = line["attempt"], 0
             seen.last.clear()

@@ -16,9 +16,11 @@ from ch6dist.catalog.labels import label_all
 from ch6dist.catalog.text import distinct_numbers, number_text
 from ch6dist.catalog.wording import format_count
 from ch6dist.config import TrialConfig
+from ch6dist.runs.provenance import trial_line
 from ch6dist.runs.range_spans import median_span, span_of, why_no_span
+from ch6dist.runs.schema import TrialLine
 from sweeps.spec.axes import Axis
-from sweeps.spec.expand import expand
+from sweeps.spec.expand import case_names, expand, range_test_of
 from sweeps.spec.range_axis import DIGITS, Bounds
 from sweeps.spec.stages import range_axis, stated
 from sweeps.spec.sweep_file import SweepSpec
@@ -54,6 +56,21 @@ def bounds_of(spec: SweepSpec, results: Mapping[str, Result | None]) -> dict[str
         if all(trial.trial_id in results for trial in trials):
             found[key] = _bounds(axis, [results[trial.trial_id] for trial in trials], name=str(label))
     return found
+
+
+def second_stage(spec: SweepSpec, results: Mapping[str, Result | None]) -> list[tuple[TrialLine, str]]:
+    """Return the lines of the training runs whose bounds are known, in the order of the file, each with why it begins.
+
+    Args:
+        results: as for `bounds_of`.
+    """
+    bounds = bounds_of(spec, results)
+    names = case_names(spec, bounds)
+    trials = expand(spec, bounds=bounds)
+    return [
+        (trial_line(trial, case=names.get(trial.configuration_id)), bounds[range_test_of(spec, trial)].why)
+        for trial in trials
+    ]
 
 
 def _bounds(axis: Axis, values: Sequence[Result | None], *, name: str) -> Bounds:

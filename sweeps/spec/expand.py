@@ -73,6 +73,11 @@ def case_names(spec: SweepSpec, bounds: Mapping[str, Bounds] | None = None) -> d
     return {config.configuration_id: {axis: point[axis] for axis in axes} for config, point in found}
 
 
+def range_test_of(spec: SweepSpec, trial: TrialConfig) -> str:
+    """Return the configuration id of the range tests that give a training run its bounds."""
+    return as_range_test(trial, data_seed=_data_seed(spec)).configuration_id
+
+
 def _configurations(spec: SweepSpec, bounds: Mapping[str, Bounds] | None) -> Iterator[tuple[TrialConfig, Point]]:
     """Yield every configuration with the first seed, and its point; none whose bounds are not known yet."""
     base, place = _base(spec), placing(spec.parameters, _test_of(spec), bounds, drawn=spec.method != "grid")
@@ -96,8 +101,11 @@ def _test_of(spec: SweepSpec) -> Callable[[Point], TrialConfig]:
     """Return what makes the range test of a point without its learning rate."""
     base, axis = _base(spec), range_axis(spec.parameters)
     lr = stated(axis).high if axis else None  # any that suits the schedule: the range test has neither
-    seed = int(as_number(spec.trial.get("data", {}).get("seed")) or 0)
-    return lambda rest: as_range_test(_configure(spec, base, {**rest, LR: lr}), data_seed=seed)
+    return lambda rest: as_range_test(_configure(spec, base, {**rest, LR: lr}), data_seed=_data_seed(spec))
+
+
+def _data_seed(spec: SweepSpec) -> int:
+    return int(as_number(spec.trial.get("data", {}).get("seed")) or 0)
 
 
 def _range_tests(spec: SweepSpec) -> list[TrialConfig]:
