@@ -10,7 +10,7 @@ configurations, by the mean of their seeds. One that does not compares trials of
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sweeps.search.observed import Observed, Seen
@@ -57,25 +57,21 @@ def groups(observed: Observed, *, seeds: Collection[int] | None, together: bool)
 
 
 def _contestant(name: str, trials: Sequence[Seen]) -> Contestant:
+    """Return the seeds of a configuration as one, by the mean of their values where all have come.
+
+    Once a seed is lost it stays as it was then: rows that the others still get take nothing back that was decided.
+    """
     if len(trials) == 1:
         [seen] = trials
         return Contestant(name, seen.values, seen.arrived, ended=seen.lost)
-    return Contestant(name, _means(trials), _arrivals(trials), ended=any(seen.lost for seen in trials))
-
-
-def _means(trials: Sequence[Seen]) -> dict[int, float]:
-    """Return the mean of the seeds at each epoch at which all have a value."""
-    shared = _everywhere(seen.values for seen in trials)
-    return {epoch: sum(seen.values[epoch] for seen in trials) / len(trials) for epoch in shared}
-
-
-def _arrivals(trials: Sequence[Seen]) -> dict[int, int]:
-    """Return by epoch when the last seed came to it; a seed that is lost is not waited for."""
-    going = [seen for seen in trials if not seen.lost]
-    return {epoch: max(s.arrived[epoch] for s in going) for epoch in _everywhere(s.arrived for s in going)}
-
-
-def _everywhere(maps: Iterable[dict[int, float] | dict[int, int]]) -> list[int]:
-    """Return the epochs that all of them have, in order."""
-    keys = [set(each) for each in maps]
-    return sorted(set.intersection(*keys)) if keys else []
+    end = min((seen.closed_at for seen in trials if seen.lost), default=None)
+    came = [{e: at for e, at in seen.arrived.items() if end is None or at < end} for seen in trials]
+    everywhere = set.intersection(*map(set, came))
+    epochs = everywhere if end is None else set().union(*came)  # a seed that is lost is not waited for
+    values = {
+        epoch: sum(seen.values[epoch] for seen in trials) / len(trials)
+        for epoch in sorted(everywhere)
+        if all(epoch in seen.values for seen in trials)
+    }
+    arrived = {epoch: max(each[epoch] for each in came if epoch in each) for epoch in sorted(epochs)}
+    return Contestant(name, values, arrived, ended=end is not None)

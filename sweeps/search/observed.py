@@ -36,6 +36,7 @@ class Seen:
     values: dict[int, float] = field(default_factory=dict)  # by epoch, where finite: the metric, larger is better
     arrived: dict[int, int] = field(default_factory=dict)  # by epoch, the place in the ledger of its first row
     last: deque[Line] = field(default_factory=lambda: deque(maxlen=RANKED_ROWS))  # its newest rows
+    closed_at: int = 0  # the place in the ledger of the line that ended it, where it has ended
     seconds: float = 0.0  # training and evaluation, repeated epochs included: they have been paid for
     found: Mapping[str, Any] | None = None  # of a range test: what it suggests
     judged: bool = False  # it has ended once; what a range test finds when it is trained again moves no bounds
@@ -59,6 +60,11 @@ class Seen:
     def lost(self) -> bool:
         """Return whether it ended without all of its epochs, and not by the sweep's own rule."""
         return self.closed and self.status != Status.FINISHED
+
+    @property
+    def unclear(self) -> bool:
+        """Return whether its newest row has no value and nothing says why: it may diverge there, if nobody stops it."""
+        return self.status == Status.RUNNING and self.epoch > 0 and self.epoch not in self.values
 
     @property
     def confirms(self) -> bool:
@@ -141,6 +147,7 @@ class Observed:
         seen.status, seen.rule = Status(line["status"]), bool(line.get("rule"))
         seen.begun |= seen.status == Status.RUNNING
         seen.judged |= seen.status in ENDED
+        seen.closed_at = self.count
         if line["attempt"] > seen.attempt:  # from scratch: its values count until they come again
             seen.attempt, seen.epoch = line["attempt"], 0
             seen.last.clear()

@@ -68,7 +68,10 @@ def second_stage(spec: SweepSpec, results: Mapping[str, Result | None]) -> list[
     names = case_names(spec, bounds)
     trials = expand(spec, bounds=bounds)
     return [
-        (trial_line(trial, case=names.get(trial.configuration_id)), bounds[range_test_of(spec, trial)].why)
+        (
+            trial_line(trial, case=names.get(trial.configuration_id)),
+            bounds[range_test_of(spec, trial).configuration_id].why,
+        )
         for trial in trials
     ]
 

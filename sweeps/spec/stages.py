@@ -36,6 +36,8 @@ def check_range_axis(parameters: Mapping[str, Axis], *, method: str) -> None:
             continue
         if key != LR:
             raise InputError(f"parameters.{key}.from", axis.source, f"values: […] ({LR} alone has range tests)")
+        if method == "optuna":
+            raise InputError(f"parameters.{key}.from", axis.source, "method grid, random or quasi beside it")
         if method != "grid" and "points" in axis.model_fields_set:
             raise InputError(f"parameters.{key}.points", axis.points, "nothing (only method grid takes it)")
 

@@ -21,22 +21,25 @@ def promoting(
 ) -> list[Decision]:
     """Return the decisions of rungs at which one goes on as soon as it is in the top floor(seen / factor).
 
-    When all that may come to a rung are there and none was promoted, the best goes on. What ended on the way to a rung
-    counts as seen there, from its last epoch on.
+    When all that may come to a rung are there and none was promoted, the best that can go on does. What ended on the
+    way to a rung counts as seen there, from its last epoch on, and ranks last; what ended while it waited keeps its
+    rank, so that what was decided beside it stays.
     """
     decisions = up_to(rungs[0], group)
     here, is_complete = list(range(len(group))), True  # whether no more will be sent to the rung
     for rung, following in zip(rungs, [*rungs[1:], epochs], strict=True):
         there = [i for i in here if group[i].ended or rung in group[i].arrived]
         is_complete = is_complete and len(there) == len(here)
-        values = {i: group[i].value_after(rung) for i in there}
-        promoted = _promoted([(i, values[i]) for i in sorted(there, key=lambda i: _when(group[i], rung))], factor)
+        values = {i: group[i].values.get(rung, LAST) for i in there}
+        on_top = _once_on_top([(i, values[i]) for i in sorted(there, key=lambda i: _when(group[i], rung))], factor)
+        promoted = {i for i in on_top if group[i].goes_on_after(rung)}
         order = sorted(there, key=lambda i: -values[i])  # stable: ties stay in the order of the group
-        if is_complete and not promoted and order and values[order[0]] > LAST:
-            promoted = {order[0]}
+        if is_complete and not promoted:
+            promoted = set([i for i in order if group[i].goes_on_after(rung)][:1])
         for rank, i in enumerate(order, 1):
             on = i in promoted
-            why = partial(_ranked, rung, on, rank, len(there), values[i], factor, is_complete, words)
+            reason = _reason(on, i in on_top, is_complete, group[i].ended)
+            why = partial(_ranked, rung, rank, len(there), values[i], reason, factor, words)
             out = group[i].ends_before(following) if on else is_complete or group[i].ended
             decisions[i] = Decision(following if on else rung, out, why)
         here = sorted(promoted)
@@ -76,14 +79,14 @@ def _when(one: Contestant, rung: int) -> int:
     return one.arrived[rung] if rung in one.arrived else max(one.arrived.values(), default=-1)
 
 
-def _promoted(arrivals: Sequence[tuple[int, float]], factor: int) -> set[int]:
+def _once_on_top(arrivals: Sequence[tuple[int, float]], factor: int) -> set[int]:
     """Return who was once in the top floor(seen / factor), of indices and values in the order in which they came.
 
     Of equal values the first of the group is better, whatever came first.
     """
     top: list[tuple[float, int]] = []  # a heap: the worst is at hand
     rest: list[tuple[float, int]] = []  # a heap of negated pairs: the best is at hand
-    found = set()
+    found: set[int] = set()
     for seen, (index, value) in enumerate(arrivals, 1):
         worst, last = heappushpop(top, (value, -index))
         if -last != index:
@@ -93,8 +96,7 @@ def _promoted(arrivals: Sequence[tuple[int, float]], factor: int) -> set[int]:
             best, first = heappop(rest)
             heappush(top, (-best, -first))
             found.add(first)
-    known = dict(arrivals)
-    return {index for index in found if known[index] > LAST}
+    return found
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:
@@ -108,15 +110,21 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
     return high - step * (1 - part) if part >= 0.5 else low + step * part
 
 
-def _ranked(
-    rung: int, on: bool, rank: int, count: int, value: float, factor: int, is_complete: bool, words: Words
-) -> str:
-    said = f"{at(rung)}: {words.place(rank, count, value)}, "
+def _ranked(rung: int, rank: int, count: int, value: float, reason: str, factor: int, words: Words) -> str:
+    return f"{at(rung)}: {words.place(rank, count, value)}, {reason.format(factor)}"
+
+
+def _reason(on: bool, was_on_top: bool, is_complete: bool, has_ended: bool) -> str:
+    """Return why one goes on, waits or is out; `{}` stands for the factor."""
+    if on and was_on_top:
+        return "goes on: it was among the best 1 in {} of those that had come"
     if on:
-        return said + f"goes on: it was among the best one in {factor} of those that had come, or the best of all"
+        return "goes on: all have come, and of those that can go on it is the best"
+    if has_ended:
+        return "is out: it has ended"
     if is_complete:
-        return said + f"is out: one in {factor} goes on, and all have come"
-    return said + f"waits: one in {factor} goes on, and more may come"
+        return "is out: all have come, and it was never among the best 1 in {}"
+    return "waits: it is not yet among the best 1 in {} of those that have come"
 
 
 def _compared(rung: int, on: bool, value: float, limit: float, seen: int, words: Words) -> str:
