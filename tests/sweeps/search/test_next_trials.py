@@ -165,7 +165,6 @@ def test_what_is_added_to_a_sweep_is_trained_and_nothing_else_again(tmp_path: Pa
     assert run.go()
     before = len(run.ledger().lines)
     run.content = changed_sweep(run.content, ["seeds=2", f"parameters.optimizer.lr={LRS[1:]}"])
-    run.extended = True
     assert run.go()
     again = [line for line in run.ledger().lines[before:] if line["kind"] == "row"]
     assert len(again) == 6 * (2 * 6 * 2 - 2 * 3)
