@@ -23,8 +23,8 @@ FLOORS = [
     "ch6dist.training",
     "ch6dist.look",
     "ch6dist.__main__",
-    "sweeps.units sweeps.spec sweeps.record sweeps.wire",
-    "sweeps.search sweeps.plan sweeps.status",
+    "sweeps.units sweeps.options sweeps.spec.sobol sweeps.spec sweeps.record sweeps.wire",
+    "sweeps.search sweeps.plan sweeps.status sweeps.export",
     "sweeps.driver",
     "sweeps.on_ray",
     "sweeps.launch",
@@ -44,9 +44,15 @@ TORCH = {"seeding", "data", "distributed", "models", "optim", "lab", "engines", 
 FENCES = {  # library → folders that may import it
     "torch": {f"ch6dist.{folder}" for folder in TORCH},
     "ray": {"sweeps.on_ray"},
+    "tensorboardX": {"sweeps.export"},
     "pandas": {folder for folder in FOLDERS if folder.startswith("analysis.")},
     "matplotlib": {folder for folder in FOLDERS if folder.startswith("analysis.")},
-    "scipy": {"ch6dist.verdict", "sweeps.search", *(folder for folder in FOLDERS if folder.startswith("analysis."))},
+    "optuna": {"sweeps.search"},
+    "scipy": {
+        "ch6dist.verdict",
+        "sweeps.spec.sobol",
+        *(folder for folder in FOLDERS if folder.startswith("analysis.")),
+    },
 }
 # folders of ch6dist that analysis uses
 MEETING = {"errors", "paths", "shell", "averages", "previews", "catalog", "storage", "runs", "verdict", "cli"}

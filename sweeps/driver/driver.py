@@ -13,14 +13,13 @@ import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from ch6dist.packs import Leave
 from ch6dist.runs import lease
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.schema import Status
 from sweeps.driver.halt import INTERRUPTED, Halt
 from sweeps.driver.jobs import PackJob
 from sweeps.driver.ledger_writer import LedgerWriter
-from sweeps.driver.look_ahead import LookAhead, Pack
+from sweeps.driver.look_ahead import ASKED, LookAhead, Pack
 from sweeps.driver.pack_queue import PackQueue
 from sweeps.driver.progress import Progress
 from sweeps.driver.retries import DEAD, HOST_LOST, after_failure, failure_line
@@ -34,7 +33,6 @@ from sweeps.wire.messages import Begin, Failed, Lines, Message, Reply
 REQUESTS_SECONDS = 1.0  # between two looks for requests
 NO_REPORT = "its worker ended without a report"
 NOT_REACHED = "its worker could not reach the driver; is there a firewall between the hosts?"
-ASKED = Leave(Status.STOPPED, "asked to stop")  # by a person
 STALL_SECONDS = 60.0  # after which packs that all wait for resources are worth a message
 
 
@@ -94,22 +92,20 @@ class Driver:
             given_up = self.halted and self.halt.exit_status != INTERRUPTED
             heard = [not given_up and number in self.queue.under_way for number, _ in batch]
             try:
-                self.ledger.write(
-                    [
-                        line
-                        for (_, message), known in zip(batch, heard, strict=True)
-                        if known and isinstance(message, Lines)
-                        for line in message.lines
-                    ]
-                )
-                self.let_go(batch)
-                self.ahead.look()
+                self.take([asked for asked, known in zip(batch, heard, strict=True) if known])
                 replies = [self.reply(*asked) if known else None for asked, known in zip(batch, heard, strict=True)]
                 self.write_refilled()
             except Exception as error:
                 self.stop_all(f"{type(error).__name__}: {error}", exit_status=1)
                 raise
         return replies
+
+    def take(self, batch: Sequence[tuple[int, Message]]) -> None:
+        """Write the lines of a batch, and carry out what they decide."""
+        lines = [(n, line) for n, message in batch if isinstance(message, Lines) for line in message.lines]
+        self.ledger.write([line for _, line in lines])
+        self.ahead.let_go(lines)
+        self.ahead.look()
 
     def reply(self, number: int, message: Message) -> Reply | None:
         """Return what a pack is to do next, once the lines of its message are written."""
@@ -133,13 +129,6 @@ class Driver:
                 return replace(self.admit(admitted), leave={**self.ahead.leaving(number), **asked})
         self.table.take_pace(message)
         return None
-
-    def let_go(self, batch: Sequence[tuple[int, Message]]) -> None:
-        """Take trials that have paused out of their packs."""
-        for number, message in batch:
-            for line in message.lines if isinstance(message, Lines) and number in self.queue.under_way else ():
-                if line.get("status") == Status.PAUSED:
-                    self.queue.leave(number, {line["trial"]})
 
     def admit(self, trials: Sequence[str]) -> Reply:
         """Return the reply that has a pack train these trials."""
@@ -246,11 +235,7 @@ class Driver:
         """Take requests to stop, and halt when another driver has taken over the run."""
         everything, trials = pending_stops(self.record.run)
         self.stops |= trials & self.table.entries.keys()
-        paused = [trial for trial in self.stops if self.table.entries[trial].status == Status.PAUSED]
-        for trial in (trial for trial in paused if not self.queue.trains(trial)):
-            if trial in self.queue.place:
-                self.queue.leave(self.queue.place[trial], {trial})
-            self.ledger.write([self.ledger.ending(trial, Status.STOPPED, ASKED.reason)])
+        self.ahead.stop_paused(self.stops)
         if everything:
             self.stop_all("asked to stop", exit_status=INTERRUPTED)
         if lease.lost(self.record.run):

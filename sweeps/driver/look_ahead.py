@@ -10,7 +10,7 @@ The search decides (sweeps/search/next_trials.py); the ledger has a decision bef
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ch6dist.packs import Leave
@@ -21,6 +21,7 @@ from sweeps.driver.pack_queue import PackQueue
 from sweeps.driver.trial_table import TrialState, TrialTable
 from sweeps.search.next_trials import Search
 
+ASKED = Leave(Status.STOPPED, "asked to stop")  # by a person
 Pack = Callable[[Sequence[Mapping[str, Any]]], Sequence[PackJob]]  # makes packs of configurations
 
 
@@ -59,11 +60,26 @@ class LookAhead:
         found = {}
         for trial in self.queue.packs[number].trials if not self.search.static else ():
             entry = self.table.entries[trial]
-            if entry.status == Status.RUNNING and entry.waits and entry.done < entry.epochs:
+            unclear = self.search.observed.trials[trial].unclear
+            if entry.status == Status.RUNNING and entry.waits and entry.done < entry.epochs and not unclear:
                 decision = self.search.decision(trial)
                 status = Status.STOPPED if decision.out else Status.PAUSED
                 found[trial] = Leave(status, decision.why, rule=decision.out)
         return found
+
+    def let_go(self, lines: Iterable[tuple[int, Line]]) -> None:
+        """Take trials that have paused out of the packs that wrote so."""
+        for number, line in lines:
+            if line.get("status") == Status.PAUSED:
+                self.queue.leave(number, {line["trial"]})
+
+    def stop_paused(self, trials: Iterable[str]) -> None:
+        """Stop trials that wait for a decision, as a person has asked."""
+        for trial in trials:
+            if self.table.entries[trial].status == Status.PAUSED and not self.queue.trains(trial):
+                if trial in self.queue.place:
+                    self.queue.leave(self.queue.place[trial], {trial})
+                self.ledger.write([self.ledger.ending(trial, Status.STOPPED, ASKED.reason)])
 
     def _add_trials(self) -> None:
         """Write the trials that are to be added, and why."""

@@ -37,6 +37,7 @@ from sweeps.driver.jobs import WORKER, Job, PackJob
 from sweeps.driver.progress import Progress
 from sweeps.driver.retries import halt_line
 from sweeps.driver.trial_table import TrialTable
+from sweeps.launch.on_finish import call_on_finish
 from sweeps.launch.packing import pack_new
 from sweeps.on_ray.session import ray_session
 from sweeps.plan.calibration import calibration_key, record_calibration
@@ -133,7 +134,7 @@ def execute(task: Task, ledger: Ledger, record: Record, how: Launch) -> int:
                 raise server.error
     if how.address is None and slots.workers == 1:  # a calibration is of one process on this machine
         remember_speeds(table, slots.device)
-    return _close(driver, how)
+    return call_on_finish(record.run, _close(driver, how), say=say, halted=driver.halt.reason)
 
 
 @contextlib.contextmanager

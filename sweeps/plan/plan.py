@@ -25,7 +25,7 @@ from sweeps.plan.estimate import Estimate, estimate
 from sweeps.plan.hosts import describe_workers, shared_storage_note, total
 from sweeps.plan.packs import Pack, make_packs, pack_notes
 from sweeps.plan.slots import Hosts, Slots, as_hosts, find_slots
-from sweeps.spec.expand import case_names
+from sweeps.spec.expand import case_names, stand_in
 from sweeps.spec.sweep_file import SweepSpec
 
 
@@ -120,11 +120,22 @@ def plan_notes(plan: Plan) -> list[str]:
     assumed = sorted({gpu.name for host in plan.hosts for gpu in host.gpus if gpu.assumed})
     gpus = f"the memory of {', '.join(assumed)} is assumed from its type, as nvidia-smi could not be asked"
     notes = [
+        _search_note(plan.spec),
         _split_note(plan),
         shared_storage_note(plan.hosts, plan.trials, run=run),
         gpus if assumed else "",
     ]
     return pack_notes(plan.packs) + [note for note in notes if note]
+
+
+def _search_note(spec: SweepSpec) -> str:
+    """Return of a search by a model for what its trials stand here, and in which batches the real ones come."""
+    if spec.method != "optuna":
+        return ""
+    return (
+        f"sampler {spec.sampler} draws the configurations in batches of {spec.batch}, each when the one before has "
+        "been trained; these are evenly spread ones in their place, planned as if all were known"
+    )
 
 
 def _split_note(plan: Plan) -> str:
@@ -147,7 +158,7 @@ def plan_warnings(plan: Plan) -> list[str]:
             found.setdefault(warning, []).append(key)
     if not found:
         return []
-    names, configs = case_names(plan.spec), [trial.model_dump() for trial in trained.values()]
+    names, configs = case_names(stand_in(plan.spec)), [trial.model_dump() for trial in trained.values()]
     found_labels = label_all(configs, cases=[names.get(key) for key in trained]).labels
     labels = dict(zip(trained, found_labels, strict=True))
     return [f"{warning} ({_first(labels[keys[0]], len(keys) - 1)})" for warning, keys in found.items()]

@@ -124,7 +124,7 @@ class Search:
         found = []
         for trial, seen in self.observed.trials.items():
             decision = self.decisions[trial]
-            if seen.closed or seen.epoch >= decision.until < seen.epochs:
+            if seen.closed or (seen.epoch >= decision.until < seen.epochs and not seen.unclear):
                 continue
             if left is not None and not seen.begun and not seen.confirms:
                 if left == 0:
@@ -215,10 +215,12 @@ class Search:
 
     def _of_rounds(self) -> list[New]:
         """Return the trials of the rounds of seeds that have been decided."""
+        if not (decided := self.rounds_of_seeds()):
+            return []
         lines = {seen.line["configuration"]: seen.line for seen in reversed(self.observed.trials.values())}
         return [
             New(with_seed(lines[name], item.seed), f"round of seed {item.seed}: {item.why}")
-            for item in self.rounds_of_seeds()
+            for item in decided
             for name in item.members
         ]
 

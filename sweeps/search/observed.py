@@ -60,6 +60,11 @@ class Seen:
         return self.closed and self.status != Status.FINISHED
 
     @property
+    def unclear(self) -> bool:
+        """Return whether its newest row has no value and nothing says why: it may diverge there, if nobody stops it."""
+        return self.status == Status.RUNNING and self.epoch > 0 and self.epoch not in self.values
+
+    @property
     def confirms(self) -> bool:
         """Return whether it has a fresh seed of a confirmation."""
         return key_of(self.line) is not None

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ch6dist.catalog.json_schema import Schema
-from sweeps.spec.axes import PRESETS
-from sweeps.spec.cases import LONGEST_NAME, NAMED
+from sweeps.spec.axes import NAMED, PRESETS
+from sweeps.spec.cases import LONGEST_NAME
 from sweeps.spec.shorthand import PARTS
 
 SCALAR = ["number", "boolean"]  # what stands for a list of one value
@@ -30,10 +30,19 @@ def axis_kinds(fields: Mapping[str, Schema]) -> dict[str, Schema]:
         name: fields[name]["anyOf"][0] | {"description": fields[name]["description"]}
         for name in ("distribution", "min", "max")
     }
+    where = {"where": where_schema(fields["where"]["description"])}
     return {
-        "axis": {"anyOf": [_object({"values": listed}), *short]},
-        "numbers": {"anyOf": [_object({"values": numbers}), _object(drawn), *short, preset]},
+        "axis": {"anyOf": [_object({"values": listed}, where), *short]},
+        "numbers": {"anyOf": [_object({"values": numbers}, where), _object(drawn, where), *short, preset]},
     }
+
+
+def where_schema(description: str) -> Schema:
+    """Return the schema of the conditions of an axis: keys, or keys within sections, each with what must hold."""
+    one = {"type": ["string", *SCALAR, "null"]}
+    several = {"type": "array", "items": one, "minItems": 1}
+    inner = {"type": "object", "minProperties": 1}
+    return {**inner, "additionalProperties": {"anyOf": [one, several, inner]}, "description": description}
 
 
 def axes_at(section: str, keys: Iterable[str]) -> Schema:
@@ -56,8 +65,8 @@ def axis_schema(key: str, schema: Schema) -> Schema:
     return {"allOf": [{"$ref": f"#/$defs/{kind}"}], "properties": {"values": values}, **_each(item, SCALAR)}
 
 
-def cases_schema(description: str) -> Schema:
-    """Return the schema of an axis of cases."""
+def cases_schema(fields: Mapping[str, Schema]) -> Schema:
+    """Return the schema of an axis of cases, from the schemas of the fields of Axis."""
     name = {"minLength": 1, "maxLength": LONGEST_NAME}
     cases = {
         "type": "object",
@@ -65,7 +74,8 @@ def cases_schema(description: str) -> Schema:
         "propertyNames": name,
         "additionalProperties": {"$ref": "#/$defs/case"},
     }
-    return _object({"cases": {**cases, "description": description}})
+    where = {"where": where_schema(fields["where"]["description"])}
+    return _object({"cases": {**cases, "description": fields["cases"]["description"]}}, where)
 
 
 def case_at(section: str, keys: Iterable[str]) -> Schema:
@@ -88,8 +98,9 @@ def case_at(section: str, keys: Iterable[str]) -> Schema:
     return {"type": "object", "properties": values, "additionalProperties": False}
 
 
-def _object(properties: dict[str, Schema]) -> Schema:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+def _object(required: dict[str, Schema], others: dict[str, Schema]) -> Schema:
+    properties = {**required, **others}
+    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
 
 
 def _each(item: Schema, kinds: list[str]) -> Schema:

@@ -1,12 +1,15 @@
 """From a sweep to its trials: every configuration with every seed, checked before anything starts.
 
 trials = expand(load_spec("sweeps/configs/demo.yaml"), file="sweeps/configs/demo.yaml")
+trial = configure(spec, {"optimizer.lr": 0.1})         # one point; that of a search, as model_based.py proposes it
 """
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from random import Random
 from typing import Any
 
@@ -14,48 +17,63 @@ from ch6dist.catalog.schedules import lr_overrides
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import MISSING, InputError
 from ch6dist.trial_file import with_names
-from ch6dist.yamlfile import with_dotted
-from sweeps.spec.axes import Axis, Point, grid, random
-from sweeps.spec.cases import chosen_cases, with_case_names
+from sweeps.spec.axes import Axis, Point
+from sweeps.spec.cases import chosen_cases, values_of, with_values
 from sweeps.spec.early_stop import check_early_stop
+from sweeps.spec.points import different, exhausted, quasi, random
 from sweeps.spec.sections import MAX_TRIALS
 from sweeps.spec.shorthand import PARTS
 from sweeps.spec.sweep_file import Resources, SweepSpec
+from sweeps.spec.where import Conditions
+
+SOBOL = "sweeps.spec.sobol"  # by name: scipy.stats takes longer to import than a plan to make
 
 
 def expand(spec: SweepSpec, *, file: str | None = None) -> list[TrialConfig]:
-    """Return every trial, checked: configurations in the order of the file, the seeds of each together.
+    """Return every trial that is known before the sweep starts, checked: in the order of the file, seeds together.
 
+    None of a search by a model, which draws while it trains; that every value of its axes can be trained is checked.
     Raises InputError (with `file`) for a configuration that cannot be trained, two that are the same, learning rates
     that a schedule would ignore, early stopping that could stop nothing, and more than MAX_TRIALS.
     """
     try:
         _check_count(spec)
-        trials = list(_trials(spec))
+        trials = list(_trials(spec, _points(spec)))
         if spec.early_stop:
             check_early_stop(spec.early_stop, trials)
-        return trials
+        return [] if spec.method == "optuna" else trials
     except InputError as error:
         raise (error.in_file(file) if file else error) from None
 
 
+def stand_in(spec: SweepSpec) -> SweepSpec:
+    """Return a sweep whose trials are all known beforehand: of a search by a model one of evenly spread points."""
+    if spec.method != "optuna":
+        return spec
+    return spec.model_copy(update={"method": "quasi", "sampler": None, "batch": None})
+
+
 def case_names(spec: SweepSpec) -> dict[str, dict[str, str]]:
     """Return of each configuration the names of its cases, by axis; empty where no axis has cases."""
-    axes = [key for key, axis in spec.parameters.items() if axis.cases is not None]
-    found = _configurations(spec) if axes else ()
-    return {config.configuration_id: {axis: point[axis] for axis in axes} for config, point in found}
+    if all(axis.cases is None for axis in spec.parameters.values()):
+        return {}
+    return {configure(spec, point).configuration_id: cases_at(spec, point) for point in _points(spec)}
 
 
-def _configurations(spec: SweepSpec) -> Iterator[tuple[TrialConfig, Point]]:
-    """Yield every configuration with the first seed, and its point."""
-    base = {**with_names(spec.trial), "seed": spec.seeds.values[0], "vary": list(spec.seeds.vary)}
-    for point in _points(spec):
-        yield _configure(spec, base, point), point
+def cases_at(spec: SweepSpec, point: Point) -> dict[str, str]:
+    """Return the names of a point's cases, by their axes."""
+    return {key: point[key] for key in chosen_cases(spec.parameters, point)}
 
 
-def _trials(spec: SweepSpec) -> Iterator[TrialConfig]:
+def conditions_of(spec: SweepSpec) -> Conditions:
+    """Return which axes of a sweep apply where."""
+    return Conditions(spec.parameters, spec.trial)
+
+
+def _trials(spec: SweepSpec, points: Iterator[Point]) -> Iterator[TrialConfig]:
     seen: dict[str, Point] = {}
-    for config, point in _configurations(spec):
+    for point in points:
+        config = configure(spec, point)
         first = seen.setdefault(config.trial_id, point)
         if first is not point:
             raise InputError("parameters", point, f"each configuration once; this one is the same as {first!r}")
@@ -65,22 +83,46 @@ def _trials(spec: SweepSpec) -> Iterator[TrialConfig]:
 
 
 def _points(spec: SweepSpec) -> Iterator[Point]:
+    """Return the points of a sweep; those at which a search by a model is checked."""
+    conditions, axes, seed = conditions_of(spec), spec.parameters, spec.seed or 0
     if spec.method == "grid":
-        return grid(spec.parameters)
-    return random(spec.parameters, count=spec.trials or 0, rng=Random(spec.seed))
+        return conditions.grid()
+    if spec.method == "optuna":
+        return _probes(conditions)
+    if spec.method == "random":
+        drawn = random(axes, rng=Random(seed))
+    else:
+        drawn = quasi(axes, importlib.import_module(SOBOL).unit_points(len(axes), seed=seed))
+    return different(map(conditions.applying, drawn), count=spec.trials or 0)
 
 
-def _configure(spec: SweepSpec, base: Mapping[str, Any], point: Point) -> TrialConfig:
-    """Return the base trial with a point's values, outer keys first: `optimizer.lr` goes into what `optimizer` set."""
-    content: Mapping[str, Any] = base
-    cases = chosen_cases(spec.parameters, point)
-    values = {key: value for key, value in point.items() if key not in cases}
-    for case in cases.values():
-        content = with_case_names(content, case)
-        values |= case
+def _probes(conditions: Conditions) -> Iterator[Point]:
+    """Yield points that hold, together, every listed value and the ends of every distribution.
+
+    Each value stands beside the first ones of the other axes, and where these are looked at by its `where`, beside
+    all of them with which it applies.
+    """
+    ends = {key: axis.ends() for key, axis in conditions.axes.items()}
+    firsts = {key: axis.first() for key, axis in ends.items()}
+    seen: set[str] = set()
+    for key in ends:
+        together = {key, *conditions.deciding(key)}
+        tried = {other: axis if other in together else firsts[other] for other, axis in ends.items()}
+        for point in islice(Conditions(tried, conditions.trial).points(), MAX_TRIALS):
+            if repr(point) not in seen:
+                seen.add(repr(point))
+                yield point
+
+
+def configure(spec: SweepSpec, point: Point) -> TrialConfig:
+    """Return the trial of a point, with the first seed: the sweep's trial with the values of the axes put over it.
+
+    Raises InputError, with the key in the sweep file, for what cannot be trained.
+    """
+    base = {**with_names(spec.trial), "seed": spec.seeds.values[0], "vary": list(spec.seeds.vary)}
+    content, values = values_of(base, spec.parameters, point)
     try:
-        for key in sorted(values, key=lambda key: key.count(".")):
-            content = with_dotted(content, key, values[key])
+        content = with_values(content, values)
         config = _with_global_batch(parse_trial(content), spec.resources)
     except InputError as error:
         raise _of_some(error, content, point, values) or _in_sweep(error, spec, point) from None
@@ -159,15 +201,26 @@ def _of_some(
         return None
     axis = f"values of the axis {section}" if {section, f"{section}.name"} & set(point) else "their cases"
     example = f"{{name: …, {name}: {point[error.key]}}}"
-    allowed = f"parameters that {chosen.get('name')} has too; what only some have goes into {axis}: {example}"
+    where = f"has a where: {{{section}.name: …}} beside its values"
+    only = f"what only some have {where}, or goes into {axis}: {example}"
+    allowed = f"parameters that {chosen.get('name')} has too; {only}"
     return InputError(f"parameters.{error.key}", point[error.key], allowed)
 
 
 def _check_count(spec: SweepSpec) -> None:
-    configurations = spec.trials or math.prod(len(axis.listed) for axis in spec.parameters.values())
+    """Raise InputError for more trials than a sweep may have, or a search for more points than there are."""
+    conditions = conditions_of(spec)
+    if spec.trials:
+        configurations = spec.trials
+    elif conditions.conditional:
+        configurations = sum(1 for _ in islice(conditions.points(), MAX_TRIALS + 1))
+    else:
+        configurations = math.prod(len(axis.listed) for axis in spec.parameters.values())
     if configurations * len(spec.seeds.values) > MAX_TRIALS:
-        count = f"{configurations} configurations × {len(spec.seeds.values)} seeds"
-        raise InputError("parameters", count, f"at most {MAX_TRIALS} trials")
+        about = f"{configurations}{' or more' if conditions.conditional else ''} configurations"
+        raise InputError("parameters", f"{about} × {len(spec.seeds.values)} seeds", f"at most {MAX_TRIALS} trials")
+    if spec.method == "optuna" and (found := conditions.count(at_most=configurations)) < configurations:
+        raise exhausted(configurations, found)
 
 
 def _varies(axis: Axis | None) -> bool:

@@ -25,6 +25,7 @@ from ch6dist.config import TrialConfig
 from ch6dist.runs.folders import NAME
 from sweeps.spec.axes import NO_AXIS, NOT_HERE
 from sweeps.spec.axes_schema import axes_at, axis_kinds, axis_schema, case_at, cases_schema
+from sweeps.spec.methods import DRAWN, MODEL
 from sweeps.spec.sections import MAX_TRIALS
 from sweeps.spec.sweep_file import SweepSpec
 
@@ -87,7 +88,7 @@ def sweep_schema() -> Schema:
     keys = _trial_keys(fields, definitions)
     definitions |= {f"{key}.value": schema for key, schema in keys.items()}
     definitions |= {f"{key}.axis": axis_schema(key, schema) for key, schema in keys.items()}
-    definitions |= {"case": case_at("", keys), "cases": cases_schema(axis_fields["cases"]["description"])}
+    definitions |= {"case": case_at("", keys), "cases": cases_schema(axis_fields)}
     axes = axes_at("", keys)
     axes["properties"] |= {name: False for name in sorted({*trial_fields, *properties}) if name not in keys}
     properties["parameters"] = {
@@ -97,11 +98,13 @@ def sweep_schema() -> Schema:
         "additionalProperties": {"$ref": "#/$defs/cases"},
     }
     sweep["required"] = [name for name in sweep["required"] if name != "name"]  # left out: the file's
-    drawn = {"properties": {"method": {"const": "random"}}, "required": ["method"]}
+    drawn = {"properties": {"method": {"enum": list(DRAWN)}}, "required": ["method"]}
+    modelled = {"properties": {"method": {"const": "optuna"}}, "required": ["method"]}
     nothing_drawn = {"properties": {"distribution": False}}
     listed = {"additionalProperties": {**nothing_drawn, "additionalProperties": nothing_drawn}}
     grid = {"properties": {"trials": False, "seed": False, "parameters": listed}}
     sweep |= {"if": drawn, "then": {"required": ["trials", "seed"]}, "else": grid}
+    sweep["anyOf"] = [modelled, {"properties": dict.fromkeys(MODEL, False)}]
     head = {"$schema": DRAFT, "title": "sweep file", "description": "A sweep: base trial, axes, seeds, resources."}
     return {**head, **{key: value for key, value in sweep.items() if key != "description"}, "$defs": definitions}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import ByteSize, Field, ValidatorFunctionWrapHandler, field_validator, model_validator
 
@@ -17,6 +18,29 @@ MAX_TRIALS = 100_000
 COUNT = f"a whole number from 1 to {MAX_TRIALS}"
 LIST = "a list of different whole numbers ≥ 0"
 EITHER = f"{COUNT}, or {LIST}"
+WEBHOOK = ("http://", "https://")
+
+
+def is_webhook(on_finish: str) -> bool:
+    """Return whether an `on_finish` is a URL; otherwise it is a shell line."""
+    return on_finish.strip().lower().startswith(WEBHOOK)
+
+
+def check_on_finish(given: str) -> str:
+    """Return an `on_finish` that can be called, else raise InputError, which does not show what a URL holds."""
+    if not given.strip():
+        raise InputError("", given, "a shell line, or a URL that begins with http:// or https://")
+    if not is_webhook(given):
+        return given
+    try:
+        parts = urlsplit(given.strip())
+        wrong = not parts.hostname or "@" in parts.netloc or parts.port == 0
+    except ValueError:
+        wrong = True
+    if wrong or not given.isascii() or not given.strip().isprintable() or " " in given.strip():
+        allowed = "a URL with a host, without a user and without blanks; a shell line with curl can send all others"
+        raise InputError("", f"{given.partition('://')[0]}://…", allowed)
+    return given.strip()
 
 
 class Metric(Frozen):

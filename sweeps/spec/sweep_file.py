@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
 from ch6dist.catalog.wording import is_fraction
 from ch6dist.config import TrialConfig
-from ch6dist.errors import MISSING, InputError, unknown_name
+from ch6dist.errors import InputError, unknown_name
 from ch6dist.paths import given_path
 from ch6dist.runs.folders import check_name, name_from
 from ch6dist.sections import Frozen, parse_section
@@ -27,9 +27,11 @@ from sweeps.spec.axes import NO_AXIS, NOT_HERE, Axis, holds, refuse_unknown
 from sweeps.spec.budget import Budget
 from sweeps.spec.cases import check_cases, flat_parameters
 from sweeps.spec.early_stop import EarlyStop, parse_early_stop
+from sweeps.spec.methods import Method, Sampler, check_method, with_method_defaults
 from sweeps.spec.overrides import override, set_key
-from sweeps.spec.sections import MAX_TRIALS, CheckpointRules, Metric, Resources, Seeds
+from sweeps.spec.sections import MAX_TRIALS, CheckpointRules, Metric, Resources, Seeds, check_on_finish
 from sweeps.spec.shorthand import refuse_dotted, refuse_misplaced
+from sweeps.spec.where import Conditions
 
 PRESET = re.compile(r"\s*preset\s*=")
 
@@ -42,19 +44,35 @@ class SweepSpec(Frozen):
     )
     question: str = Field("", description="the question that the sweep answers; heads its report")
     trial: dict[str, Any] = Field(default_factory=dict, description="the fields that all trials share")
-    method: Literal["grid", "random"] = Field(
+    method: Method = Field(
         "grid",
-        description="`grid`: every combination of the axes' values. `random`: `trials` combinations drawn with `seed`",
+        description="`grid`: every combination of the axes' values. `random`: `trials` combinations drawn with `seed`. "
+        "`quasi`: the same, spread more evenly (scrambled Sobol points). `optuna`: drawn in batches by a model of the "
+        "results so far",
     )
     metric: Metric = Field(default_factory=Metric, description="what configurations are ranked by")
     parameters: dict[str, Axis] = Field(
-        description="the axes: trial keys, each with `values`, or (random) `distribution`, `min` and `max`; or "
-        "names of your own, each with `cases`"
+        description="the axes: trial keys, each with `values`, or (all methods but grid) `distribution`, `min` and "
+        "`max`; or names of your own, each with `cases`"
     )
     trials: int | None = Field(
-        None, ge=1, le=MAX_TRIALS, description="method random, which needs it: how many configurations are drawn"
+        None,
+        ge=1,
+        le=MAX_TRIALS,
+        description="all methods but grid, which need it: how many configurations are drawn",
     )
-    seed: int | None = Field(None, ge=0, description="method random, which needs it: seed of the drawing")
+    seed: int | None = Field(None, ge=0, description="all methods but grid, which need it: seed of the drawing")
+    sampler: Sampler | None = Field(
+        None,
+        description="method optuna: the model. `tpe`: densities of the good and of the other values. `gp`: a Gaussian "
+        "process, for few axes, some of them drawn from fractions and none with a `where`; left out: `tpe`",
+    )
+    batch: int | None = Field(
+        None,
+        ge=1,
+        description="method optuna: how many configurations are drawn at once, before any of them is trained; the "
+        "number of lanes of a pack is a good one; left out: 8",
+    )
     seeds: Seeds = Field(default_factory=lambda: parse_section(Seeds, {}), description="the seeds of the trials")
     budget: Budget | None = Field(None, description="what the sweep may spend before it begins nothing more")
     margin: float | None = Field(
@@ -79,7 +97,11 @@ class SweepSpec(Frozen):
     checkpoints: CheckpointRules = Field(
         default_factory=CheckpointRules, description="how often checkpoints are written, and which of them stay"
     )
-
+    on_finish: str | None = Field(
+        None,
+        description="a shell line, or the URL of a webhook, that is told when a driver of the run has ended: finished, "
+        "failed or stopped; left out: nobody",
+    )
     presets: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="named changes, each of keys as they stand on the command line: `demo: {epochs: 3, seeds: 1}`; "
@@ -91,9 +113,7 @@ class SweepSpec(Frozen):
     def _known(cls, given: Any) -> Any:
         refuse_misplaced(given, cls.model_fields)
         refuse_unknown(given, cls.model_fields, "a sweep")
-        if isinstance(given, Mapping) and given.get("method") == "optuna":
-            raise InputError("method", "optuna", "grid or random (optuna is not there yet)")
-        return given
+        return with_method_defaults(given)
 
     @field_validator("storage")
     @classmethod
@@ -104,6 +124,11 @@ class SweepSpec(Frozen):
     @classmethod
     def _early_stop(cls, given: Any) -> Any:
         return None if given is None else parse_early_stop(given)
+
+    @field_validator("on_finish")
+    @classmethod
+    def _on_finish(cls, given: str | None) -> str | None:
+        return None if given is None else check_on_finish(given)
 
     @field_validator("name")
     @classmethod
@@ -147,17 +172,15 @@ class SweepSpec(Frozen):
 
     @model_validator(mode="after")
     def _fits_method(self) -> SweepSpec:
-        drawn = self.method == "random"
-        for name, value in (("trials", self.trials), ("seed", self.seed)):
-            if (value is None) == drawn:
-                what = "a whole number (method random needs it)" if drawn else "nothing (only method random takes it)"
-                raise InputError(name, MISSING if drawn else value, f"{what}; the seeds of the trials are `seeds`")
-        for key, axis in self.parameters.items():
-            if not drawn and not axis.listed:
-                raise InputError(f"parameters.{key}.distribution", axis.distribution, "values: […] (method grid)")
+        check_method(
+            self.method,
+            self.parameters,
+            {"trials": self.trials, "seed": self.seed, "sampler": self.sampler, "batch": self.batch},
+        )
         if self.margin is not None and self.margin >= 1 and is_fraction(self.metric.name):
             raise InputError("margin", self.margin, "a share below 1, as accuracies are: 0.005 is half a point")
         _refuse_lost(self)
+        Conditions(self.parameters, self.trial).check()
         return self
 
 

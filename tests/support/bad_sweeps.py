@@ -15,6 +15,18 @@ def cases(cases: Any, **axes: Any) -> dict[str, Any]:
     return sweep(parameters={"change": {"cases": cases}, **axes})
 
 
+def searched(method: str, **changes: Any) -> dict[str, Any]:
+    return sweep(**{"method": method, "trials": 2, "seed": 0, **changes})
+
+
+def whole(low: int, high: int) -> dict[str, Any]:
+    return {"distribution": "int_uniform", "min": low, "max": high}
+
+
+def momentum(where: Any, **axes: Any) -> dict[str, Any]:
+    return {"optimizer.name": ["SGD", "Adam"], "optimizer.momentum": {"values": [0, 0.9], "where": where}, **axes}
+
+
 BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown sweep key": (sweep(parametres={}), ["parametres", "did you mean 'parameters'"]),
     "unknown trial key": (sweep(trial={"epoch": 3}), ["trial.epoch", "did you mean 'epochs'"]),
@@ -217,11 +229,116 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "test set axis": (axes(evaluate_test=[True]), ["parameters.evaluate_test"]),
     "path for a name": (sweep(name="../evil"), ["name", "'../evil'"]),
     "number for a name": (sweep(name=7), ["name", "7"]),
-    "optuna": (sweep(method="optuna"), ["method", "not there yet"]),
     "unknown method": (sweep(method="bayes"), ["method", "'bayes'", "grid"]),
     "random without trials": (sweep(method="random", seed=1), ["trials is required", "method random needs it"]),
     "random without seed": (sweep(method="random", trials=1), ["seed is required", "method random needs it"]),
-    "grid with trials": (sweep(trials=3), ["trials", "only method random"]),
+    "grid with trials": (sweep(trials=3), ["trials: 3", "only the methods random, quasi, optuna"]),
+    "quasi without trials": (sweep(method="quasi", seed=1), ["trials is required", "method quasi needs it"]),
+    "optuna without seed": (sweep(method="optuna", trials=1), ["seed is required", "method optuna needs it"]),
+    "a sampler without optuna": (searched("quasi", sampler="tpe"), ["sampler: 'tpe'", "only method optuna"]),
+    "a batch without optuna": (searched("random", batch=4), ["batch: 4", "only method optuna"]),
+    "no batch": (searched("optuna", batch=0), ["batch: 0", "a number ≥ 1"]),
+    "half a batch": (searched("optuna", batch=1.5), ["batch: 1.5", "a whole number"]),
+    "an unknown sampler": (searched("optuna", sampler="tbe"), ["sampler: 'tbe'", "did you mean 'tpe'"]),
+    "a search for more than there is": (
+        searched("optuna", trials=9, parameters={"optimizer.lr": [0.1, 0.2], "epochs": whole(1, 4)}),
+        ["trials: 9", "at most 8: the axes hold no more different points"],
+    ),
+    "a draw of more than there is": (
+        searched("quasi", trials=9, parameters={"optimizer.lr": [0.1, 0.2], "epochs": whole(1, 4)}),
+        ["trials: 9", "at most 8: the axes hold no more different points"],
+    ),
+    "a search with a value that cannot be trained": (
+        searched("optuna", parameters={"optimizer.lr": [0.1, -1]}),
+        ["parameters.optimizer.lr.values[1]: -1"],
+    ),
+    "a search beyond what can be trained": (
+        searched("optuna", parameters={"optimizer.lr": {"distribution": "uniform", "min": -1, "max": 1}}),
+        ["parameters.optimizer.lr.distribution: -1"],
+    ),
+    "a search for a parameter of some optimizers": (
+        searched("optuna", parameters={"optimizer.name": ["SGD", "Adam"], "optimizer.momentum": [0, 0.9]}),
+        ["parameters.optimizer.momentum: 0", "parameters that Adam has too", "where: {optimizer.name: …}"],
+    ),
+    "a search in a where that lets too much in": (
+        searched("optuna", parameters=momentum({"optimizer.name": ["SGD", "Adam"]})),
+        ["parameters.optimizer.momentum: 0", "parameters that Adam has too"],
+    ),
+    "a Gaussian process with a where": (
+        searched("optuna", sampler="gp", parameters=momentum({"optimizer.name": "SGD"})),
+        ["parameters.optimizer.momentum.where", "nothing with sampler gp", "sampler tpe takes it"],
+    ),
+    "a Gaussian process of listed values": (
+        searched("optuna", sampler="gp", parameters={"optimizer.lr": [0.1, 0.2], "epochs": whole(1, 3)}),
+        ["sampler: 'gp'", "tpe: no axis is drawn from uniform or log_uniform"],
+    ),
+    "a where on nothing": (
+        sweep(parameters=momentum({"optimizer.nmae": "SGD"})),
+        ["parameters.optimizer.momentum.where.optimizer.nmae: ['SGD']", "did you mean 'optimizer.name'"],
+    ),
+    "a where on a value that never occurs": (
+        sweep(parameters=momentum({"optimizer.name": ["SGD", "RMSpropp"]})),
+        ["parameters.optimizer.momentum.where.optimizer.name: 'RMSpropp'", "one of SGD, Adam"],
+    ),
+    "a where on another kind of value": (
+        sweep(parameters=momentum({"epochs": True}, epochs=[1, 2])),
+        ["parameters.optimizer.momentum.where.epochs: True", "one of 1, 2"],
+    ),
+    "a where on a value that never occurs there": (
+        sweep(
+            parameters=momentum(
+                {"optimizer.lr": 0.1}, **{"optimizer.lr": {"values": [0.2], "where": {"epochs": 3}}, "epochs": [3]}
+            )
+        ),
+        ["parameters.optimizer.momentum.where.optimizer.lr: 0.1", "one of 0.2"],
+    ),
+    "a where on itself": (
+        sweep(parameters=momentum({"optimizer.momentum": 0})),
+        ["parameters.optimizer.momentum.where.optimizer.momentum: [0]", "another key"],
+    ),
+    "a where on what the axis sets": (
+        sweep(parameters={"optimizer": {"values": ["SGD", "Adam"], "where": {"optimizer.name": "SGD"}}}),
+        ["parameters.optimizer.where.optimizer.name: ['SGD']", "another key"],
+    ),
+    "axes that wait for each other": (
+        sweep(
+            parameters={
+                "epochs": {"values": [1], "where": {"label_smoothing": 0}},
+                "label_smoothing": {"values": [0], "where": {"epochs": 1}},
+            }
+        ),
+        ["where: [", "no circle: ", "epochs → label_smoothing"],
+    ),
+    "a where on a drawn axis": (
+        searched("random", parameters=momentum({"epochs": 1}, epochs=whole(1, 3))),
+        ["parameters.optimizer.momentum.where.epochs: [1]", "those of epochs are drawn"],
+    ),
+    "an empty where": (sweep(parameters=momentum({})), ["parameters.optimizer.momentum.where: {}", "a trial key"]),
+    "a where that is no mapping": (
+        sweep(parameters=momentum("SGD")),
+        ["optimizer.momentum.where: 'SGD'", "a trial key"],
+    ),
+    "a where without a value": (
+        sweep(parameters=momentum({"optimizer.name": []})),
+        ["optimizer.momentum.where.optimizer.name: []", "a list of values"],
+    ),
+    "a key of a where twice": (
+        sweep(parameters=momentum({"optimizer": "SGD", "optimizer.name": "SGD"})),
+        ["optimizer.momentum.where.optimizer.name: 'SGD'", "each key once"],
+    ),
+    "a where alone": (
+        sweep(parameters={"optimizer.momentum": {"where": {"optimizer.name": "SGD"}}}),
+        ["parameters.optimizer.momentum.values is required"],
+    ),
+    "too many trials with a where": (
+        sweep(
+            parameters=momentum(
+                {"optimizer.name": "SGD"},
+                **{"optimizer.lr": [1 + i for i in range(400)], "epochs": [1 + i for i in range(400)]},
+            )
+        ),
+        ["parameters", "100001 or more configurations", str(MAX_TRIALS)],
+    ),
     "grid with seed": (sweep(seed=3), ["seed", "`seeds`"]),
     "grid of a distribution": (sweep(parameters=DRAWN), ["parameters.optimizer.lr.distribution", "values"]),
     "values and min": (sweep(parameters={"epochs": {"values": [1], "min": 1}}), ["parameters.epochs.min"]),

@@ -163,6 +163,32 @@ GOOD: dict[str, dict[str, Any]] = {
     "halving at once": sweep(early_stop={"name": "asha", "first": 2, "factor": 4, "promote": False}),
     "the median": sweep(early_stop={"name": "median", "after": 3}),
     "one case": sweep(parameters={"change": {"cases": {"only": {"epochs": 2}}}}),
+    "conditional axes": sweep(
+        parameters={
+            "optimizer.name": ["SGD", "RMSprop", "Adam"],
+            "optimizer.momentum": {"values": [0, 0.9], "where": {"optimizer.name": ["SGD", "RMSprop"]}},
+            "optimizer.nesterov": {"values": [False, True], "where": {"optimizer": "SGD", "optimizer.momentum": 0.9}},
+            "optimizer": {"weight_decay": {"values": 0.1, "where": {"optimizer": {"name": "Adam"}}}},
+            "change": {"cases": {"a": {}, "b": {"epochs": 3}}, "where": {"optimizer.name": "Adam"}},
+        }
+    ),
+    "a search": sweep(
+        method="optuna",
+        sampler="gp",
+        batch=4,
+        trials=3,
+        seed=0,
+        parameters={"optimizer.lr": {"distribution": "log_uniform", "min": 1e-4, "max": 0.1}},
+    ),
+    "an evenly spread search": sweep(
+        method="quasi",
+        trials=3,
+        seed=0,
+        parameters={
+            "optimizer.lr": {"distribution": "uniform", "min": 1e-4, "max": 0.1, "where": {"epochs": 2}},
+            "epochs": [2, 3],
+        },
+    ),
     "no name": {"parameters": sweep()["parameters"]},
     "other axes": sweep(
         parameters={
@@ -209,6 +235,23 @@ BEYOND_THE_SCHEMA = {  # what only the program can see
     "a rule that begins at the end",
     "early stopping of range tests",
     "early stopping by a metric without images",
+    "a search for more than there is",
+    "a draw of more than there is",
+    "a search beyond what can be trained",
+    "a search for a parameter of some optimizers",
+    "a search in a where that lets too much in",
+    "a Gaussian process with a where",
+    "a Gaussian process of listed values",
+    "a where on nothing",
+    "a where on a value that never occurs",
+    "a where on another kind of value",
+    "a where on a value that never occurs there",
+    "a where on itself",
+    "a where on what the axis sets",
+    "axes that wait for each other",
+    "a where on a drawn axis",
+    "a key of a where twice",
+    "too many trials with a where",
 }
 
 
