@@ -89,8 +89,6 @@ def run(
 
     sweep = load_spec(spec, overrides or [])
     trials = expand(sweep, file=str(spec))
-    if not trials:
-        raise UsageError("method optuna can be planned, but not be run yet", "use method quasi or random")
     launch = _launch(address, packs)
     if resume:
         from sweeps.launch.go_on import start_or_go_on

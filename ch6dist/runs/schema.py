@@ -108,6 +108,7 @@ class TrialLine(TypedDict):
     config: dict[str, Any]  # the resolved TrialConfig
     seed: int
     case: NotRequired[dict[str, str]]  # where the sweep has axes of cases: of each the name of the case
+    point: NotRequired[dict[str, Any]]  # where a model has drawn it: its values by axis
     confirms: NotRequired[Literal["set", "default"]]  # a fresh seed: of the set of the best, or of a default beside it
     confirmation: NotRequired[int]  # of which confirmation, from 1
 

@@ -37,6 +37,7 @@ class Seen:
     arrived: dict[int, int] = field(default_factory=dict)  # by epoch, the place in the ledger of its first row
     last: deque[Line] = field(default_factory=lambda: deque(maxlen=RANKED_ROWS))  # its newest rows
     closed_at: int = 0  # the place in the ledger of the line that ended it, where it has ended
+    span: tuple[float, float] = (0.0, 0.0)  # when it began to train, and its newest line, in seconds since 1970
     seconds: float = 0.0  # training and evaluation, repeated epochs included: they have been paid for
 
     @property
@@ -141,7 +142,10 @@ class Observed:
     def _take_status(self, line: Line) -> None:
         seen = self.trials[line["trial"]]
         seen.status, seen.rule = Status(line["status"]), bool(line.get("rule"))
-        seen.begun |= seen.status == Status.RUNNING
+        now = line.get("time", 0.0)
+        if seen.status == Status.RUNNING and not seen.begun:
+            seen.begun, seen.span = True, (now, now)
+        seen.span = (seen.span[0], now)
         seen.closed_at = self.count
         if line["attempt"] > seen.attempt:  # from scratch: its values count until they come again
             seen.attempt, seen.epoch = line["attempt"], 0

@@ -55,6 +55,7 @@ class Simulated:
         self.messages = 0
         self.limit: int | None = None
         self.clock = 0.0
+        self.extended = False  # `content` may span more trials than the ledger has
 
     def ledger(self) -> Ledger:
         """The run as it stands."""
@@ -64,7 +65,7 @@ class Simulated:
         """Start or resume; True when nothing is left to do, False when it was killed after so many messages."""
         self.messages, self.limit = 0, kill_after
         known = read(self.run) if (self.run / "ledger").exists() else Ledger()
-        search = Search.of(self.content, known)
+        search = Search.of(self.content, known, extended=self.extended)
         new = [item.line for item in search.new_trials()]
         with Writer(self.run) as writer:
             head = {
