@@ -33,6 +33,7 @@ def rehearse(search: Search, recordings: Mapping[str, Recording], *, lanes: int)
         lanes: trials that train at once.
     """
     place = {trial: number for number, trial in enumerate(recordings)}
+    ends = {trial: len(recording.values) for trial, recording in recordings.items()}
     done = dict.fromkeys(recordings, 0)
     until: dict[str, int] = {}
     running: list[tuple[float, str]] = []  # when a lane is done with an epoch, and of which trial
@@ -41,7 +42,7 @@ def rehearse(search: Search, recordings: Mapping[str, Recording], *, lanes: int)
         if search.stale or not until:
             until = {step.trial: step.until for step in search.steps()}
         busy = {trial for _, trial in running}
-        able = [trial for trial, end in until.items() if done[trial] < end and trial not in busy]
+        able = [trial for trial, end in until.items() if trial not in busy and done[trial] < min(end, ends[trial])]
         for trial in sorted(able, key=lambda trial: (-done[trial], place[trial]))[: lanes - len(running)]:
             heapq.heappush(running, (now + recordings[trial].seconds[done[trial]], trial))
         if not running:
