@@ -23,11 +23,16 @@ LINK_SECONDS = {"cpu": 5e-4, "gpu": 1e-4, "hosts": 1e-3}  # per message between 
 LINK_BYTES = {"cpu": 1e9, "gpu": 20e9, "hosts": 1e9}  # per second between two workers, estimated
 
 
-def image_passes(trial: TrialConfig) -> float:
-    """Return the images that a trial trains on, repeats counted; validation, forward only, counts a third per image."""
+def image_passes(trial: TrialConfig, epochs: float | None = None) -> float:
+    """Return the images that a trial trains on, repeats counted; validation, forward only, counts a third per image.
+
+    Args:
+        epochs: that it trains itself; None: all. A range test has none.
+    """
     if trial.type == "range_test":
         return trial.range_test.steps * min(trial.data.batch_size, trial.data.train_size)
-    return trial.epochs * trial.data.train_size + trial.epochs * trial.data.val_size / 3
+    trained = trial.epochs if epochs is None else epochs
+    return trained * (trial.data.train_size + trial.data.val_size / 3)
 
 
 def work(trial: TrialConfig) -> float:

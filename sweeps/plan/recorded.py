@@ -36,10 +36,8 @@ def by_recording(
         trials: of the plan.
         lanes: trials that train at once.
 
-    Raises UsageError for a sweep without early stopping, and a run whose trainings are all too short.
+    Raises UsageError for a run whose trainings are all too short.
     """
-    if spec.early_stop is None:
-        raise UsageError("--from rehearses early stopping, and the sweep has no early_stop")
     trained = [trial for trial in trials if trial.type == "train"]
     metric = Metric(spec.metric.name)
     seen = [one for one in Observed.from_ledger(read(run), metric).trials.values() if one.arrived and not one.confirms]
