@@ -24,7 +24,8 @@ from sweeps.plan.expected import to_train
 from sweeps.plan.plan import Plan, make_plan, plan_json, plan_notes
 from sweeps.plan.recorded import by_recording
 from sweeps.plan.render import render_plan
-from sweeps.plan.wall_time import wall_seconds
+from sweeps.plan.wall_time import turns_after_a_rung, wall_seconds
+from sweeps.spec.early_stop import parse_early_stop
 from sweeps.spec.expand import forecast
 from sweeps.spec.sweep_file import SweepSpec
 from tests.support.ledgers import trial as recorded_trial
@@ -130,8 +131,7 @@ def test_curves_of_other_trials_and_of_stopped_ones_stand_in_and_short_ones_are_
 
 
 def test_what_diverged_in_the_recording_diverges_in_the_rehearsal(tmp_path: Path) -> None:
-    curves = {0.1: [0.9, 0.9, 0.9], 0.01: [0.5, 0.5, 0.5], 0.001: [0.4, None]}
-    trials = [recorded_trial(lr=lr, seed=0, curve=curve) for lr, curve in curves.items()]
+    trials = [recorded_trial(lr=lr, seed=0, epochs=3, curve=[0.4, None], status="diverged") for lr in (0.1, 0.01)]
     run = write_ledger(tmp_path / "run", trials)
     spec = searching(
         trial={"epochs": 3},
@@ -139,8 +139,8 @@ def test_what_diverged_in_the_recording_diverges_in_the_rehearsal(tmp_path: Path
         early_stop={"name": "top_k", "after": 2, "keep": 5},
     )
     found = by_recording(spec, forecast(spec), {}, run, lanes=2)
-    assert 2 * 5 <= found.epochs <= 3 * 5
-    assert "top_k" in spec.early_stop.name if spec.early_stop else False
+    assert found.epochs == 2 * 5
+    assert found.finished == 0
 
 
 # Shared epochs
@@ -167,7 +167,7 @@ def test_schedules_that_begin_alike_are_planned_as_one_training_and_drawn(tmp_pa
     alone = planned(spec)
     assert plan.estimate.device_hours == pytest.approx(alone.estimate.device_hours * 13 / 30)
     assert plan.estimate.disk_bytes > alone.estimate.disk_bytes, "a checkpoint stays where others branch off"
-    stopping = planned(searching(parameters=spec.model_dump()["parameters"], early_stop=HALVING), branches=branches)
+    stopping = planned(spec.model_copy(update={"early_stop": parse_early_stop(HALVING)}), branches=branches)
     assert stopping.estimate.expected_epochs <= 13
     assert "of epochs that trials share those count" in " ".join(plan_notes(stopping))
 
@@ -190,11 +190,17 @@ def test_the_rungs_of_halving_come_one_after_another() -> None:
     one, two, many = (
         wall_seconds(10, levels=levels, batches=1, slots=slots, packs=slots, start=0) for slots in (1, 2, 100)
     )
-    assert one == 10 * (27 + 18 + 18)
-    assert two == 10 * (14 + 2 * 5 + 6 * 2), "one of three waits for a free slot"
-    assert many == 10 * 9, "no sooner than one that trains to its end"
+    assert one == pytest.approx(10 * (27 + 18 + 18), rel=0.01)
+    assert 10 * (14 + 2 * 5 + 6 * 2) < two < one, "half of them, and a pack keeps what chance gives it"
+    assert 10 * 9 <= many < 1.2 * 10 * 9, "no sooner than one that trains to its end"
     batches = wall_seconds(10, levels=[(0, 9, 8.0)], batches=4, slots=8, packs=8, start=1)
-    assert batches == 4 * (10 * 9 + 1)
+    assert batches == pytest.approx(4 * 10 * 9, rel=0.02)
+
+
+@pytest.mark.parametrize(("slots", "packs"), [(1, 1), (2, 2), (2, 9), (4, 4), (30, 30)])
+@pytest.mark.parametrize("trials", [1, 4, 9, 100])
+def test_the_busiest_slot_has_its_share_at_least_and_all_at_most(slots: int, packs: int, trials: int) -> None:
+    assert -(-trials // slots) - 1e-9 <= turns_after_a_rung(trials, slots, packs) <= trials + 1e-9
 
 
 def test_a_rule_saves_time_and_device_hours_and_what_waits_takes_space() -> None:
