@@ -43,7 +43,7 @@ class LookAhead:
             entry.until = self.search.decision(trial).until if entry.config["type"] == "train" else None
             if step is None:
                 lines += self._waiting(entry)
-            elif before is not None and entry.epoch and step.until > before:
+            elif before is not None and entry.epoch and step.until > before and self.search.waits:
                 lines.append(_decision(trial, "go_on", step.until, step.why))
                 if entry.status == Status.STOPPED:  # the sweep was extended
                     lines.append(self.ledger.ending(trial, Status.PAUSED, step.why))
@@ -91,6 +91,7 @@ class LookAhead:
                 if item.why
             ]
             self.ledger.write([*(item.line for item in new), *reasons])
+            self.search.keep_journal(self.ledger.record.run)
 
     def _waiting(self, entry: TrialState) -> list[Line]:
         """Return the line of a trial that is given nothing more by now: it waits, or that was its end."""

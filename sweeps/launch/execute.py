@@ -132,6 +132,7 @@ def execute(task: Task, ledger: Ledger, record: Record, how: Launch) -> int:
                 tune.result().tune_run(_job(task, record, slots, how, server.address), driver=driver)
             if server.error:
                 raise server.error
+    task.search.keep_journal(record.run)
     if how.address is None and slots.workers == 1:  # a calibration is of one process on this machine
         remember_speeds(table, slots.device)
     return call_on_finish(record.run, _close(driver, how), say=say, halted=driver.halt.reason)

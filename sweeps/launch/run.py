@@ -59,11 +59,12 @@ def start(
     hosts, settings = hosts_of(how), Settings.of(spec)
     named = cases or {}
     ledger, lines = Ledger(), [trial_line(trial, case=named.get(trial.configuration_id)) for trial in trials]
-    first, say = _first_steps(spec, lines), how.console.print
-    packs = pack_new([t for t in trials if t.trial_id in first], hosts, settings.resources, how.packs, say=say)
-    check_data(trials)
+    lines, first = _beginning(spec, lines)
+    say = how.console.print
+    packs = pack_new(first, hosts, settings.resources, how.packs, say=say)
+    check_data(first)
     home = runs_root(home_of(runs, settings.storage))
-    limit = _limit_for_ended(trials, packs, settings, hosts, checkpoints_root(home, storage=settings.storage))
+    limit = _limit_for_ended(first, packs, settings, hosts, checkpoints_root(home, storage=settings.storage))
     taken = runs_in_store(settings.storage)
     run = new_run(name or spec["name"], root=home, explicit=name is not None, taken=taken)
     opening = opened(run, spec, say=say, ledger=ledger, lines=lines, address=how.address)
@@ -182,11 +183,16 @@ def _task(spec: Mapping[str, Any], ledger: Ledger, *rest: Any) -> Task:
     return Task(Search.of(spec, ledger), TrialTable.from_ledger(ledger), *rest)
 
 
-def _first_steps(spec: Mapping[str, Any], lines: Sequence[TrialLine]) -> set[str]:
-    """Return the trials that a sweep begins with."""
+def _beginning(spec: Mapping[str, Any], lines: Sequence[TrialLine]) -> tuple[list[TrialLine], list[TrialConfig]]:
+    """Return the lines of all trials that a sweep begins with, and those of the trials that are trained first."""
     search = Search.of(spec, Ledger())
     search.take(lines)
-    return {step.trial for step in search.steps()}
+    search.whole = bool(lines)  # the caller has made them all
+    new = [item.line for item in search.new_trials()]
+    search.take(new)
+    every = [*lines, *new]
+    configs = {line["trial"]: line["config"] for line in every}
+    return every, [parse_trial(configs[step.trial]) for step in search.steps()]
 
 
 def _why_nothing(search: Search) -> str:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ch6dist.errors import InputError
@@ -25,16 +25,18 @@ from ch6dist.runs.provenance import trial_line
 from ch6dist.runs.schema import ENDED, Line, Metric, Status, TrialLine
 from ch6dist.sections import parse_section
 from sweeps.search.budget import places_left, spent
+from sweeps.search.decisions import decisions
+from sweeps.search.draws import drawn, next_batch, told
 from sweeps.search.fresh_trials import fresh_lines, with_seed
-from sweeps.search.groups import groups
+from sweeps.search.model_based import write_journal
 from sweeps.search.observed import Observed, Seen
 from sweeps.search.racing import Round, rounds
 from sweeps.search.range_stage import range_trials, second_stage
 from sweeps.search.rules.contestant import Decision
-from sweeps.search.rules.decide import decide
 from sweeps.spec.expand import case_names, expand
 from sweeps.spec.sweep_file import SweepSpec
 
+JOURNAL = "optuna.log"  # in the run folder
 CHANGES = ENDED | {Status.PLANNED, Status.PAUSED}  # statuses that may change what is to be trained
 
 
@@ -84,7 +86,9 @@ class Search:
         self.rule = rule
         self.tests = [trial.trial_id for trial in range_trials(self.spec)] if self.spec else []
         self.bounded = not self.tests  # what follows from them has been made
-        self.static = self.spec is None or not (rule or self.spec.budget or self.spec.seeds.up_to or self.tests)
+        self.static = self.spec is None or not (
+            rule or self.spec.budget or self.spec.seeds.up_to or self.spec.method == "optuna" or self.tests
+        )
 
     @classmethod
     def of(cls, spec: Mapping[str, Any], ledger: Ledger, *, extended: bool = False) -> Search:
@@ -103,6 +107,11 @@ class Search:
         budget = self.spec.budget if self.spec else None
         return spent(budget, self.observed, workers=self.spec.resources.workers if self.spec else 1)
 
+    @property
+    def waits(self) -> bool:
+        """Return whether a trial may wait at a rung, or on a larger budget."""
+        return bool(self.spec and (self.spec.budget or (self.rule and self.rule.together)))
+
     def take(self, lines: Iterable[Line]) -> None:
         """Take lines that have just been written."""
         written = list(lines)
@@ -116,6 +125,7 @@ class Search:
         for plan in self.observed.confirmations:
             lines = {trial: seen.line for trial, seen in known.items()}
             new += [New(line, "a fresh seed of a confirmation") for line in fresh_lines(lines, plan)]
+        new += self._of_model()
         new += self._of_second_stage()
         new += self._of_rounds()
         return [item for item in new if item.line["trial"] not in known]
@@ -135,6 +145,14 @@ class Search:
                 left -= 1
             found.append(Step(trial, decision.until, decision.why))
         return found
+
+    def keep_journal(self, folder: Path) -> None:
+        """Write what a search by a model knows as a journal that optuna-dashboard opens; nothing for other methods."""
+        if self.spec and self.spec.method == "optuna":
+            self._decide()
+            there = drawn(self.observed, self.spec)
+            done = {name: trials for name, trials in there.items() if all(map(self.settled, trials))}
+            write_journal(folder / JOURNAL, self.spec, told(self.observed, done))
 
     def spans(self) -> tuple[set[str], set[str]]:
         """Return the ids of the run's own trials that the sweep file chose, and of those that it spans now."""
@@ -165,43 +183,7 @@ class Search:
         if not self.stale:
             return
         self.stale = False
-        trials = self.observed.trials
-        self.decisions = {trial: Decision(seen.epochs, False, str) for trial, seen in trials.items()}
-        if self.spec and self.rule:
-            self._stop_early()
-        if over := self.spent:
-            for trial, seen in trials.items():
-                if not seen.confirms and not seen.closed and seen.config["type"] == "train":
-                    until = min(seen.epoch, self.decisions[trial].until)
-                    if until < self.decisions[trial].until:
-                        self.decisions[trial] = Decision(until, False, partial(str, f"the budget is spent: {over}"))
-
-    def _stop_early(self) -> None:
-        assert self.spec is not None
-        assert self.rule is not None
-        seeds = set(self.spec.seeds.values) if self.spec.seeds.up_to else None
-        for group in groups(self.observed, seeds=seeds, together=self.rule.together):
-            found = decide(
-                self.rule, group.contestants, epochs=group.epochs, share=group.share, metric=self.observed.metric
-            )
-            for name, decision in found.items():
-                for seen in group.members[name]:
-                    self.decisions[seen.line["trial"]] = decision
-        if not self.rule.together:
-            self._stop_all_seeds()
-
-    def _stop_all_seeds(self) -> None:
-        """Stop all seeds of a configuration once the rule has stopped one."""
-        out: dict[str, tuple[str, Decision | None]] = {}
-        for trial, seen in self.observed.trials.items():
-            decision = self.decisions[trial]
-            if decision.out and decision.until < seen.epochs:
-                out.setdefault(seen.line["configuration"], (trial, decision))
-        for trial, seen in self.observed.trials.items():
-            first, why = out.get(seen.line["configuration"], (trial, None))
-            if why and first != trial and not self.decisions[trial].out:
-                said = partial("stopped with {}: {.why}".format, first, why)
-                self.decisions[trial] = Decision(min(seen.epoch, seen.epochs), True, said)
+        self.decisions = decisions(self.observed, self.spec, over=self.spent)
 
     def _of_file(self) -> list[TrialLine]:
         """Return the lines of the trials that the sweep file spans, where some may be missing."""
@@ -240,6 +222,15 @@ class Search:
             for item in decided
             for name in item.members
         ]
+
+    def _of_model(self) -> list[New]:
+        """Return the next batch of a search by a model."""
+        if self.spec is None or self.spec.method != "optuna":
+            return []
+        self._decide()
+        number = 1 + len(drawn(self.observed, self.spec)) // (self.spec.batch or 1)
+        why = f"batch {number} of sampler {self.spec.sampler}, by the results of those before it"
+        return [New(line, why) for line in next_batch(self.observed, self.spec, settled=self.settled)]
 
     def _matters(self, line: Line) -> bool:
         """Return whether a line may change a decision."""

@@ -37,6 +37,7 @@ class Seen:
     arrived: dict[int, int] = field(default_factory=dict)  # by epoch, the place in the ledger of its first row
     last: deque[Line] = field(default_factory=lambda: deque(maxlen=RANKED_ROWS))  # its newest rows
     closed_at: int = 0  # the place in the ledger of the line that ended it, where it has ended
+    span: tuple[float, float] = (0.0, 0.0)  # when it began to train, and its newest line, in seconds since 1970
     seconds: float = 0.0  # training and evaluation, repeated epochs included: they have been paid for
     found: Mapping[str, Any] | None = None  # of a range test: what it suggests
     judged: bool = False  # it has ended once; what a range test finds when it is trained again moves no bounds
@@ -145,7 +146,10 @@ class Observed:
     def _take_status(self, line: Line) -> None:
         seen = self.trials[line["trial"]]
         seen.status, seen.rule = Status(line["status"]), bool(line.get("rule"))
-        seen.begun |= seen.status == Status.RUNNING
+        now = line.get("time", 0.0)
+        if seen.status == Status.RUNNING and not seen.begun:
+            seen.begun, seen.span = True, (now, now)
+        seen.span = (seen.span[0], now)
         seen.judged |= seen.status in ENDED
         seen.closed_at = self.count
         if line["attempt"] > seen.attempt:  # from scratch: its values count until they come again

@@ -18,7 +18,8 @@ from ch6dist.catalog.metrics import Goal, MetricName, goal_of
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.parameters import Entry
-from ch6dist.catalog.schedule_entries import BOTH, LAMBDA_PRESETS, SCHEDULES, LambdaEntry, ScheduleEntry
+from ch6dist.catalog.schedule_entries import SCHEDULES
+from ch6dist.catalog.schedule_parts import BOTH, LAMBDA_PRESETS, LambdaEntry, ScheduleEntry
 from ch6dist.catalog.schedules import WARMUP
 from ch6dist.catalog.vary import VARIABLE
 from ch6dist.config import TrialConfig

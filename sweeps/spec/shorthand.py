@@ -14,7 +14,8 @@ from typing import Any
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.parameters import Entry
-from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
+from ch6dist.catalog.schedule_entries import SCHEDULES
+from ch6dist.catalog.schedule_parts import LAMBDA_PRESETS
 from ch6dist.catalog.schedules import WARMUP
 from ch6dist.config import DataConfig, RangeTestConfig, TrialConfig
 from ch6dist.errors import InputError, nearest_name

@@ -14,7 +14,8 @@ from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.parameters import REQUIRED, as_number
-from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
+from ch6dist.catalog.schedule_entries import SCHEDULES
+from ch6dist.catalog.schedule_parts import LAMBDA_PRESETS
 from ch6dist.sections import parse_section
 from sweeps.spec.expand import expand
 from sweeps.spec.schema import DRAFT, schema_text, sweep_schema
@@ -89,6 +90,8 @@ def test_every_entry_follows_the_schema_bare_with_its_parameters_and_as_a_value(
         more = {"schedulers": [{"name": "StepLR", "step_size": 1}] * 2} if "Sched" in name or "Sequ" in name else {}
         if name == "SequentialLR":
             parameters["milestones"] = [2]
+        if getattr(entry, "needs_warmup", False):
+            more = {"warmup": {"epochs": 1}}
         full = {"name": name, **parameters, **more}
         contents = [sweep(trial={section: full}), sweep(parameters={section: {"values": [full]}})]
         for content in contents:
