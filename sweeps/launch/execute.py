@@ -163,6 +163,9 @@ def _close(driver: Driver, how: Launch) -> int:
         there = ["--address", how.address] if how.address else []
         say(f"{driver.halt.reason}\nresume with: {command('sweeps', 'resume', run, *there)}")
         return driver.halt.exit_status
+    if table.epochs_shared:
+        shared = format_count(table.epochs_shared, "epoch")
+        say(f"{format_count(table.epochs_done, 'epoch')} trained, {shared} more shared with another trial")
     say(f"done in {format_seconds(time.monotonic() - table.started)}; next: {command('analysis', 'report', run)}")
     return 1 if failed else 0
 

@@ -77,6 +77,11 @@ class SweepSpec(Frozen):
         "differ by less, the cheapest is chosen, then the simplest; left out: 0.005 (half a point) for an accuracy, "
         "none for a loss",
     )
+    share_prefixes: bool = Field(
+        True,
+        description="train the epochs once that trials with different schedules or lengths have in common: as long as "
+        "their learning rates agree, they are one training",
+    )
     early_stop: EarlyStop | None = Field(
         None, description="which trials end before their last epoch, by a rule below; left out: none"
     )
