@@ -134,8 +134,15 @@ def test_labels_of_a_conditional_sweep_are_all_different() -> None:
     assert len(set(labels)) == len(configs)
 
 
-def test_a_where_is_part_of_the_sweep(tmp_path: Path) -> None:
-    spec = spec_of(sweep(parameters=TREE))
+@pytest.mark.parametrize(
+    "axes",
+    [TREE, {"data": {"values": [{"root": "~/images"}, {"batch_size": 64}], "where": {"epochs": 2}}, "epochs": [1, 2]}],
+)
+def test_a_where_is_part_of_the_sweep(axes: dict[str, Any], conditional: int, tmp_path: Path) -> None:
+    spec = spec_of(sweep(parameters=axes))
+    assert sum(axis.where is not None for axis in spec.parameters.values()) == sum(
+        "where" in axis for axis in axes.values()
+    )
     assert load_spec(write(tmp_path, dump(spec))) == spec
 
 
@@ -193,3 +200,11 @@ def test_a_search_beside_conditions_checks_every_value_where_it_applies() -> Non
     axes["optimizer.name"] = ["Adam", "SGD"]  # the first one has none
     with pytest.raises(InputError, match=r"parameters.optimizer.momentum.values\[2\]: -1"):
         expand(spec_of(searched("optuna", parameters=axes)))
+
+
+def test_a_search_checks_values_of_one_section_in_pairs() -> None:
+    axes: dict[str, Any] = {"optimizer.momentum": [0.9, 0], "optimizer.nesterov": [False, True], "epochs": [1, 2]}
+    with pytest.raises(InputError, match="nesterov"):
+        expand(spec_of(searched("optuna", parameters=axes)))
+    axes["optimizer.nesterov"] = {"values": [False, True], "where": {"optimizer.momentum": 0.9}}
+    assert expand(spec_of(searched("optuna", trials=6, parameters=axes))) == []
