@@ -74,8 +74,9 @@ class Space:
         axis = self.conditions.axes[key]
         if axis.listed:
             return any(key_of(value) == key_of(one) for one in axis.listed)
-        (low, high), number = axis.bounds, as_number(value)
-        return number is not None and low <= number <= high
+        low, high = axis.bounds
+        number = isinstance(value, int if axis.distribution == "int_uniform" else (int, float))
+        return number and low <= value <= high
 
 
 def _place(axis: Axis, value: Any) -> int:
