@@ -23,6 +23,7 @@ from ch6dist.catalog.schedule_entries import BOTH, LAMBDA_PRESETS, SCHEDULES
 from ch6dist.catalog.schedules import WARMUP
 from ch6dist.config import TrialConfig
 from sweeps.spec.axes import NOT_HERE, PRESETS, Axis
+from sweeps.spec.early_stop import RULES, EarlyStop
 from sweeps.spec.sweep_file import SweepSpec
 
 COMMAND = "python -m docs.tables"
@@ -50,6 +51,7 @@ def tables() -> dict[str, str]:
         "sweep": _table(("key", "default", ""), _field_rows(dict(_fields(SweepSpec)))),
         "axis": _table(("key", ""), ((f"`{key}`", _with_choices(field)) for key, field in _fields(Axis))),
         "presets": _table(("name", "learning rates"), ((f"`{name}`", text) for name, text in presets.items())),
+        "early stopping": _table(("rule", "", "keys (default)"), map(_rule, RULES.values())),
         "trial": _table(("key", "default", ""), _field_rows(trial)),
         "capture": _table(("key", "default", ""), _field_rows(dict(_fields(CaptureConfig)))),
         "captured series": _table(("key", "default", ""), _field_rows(dict(_fields(SeriesConfig)))),
@@ -93,6 +95,16 @@ def _default(field: FieldInfo) -> str:
     if field.default in (None, "", PydanticUndefined):
         return ""
     return f"`{_text(field.default)}`"
+
+
+def _rule(kind: type[EarlyStop]) -> tuple[str, ...]:
+    fields = ((name, field) for name, field in kind.model_fields.items() if name != "name")
+    keys = ((f"`{name}`", field, "required" if field.is_required() else _text(field.default)) for name, field in fields)
+    return (
+        f"`{kind.label}`",
+        kind.text,
+        "; ".join(f"{name} ({default}): {field.description}" for name, field, default in keys),
+    )
 
 
 def _entries(registry: Mapping[str, Entry]) -> str:

@@ -25,28 +25,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
+from ch6dist.catalog.wording import format_count
 from ch6dist.cli import leave, new_app
 from ch6dist.cli import run as run_app
 from ch6dist.errors import UsageError
 from ch6dist.runs.folders import find_run
+from sweeps.options import Address, AsJson, Overrides, Packs, Run, Runs, Spec
 
 if TYPE_CHECKING:
     from ch6dist.host.hardware import Devices
     from sweeps.launch.run import Launch
 
 app = new_app("Plan, run and look at sweeps of trials.")
-
-Spec = Annotated[Path, typer.Argument(metavar="SPEC", help="a sweep file (YAML)")]
-Overrides = Annotated[list[str] | None, typer.Argument(metavar="key=value", help="such as epochs=2 or seeds=1")]
-Run = Annotated[
-    str, typer.Argument(metavar="RUN", help="a run folder, its name under --runs, or s3://bucket/prefix/NAME")
-]
-Runs = Annotated[
-    Path | None, typer.Option("--runs", metavar="DIR", help="holds run folders; left out: CH6DIST_RUNS, else ./runs")
-]
-Address = Annotated[str | None, typer.Option(help="a running Ray to join, such as auto; left out: one is started")]
-Packs = Annotated[str, typer.Option(metavar="auto|off|K", help="trials trained together in one process")]
-AsJson = Annotated[bool, typer.Option("--json", help="print one JSON document")]
 
 
 @app.command()
@@ -85,10 +75,13 @@ def plan(
 def run(
     spec: Spec,
     overrides: Overrides = None,
-    name: Annotated[str | None, typer.Option(help="of the run folder; must be free")] = None,
+    name: Annotated[str | None, typer.Option(help="of the run folder; must be free, but for --resume")] = None,
     runs: Runs = None,
     address: Address = None,
     packs: Packs = "auto",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on where the run --name stopped, if there is one")
+    ] = False,
 ) -> int:
     """Train every trial of a sweep file in a new run folder."""
     from sweeps.spec.expand import case_names, expand
@@ -96,9 +89,11 @@ def run(
 
     sweep = load_spec(spec, overrides or [])
     trials = expand(sweep, file=str(spec))
-    if not trials:
-        raise UsageError("method optuna can be planned, but not be run yet", "use method quasi or random")
     launch = _launch(address, packs)
+    if resume:
+        from sweeps.launch.go_on import start_or_go_on
+
+        return start_or_go_on(sweep, str(spec), launch, name=name, runs=runs)
     from sweeps.launch.run import start
 
     return start(dump(sweep), trials, launch, name=name, runs=runs, cases=case_names(sweep))[1]
@@ -231,20 +226,26 @@ def final(
 ) -> int:
     """Train the chosen configuration in full, and test it once."""
     launch = _launch(address, "auto")
-    from sweeps.launch import final as finals
-    from sweeps.launch.finals import refuse_beside_resume
+    from sweeps.launch.final_command import run_final
 
-    if resume:
-        refuse_beside_resume(trial=trial, name=name, epochs=epochs, seeds=seeds, all_data=all_data)
-        folder, code = finals.resume_final(source, launch, workers=workers, runs=runs)
-    else:
-        planned = finals.plan_final(
-            source, runs=runs, name=name, trial=trial, epochs=epochs, seeds=seeds or 1, all_data=all_data
-        )
-        finals.say_plan(planned, launch.console)
-        folder, code = finals.train_final(planned, launch, workers=workers, runs=runs)
-    finals.say_result(finals.result(folder), launch.console)
-    return code
+    chosen: dict[str, Any] = {"trial": trial, "name": name, "epochs": epochs, "seeds": seeds, "all_data": all_data}
+    return run_final(source, launch, resume=resume, workers=workers, runs=runs, **chosen)
+
+
+@app.command()
+def tensorboard(
+    run: Run,
+    output: Annotated[Path, typer.Option("-o", metavar="DIR", help="a folder for each trial is made here")],
+    follow: Annotated[bool, typer.Option("--follow", help="go on until the driver has ended")] = False,
+    runs: Runs = None,
+) -> None:
+    """Write the curves of a run as TensorBoard event files."""
+    folder = find_run(run, root=runs)
+    try:
+        from sweeps.export.tensorboard import export
+    except ModuleNotFoundError as error:
+        raise _not_installed(error) from None
+    print(f"{format_count(export(folder, output, follow=follow), 'row')} written to {output}")
 
 
 @app.command()

@@ -21,6 +21,7 @@ from ch6dist.config import TrialConfig
 from ch6dist.host.hardware import visible_devices
 from ch6dist.runs.schema import FORMAT, Metric, SweepLine, TrialLine
 
+HIDDEN = "on_finish="
 PACKAGES = ("ch6dist", "torch", "torchvision", "ray", "numpy", "pandas", "matplotlib")
 
 
@@ -72,10 +73,14 @@ def sweep_of_one(name: str, trials: Sequence[TrialConfig], *, question: str = ""
 
 
 def command_line() -> str:
-    """Return the command as a person would type it: `python -m sweeps run …` is `sweeps run …`."""
+    """Return the command as a person would type it: `python -m sweeps run …` is `sweeps run …`.
+
+    Reports show it, so it leaves out whom a run tells that it has ended: the URL of a webhook is as good as a password.
+    """
     program = Path(sys.argv[0])
     name = program.parent.name if program.name == "__main__.py" else program.name
-    return shlex.join([name, *sys.argv[1:]])
+    given = [f"{HIDDEN}…" if argument.startswith(HIDDEN) else argument for argument in sys.argv[1:]]
+    return shlex.join([name, *given])
 
 
 def git_commit() -> str | None:

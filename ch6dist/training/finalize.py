@@ -13,12 +13,15 @@ from ch6dist.training.lane import Lane
 from ch6dist.training.ledger_lines import closing_lines
 from ch6dist.training.pack import Pack
 
+SAVED = (Status.FINISHED, Status.STOPPED, Status.PAUSED)  # lanes that end so leave a checkpoint
+
 
 def apply_orders(lanes: Sequence[Lane], orders: Orders) -> None:
-    """End the lanes that are ordered to stop."""
+    """End the lanes that are ordered to leave the pack: to stop, or to wait."""
     for lane in lanes:
-        if lane.trial_id in orders.stop and lane.status == Status.RUNNING:
-            lane.end(Status.STOPPED, "asked to stop")
+        leave = orders.leave.get(lane.trial_id)
+        if leave and lane.status == Status.RUNNING:
+            lane.end(leave.status, leave.reason, rule=leave.rule)
 
 
 def finalize(pack: Pack, lanes: Sequence[Lane]) -> tuple[dict[str, Status], list[Lane]]:
@@ -39,7 +42,7 @@ def finalize(pack: Pack, lanes: Sequence[Lane]) -> tuple[dict[str, Status], list
         for lane in lanes:
             if lane.trial.type == "range_test" and lane.status == Status.FINISHED:
                 pack.checkpoints.discard(lane.trial_id)  # its curve is what stays, not its weights
-            elif lane.status in (Status.FINISHED, Status.STOPPED) or (due and lane.status == Status.RUNNING):
+            elif lane.status in SAVED or (due and lane.status == Status.RUNNING):
                 lane.save(pack.checkpoints, made_with=numerics)
         if due:
             pack.saved_at = time.monotonic()

@@ -56,6 +56,7 @@ class Lane:
     best_unsaved: bool = False
     status: Status = Status.RUNNING
     reason: str = ""
+    rule: bool = False  # stopped by the sweep's own rule
     bad_step: int | None = None
     note: str = ""  # a line for the log: what is not as its checkpoint had it
 
@@ -102,9 +103,9 @@ class Lane:
         """Return a ledger line of this trial."""
         return {"kind": kind, "trial": self.trial_id, "attempt": self.attempt, **content}
 
-    def end(self, status: Status, reason: str = "", *, step: int | None = None) -> None:
-        """End the lane; `step` is the step that caused it, where there is one."""
-        self.status, self.reason, self.bad_step = status, reason, step
+    def end(self, status: Status, reason: str = "", *, step: int | None = None, rule: bool = False) -> None:
+        """End the lane; `step` is the step that caused it, where there is one; `rule`: the sweep's own rule did."""
+        self.status, self.reason, self.bad_step, self.rule = status, reason, step, rule
 
     def check_divergence(self, record: EpochRecord) -> None:
         """End the lane as diverged if a loss is not finite, or an epoch's mean above a multiple of its start."""

@@ -79,7 +79,8 @@ def closing_lines(lane: Lane, checkpoints: Checkpoints | None, captures: Capture
         file = {"path": captures.name(lane.trial_id), "bytes": captures.size(lane.trial_id, epochs=lane.epoch)}
         lines.append(lane.line("artifact", name=CAPTURES, **file, epoch=lane.epoch))
     end = {"reason": lane.reason, "epoch": lane.epoch, "step": lane.bad_step or lane.step, "time": time.time()}
-    return [*lines, lane.line("status", status=lane.status, **end)]
+    by_rule = {"rule": True} if lane.rule else {}
+    return [*lines, lane.line("status", status=lane.status, **end, **by_rule)]
 
 
 def range_result(lane: Lane) -> dict[str, Any]:

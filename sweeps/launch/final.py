@@ -35,7 +35,7 @@ from sweeps.launch.resized import kept_counts, without_validation
 from sweeps.launch.run import resume, start
 from sweeps.status.best import best, remarks
 
-KEPT = ("resources", "checkpoints", "storage", "max_retries")  # what a final training takes over of its sweep
+KEPT = ("resources", "checkpoints", "storage", "max_retries", "on_finish")  # taken over from the sweep
 
 
 @dataclass(frozen=True)

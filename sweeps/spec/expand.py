@@ -19,6 +19,7 @@ from ch6dist.errors import MISSING, InputError
 from ch6dist.trial_file import with_names
 from sweeps.spec.axes import Axis, Point
 from sweeps.spec.cases import chosen_cases, values_of, with_values
+from sweeps.spec.early_stop import check_early_stop
 from sweeps.spec.points import different, exhausted, quasi, random
 from sweeps.spec.sections import MAX_TRIALS
 from sweeps.spec.shorthand import PARTS
@@ -33,11 +34,13 @@ def expand(spec: SweepSpec, *, file: str | None = None) -> list[TrialConfig]:
 
     None of a search by a model, which draws while it trains; that every value of its axes can be trained is checked.
     Raises InputError (with `file`) for a configuration that cannot be trained, two that are the same, learning rates
-    that a schedule would ignore, and more than MAX_TRIALS.
+    that a schedule would ignore, early stopping that could stop nothing, and more than MAX_TRIALS.
     """
     try:
         _check_count(spec)
         trials = list(_trials(spec, _points(spec)))
+        if spec.early_stop:
+            check_early_stop(spec.early_stop, trials)
         return [] if spec.method == "optuna" else trials
     except InputError as error:
         raise (error.in_file(file) if file else error) from None

@@ -4,19 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import ByteSize, Field, ValidatorFunctionWrapHandler, field_validator, model_validator
 
 from ch6dist.catalog.metrics import DEFAULT_METRIC, Goal, MetricName, check_goal, goal_of
 from ch6dist.catalog.parameters import as_number
 from ch6dist.catalog.vary import check_vary
-from ch6dist.errors import InputError
+from ch6dist.errors import MISSING, InputError
 from ch6dist.sections import Frozen
 
 MAX_TRIALS = 100_000
 COUNT = f"a whole number from 1 to {MAX_TRIALS}"
 LIST = "a list of different whole numbers ≥ 0"
 EITHER = f"{COUNT}, or {LIST}"
+WEBHOOK = ("http://", "https://")
+
+
+def is_webhook(on_finish: str) -> bool:
+    """Return whether an `on_finish` is a URL; otherwise it is a shell line."""
+    return on_finish.strip().lower().startswith(WEBHOOK)
+
+
+def check_on_finish(given: str) -> str:
+    """Return an `on_finish` that can be called, else raise InputError, which does not show what a URL holds."""
+    if not given.strip():
+        raise InputError("", given, "a shell line, or a URL that begins with http:// or https://")
+    if not is_webhook(given):
+        return given
+    try:
+        parts = urlsplit(given.strip())
+        wrong = not parts.hostname or "@" in parts.netloc or parts.port == 0
+    except ValueError:
+        wrong = True
+    if wrong or not given.isascii() or not given.strip().isprintable() or " " in given.strip():
+        allowed = "a URL with a host, without a user and without blanks; a shell line with curl can send all others"
+        raise InputError("", f"{given.partition('://')[0]}://…", allowed)
+    return given.strip()
 
 
 class Metric(Frozen):
@@ -52,6 +76,20 @@ class Seeds(Frozen):
         (),
         description="which seeds, instead of `count`; `seeds: [3, 4]` is short for it; left out: those of `count`",
     )
+    start: int | None = Field(
+        None,
+        ge=1,
+        description="how many seeds every configuration gets at first, with `up_to`: more follow where they decide",
+    )
+    up_to: int | None = Field(
+        None,
+        ge=2,
+        description="racing: after the first seeds, one more in each round for the configurations that cannot be told "
+        "from the best, until one is left, all left are equivalent, or each has so many",
+    )
+    margin: float | None = Field(
+        None, ge=0, description="racing: differences below it do not matter; left out: the sweep's `margin`"
+    )
     vary: tuple[Literal["split"], ...] = Field(
         (),
         description="what follows the seed besides weights, order, augmentation and dropout: `split`, the validation "
@@ -63,6 +101,8 @@ class Seeds(Frozen):
     def _written_out(cls, given: Any) -> Any:
         if not isinstance(given, Mapping):
             return {"values": _listed("", given, EITHER) if _is_list(given) else _counted("", given, EITHER)}
+        if "start" in given or "up_to" in given or given.get("margin") is not None:
+            return {**given, "values": _started(given)}
         count = given.get("count")
         if count is not None and "values" in given:
             raise InputError("count", count, "nothing beside values")
@@ -77,10 +117,30 @@ class Seeds(Frozen):
     def _vary(cls, given: Any) -> Any:
         return check_vary(given)
 
-    def dump(self) -> list[int] | dict[str, list[Any]]:
+    def dump(self) -> list[int] | dict[str, Any]:
         """Return them as plain data, in the short form where nothing varies."""
+        vary = {"vary": list(self.vary)} if self.vary else {}
+        if self.up_to is not None:
+            margin = {} if self.margin is None else {"margin": self.margin}
+            return {"start": self.start, "up_to": self.up_to, **margin, **vary}
         values = list(self.values)
-        return {"values": values, "vary": list(self.vary)} if self.vary else values
+        return {"values": values, **vary} if vary else values
+
+
+def _started(given: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the first seeds of a race: those below `start`, which is below `up_to`."""
+    for key in ("count", "values"):
+        if given.get(key) is not None:
+            raise InputError(key, given[key], "nothing beside start and up_to")
+    for key in ("start", "up_to"):
+        if key not in given:
+            raise InputError(key, MISSING, "a whole number: seeds: {start: 1, up_to: 5}")
+    start, up_to = given["start"], given["up_to"]
+    if not _is_whole(start, low=1):
+        raise InputError("start", start, "a whole number ≥ 1")
+    if not _is_whole(up_to, low=start + 1) or up_to > MAX_TRIALS:
+        raise InputError("up_to", up_to, f"a whole number > start ({start})")
+    return tuple(range(start))
 
 
 def _counted(key: str, given: Any, allowed: str) -> tuple[int, ...]:

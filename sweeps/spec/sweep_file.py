@@ -24,10 +24,12 @@ from ch6dist.storage.files import check_storage
 from ch6dist.trial_file import with_names
 from ch6dist.yamlfile import read_mapping
 from sweeps.spec.axes import NO_AXIS, NOT_HERE, Axis, holds, refuse_unknown
+from sweeps.spec.budget import Budget
 from sweeps.spec.cases import check_cases, flat_parameters
+from sweeps.spec.early_stop import EarlyStop, parse_early_stop
 from sweeps.spec.methods import Method, Sampler, check_method, with_method_defaults
 from sweeps.spec.overrides import override, set_key
-from sweeps.spec.sections import MAX_TRIALS, CheckpointRules, Metric, Resources, Seeds
+from sweeps.spec.sections import MAX_TRIALS, CheckpointRules, Metric, Resources, Seeds, check_on_finish
 from sweeps.spec.shorthand import refuse_dotted, refuse_misplaced
 from sweeps.spec.where import Conditions
 
@@ -72,12 +74,16 @@ class SweepSpec(Frozen):
         "number of lanes of a pack is a good one; left out: 8",
     )
     seeds: Seeds = Field(default_factory=lambda: parse_section(Seeds, {}), description="the seeds of the trials")
+    budget: Budget | None = Field(None, description="what the sweep may spend before it begins nothing more")
     margin: float | None = Field(
         None,
         ge=0,
         description="a difference that does not matter, in the unit of the metric: of configurations that surely "
         "differ by less, the cheapest is chosen, then the simplest; left out: 0.005 (half a point) for an accuracy, "
         "none for a loss",
+    )
+    early_stop: EarlyStop | None = Field(
+        None, description="which trials end before their last epoch, by a rule below; left out: none"
     )
     resources: Resources = Field(default_factory=Resources, description="what one pack of trials gets")
     max_retries: int = Field(
@@ -91,7 +97,11 @@ class SweepSpec(Frozen):
     checkpoints: CheckpointRules = Field(
         default_factory=CheckpointRules, description="how often checkpoints are written, and which of them stay"
     )
-
+    on_finish: str | None = Field(
+        None,
+        description="a shell line, or the URL of a webhook, that is told when a driver of the run has ended: finished, "
+        "failed or stopped; left out: nobody",
+    )
     presets: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="named changes, each of keys as they stand on the command line: `demo: {epochs: 3, seeds: 1}`; "
@@ -109,6 +119,16 @@ class SweepSpec(Frozen):
     @classmethod
     def _storage(cls, given: str | None) -> str | None:
         return None if given is None else check_storage(given, key="")
+
+    @field_validator("early_stop", mode="before")
+    @classmethod
+    def _early_stop(cls, given: Any) -> Any:
+        return None if given is None else parse_early_stop(given)
+
+    @field_validator("on_finish")
+    @classmethod
+    def _on_finish(cls, given: str | None) -> str | None:
+        return None if given is None else check_on_finish(given)
 
     @field_validator("name")
     @classmethod
@@ -178,7 +198,7 @@ def load_spec(path: Path | str, overrides: Iterable[str] = ()) -> SweepSpec:
         spec = presets[name] if name else spec.model_copy(update={"presets": {}})
         if not rest:
             return spec
-        changed = _changeable(spec)
+        changed = changeable(spec)
         for text in rest:
             changed = override(changed, text, fields=_settable())
         return parse_section(SweepSpec, changed)
@@ -211,7 +231,7 @@ def _preset_of(overrides: Iterable[str], presets: Mapping[str, Any]) -> tuple[st
 
 def _with_preset(spec: SweepSpec, name: str) -> SweepSpec:
     """Return the sweep with the changes of a preset; one that changes anything is another sweep, by another name."""
-    changes, content = spec.presets[name], _changeable(spec)
+    changes, content = spec.presets[name], changeable(spec)
     if changes:
         content["name"] = f"{spec.name}-{name}"
     try:
@@ -227,7 +247,7 @@ def _settable() -> dict[str, Any]:
     return {name: field for name, field in SweepSpec.model_fields.items() if name != "presets"}
 
 
-def _changeable(spec: SweepSpec) -> dict[str, Any]:
+def changeable(spec: SweepSpec) -> dict[str, Any]:
     """Return the sweep as plain data whose keys can be set."""
     # without the goal, which follows from the metric that may be changed
     return {**dump(spec), "trial": with_names(spec.trial), "metric": {"name": spec.metric.name}}

@@ -21,7 +21,7 @@ from ch6dist.runs.confirmations import counted_confirmations, open_confirmation
 from ch6dist.runs.ledger import Ledger, find_trial, observe
 from ch6dist.runs.names import LEDGER
 from ch6dist.runs.ranking import CONFIRMED_FIRST, RANKED_ROWS, rank, rule
-from ch6dist.runs.schema import BROKEN, ENDED, HALTED, Line, Metric, Status
+from ch6dist.runs.schema import BROKEN, ENDED, HALTED, UNFINISHED, Line, Metric, Status
 from ch6dist.shell import command
 from sweeps.record.pace_file import NOTHING, read_pace
 
@@ -168,7 +168,7 @@ def _next(folder: Path, ledger: Ledger, counts: Counter[Status], *, alive: bool)
         """Return a command of this run."""
         return command(program, name, folder, *more)
 
-    waiting = sum(counts[state] for state in (Status.PLANNED, Status.RUNNING, Status.INTERRUPTED))
+    waiting = sum(counts[state] for state in UNFINISHED)
     broken = sum(counts[state] for state in BROKEN)
     if alive:
         return f"running: `{of('sweeps', 'stop')}` stops it, `{of('sweeps', 'top')}` ranks the trials so far"

@@ -408,6 +408,48 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
         sweep(trial={"data": {"name": "synthetic_cifar100", "val_size": 60_000}}),
         ["trial.data.val_size: 60000"],
     ),
+    "an unknown rule": (sweep(early_stop={"name": "halfing", "first": 2}), ["early_stop.name", "mean 'halving'"]),
+    "a rule without a name": (sweep(early_stop={"after": 3}), ["early_stop.name is required", "top_k, halving"]),
+    "a rule that is a list": (sweep(early_stop=[3]), ["early_stop: [3]", "a mapping such as"]),
+    "a rule without its keys": (sweep(early_stop="asha"), ["early_stop.first is required"]),
+    "a key of another rule": (
+        sweep(early_stop={"name": "halving", "first": 2, "keep": 8}),
+        ["early_stop.keep: 8", "a key of top_k; halving takes first, factor"],
+    ),
+    "a misspelt key of a rule": (
+        sweep(early_stop={"name": "median", "afer": 2}),
+        ["early_stop.afer", "did you mean 'after'", "median takes"],
+    ),
+    "a factor of one": (
+        sweep(early_stop={"name": "halving", "first": 2, "factor": 1}),
+        ["early_stop.factor: 1", "a number ≥ 2"],
+    ),
+    "a factor in between": (
+        sweep(early_stop={"name": "asha", "first": 2, "factor": 2.5}),
+        ["early_stop.factor: 2.5", "a whole number"],
+    ),
+    "a rung of no epochs": (sweep(early_stop={"name": "asha", "first": 0}), ["early_stop.first: 0", "≥ 1"]),
+    "none to keep": (sweep(early_stop={"name": "top_k", "after": 2, "keep": 0}), ["early_stop.keep: 0", "≥ 1"]),
+    "a promotion in words": (
+        sweep(early_stop={"name": "asha", "first": 2, "promote": "never"}),
+        ["early_stop.promote: 'never'", "true or false"],
+    ),
+    "a rule that begins at the end": (
+        sweep(trial={"epochs": 3}, early_stop={"name": "top_k", "after": 3, "keep": 2}),
+        ["early_stop.after: 3", "less than 3, the most epochs that a trial has", "could stop nothing"],
+    ),
+    "early stopping of range tests": (
+        {
+            **axes(optimizer__momentum=[0.9, 0.0]),
+            "trial": {"type": "range_test"},
+            "early_stop": {"name": "median", "after": 2},
+        },
+        ["early_stop: 'median'", "nothing for a sweep of range tests"],
+    ),
+    "early stopping by a metric without images": (
+        sweep(trial={"data": {"val_size": 0}}, early_stop={"name": "median", "after": 2}),
+        ["metric.name: 'val_accuracy'", "data.val_size is 0"],
+    ),
     "ignored lrs inside an axis": (
         {
             **axes(optimizer=[{"name": "SGD", "lr": 0.1}, {"name": "SGD", "lr": 0.01}]),

@@ -64,7 +64,7 @@ def test_a_final_training_continues_with_fewer_workers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ("epochs=9", "epochs: 9 is not allowed; allowed: resources.KEY=VALUE"),
+        ("epochs=9", "epochs: 9 is not allowed; allowed: resources.KEY, parameters"),
         ("resources.worker=2", "did you mean 'workers'"),
         ("resources.workers=0", "resources.workers"),
         ("resources.workers=64", "at most"),

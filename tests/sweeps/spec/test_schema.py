@@ -158,6 +158,10 @@ GOOD: dict[str, dict[str, Any]] = {
             "optimizer.weight_decay": [0, 0.1],
         },
     ),
+    "the best few": sweep(early_stop={"name": "top_k", "after": 3, "keep": 8}),
+    "halving": sweep(early_stop={"name": "halving", "first": 2}),
+    "halving at once": sweep(early_stop={"name": "asha", "first": 2, "factor": 4, "promote": False}),
+    "the median": sweep(early_stop={"name": "median", "after": 3}),
     "one case": sweep(parameters={"change": {"cases": {"only": {"epochs": 2}}}}),
     "conditional axes": sweep(
         parameters={
@@ -228,6 +232,9 @@ BEYOND_THE_SCHEMA = {  # what only the program can see
     "a capture that is too large",
     "a validation metric without validation images",
     "more validation images than there are",
+    "a rule that begins at the end",
+    "early stopping of range tests",
+    "early stopping by a metric without images",
     "a search for more than there is",
     "a draw of more than there is",
     "a search beyond what can be trained",
