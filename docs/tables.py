@@ -19,7 +19,8 @@ from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.parameters import DERIVED, REQUIRED, Entry
-from ch6dist.catalog.schedule_entries import BOTH, LAMBDA_PRESETS, SCHEDULES
+from ch6dist.catalog.schedule_entries import SCHEDULES
+from ch6dist.catalog.schedule_parts import BOTH, LAMBDA_PRESETS, ScheduleEntry
 from ch6dist.catalog.schedules import WARMUP
 from ch6dist.config import TrialConfig
 from sweeps.spec.axes import NOT_HERE, PRESETS, Axis
@@ -70,7 +71,7 @@ def _fields(kind: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fiel
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from _fields(inner, f"{prefix}{name}.")
         else:
-            yield prefix + name, field
+            yield prefix + (field.alias or name), field
 
 
 def _field_rows(fields: Mapping[str, FieldInfo]) -> Iterator[tuple[str, ...]]:
@@ -114,7 +115,8 @@ def _entries(registry: Mapping[str, Entry]) -> str:
 
 def _parameters(entry: Entry) -> str:
     schedulers = ["schedulers (required)"] if entry.name in BOTH else []
-    return ", ".join([*schedulers, *(f"{p.name} ({_text(p.default)})" for p in entry.parameters)])
+    warmup = ["warmup (required)"] if isinstance(entry, ScheduleEntry) and entry.needs_warmup else []
+    return ", ".join([*schedulers, *warmup, *(f"{p.name} ({_text(p.default)})" for p in entry.parameters)])
 
 
 def _text(value: Any) -> str:

@@ -54,13 +54,13 @@ def plan(
     from sweeps.plan.packs import check_packs
     from sweeps.plan.plan import make_plan, plan_json
     from sweeps.plan.render import render_plan
-    from sweeps.spec.expand import expand, stand_in
+    from sweeps.spec.expand import forecast
     from sweeps.spec.sweep_file import load_spec
 
     if calibrate and address is not None:
         raise UsageError("--calibrate times this machine, so it cannot be used with --address")
     sweep, chosen = load_spec(spec, overrides or []), check_packs(packs)
-    trials, hosts = expand(sweep, file=str(spec)) or expand(stand_in(sweep), file=str(spec)), _hosts(address)
+    trials, hosts = forecast(sweep, file=str(spec)), _hosts(address)
     make = partial(make_plan, sweep, trials, packs=chosen, devices=hosts, runs=runs)
     planned = make(calibration=read_calibration())
     if calibrate:

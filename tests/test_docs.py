@@ -12,7 +12,8 @@ from ch6dist.__main__ import app as ch6dist_app
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
-from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
+from ch6dist.catalog.schedule_entries import SCHEDULES
+from ch6dist.catalog.schedule_parts import LAMBDA_PRESETS
 from ch6dist.config import DataConfig, RangeTestConfig, TrialConfig
 from docs.tables import COMMAND, renew, tables
 from sweeps.__main__ import app as sweeps_app

@@ -17,7 +17,7 @@ FLOORS = [
     "ch6dist.errors ch6dist.paths ch6dist.shell ch6dist.seeding ch6dist.averages",
     "ch6dist.catalog ch6dist.host ch6dist.storage ch6dist.cli",
     "ch6dist.yamlfile ch6dist.sections ch6dist.previews ch6dist.capture ch6dist.config ch6dist.trial_file",
-    "ch6dist.runs ch6dist.verdict ch6dist.packs",
+    "ch6dist.runs ch6dist.verdict ch6dist.packs ch6dist.branches",
     "ch6dist.data ch6dist.distributed ch6dist.models ch6dist.optim ch6dist.lab",
     "ch6dist.engines.families ch6dist.engines",
     "ch6dist.training",

@@ -27,6 +27,7 @@ ROW_COLUMNS = (
     Column("train_accuracy", "float64", "fraction, same samples, in training mode"),
     Column("val_loss", "float64", "mean over the validation split, evaluation mode"),
     Column("val_accuracy", "float64", "fraction"),
+    Column("shared", "string", "trial that has trained this epoch for this one too; empty: it was trained here", True),
     Column("time", "float64", "wall-clock time when the row was made, in unix seconds", True),
     Column("seconds", "float64", "training time of the epoch divided by the lanes alive, evaluation excluded", True),
     Column("eval_seconds", "float64", "validation time divided by the lanes alive", True),

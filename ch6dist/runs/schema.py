@@ -98,6 +98,13 @@ class SweepLine(TypedDict):
     confirmation: NotRequired[ConfirmationPlan]  # begins here: what its lines of trials say, should they be cut off
 
 
+class BranchPoint(TypedDict):
+    """Where a trial leaves another: its first `epoch` epochs are those of `trial`."""
+
+    trial: str
+    epoch: int
+
+
 class TrialLine(TypedDict):
     """A trial that the run will train."""
 
@@ -109,6 +116,7 @@ class TrialLine(TypedDict):
     seed: int
     case: NotRequired[dict[str, str]]  # where the sweep has axes of cases: of each the name of the case
     point: NotRequired[dict[str, Any]]  # where a model has drawn it: its values by axis
+    branch: NotRequired[BranchPoint]  # its first epochs are those of another trial, and trained once
     confirms: NotRequired[Literal["set", "default"]]  # a fresh seed: of the set of the best, or of a default beside it
     confirmation: NotRequired[int]  # of which confirmation, from 1
 
@@ -141,6 +149,7 @@ class RowLine(TypedDict):
     saturated_layers: NotRequired[int]
     test_loss: NotRequired[float | None]
     test_accuracy: NotRequired[float | None]
+    shared: NotRequired[str]  # the trial that has trained this epoch, for this one too
     time: NotRequired[float]  # missing: format 0
     seconds: float
     eval_seconds: NotRequired[float | None]

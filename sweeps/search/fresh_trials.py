@@ -35,6 +35,12 @@ def fresh_lines(trials: Mapping[str, TrialLine], plan: ConfirmationPlan) -> list
     ]
 
 
+def with_seed(line: TrialLine, seed: int) -> TrialLine:
+    """Return the line of the same configuration with another seed."""
+    made = trial_line(parse_trial({**line["config"], "seed": seed}), case=line.get("case"))
+    return {**made, "configuration": line["configuration"]}
+
+
 def _parts(plan: ConfirmationPlan) -> Sequence[tuple[Literal["set", "default"], list[str]]]:
     return [("set", plan["set"]), ("default", plan["default"])]
 

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ch6dist.config import parse_trial
 from ch6dist.errors import InputError
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.provenance import trial_line
@@ -28,10 +27,11 @@ from ch6dist.sections import parse_section
 from sweeps.search.budget import places_left, spent
 from sweeps.search.decisions import decisions
 from sweeps.search.draws import drawn, next_batch, told
-from sweeps.search.fresh_trials import fresh_lines
+from sweeps.search.fresh_trials import fresh_lines, with_seed
 from sweeps.search.model_based import write_journal
 from sweeps.search.observed import Observed, Seen
 from sweeps.search.racing import Round, rounds
+from sweeps.search.range_stage import range_trials, second_stage
 from sweeps.search.rules.contestant import Decision
 from sweeps.spec.expand import case_names, expand
 from sweeps.spec.sweep_file import SweepSpec
@@ -84,8 +84,10 @@ class Search:
         self.rounds: list[Round] = []
         rule = self.spec.early_stop if self.spec else None
         self.rule = rule
+        self.tests = [trial.trial_id for trial in range_trials(self.spec)] if self.spec else []
+        self.bounded = not self.tests  # what follows from them has been made
         self.static = self.spec is None or not (
-            rule or self.spec.budget or self.spec.seeds.up_to or self.spec.method == "optuna"
+            rule or self.spec.budget or self.spec.seeds.up_to or self.spec.method == "optuna" or self.tests
         )
 
     @classmethod
@@ -124,6 +126,7 @@ class Search:
             lines = {trial: seen.line for trial, seen in known.items()}
             new += [New(line, "a fresh seed of a confirmation") for line in fresh_lines(lines, plan)]
         new += self._of_model()
+        new += self._of_second_stage()
         new += self._of_rounds()
         return [item for item in new if item.line["trial"] not in known]
 
@@ -146,6 +149,7 @@ class Search:
     def keep_journal(self, folder: Path) -> None:
         """Write what a search by a model knows as a journal that optuna-dashboard opens; nothing for other methods."""
         if self.spec and self.spec.method == "optuna":
+            self._decide()
             there = drawn(self.observed, self.spec)
             done = {name: trials for name, trials in there.items() if all(map(self.settled, trials))}
             write_journal(folder / JOURNAL, self.spec, told(self.observed, done))
@@ -157,7 +161,8 @@ class Search:
         seeds = set(self.spec.seeds.values) if self.spec.seeds.up_to else None
         own = {t for t, seen in self.observed.trials.items() if not seen.confirms}
         first = {t for t in own if seeds is None or self.observed.trials[t].config["seed"] in seeds}
-        return first, {trial.trial_id for trial in expand(self.spec)}
+        after = {line["trial"] for line, _ in second_stage(self.spec, self._found())} if self.tests else set()
+        return first, {trial.trial_id for trial in expand(self.spec)} | after
 
     def decision(self, trial: str) -> Decision:
         """Return how far a trial may train, and why, by what has been taken so far."""
@@ -187,6 +192,18 @@ class Search:
         self.whole = True
         names = case_names(self.spec)
         return [trial_line(trial, case=names.get(trial.configuration_id)) for trial in expand(self.spec)]
+
+    def _found(self) -> dict[str, Any]:
+        """Return what each range test has found that has ended; None of one that found nothing."""
+        seen = {trial: self.observed.trials.get(trial) for trial in self.tests}
+        return {trial: one.found for trial, one in seen.items() if one and one.judged}
+
+    def _of_second_stage(self) -> list[New]:
+        """Return the training runs between the bounds that the range tests give, once all of these have ended."""
+        if self.spec is None or self.bounded or len(found := self._found()) < len(self.tests):
+            return []
+        self.bounded = True
+        return [New(line, why) for line, why in second_stage(self.spec, found)]
 
     def rounds_of_seeds(self) -> list[Round]:
         """Return the rounds of seeds that have been decided; the last one may say why there are no more."""
@@ -222,12 +239,6 @@ class Search:
             epochs = self.observed.trials[line["trial"]].epochs
             return bool(self.spec.budget) or (self.rule is not None and line["epoch"] in self.rule.rungs(epochs))
         return kind == "trial" or (kind == "status" and line["status"] in CHANGES)
-
-
-def with_seed(line: TrialLine, seed: int) -> TrialLine:
-    """Return the line of the same configuration with another seed."""
-    made = trial_line(parse_trial({**line["config"], "seed": seed}), case=line.get("case"))
-    return {**made, "configuration": line["configuration"]}
 
 
 def _sweep_of(spec: Mapping[str, Any]) -> SweepSpec | None:

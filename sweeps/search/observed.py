@@ -39,6 +39,8 @@ class Seen:
     closed_at: int = 0  # the place in the ledger of the line that ended it, where it has ended
     span: tuple[float, float] = (0.0, 0.0)  # when it began to train, and its newest line, in seconds since 1970
     seconds: float = 0.0  # training and evaluation, repeated epochs included: they have been paid for
+    found: Mapping[str, Any] | None = None  # of a range test: what it suggests
+    judged: bool = False  # it has ended once; what a range test finds when it is trained again moves no bounds
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -103,6 +105,8 @@ class Observed:
                 self._take_status(line)
             elif kind == "sweep":
                 self._take_head(line)
+            elif kind == "artifact" and line["name"] == "range_test" and not self.trials[line["trial"]].judged:
+                self.trials[line["trial"]].found = line["value"]
             elif kind == "trial" and line["trial"] not in self.trials:
                 self.trials[line["trial"]] = Seen(line, len(self.trials))  # type: ignore[arg-type]
 
@@ -146,6 +150,7 @@ class Observed:
         if seen.status == Status.RUNNING and not seen.begun:
             seen.begun, seen.span = True, (now, now)
         seen.span = (seen.span[0], now)
+        seen.judged |= seen.status in ENDED
         seen.closed_at = self.count
         if line["attempt"] > seen.attempt:  # from scratch: its values count until they come again
             seen.attempt, seen.epoch = line["attempt"], 0

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from random import Random
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from ch6dist.catalog.parameters import unknown_key
 from ch6dist.errors import MISSING, InputError, suggestion
 from ch6dist.sections import Frozen
+from sweeps.spec.range_axis import bounds_otherwise, check_range_fields
 
 PRESETS: dict[str, tuple[float, ...]] = {  # grids of learning rates, named by the factor between neighbours
     "factor3": (0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4, 1e-4),
@@ -31,9 +32,12 @@ Case = dict[str, Any]  # values by dotted trial key
 class Axis(Frozen):
     """The values of one trial key: listed, or drawn from a distribution (not method grid); or cases, of several keys.
 
+    Those of optimizer.lr may also lie between bounds that range tests find before the training runs begin.
     `[0.1, 0.01]`, `0.1` and `factor3` alone are short for a mapping with `values`. Cases come with dotted keys, as
     `flat_parameters` in cases.py writes them.
     """
+
+    model_config = ConfigDict(serialize_by_alias=True)
 
     values: tuple[Any, ...] | None = Field(
         None, description="the values, a list or one; or the name of a preset of learning rates: `factor3`, `factor10`"
@@ -48,6 +52,30 @@ class Axis(Frozen):
         description="instead of all others: names, each with the trial keys that it sets together; the axis is then "
         "called as you like",
     )
+    source: Literal["range_test"] | None = Field(
+        None,
+        alias="from",
+        description="`optimizer.lr` alone, instead of values or a distribution: `range_test`, bounds from range tests "
+        "that run first, a few per optimizer and whatever else varies but schedule and epochs",
+    )
+    seeds: int = Field(3, ge=1, description="with `from`: how many range tests, on seeds 0 … n−1; left out: 3")
+    widen: float = Field(
+        3.0,
+        ge=1,
+        description="with `from`: the lower bound is the range tests' divided by it, the upper one theirs times it; "
+        "left out: 3",
+    )
+    otherwise: tuple[float, float] | None = Field(
+        None,
+        description="with `from`, which needs it: `[min, max]`, the bounds where half of the range tests or more have "
+        "no signal",
+    )
+    points: int = Field(
+        5,
+        ge=2,
+        description="with `from`, method grid: how many learning rates, evenly spaced on a logarithmic axis, the "
+        "bounds among them; left out: 5",
+    )
     where: dict[str, tuple[Any, ...]] | None = Field(
         None,
         description="when the axis applies: trial keys, or names of axes of cases, each with a value or a list of "
@@ -61,16 +89,22 @@ class Axis(Frozen):
             return {"values": _listed(given)}
         if not isinstance(given, Mapping):
             raise InputError("", given, "values, as in [0.1, 0.01], or a mapping with distribution, min and max")
-        refuse_unknown(given, cls.model_fields, "an axis")
+        refuse_unknown(given, axis_fields(), "an axis")
         beside = [key for key in given if key not in ("cases", "where")]
         if "cases" in given and beside:
             raise InputError(beside[0], given[beside[0]], "nothing beside cases but where")
+        check_range_fields(given)
         read = {"values": _listed, "where": _conditions}
         return {key: read[key](value) if key in read else value for key, value in given.items()}
 
+    @field_validator("otherwise", mode="before")
+    @classmethod
+    def _otherwise(cls, given: Any) -> tuple[float, float]:
+        return bounds_otherwise(given)
+
     @model_validator(mode="after")
     def _one_kind(self) -> Axis:
-        if self.cases is not None:
+        if self.cases is not None or self.source is not None:
             return self
         drawn = {name: getattr(self, name) for name in ("distribution", "min", "max")}
         allowed = "either values: […], or distribution, min and max"
@@ -93,7 +127,7 @@ class Axis(Frozen):
 
     @property
     def listed(self) -> tuple[Any, ...]:
-        """Return the values that are listed, or the names of the cases; none for a distribution."""
+        """Return the values that are listed, or the names of the cases; none for a distribution, or bounds to come."""
         return tuple(self.cases) if self.cases is not None else self.values or ()
 
     @property
@@ -152,6 +186,11 @@ class Axis(Frozen):
         """Return a value of the distribution to four digits."""
         low, high = self.bounds
         return min(max(float(f"{value:.4g}"), low), high)
+
+
+def axis_fields() -> dict[str, Any]:
+    """Return the fields of an axis by their names in a file."""
+    return {field.alias or name: field for name, field in Axis.model_fields.items()}
 
 
 def refuse_unknown(given: Any, fields: Mapping[str, Any], whose: str) -> None:

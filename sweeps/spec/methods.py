@@ -38,7 +38,7 @@ def check_method(method: Method, axes: Mapping[str, Axis], given: Mapping[str, A
         if given[key] is not None and method != "optuna":
             raise InputError(key, given[key], "nothing (only method optuna takes it)")
     for key, axis in axes.items():
-        if method == "grid" and not axis.listed:
+        if method == "grid" and axis.distribution:
             raise InputError(f"parameters.{key}.distribution", axis.distribution, "values: […] (method grid)")
     if given["sampler"] == "gp":
         _check_gaussian(axes)

@@ -16,7 +16,7 @@ from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
 from ch6dist.sections import parse_section
 from ch6dist.yamlfile import parse_override, with_dotted
-from sweeps.spec.axes import Axis, refuse_unknown
+from sweeps.spec.axes import Axis, axis_fields, refuse_unknown
 from sweeps.spec.cases import flat_parameters, only, replaced
 from sweeps.spec.where import settled
 
@@ -76,7 +76,7 @@ def _set_axis(axes: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
     if "cases" in axes.get(head, ()) and key != f"{head}.cases":
         _refuse_inside(head, key, value)
     axis, _, field = key.rpartition(".")
-    if not axis or field not in Axis.model_fields:
+    if not axis or field not in axis_fields():
         return {**axes, **_axes({key: value})}
     part = _axes({axis: {field: value}})[axis] if field in ("values", "cases") else {field: value}
     return {**axes, axis: {**axes.get(axis, {}), **part}}

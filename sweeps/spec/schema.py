@@ -18,7 +18,8 @@ from ch6dist.catalog.metrics import Goal, MetricName, goal_of
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.parameters import Entry
-from ch6dist.catalog.schedule_entries import BOTH, LAMBDA_PRESETS, SCHEDULES, LambdaEntry, ScheduleEntry
+from ch6dist.catalog.schedule_entries import SCHEDULES
+from ch6dist.catalog.schedule_parts import BOTH, LAMBDA_PRESETS, LambdaEntry, ScheduleEntry
 from ch6dist.catalog.schedules import WARMUP
 from ch6dist.catalog.vary import VARIABLE
 from ch6dist.config import TrialConfig
@@ -100,10 +101,9 @@ def sweep_schema() -> Schema:
     sweep["required"] = [name for name in sweep["required"] if name != "name"]  # left out: the file's
     drawn = {"properties": {"method": {"enum": list(DRAWN)}}, "required": ["method"]}
     modelled = {"properties": {"method": {"const": "optuna"}}, "required": ["method"]}
-    nothing_drawn = {"properties": {"distribution": False}}
-    listed = {"additionalProperties": {**nothing_drawn, "additionalProperties": nothing_drawn}}
-    grid = {"properties": {"trials": False, "seed": False, "parameters": listed}}
-    sweep |= {"if": drawn, "then": {"required": ["trials", "seed"]}, "else": grid}
+    searched = {"required": ["trials", "seed"], "properties": {"parameters": _no_axis_with("points")}}
+    grid = {"properties": {"trials": False, "seed": False, "parameters": _no_axis_with("distribution")}}
+    sweep |= {"if": drawn, "then": searched, "else": grid}
     sweep["anyOf"] = [modelled, {"properties": dict.fromkeys(MODEL, False)}]
     head = {"$schema": DRAFT, "title": "sweep file", "description": "A sweep: base trial, axes, seeds, resources."}
     return {**head, **{key: value for key, value in sweep.items() if key != "description"}, "$defs": definitions}
@@ -194,6 +194,12 @@ def _parameter_keys(section: str, entries: Iterable[Entry]) -> dict[str, Schema]
                     {"type": "number", "exclusiveMinimum": 0}
                 )
     return {key: any_of(schemas) for key, schemas in found.items()}
+
+
+def _no_axis_with(field: str) -> Schema:
+    """Return the schema of axes, those in a section too, none of which has a field."""
+    without = {"properties": {field: False}}
+    return {"additionalProperties": {**without, "additionalProperties": without}}
 
 
 def _goal(goal: Goal) -> Schema:

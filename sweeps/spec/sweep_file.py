@@ -31,6 +31,7 @@ from sweeps.spec.methods import Method, Sampler, check_method, with_method_defau
 from sweeps.spec.overrides import override, set_key
 from sweeps.spec.sections import MAX_TRIALS, CheckpointRules, Metric, Resources, Seeds, check_on_finish
 from sweeps.spec.shorthand import refuse_dotted, refuse_misplaced
+from sweeps.spec.stages import check_range_axis
 from sweeps.spec.where import Conditions
 
 PRESET = re.compile(r"\s*preset\s*=")
@@ -53,7 +54,7 @@ class SweepSpec(Frozen):
     metric: Metric = Field(default_factory=Metric, description="what configurations are ranked by")
     parameters: dict[str, Axis] = Field(
         description="the axes: trial keys, each with `values`, or (all methods but grid) `distribution`, `min` and "
-        "`max`; or names of your own, each with `cases`"
+        "`max`; `optimizer.lr` also with `from: range_test`; or names of your own, each with `cases`"
     )
     trials: int | None = Field(
         None,
@@ -167,8 +168,7 @@ class SweepSpec(Frozen):
             if key.partition(".")[0] in NO_AXIS:
                 raise InputError(key, key, "no axis: a capture changes nothing of a training; it goes under `trial`")
         if (data := given.get("data")) and data.values:
-            rooted = tuple(_with_root(value) for value in data.values)
-            return {**given, "data": data.model_copy(update={"values": rooted})}
+            return {**given, "data": data.model_copy(update={"values": tuple(map(_with_root, data.values))})}
         return given
 
     @model_validator(mode="after")
@@ -180,6 +180,7 @@ class SweepSpec(Frozen):
         )
         if self.margin is not None and self.margin >= 1 and is_fraction(self.metric.name):
             raise InputError("margin", self.margin, "a share below 1, as accuracies are: 0.005 is half a point")
+        check_range_axis(self.parameters, method=self.method)
         _refuse_lost(self)
         Conditions(self.parameters, self.trial).check()
         return self

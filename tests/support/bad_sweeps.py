@@ -11,6 +11,12 @@ from tests.support.sweep_files import axes, sweep
 DRAWN = {"optimizer.lr": {"distribution": "log_uniform", "min": "1e-4", "max": 0.1}}
 
 
+def ranged(key: str = "optimizer.lr", *, otherwise: Any = (1e-4, 1), **changes: Any) -> dict[str, Any]:
+    """An axis from range tests; `otherwise=None` leaves the stated bounds out."""
+    stated = {} if otherwise is None else {"otherwise": list(otherwise)}
+    return {key: {"from": "range_test", **stated, **changes}}
+
+
 def cases(cases: Any, **axes: Any) -> dict[str, Any]:
     return sweep(parameters={"change": {"cases": cases}, **axes})
 
@@ -363,6 +369,62 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "ignored lr axis": (
         {**axes(optimizer__lr=[0.1, 0.2]), "trial": {"schedule": {"name": "OneCycleLR", "max_lr": 0.5}}},
         ["parameters.optimizer.lr", "schedule.max_lr"],
+    ),
+    "epochs from range tests": (
+        sweep(parameters=ranged("epochs")),
+        ["parameters.epochs.from: 'range_test'", "optimizer.lr alone has range tests"],
+    ),
+    "an unknown source of bounds": (
+        sweep(parameters=ranged(**{"from": "range-test"})),
+        ["parameters.optimizer.lr.from: 'range-test'", "did you mean 'range_test'"],
+    ),
+    "values beside range tests": (
+        sweep(parameters=ranged(values=[0.1])),
+        ["parameters.optimizer.lr.values: [0.1]", "nothing beside `from`"],
+    ),
+    "a distribution beside range tests": (
+        sweep(parameters=ranged(distribution="log_uniform"), method="random", trials=2, seed=0),
+        ["parameters.optimizer.lr.distribution: 'log_uniform'", "nothing beside `from`"],
+    ),
+    "range tests without stated bounds": (
+        sweep(parameters=ranged(otherwise=None)),
+        ["parameters.optimizer.lr.otherwise is required", "two numbers > 0"],
+    ),
+    "stated bounds that fall": (
+        sweep(parameters=ranged(otherwise=[1, 0.1])),
+        ["parameters.optimizer.lr.otherwise: [1, 0.1]", "the smaller comes first"],
+    ),
+    "stated bounds from zero": (
+        sweep(parameters=ranged(otherwise=[0, 0.1])),
+        ["parameters.optimizer.lr.otherwise: [0, 0.1]", "two numbers > 0"],
+    ),
+    "one stated bound": (sweep(parameters=ranged(otherwise=[0.1])), ["optimizer.lr.otherwise: [0.1]", "[min, max]"]),
+    "one point between bounds": (sweep(parameters=ranged(points=1)), ["parameters.optimizer.lr.points: 1", "≥ 2"]),
+    "points that are drawn": (
+        sweep(parameters=ranged(points=3), method="random", trials=2, seed=0),
+        ["parameters.optimizer.lr.points: 3", "only method grid"],
+    ),
+    "bounds that are narrowed": (sweep(parameters=ranged(widen=0.5)), ["parameters.optimizer.lr.widen: 0.5", "≥ 1"]),
+    "no range test": (sweep(parameters=ranged(seeds=0)), ["parameters.optimizer.lr.seeds: 0", "≥ 1"]),
+    "range tests that nothing asks for": (
+        sweep(parameters={"optimizer.lr": {"values": [0.1], "widen": 2}}),
+        ["parameters.optimizer.lr.widen: 2", "nothing without `from: range_test`"],
+    ),
+    "bounds for range tests": (
+        sweep(trial={"type": "range_test"}, parameters=ranged()),
+        ["parameters.optimizer.lr.from: 'range_test'", "nothing in a sweep of range tests"],
+    ),
+    "bounds that a schedule ignores": (
+        sweep(trial={"schedule": {"name": "OneCycleLR", "max_lr": 0.5}}, parameters=ranged()),
+        ["parameters.optimizer.lr", "no learning-rate axis beside schedule.max_lr"],
+    ),
+    "a cycle whose begin may lie above the bounds": (
+        sweep(trial={"schedule": {"name": "CyclicLR", "base_lr": 1e-6}}, parameters=ranged()),
+        ["parameters.optimizer.lr.from: 'range_test'", "no base_lr in a schedule"],
+    ),
+    "bad steps of range tests": (
+        sweep(trial={"range_test": {"steps": 3}}, parameters=ranged()),
+        ["trial.range_test.steps: 3"],
     ),
     "lost base": (
         {**axes(optimizer=["Adam"]), "trial": {"optimizer": {"name": "SGD", "momentum": 0.9}}},

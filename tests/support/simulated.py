@@ -36,6 +36,8 @@ from sweeps.wire.messages import Begin, Lines, Reply
 
 Value = Callable[[Mapping[str, Any], int], float | None]  # of the metric after an epoch; None: it diverges there
 
+Finds = Callable[[Mapping[str, Any]], Mapping[str, Any]]  # the artifact of a range test; left out: no signal
+
 
 class KilledError(Exception):
     """The driver is gone, and its workers with it."""
@@ -45,10 +47,20 @@ class Simulated:
     """A run folder, and what happens in it."""
 
     def __init__(
-        self, run: Path, spec: SweepSpec, value: Value, *, slots: int = 2, lanes: int = 4, seed: int = 0, every: int = 1
+        self,
+        run: Path,
+        spec: SweepSpec,
+        value: Value,
+        *,
+        slots: int = 2,
+        lanes: int = 4,
+        seed: int = 0,
+        every: int = 1,
+        finds: Finds | None = None,
     ) -> None:
-        """`lanes`: of a pack at most; `every`: epochs between two checkpoints of a running trial."""
+        """`lanes`: of a pack at most; `every`: epochs between two checkpoints; `finds`: what a range test suggests."""
         self.run, self.content, self.value = run, dump(spec), value
+        self.finds = finds or (lambda _: {"no_signal": True})
         self.metric = spec.metric.name
         self.slots, self.lanes, self.every = slots, lanes, every
         self.rng = Random(seed)
@@ -64,7 +76,7 @@ class Simulated:
         """Start or resume; True when nothing is left to do, False when it was killed after so many messages."""
         self.messages, self.limit = 0, kill_after
         known = read(self.run) if (self.run / "ledger").exists() else Ledger()
-        search = Search.of(self.content, known)
+        search = Search.of(self.content, known, extended=bool(known.sweeps) and known.spec != self.content)
         new = [item.line for item in search.new_trials()]
         with Writer(self.run) as writer:
             head = {
@@ -148,7 +160,7 @@ class _Worker:
             return False
         for lane in self.lanes.values():
             lane.epoch += 1
-        reply = self._send([lane.row(self.run) for lane in self.lanes.values()])
+        reply = self._send([line for lane in self.lanes.values() for line in lane.lines(self.run)])
         ends = {name: end for name, lane in self.lanes.items() if (end := lane.end(self.run, reply.leave))}
         for name, lane in self.lanes.items():
             diverged = name in ends and ends[name].status == Status.DIVERGED
@@ -171,7 +183,7 @@ class _Worker:
             self.lanes |= {lane.name: lane for lane in made}
             leave = self._send([lane.line(self.run, "status", status="running", engine="eager") for lane in made]).leave
             assert not leave, "a trial is opened only to train"
-        if ended := [lane for lane in made if lane.epoch >= lane.trial.epochs]:  # a finished checkpoint ends its lane
+        if ended := [lane for lane in made if lane.epoch >= lane.epochs]:  # a finished checkpoint ends its lane
             more = self._send([lane.closing(self.run, Leave(Status.FINISHED, "")) for lane in ended])
             self.lanes = {name: lane for name, lane in self.lanes.items() if lane not in ended}
             self._open(more)
@@ -188,14 +200,21 @@ class _Lane:
         place = {"kind": kind, "trial": self.name, "attempt": self.attempt, "epoch": self.epoch}
         return {**place, "time": run.tick(), **content}
 
-    def row(self, run: Simulated) -> Line:
+    @property
+    def epochs(self) -> int:
+        return self.trial.epochs if self.trial.type == "train" else 1
+
+    def lines(self, run: Simulated) -> list[Line]:
         value = run.value(self.trial.model_dump(), self.epoch)
-        return self.line(run, "row", step=self.epoch, seconds=1.0, eval_seconds=0.0, **{run.metric: value})
+        row = self.line(run, "row", step=self.epoch, seconds=1.0, eval_seconds=0.0, **{run.metric: value})
+        if self.trial.type == "train":
+            return [row]
+        return [row, self.line(run, "artifact", name="range_test", value=run.finds(self.trial.model_dump()))]
 
     def end(self, run: Simulated, leave: Mapping[str, Leave]) -> Leave | None:
         if run.value(self.trial.model_dump(), self.epoch) is None:
             return Leave(Status.DIVERGED, "no value")
-        if self.epoch >= self.trial.epochs:
+        if self.epoch >= self.epochs:
             return Leave(Status.FINISHED, "")
         return leave.get(self.name)
 

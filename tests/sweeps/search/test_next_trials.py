@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,6 +17,8 @@ from ch6dist.runs.schema import Status
 from ch6dist.sections import parse_section
 from sweeps.search.next_trials import next_trials
 from sweeps.search.replay import departures
+from sweeps.spec.expand import expand
+from sweeps.spec.extend import changed_sweep
 from sweeps.spec.sweep_file import SweepSpec, dump
 from tests.support.simulated import Simulated
 
@@ -27,13 +30,31 @@ RULES: dict[str, dict[str, Any]] = {
     "asha": {"early_stop": {"name": "asha", "first": 1, "factor": 2}},
     "asha at once": {"early_stop": {"name": "asha", "first": 1, "factor": 2, "promote": False}},
     "median": {"early_stop": {"name": "median", "after": 2}},
+    "a model": {
+        "method": "optuna",
+        "trials": 9,
+        "batch": 4,
+        "seed": 0,
+        "parameters": {
+            "optimizer": ["SGD", "Adam"],
+            "optimizer.lr": LRS,
+            "optimizer.momentum": {"values": [0, 0.9], "where": {"optimizer": "SGD"}},
+        },
+    },
     "racing": {"seeds": {"start": 1, "up_to": 4}},
     "halving and racing": {
         "early_stop": {"name": "halving", "first": 2, "factor": 2},
         "seeds": {"start": 2, "up_to": 4},
     },
 }
-ORDERLY = ["none", "top_k", "halving", "racing", "halving and racing"]  # the order of arrival decides nothing
+ORDERLY = [
+    "none",
+    "top_k",
+    "halving",
+    "a model",
+    "racing",
+    "halving and racing",
+]  # the order of arrival decides nothing
 
 
 def spec_of(rule: str, **changes: Any) -> SweepSpec:
@@ -115,6 +136,60 @@ def test_a_sweep_begins_with_all_that_its_file_spans() -> None:
     steps = next_trials(spec, Ledger())
     assert len(steps) == 2 * len(LRS) * 2
     assert {step.until for step in steps} == {1}
+
+
+def test_a_budget_is_kept_to_an_epoch_and_a_larger_one_goes_on_where_it_ended(tmp_path: Path) -> None:
+    spec = spec_of("halving", budget={"device_hours": 20 / 3600})  # an epoch of a trial takes a second
+    run = Simulated(tmp_path, spec, value, slots=1, lanes=4)
+    assert run.go()
+    spent = len(run.ledger().rows)
+    assert 20 <= spent < 20 + 4
+    counts = Counter(run.ledger().status(trial) for trial in run.ledger().trials)
+    assert counts[Status.PAUSED] + counts[Status.PLANNED] > 0
+    assert next_trials(dump(spec), run.ledger()) == []
+    run.content = dump(spec_of("halving"))
+    assert run.go()
+    assert outcome(run.ledger()) == outcome(undisturbed(tmp_path / "whole", "halving"))
+    assert departures(run.ledger()) == []
+
+
+def test_a_budget_of_trials_begins_so_many(tmp_path: Path) -> None:
+    run = Simulated(tmp_path, spec_of("none", budget={"trials": 5}), value)
+    assert run.go()
+    assert len({row["trial"] for row in run.ledger().rows}) == 5
+
+
+def test_what_is_added_to_a_sweep_is_trained_and_nothing_else_again(tmp_path: Path) -> None:
+    few = {"optimizer": ["SGD", "Adam"], "optimizer.lr": LRS[1:4]}
+    run = Simulated(tmp_path, spec_of("none", parameters=few, seeds=1), value)
+    assert run.go()
+    before = len(run.ledger().lines)
+    run.content = changed_sweep(run.content, ["seeds=2", f"parameters.optimizer.lr={LRS[1:]}"])
+    assert run.go()
+    again = [line for line in run.ledger().lines[before:] if line["kind"] == "row"]
+    assert len(again) == 6 * (2 * 6 * 2 - 2 * 3)
+    assert set(outcome(run.ledger())) == {trial.trial_id for trial in expand(parse_section(SweepSpec, run.content))}
+
+
+def test_stopped_trials_go_on_from_their_checkpoints_when_more_may_be_kept(tmp_path: Path) -> None:
+    run = Simulated(tmp_path, spec_of("top_k", seeds=1), value)
+    assert run.go()
+    before = len(run.ledger().lines)
+    run.content = changed_sweep(run.content, ["early_stop.keep=5"])
+    assert run.go()
+    more = [line for line in run.ledger().lines[before:] if line["kind"] == "row"]
+    assert {line["epoch"] for line in more} == {3, 4, 5, 6}
+    assert len(more) == 2 * 4
+    assert departures(run.ledger()) == []
+
+
+def test_racing_adds_seeds_only_where_they_may_decide(tmp_path: Path) -> None:
+    ledger = undisturbed(tmp_path, "racing")
+    seeds = Counter(line["configuration"] for line in ledger.trials.values())
+    assert min(seeds.values()) == 1
+    assert 1 < max(seeds.values()) <= 4
+    far = [line for line in ledger.trials.values() if line["config"]["optimizer"]["lr"] == LRS[-1]]
+    assert len(far) == 2, "the worst learning rate has one seed of each optimizer"
 
 
 def test_a_row_that_the_rule_does_not_allow_and_a_stop_that_it_does_not_want_are_departures(tmp_path: Path) -> None:

@@ -14,12 +14,13 @@ from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.parameters import REQUIRED, as_number
-from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
+from ch6dist.catalog.schedule_entries import SCHEDULES
+from ch6dist.catalog.schedule_parts import LAMBDA_PRESETS
 from ch6dist.sections import parse_section
 from sweeps.spec.expand import expand
 from sweeps.spec.schema import DRAFT, schema_text, sweep_schema
 from sweeps.spec.sweep_file import SweepSpec
-from tests.support.bad_sweeps import BAD
+from tests.support.bad_sweeps import BAD, ranged
 from tests.support.paths import ROOT
 from tests.support.sweep_files import CONFIGS, sweep
 
@@ -89,6 +90,8 @@ def test_every_entry_follows_the_schema_bare_with_its_parameters_and_as_a_value(
         more = {"schedulers": [{"name": "StepLR", "step_size": 1}] * 2} if "Sched" in name or "Sequ" in name else {}
         if name == "SequentialLR":
             parameters["milestones"] = [2]
+        if getattr(entry, "needs_warmup", False):
+            more = {"warmup": {"epochs": 1}}
         full = {"name": name, **parameters, **more}
         contents = [sweep(trial={section: full}), sweep(parameters={section: {"values": [full]}})]
         for content in contents:
@@ -158,6 +161,9 @@ GOOD: dict[str, dict[str, Any]] = {
             "optimizer.weight_decay": [0, 0.1],
         },
     ),
+    "range tests": sweep(parameters=ranged(seeds=5, widen=2, points=7, otherwise=(1e-5, 0.5))),
+    "range tests inside a section": sweep(parameters={"optimizer": {"momentum": [0, 0.9], **ranged("lr")}}),
+    "range tests and draws": sweep(method="random", trials=3, seed=0, parameters=ranged()),
     "the best few": sweep(early_stop={"name": "top_k", "after": 3, "keep": 8}),
     "halving": sweep(early_stop={"name": "halving", "first": 2}),
     "halving at once": sweep(early_stop={"name": "asha", "first": 2, "factor": 4, "promote": False}),
@@ -200,6 +206,10 @@ GOOD: dict[str, dict[str, Any]] = {
     ),
 }
 BEYOND_THE_SCHEMA = {  # what only the program can see
+    "stated bounds that fall",
+    "bounds for range tests",
+    "bounds that a schedule ignores",
+    "a cycle whose begin may lie above the bounds",
     "NaN lr",
     "infinite lr",
     "bad together",
