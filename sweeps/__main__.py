@@ -55,7 +55,7 @@ def plan(
     from sweeps.plan.plan import make_plan, plan_json
     from sweeps.plan.render import render_plan
     from sweeps.spec.expand import forecast
-    from sweeps.spec.sweep_file import load_spec
+    from sweeps.spec.load import load_spec
 
     if calibrate and address is not None:
         raise UsageError("--calibrate times this machine, so it cannot be used with --address")
@@ -85,7 +85,8 @@ def run(
 ) -> int:
     """Train every trial of a sweep file in a new run folder."""
     from sweeps.spec.expand import case_names, expand
-    from sweeps.spec.sweep_file import dump, load_spec
+    from sweeps.spec.load import load_spec
+    from sweeps.spec.sweep_file import dump
 
     sweep = load_spec(spec, overrides or [])
     trials = expand(sweep, file=str(spec))

@@ -1,40 +1,34 @@
 """A sweep file: which trials, over which seeds, ranked by which metric, with which resources.
 
-spec = load_spec("sweeps/configs/demo.yaml", ["epochs=2", "seeds=1"])
+spec = load_spec("sweeps/configs/demo.yaml", ["epochs=2", "seeds=1"])      # load.py
 trials = expand(spec)
 yaml.safe_dump(dump(spec), sort_keys=False)      # loads back to an equal spec
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
 from ch6dist.catalog.wording import is_fraction
 from ch6dist.config import TrialConfig
-from ch6dist.errors import InputError, unknown_name
+from ch6dist.errors import InputError
 from ch6dist.paths import given_path
-from ch6dist.runs.folders import check_name, name_from
+from ch6dist.runs.folders import check_name
 from ch6dist.sections import Frozen, parse_section
 from ch6dist.storage.files import check_storage
 from ch6dist.trial_file import with_names
-from ch6dist.yamlfile import read_mapping
 from sweeps.spec.axes import NO_AXIS, NOT_HERE, Axis, holds, refuse_unknown
 from sweeps.spec.budget import Budget
 from sweeps.spec.cases import check_cases, flat_parameters
 from sweeps.spec.early_stop import EarlyStop, parse_early_stop
 from sweeps.spec.methods import Method, Sampler, check_method, with_method_defaults
-from sweeps.spec.overrides import override, set_key
 from sweeps.spec.sections import MAX_TRIALS, CheckpointRules, Metric, Resources, Seeds, check_on_finish
 from sweeps.spec.shorthand import refuse_dotted, refuse_misplaced
 from sweeps.spec.stages import check_range_axis
 from sweeps.spec.where import Conditions
-
-PRESET = re.compile(r"\s*preset\s*=")
 
 
 class SweepSpec(Frozen):
@@ -186,27 +180,6 @@ class SweepSpec(Frozen):
         return self
 
 
-def load_spec(path: Path | str, overrides: Iterable[str] = ()) -> SweepSpec:
-    """Return the sweep in a YAML file, after `key=value` overrides.
-
-    Raises InputError with file, key, value and what is allowed, UsageError if the file cannot be read.
-    """
-    content = read_mapping(path)
-    try:
-        spec = parse_section(SweepSpec, {"name": name_from(Path(path).stem), **content})
-        presets = {name: _with_preset(spec, name) for name in spec.presets}  # a wrong one is said before it is taken
-        name, rest = _preset_of(overrides, spec.presets)
-        spec = presets[name] if name else spec.model_copy(update={"presets": {}})
-        if not rest:
-            return spec
-        changed = changeable(spec)
-        for text in rest:
-            changed = override(changed, text, fields=_settable())
-        return parse_section(SweepSpec, changed)
-    except InputError as error:
-        raise error.in_file(str(path)) from None
-
-
 def dump(spec: SweepSpec) -> dict[str, Any]:
     """Return the sweep as plain data, for sweep.yaml and the ledger; parses back to an equal spec."""
     whole = spec.model_dump(mode="json", exclude={"presets"})  # what was not taken is no part of the sweep
@@ -215,37 +188,6 @@ def dump(spec: SweepSpec) -> dict[str, Any]:
         "seeds": spec.seeds.dump(),
         "parameters": {key: axis.model_dump(mode="json", exclude_unset=True) for key, axis in spec.parameters.items()},
     }
-
-
-def _preset_of(overrides: Iterable[str], presets: Mapping[str, Any]) -> tuple[str | None, list[str]]:
-    """Return the preset that is asked for by `preset=NAME`, and the other overrides."""
-    given = list(overrides)
-    asked = [text.partition("=")[2].strip() for text in given if PRESET.match(text)]
-    for name in asked:
-        if name not in presets:
-            nothing = InputError("preset", name, "nothing: the file has no presets")
-            raise unknown_name("preset", name, presets) if presets else nothing
-    if len(asked) > 1:
-        raise InputError("preset", ", ".join(asked), "one preset")
-    return (asked[0] if asked else None), [text for text in given if not PRESET.match(text)]
-
-
-def _with_preset(spec: SweepSpec, name: str) -> SweepSpec:
-    """Return the sweep with the changes of a preset; one that changes anything is another sweep, by another name."""
-    changes, content = spec.presets[name], changeable(spec)
-    if changes:
-        content["name"] = f"{spec.name}-{name}"
-    try:
-        for key, value in changes.items():
-            content = set_key(content, key, value, fields=_settable())
-        return parse_section(SweepSpec, content)
-    except InputError as error:
-        raise error.within(f"presets.{name}") from None
-
-
-def _settable() -> dict[str, Any]:
-    """Return the fields of a sweep that a key can reach: presets are written in the file alone."""
-    return {name: field for name, field in SweepSpec.model_fields.items() if name != "presets"}
 
 
 def changeable(spec: SweepSpec) -> dict[str, Any]:

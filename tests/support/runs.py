@@ -22,7 +22,8 @@ from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
 from sweeps.search.range_stage import bounds_of
 from sweeps.spec.expand import expand
-from sweeps.spec.sweep_file import dump, load_spec
+from sweeps.spec.load import load_spec
+from sweeps.spec.sweep_file import dump
 
 
 def raw_lines(run: Path, kind: str | None = None) -> list[dict[str, Any]]:

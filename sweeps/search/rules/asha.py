@@ -65,7 +65,7 @@ def at_once(
             limit = _quantile(seen, 1 - 1 / factor) if seen else LAST
             on = value >= limit and group[i].goes_on_after(rung)
             out = not on or group[i].ends_before(following)
-            why = partial(_compared, rung, on, value, limit, len(seen), words)
+            why = partial(_compared, rung, on, value, limit, len(seen), factor, words)
             decisions[i] = Decision(following if on else rung, out, why)
             if on:
                 going.append(i)
@@ -127,10 +127,10 @@ def _reason(on: bool, was_on_top: bool, is_complete: bool, has_ended: bool) -> s
     return "waits: it is not yet among the best 1 in {} of those that have come"
 
 
-def _compared(rung: int, on: bool, value: float, limit: float, seen: int, words: Words) -> str:
+def _compared(rung: int, on: bool, value: float, limit: float, seen: int, factor: int, words: Words) -> str:
     said = f"{at(rung)}: {words.alone(value)}, {'goes on' if on else 'is out'}: "
     if not seen:
         return said + "none came before it"
     if limit == LAST:
         return said + f"{seen} came before it, with no better value"
-    return said + f"of the {seen} before it the best begin at {words.value(limit)}"
+    return said + f"the best 1 in {factor} of the {seen} before it begin at {words.value(limit)}"

@@ -22,7 +22,7 @@ from ch6dist.storage.files import join, open_folder
 from ch6dist.training.captures import Captures
 from ch6dist.training.loop import train
 from sweeps.spec.expand import expand
-from sweeps.spec.sweep_file import load_spec
+from sweeps.spec.load import load_spec
 from tests.support.commands import TINY, driving, succeed, sweep_file
 from tests.support.runs import row_count, without_ray
 from tests.support.trials import Seen, files_in

@@ -25,7 +25,8 @@ from sweeps.plan.plan import Plan, make_plan, plan_json
 from sweeps.plan.render import render_plan
 from sweeps.plan.slots import find_slots
 from sweeps.spec.expand import expand, stand_in
-from sweeps.spec.sweep_file import Resources, load_spec
+from sweeps.spec.load import load_spec
+from sweeps.spec.sweep_file import Resources
 from tests.support.bad_sweeps import searched
 from tests.support.plans import H200, TWO_CORES, one_gpu, sizes, trials
 from tests.support.sweep_files import CONFIGS, spec_of

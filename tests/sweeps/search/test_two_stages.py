@@ -19,7 +19,8 @@ from sweeps.plan.plan import Plan, make_plan, plan_json
 from sweeps.plan.render import render_plan
 from sweeps.search.range_stage import bounds_of, range_trials
 from sweeps.spec.expand import expand, forecast
-from sweeps.spec.sweep_file import SweepSpec, dump, load_spec
+from sweeps.spec.load import load_spec
+from sweeps.spec.sweep_file import SweepSpec, dump
 from sweeps.status.best import best
 from sweeps.status.queries import show, status, top
 from sweeps.status.views import render_status, render_top

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
 from sweeps.spec.expand import case_names, expand
+from sweeps.spec.load import load_spec
 from sweeps.spec.resources import change_resources
-from sweeps.spec.sweep_file import dump, load_spec
+from sweeps.spec.sweep_file import dump
 from tests.support.paths import ROOT
 from tests.support.sweep_files import refusal, spec_of, sweep, write
 

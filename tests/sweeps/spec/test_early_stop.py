@@ -9,7 +9,8 @@ import pytest
 
 from sweeps.spec.early_stop import RULES, parse_early_stop
 from sweeps.spec.expand import expand
-from sweeps.spec.sweep_file import dump, load_spec
+from sweeps.spec.load import load_spec
+from sweeps.spec.sweep_file import dump
 from tests.support.sweep_files import refusal, spec_of, sweep, write
 
 GOOD: dict[str, dict[str, Any]] = {

@@ -89,7 +89,7 @@ def test_no_other_method_waits_for_scipy_or_optuna() -> None:
     script = f"""
 import sys
 from sweeps.spec.expand import expand
-from sweeps.spec.sweep_file import load_spec
+from sweeps.spec.load import load_spec
 import sweeps.plan.plan
 from tests.support.sweep_files import spec_of
 assert expand(load_spec({str(grid)!r})) and expand(spec_of({drawn!r}))

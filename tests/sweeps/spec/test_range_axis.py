@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from ch6dist.config import TrialConfig
 from sweeps.spec.expand import case_names, expand, forecast
+from sweeps.spec.load import load_spec
 from sweeps.spec.range_axis import STEPS, Bounds
-from sweeps.spec.sweep_file import SweepSpec, dump, load_spec
+from sweeps.spec.sweep_file import SweepSpec, dump
 from tests.support.bad_sweeps import ranged
 from tests.support.sweep_files import CONFIGS, spec_of, sweep, write
 

@@ -15,8 +15,9 @@ from ch6dist.errors import InputError
 from ch6dist.sections import parse_section
 from sweeps.spec.axes import Axis
 from sweeps.spec.expand import case_names, expand
+from sweeps.spec.load import load_spec
 from sweeps.spec.resources import change_resources
-from sweeps.spec.sweep_file import SweepSpec, dump, load_spec
+from sweeps.spec.sweep_file import SweepSpec, dump
 from sweeps.spec.where import Conditions
 from tests.support.bad_sweeps import momentum, searched
 from tests.support.sweep_files import refusal, spec_of, sweep, write
