@@ -167,7 +167,7 @@ class SweepSpec(Frozen):
             if key.partition(".")[0] in NO_AXIS:
                 raise InputError(key, key, "no axis: a capture changes nothing of a training; it goes under `trial`")
         if (data := given.get("data")) and data.values:
-            return {**given, "data": parse_section(Axis, [_with_root(value) for value in data.values])}
+            return {**given, "data": data.model_copy(update={"values": tuple(map(_with_root, data.values))})}
         return given
 
     @model_validator(mode="after")
