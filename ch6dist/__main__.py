@@ -76,6 +76,29 @@ def preview(
     print(to_json(previews) if as_json else previews_text(previews, by="step" if by == "step" else "epoch"))
 
 
+@app.command(hidden=True)
+def digests() -> None:
+    """Read a JSON list of trials from stdin; print a digest of learning rates and momentum per epoch of each.
+
+    For a program that has no torch (ch6dist/branches.py); null where a metric decides.
+    """
+    import json
+
+    from ch6dist.config import parse_trial
+
+    try:
+        given = json.load(sys.stdin)
+    except ValueError as error:
+        raise InputError("stdin", MISSING, f"a JSON list of trials ({error})") from None
+    if not isinstance(given, list):
+        raise InputError("stdin", type(given).__name__, "a JSON list of trials")
+    trials = [parse_trial(content, file=f"trial {n}") for n, content in enumerate(given)]
+
+    from ch6dist.optim.digests import digests as digests_of
+
+    print(json.dumps(digests_of(trials)))
+
+
 @app.command()
 def data(
     name: Annotated[str, typer.Argument(help="cifar100, fashion_mnist or mnist")] = "cifar100",

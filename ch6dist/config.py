@@ -185,7 +185,7 @@ class TrialConfig(Frozen):
         if monitor.startswith("val") and self.data.val_size == 0:
             raise InputError("schedule.monitor", monitor, "train_loss or train_accuracy (data.val_size is 0)")
         try:
-            check_lengths(self.schedule, epochs=self.epochs)
+            check_lengths(self.schedule, epochs=self.epochs, steps_per_epoch=self.data.steps_per_epoch)
         except InputError as error:
             raise error.within("schedule") from None
         return self

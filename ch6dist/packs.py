@@ -7,22 +7,31 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
-from ch6dist.runs.schema import EngineName, Line
+from ch6dist.runs.schema import EngineName, Line, Status
 
 SHARED = ("type", "data", "model", "precision", "deterministic", "evaluate_test")
+
+
+@dataclass(frozen=True)
+class Leave:
+    """Why a trial leaves its pack before its last epoch: to wait (`paused`), or for good (`stopped`)."""
+
+    status: Status
+    reason: str
+    rule: bool = False  # the sweep's own rule wants it, no person
 
 
 @dataclass(frozen=True)
 class Orders:
     """What the driver wants of a pack at the end of an epoch."""
 
-    stop: frozenset[str] = frozenset()  # trial ids
+    leave: Mapping[str, Leave] = field(default_factory=dict)  # by trial id
     admit: tuple[TrialConfig, ...] = ()  # trials that may join, sharing what a pack shares
     halt: bool = False  # save what is trained, and end: the driver goes, the trials will resume
 

@@ -19,10 +19,12 @@ from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.parameters import DERIVED, REQUIRED, Entry
-from ch6dist.catalog.schedule_entries import BOTH, LAMBDA_PRESETS, SCHEDULES
+from ch6dist.catalog.schedule_entries import SCHEDULES
+from ch6dist.catalog.schedule_parts import BOTH, LAMBDA_PRESETS, ScheduleEntry
 from ch6dist.catalog.schedules import WARMUP
 from ch6dist.config import TrialConfig
 from sweeps.spec.axes import NOT_HERE, PRESETS, Axis
+from sweeps.spec.early_stop import RULES, EarlyStop
 from sweeps.spec.sweep_file import SweepSpec
 
 COMMAND = "python -m docs.tables"
@@ -50,6 +52,7 @@ def tables() -> dict[str, str]:
         "sweep": _table(("key", "default", ""), _field_rows(dict(_fields(SweepSpec)))),
         "axis": _table(("key", ""), ((f"`{key}`", _with_choices(field)) for key, field in _fields(Axis))),
         "presets": _table(("name", "learning rates"), ((f"`{name}`", text) for name, text in presets.items())),
+        "early stopping": _table(("rule", "", "keys (default)"), map(_rule, RULES.values())),
         "trial": _table(("key", "default", ""), _field_rows(trial)),
         "capture": _table(("key", "default", ""), _field_rows(dict(_fields(CaptureConfig)))),
         "captured series": _table(("key", "default", ""), _field_rows(dict(_fields(SeriesConfig)))),
@@ -68,7 +71,7 @@ def _fields(kind: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Fiel
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from _fields(inner, f"{prefix}{name}.")
         else:
-            yield prefix + name, field
+            yield prefix + (field.alias or name), field
 
 
 def _field_rows(fields: Mapping[str, FieldInfo]) -> Iterator[tuple[str, ...]]:
@@ -95,6 +98,16 @@ def _default(field: FieldInfo) -> str:
     return f"`{_text(field.default)}`"
 
 
+def _rule(kind: type[EarlyStop]) -> tuple[str, ...]:
+    fields = ((name, field) for name, field in kind.model_fields.items() if name != "name")
+    keys = ((f"`{name}`", field, "required" if field.is_required() else _text(field.default)) for name, field in fields)
+    return (
+        f"`{kind.label}`",
+        kind.text,
+        "; ".join(f"{name} ({default}): {field.description}" for name, field, default in keys),
+    )
+
+
 def _entries(registry: Mapping[str, Entry]) -> str:
     rows = ((f"`{name}`", entry.description, _parameters(entry)) for name, entry in registry.items())
     return _table(("name", "", "parameters (default)"), rows)
@@ -102,7 +115,8 @@ def _entries(registry: Mapping[str, Entry]) -> str:
 
 def _parameters(entry: Entry) -> str:
     schedulers = ["schedulers (required)"] if entry.name in BOTH else []
-    return ", ".join([*schedulers, *(f"{p.name} ({_text(p.default)})" for p in entry.parameters)])
+    warmup = ["warmup (required)"] if isinstance(entry, ScheduleEntry) and entry.needs_warmup else []
+    return ", ".join([*schedulers, *warmup, *(f"{p.name} ({_text(p.default)})" for p in entry.parameters)])
 
 
 def _text(value: Any) -> str:

@@ -54,13 +54,13 @@ def plan(
     from sweeps.plan.packs import check_packs
     from sweeps.plan.plan import make_plan, plan_json
     from sweeps.plan.render import render_plan
-    from sweeps.spec.expand import expand
-    from sweeps.spec.sweep_file import load_spec
+    from sweeps.spec.expand import forecast
+    from sweeps.spec.load import load_spec
 
     if calibrate and address is not None:
         raise UsageError("--calibrate times this machine, so it cannot be used with --address")
     sweep, chosen = load_spec(spec, overrides or []), check_packs(packs)
-    trials, hosts = expand(sweep, file=str(spec)), _hosts(address)
+    trials, hosts = forecast(sweep, file=str(spec)), _hosts(address)
     make = partial(make_plan, sweep, trials, packs=chosen, devices=hosts, runs=runs)
     planned = make(calibration=read_calibration())
     if calibrate:
@@ -79,13 +79,12 @@ def run(
     runs: Runs = None,
     address: Address = None,
     packs: Packs = "auto",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="go on where the run --name stopped, if there is one")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the run --name, if there is one")] = False,
 ) -> int:
     """Train every trial of a sweep file in a new run folder."""
     from sweeps.spec.expand import case_names, expand
-    from sweeps.spec.sweep_file import dump, load_spec
+    from sweeps.spec.load import load_spec
+    from sweeps.spec.sweep_file import dump
 
     sweep = load_spec(spec, overrides or [])
     trials = expand(sweep, file=str(spec))

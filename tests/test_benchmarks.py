@@ -19,7 +19,7 @@ from benchmarks.trials_per_hour import from_ledger
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.data.images import load_split
 from ch6dist.models.build import build_model
-from ch6dist.runs.schema import ROW_COLUMNS, SIGNS
+from ch6dist.runs.columns import ROW_COLUMNS, SIGNS
 from ch6dist.runs.writer import Writer
 from ch6dist.training.loop import train
 from sweeps.spec.expand import expand

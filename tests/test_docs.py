@@ -12,11 +12,13 @@ from ch6dist.__main__ import app as ch6dist_app
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
-from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
+from ch6dist.catalog.schedule_entries import SCHEDULES
+from ch6dist.catalog.schedule_parts import LAMBDA_PRESETS
 from ch6dist.config import DataConfig, RangeTestConfig, TrialConfig
 from docs.tables import COMMAND, renew, tables
 from sweeps.__main__ import app as sweeps_app
 from sweeps.spec.axes import NOT_HERE, PRESETS, Axis
+from sweeps.spec.early_stop import RULES
 from sweeps.spec.sections import CheckpointRules, Metric, Resources, Seeds
 from sweeps.spec.sweep_file import SweepSpec
 from tests.support.paths import ROOT
@@ -64,11 +66,19 @@ def test_the_tables_explain_every_field_entry_parameter_and_preset():
             assert entry.description in row
             for parameter in getattr(entry, "parameters", ()):
                 assert f"{parameter.name} (" in row, f"{name}.{parameter.name}"
+    for name, kind in RULES.items():
+        row = next(line for line in written["early stopping"].splitlines() if line.startswith(f"| `{name}` |"))
+        assert kind.text in row
+        assert all(f"`{key}` (" in row for key in kind.model_fields if key != "name")
     assert all(f"| `{name}` |" in written["presets"] for name in PRESETS)
 
 
 @pytest.mark.parametrize(
-    "section", [TrialConfig, DataConfig, RangeTestConfig, SweepSpec, Resources, CheckpointRules, Metric, Seeds, Axis]
+    "section",
+    [
+        *(TrialConfig, DataConfig, RangeTestConfig, SweepSpec, Resources, CheckpointRules, Metric, Seeds, Axis),
+        *RULES.values(),
+    ],
 )
 def test_every_field_says_what_it_is(section):
     assert [name for name, field in section.model_fields.items() if not field.description] == []

@@ -17,14 +17,14 @@ FLOORS = [
     "ch6dist.errors ch6dist.paths ch6dist.shell ch6dist.seeding ch6dist.averages",
     "ch6dist.catalog ch6dist.host ch6dist.storage ch6dist.cli",
     "ch6dist.yamlfile ch6dist.sections ch6dist.previews ch6dist.capture ch6dist.config ch6dist.trial_file",
-    "ch6dist.runs ch6dist.verdict ch6dist.packs",
+    "ch6dist.runs ch6dist.verdict ch6dist.packs ch6dist.branches",
     "ch6dist.data ch6dist.distributed ch6dist.models ch6dist.optim ch6dist.lab",
     "ch6dist.engines.families ch6dist.engines",
     "ch6dist.training",
     "ch6dist.look",
     "ch6dist.__main__",
-    "sweeps.units sweeps.options sweeps.spec sweeps.record sweeps.wire",
-    "sweeps.plan sweeps.status sweeps.export",
+    "sweeps.units sweeps.options sweeps.spec.sobol sweeps.spec sweeps.record sweeps.wire",
+    "sweeps.search sweeps.plan sweeps.status sweeps.export",
     "sweeps.driver",
     "sweeps.on_ray",
     "sweeps.launch",
@@ -47,7 +47,12 @@ FENCES = {  # library → folders that may import it
     "tensorboardX": {"sweeps.export"},
     "pandas": {folder for folder in FOLDERS if folder.startswith("analysis.")},
     "matplotlib": {folder for folder in FOLDERS if folder.startswith("analysis.")},
-    "scipy": {"ch6dist.verdict", *(folder for folder in FOLDERS if folder.startswith("analysis."))},
+    "optuna": {"sweeps.search"},
+    "scipy": {
+        "ch6dist.verdict",
+        "sweeps.spec.sobol",
+        *(folder for folder in FOLDERS if folder.startswith("analysis.")),
+    },
 }
 # folders of ch6dist that analysis uses
 MEETING = {"errors", "paths", "shell", "averages", "previews", "catalog", "storage", "runs", "verdict", "cli"}

@@ -23,6 +23,7 @@ STATUS_COLOURS = {
     Status.OUT_OF_MEMORY: "#CC79A7",
     Status.INTERRUPTED: "#8a8a8a",
     Status.RUNNING: "#56B4E9",
+    Status.PAUSED: "#b8a9c9",
     Status.PLANNED: "#d9d9d9",
 }
 HATCHES = {  # beside colours, for print in black and white
@@ -33,6 +34,7 @@ HATCHES = {  # beside colours, for print in black and white
     Status.OUT_OF_MEMORY: "oo",
     Status.INTERRUPTED: "////",
     Status.RUNNING: "\\\\",
+    Status.PAUSED: "||||",
     Status.PLANNED: "",
 }
 CHARACTER = 0.085  # inches of a digit; a number that its bar has no room for stands at the end

@@ -25,7 +25,7 @@ from ch6dist.catalog.wording import (
     metric_label,
     short_number,
 )
-from ch6dist.runs.schema import Status
+from ch6dist.runs.schema import UNFINISHED
 
 MAX_NAMES = 6  # optimizers that are named; of more, only how many
 
@@ -91,7 +91,7 @@ def run_facts(results: Results) -> list[dict[str, Any]]:
 def nothing_yet(study: Study) -> str:
     """Return that nothing has finished yet, with what runs and waits; empty once a trial has ended."""
     counts = study.trials["status"].value_counts()
-    waiting = [status for status in (Status.RUNNING, Status.INTERRUPTED, Status.PLANNED) if counts.get(status, 0)]
+    waiting = [status for status in UNFINISHED if counts.get(status, 0)]
     if len(study.trials) and sum(counts[status] for status in waiting) < len(study.trials):
         return ""
     if not waiting:

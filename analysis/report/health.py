@@ -16,7 +16,8 @@ from analysis.study.flags import best_at_edge
 from analysis.study.load import Study
 from analysis.study.results import Results
 from ch6dist.catalog.wording import format_count, format_count_range, format_seconds, is_fraction, status_label
-from ch6dist.runs.schema import BROKEN, SIGNS, Status
+from ch6dist.runs.columns import SIGNS
+from ch6dist.runs.schema import BROKEN, UNFINISHED, Status
 
 STATUSES = (  # in the order in which they are counted
     Status.FINISHED,
@@ -26,6 +27,7 @@ STATUSES = (  # in the order in which they are counted
     Status.OUT_OF_MEMORY,
     Status.INTERRUPTED,
     Status.RUNNING,
+    Status.PAUSED,
     Status.PLANNED,
 )
 
@@ -49,7 +51,7 @@ def health(results: Results) -> list[Fact]:
 
 
 def _trials(study: Study) -> Fact:
-    waiting = int(study.trials["status"].isin([Status.PLANNED, Status.RUNNING, Status.INTERRUPTED]).sum())
+    waiting = int(study.trials["status"].isin(UNFINISHED).sum())
     kinds = []
     for kind, name in (("train", "training run"), ("range_test", "range test")):
         counts = Counter(study.trials.loc[study.trials["type"] == kind, "status"])

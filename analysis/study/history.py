@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 
 from ch6dist.errors import UsageError
+from ch6dist.runs.columns import ROW_COLUMNS
 from ch6dist.runs.ledger import Ledger
-from ch6dist.runs.schema import ROW_COLUMNS, Line
+from ch6dist.runs.schema import Line
 
 NUMBERS = tuple(column.name for column in ROW_COLUMNS if column.dtype != "string")
 WHOLE = {"attempt": 1, "epoch": 0, "step": 0}  # columns that every row has, as whole numbers; and what stands for none

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ch6dist.catalog.parameters import Entry
-from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
+from ch6dist.catalog.schedule_entries import SCHEDULES
+from ch6dist.catalog.schedule_parts import LAMBDA_PRESETS
 from ch6dist.catalog.schedules import count_steps, parts
 from ch6dist.catalog.text import value_text
 from ch6dist.catalog.wording import format_count

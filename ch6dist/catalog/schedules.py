@@ -1,17 +1,17 @@
-"""The learning-rate schedules as data: torch's schedulers by class name, `none`, and the check of what a trial gives.
+"""The learning-rate schedules as data: torch's by class name, `none` and ours, and the check of what a trial gives.
 
     resolve_schedule("CosineAnnealingLR", optimizer=…)      # {'name': 'CosineAnnealingLR', 'eta_min': 0.0, …}
     resolve_schedule({"name": "StepLR", "step_size": 15, "warmup": {"epochs": 5}}, optimizer=…)
     resolve_schedule([{"name": "LinearLR", "epochs": 5}, "CosineAnnealingLR"], optimizer=…)     # one after the other
 
-`interval` says how often a schedule steps. A length is a whole number of such steps, a fraction of the training run (0
-< x ≤ 1.0) or {epochs: x}: `1` is one step, `1.0` the whole training run. T_0 of CosineAnnealingWarmRestarts and
+`interval` says how often a schedule steps. A length is a whole number of such steps, a fraction of the training run
+(0 < x ≤ 1.0) or {epochs: x}: `1` is one step, `1.0` the whole training run. T_0 of CosineAnnealingWarmRestarts and
 SequentialLR's milestones always count epochs. After a warm-up or in a sequence, whole numbers and {epochs: x} count
 from where the schedule begins, but a fraction is always one of the whole training run: of milestones, T_max and
-total_iters (`Parameter.until`) a moment of it, of step_size, T_0 and timescale as long a part of it. Left out, these
-follow the trial: T_max, total_steps and PolynomialLR's total_iters (torch: 5) the epochs that are left; max_lr
-optimizer.lr; base_lr a tenth of max_lr; cycle_momentum whether the optimizer has momentum > 0 or betas; mode the
-monitored metric.
+total_iters (`Parameter.until`) a moment of it, of step_size, T_0, timescale and decay as long a part of it. A decay
+given in epochs keeps what lies before it the same, whatever the length of the training run. Left out, these follow
+the trial: T_max, total_steps and PolynomialLR's total_iters (torch: 5) the epochs that are left; max_lr optimizer.lr;
+base_lr a tenth of max_lr; cycle_momentum whether the optimizer has momentum > 0 or betas; mode the monitored metric.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from typing import Any
 from ch6dist.catalog.metrics import goal_of
 from ch6dist.catalog.optimizers import cycles_momentum
 from ch6dist.catalog.parameters import REQUIRED, Entry, Parameter
-from ch6dist.catalog.schedule_entries import SCHEDULES, ScheduleEntry
+from ch6dist.catalog.schedule_entries import SCHEDULES
+from ch6dist.catalog.schedule_parts import ScheduleEntry
 from ch6dist.errors import MISSING, InputError, unknown_name
 
 Resolved = dict[str, Any]
@@ -51,6 +52,8 @@ def resolve_schedule(given: Any, *, optimizer: Mapping[str, Any]) -> Resolved:
     if name in ("SequentialLR", "ChainedScheduler"):
         return _combined(name, rest, optimizer)
     warmup = rest.pop("warmup", None)
+    if warmup is None and SCHEDULES[name].needs_warmup:
+        raise InputError("warmup", MISSING, f"a mapping {{epochs: n, start_factor: x}} ({name} needs it)")
     if warmup is None:
         return _single(name, rest, optimizer, alone=True)
     if SCHEDULES[name].sets_lr:
@@ -58,7 +61,7 @@ def resolve_schedule(given: Any, *, optimizer: Mapping[str, Any]) -> Resolved:
     return {**_single(name, rest, optimizer, alone=False), "warmup": _warmup(warmup)}
 
 
-def check_lengths(schedule: Mapping[str, Any], *, epochs: int) -> None:
+def check_lengths(schedule: Mapping[str, Any], *, epochs: int, steps_per_epoch: int) -> None:
     """Raise InputError if the parts of a resolved schedule do not fit into a training run of `epochs`."""
     warmup = schedule.get("warmup")
     if warmup and warmup["epochs"] >= epochs:
@@ -68,6 +71,13 @@ def check_lengths(schedule: Mapping[str, Any], *, epochs: int) -> None:
         if any(end <= start for start, end in pairwise(ends)):
             allowed = f"increasing epochs below the {epochs} of the training run"
             raise InputError("milestones", schedule["milestones"], allowed)
+    for number, (part, begin, end) in enumerate(parts(schedule, epochs=epochs)):
+        if part["name"] != "WSD":
+            continue
+        steps = (end - begin) * steps_per_epoch
+        if count_steps(part["decay"], epochs=epochs, per_epoch=steps_per_epoch) > steps:
+            key = f"schedulers.{number}.decay" if "schedulers" in schedule else "decay"
+            raise InputError(key, part["decay"], f"at most the {steps} steps ({end - begin} epochs) of the schedule")
 
 
 def count_steps(length: Any, *, epochs: int, per_epoch: int, begin: int = 0) -> int:

@@ -17,6 +17,7 @@ import torch
 from ch6dist.config import TrialConfig
 from ch6dist.data.images import Batch
 from ch6dist.engines.epoch_batches import EpochBatches
+from ch6dist.optim.schedules import Schedule
 from ch6dist.runs.captures import Captured
 from ch6dist.runs.schema import EngineName
 
@@ -37,6 +38,7 @@ class EngineLane(Protocol):
     """One trial in an engine."""
 
     step: int  # optimizer steps done
+    schedule: Schedule
     notes: tuple[str, ...]  # lines for the log: what its schedule overrides or derives
 
     def end_epoch(self, metrics: Mapping[str, float]) -> None:

@@ -65,5 +65,7 @@ def _lengths(trial: TrialConfig, steps_per_epoch: int) -> Iterator[str]:
         if p.default is DERIVED and p.kind == "duration" and p.name not in schedule:
             yield f"{schedule['name']}: {p.name} is {steps[p.name]} {unit}, to the end of the training"
     whole = span.length * span.per_epoch(schedule)
+    if "decay" in steps:
+        yield f"{schedule['name']}: the learning rate decays in the last {steps['decay']} of its {whole} {unit}"
     if steps.get("T_max", whole) < whole:
         yield f"{schedule['name']} stays at eta_min {schedule['eta_min']:g} after {steps['T_max']} {unit}"

@@ -13,7 +13,7 @@ The `last_epoch` argument of torch cannot do that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,9 +26,16 @@ from ch6dist.optim.optimizers import build_optimizer, momentum_of
 from ch6dist.optim.schedule_notes import schedule_notes
 from ch6dist.optim.torch_schedulers import Span, arguments, build_scheduler, build_warmup, fill_cycle
 
+UNCHANGING = {"train_loss": 1.0, "train_accuracy": 1.0, "val_loss": 1.0, "val_accuracy": 1.0}
+
 
 class Schedule:
-    """A torch scheduler and when it steps. `notes`: what it overrides or derives, a line each."""
+    """A torch scheduler and when it steps. `notes`: what it overrides or derives, a line each.
+
+    `known_epochs`: how many epochs, from the first, have learning rates that depend on no metric; None: all.
+    """
+
+    known_epochs: int | None = None
 
     def __init__(self, scheduler: LRScheduler, *, interval: str) -> None:
         self.interval, self._scheduler = interval, scheduler
@@ -43,6 +50,18 @@ class Schedule:
         """Call after each epoch's validation, with at least the monitored metric, equal on every rank."""
         if self.interval == "epoch":
             self._scheduler.step()
+
+    def run_ahead(self, metrics: Sequence[Mapping[str, float]], *, steps_per_epoch: int) -> None:
+        """Step as a training of as many epochs as there are `metrics` would: every step, without training.
+
+        Only from the first step on, and before a gradient is there.
+        """
+        if metrics:
+            self._scheduler.optimizer.step()  # nothing moves, and torch knows that optimizers step before schedulers
+        for epoch, measured in enumerate(metrics):
+            for batch in range(steps_per_epoch):
+                self.after_step(epoch=epoch, batch=batch)
+            self.after_epoch(measured)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resume needs beside the optimizer's state; loads with `torch.load(weights_only=True)`."""
@@ -71,6 +90,8 @@ class _PlateauSchedule(Schedule):
     def __init__(self, plateau: ReduceLROnPlateau, warmup: LRScheduler, *, warmup_epochs: int, monitor: str) -> None:
         super().__init__(plateau, interval="epoch")
         self._plateau, self._warmup, self._warmup_epochs, self._monitor = plateau, warmup, warmup_epochs, monitor
+        # the first metric is the best so far; patience + 1 worse ones change the epoch after them
+        self.known_epochs = warmup_epochs + plateau.patience + 2
 
     def after_epoch(self, metrics: Mapping[str, float]) -> None:
         if self._warmup.last_epoch < self._warmup_epochs:
@@ -110,13 +131,12 @@ def preview(trial: TrialConfig, *, steps_per_epoch: int) -> list[tuple[float, fl
     optimizer.step()  # without gradients nothing moves, and torch knows that optimizers step before schedulers
     used = []
     num_steps = trial.range_test.steps if trial.type == "range_test" else trial.epochs * steps_per_epoch
-    constant = {"train_loss": 1.0, "train_accuracy": 1.0, "val_loss": 1.0, "val_accuracy": 1.0}
     for step in range(num_steps):
         epoch, batch = divmod(step, steps_per_epoch)
         used.append((float(optimizer.param_groups[0]["lr"]), momentum_of(optimizer)))
         schedule.after_step(epoch=epoch, batch=batch)
         if batch == steps_per_epoch - 1:
-            schedule.after_epoch(constant)
+            schedule.after_epoch(UNCHANGING)
     return used
 
 

@@ -1,4 +1,4 @@
-"""From a resolved schedule to torch's schedulers: lengths in steps, derived values, warm-up, sequences, lambda presets.
+"""From a resolved schedule to torch's schedulers: lengths in steps, derived values, warm-up, sequences, closed forms.
 
     span = Span(epochs=30, steps_per_epoch=352, length=30)
     scheduler = build_scheduler({"name": "CosineAnnealingLR", "eta_min": 0.0, "interval": "epoch"}, optimizer, span)
@@ -8,7 +8,7 @@ torch's CosineAnnealingLR and OneCycleLR raise the learning rate again when step
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,13 +28,13 @@ from torch.optim.lr_scheduler import (
 
 from ch6dist.catalog.optimizers import cycles_momentum
 from ch6dist.catalog.parameters import DERIVED, Entry
-from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
+from ch6dist.catalog.schedule_entries import SCHEDULES
+from ch6dist.catalog.schedule_parts import LAMBDA_PRESETS
 from ch6dist.catalog.schedules import count_steps, parts
 from ch6dist.errors import InputError
+from ch6dist.optim.closed_forms import CLOSED_FORMS, LAMBDA_FACTORS, Factor
 
 Config = Mapping[str, Any]
-Factor = Callable[[int], float]
-
 OURS = ("interval", "monitor", "recipe")  # parameters that torch does not have
 
 
@@ -167,6 +167,8 @@ def _single(config: Config, optimizer: Optimizer, span: Span) -> LRScheduler:
             return LambdaLR(optimizer, factor)
         return RestartingMultiplicative(optimizer, _ratio(factor))
     given = arguments(SCHEDULES[name], config, span)
+    if SCHEDULES[name].ours:
+        return LambdaLR(optimizer, CLOSED_FORMS[name](**given, length=span.length * span.per_epoch(config)))
     _check_steps(name, given, steps=span.length * span.per_epoch(config))
     scheduler: LRScheduler = _CLASSES.get(name, getattr(lr_scheduler, name))(optimizer, **given)
     return scheduler
@@ -193,25 +195,6 @@ def _sequence(config: Config, optimizer: Optimizer, span: Span) -> SequentialLR:
     ]
     per_epoch = span.per_epoch(config["schedulers"][0])
     return SequentialLR(optimizer, children, milestones=[begin * per_epoch for _, begin, _ in every[1:]])
-
-
-# Factors of the first learning rate after t steps. Functions, because torch would save callable objects in a state.
-def step_power(*, step_size: int, gamma: float) -> Factor:
-    """Return gamma ^ ⌊t / step_size⌋"""
-    return lambda t: gamma ** (t // step_size)
-
-
-def inverse_sqrt(*, timescale: int) -> Factor:
-    """Return 1 / √(1 + t / timescale) (Vaswani et al. 2017)"""
-    return lambda t: (1 + t / timescale) ** -0.5
-
-
-def linear_to_zero(*, total_iters: int) -> Factor:
-    """Return 1 − t / total_iters, not below 0"""
-    return lambda t: max(0.0, 1 - t / total_iters)
-
-
-LAMBDA_FACTORS: dict[str, Callable[..., Factor]] = {f.__name__: f for f in (step_power, inverse_sqrt, linear_to_zero)}
 
 
 def _ratio(factor: Factor) -> Factor:

@@ -23,13 +23,13 @@ from typing import Any, cast
 from pydantic_core import from_json
 
 from ch6dist.errors import InputError, UsageError
+from ch6dist.runs.columns import ROW_COLUMNS, VOLATILE_COLUMNS
 from ch6dist.runs.lease import Lease, current
 from ch6dist.runs.names import LEDGER, SEGMENTS
 from ch6dist.runs.rows import Rows
 from ch6dist.runs.schema import (
-    ROW_COLUMNS,
-    VOLATILE_COLUMNS,
     ArtifactLine,
+    DecisionLine,
     EventLine,
     Line,
     PackLine,
@@ -54,6 +54,7 @@ class Ledger:
     trials: dict[str, TrialLine] = field(default_factory=dict)
     packs: list[PackLine] = field(default_factory=list)
     events: list[EventLine] = field(default_factory=list)
+    decisions: list[DecisionLine] = field(default_factory=list)  # of the search, in order
     variants: dict[str, str] = field(default_factory=dict)  # kernel variants by key, as first recorded
     rows: list[Line] = field(default_factory=list)  # RowLines, whose columns are mostly asked for by name
     statuses: dict[str, StatusLine] = field(default_factory=dict)  # newest of each trial
@@ -202,6 +203,8 @@ def _take(ledger: Ledger, line: Line) -> None:
         ledger.variants.setdefault(line["key"], line["variant"])
     elif kind == "event":
         ledger.events.append(cast(EventLine, line))
+    elif kind == "decision":
+        ledger.decisions.append(cast(DecisionLine, line))
     elif kind == "sweep":
         check_format(line.get("format", 0), "this run")
         ledger.sweeps.append(cast(SweepLine, line))

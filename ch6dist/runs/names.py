@@ -2,7 +2,7 @@
 
 sweep.yaml              the sweep as resolved
 ledger/000001.jsonl     the record (ledger.py)
-checkpoints/TRIAL/      last.pt, best.pt
+checkpoints/TRIAL/      last.pt, best.pt; epoch-000009.pt where other trials branch off
 captures/TRIAL/         epoch-000001.npz and on: what was captured of its training (captures.py)
 lease.json              who writes now (lease.py)
 pace.json               how far running trials are within their epochs (sweeps/record/pace_file.py)
@@ -25,8 +25,13 @@ LINES = "lines"  # lines.jsonl beside a checkpoint in an object store (write_ahe
 
 
 def checkpoint_name(trial: str, name: str, *, attempt: int = 1) -> str:
-    """Return where checkpoint `name` (last, best, or LINES) of a trial's attempt lies below CHECKPOINTS."""
+    """Return where checkpoint `name` (last, best, an epoch's, or LINES) of a trial's attempt lies below CHECKPOINTS."""
     return f"{_home(trial, attempt)}/{name}.{'jsonl' if name == LINES else 'pt'}"
+
+
+def epoch_checkpoint(epoch: int) -> str:
+    """Return the name of the checkpoint of an epoch (from 1), from which other trials branch off."""
+    return f"epoch-{epoch:06d}"
 
 
 def capture_name(trial: str, epoch: int, *, attempt: int = 1) -> str:

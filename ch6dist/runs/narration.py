@@ -12,7 +12,8 @@ from importlib import metadata
 from typing import Any
 
 from ch6dist.config import TrialConfig
-from ch6dist.runs.schema import SIGNS, Status
+from ch6dist.runs.columns import SIGNS
+from ch6dist.runs.schema import Status
 
 
 def describe(line: Mapping[str, Any], trial: TrialConfig) -> list[str]:

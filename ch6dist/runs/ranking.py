@@ -20,7 +20,7 @@ from typing import Any
 
 from ch6dist.runs.confirmations import Key, counted_confirmations, is_counted, key_of
 from ch6dist.runs.ledger import Ledger
-from ch6dist.runs.schema import BROKEN, ENDED, Line, Metric, Status
+from ch6dist.runs.schema import BROKEN, ENDED, UNFINISHED, Line, Metric, Status
 
 RULE = "mean {metric} over the last {k} epochs, then over seeds; diverged seeds rank last"
 CONFIRMED_FIRST = "what was confirmed stands above all else, by its fresh seeds alone"  # said beside the rule
@@ -159,7 +159,7 @@ def _note(ledger: Ledger, counts: Counter[Status], metric: str, *, scored: int, 
             (counts[Status.DIVERGED], "diverged"),
             (counts[Status.STOPPED], "stopped early"),
             (sum(counts[status] for status in BROKEN), "failed"),
-            (sum(counts[s] for s in (Status.PLANNED, Status.RUNNING, Status.INTERRUPTED)), "not finished"),
+            (sum(counts[s] for s in UNFINISHED), "not finished"),
             (counts[Status.FINISHED] - scored, f"without a finite {metric}"),
         ]
         if count

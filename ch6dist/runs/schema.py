@@ -1,8 +1,10 @@
-"""What a run records, defined here and nowhere else: kinds of ledger lines, columns of a row, statuses of a trial.
+"""What a run records, defined here and nowhere else: kinds of ledger lines, statuses of a trial.
 
-A run written by this version says `format: 2` in the head line of each driver and in each checkpoint. A reader takes
+The columns of a row: columns.py.
+
+A run written by this version says `format: 3` in the head line of each driver and in each checkpoint. A reader takes
 every format up to its own; runs made before there was a number are format 0. Format 2 has confirmations: a reader that
-does not know them would rank by seeds that are kept apart.
+does not know them would rank by seeds that are kept apart. Format 3 has trials that are paused, and decisions.
 """
 
 from __future__ import annotations
@@ -17,46 +19,8 @@ from typing_extensions import TypedDict  # pydantic can check lines by these typ
 from ch6dist.catalog.metrics import DEFAULT_METRIC, check_goal, goal_of
 from ch6dist.errors import UsageError
 
-FORMAT = 2  # of ledgers and checkpoints that are written
+FORMAT = 3  # of ledgers and checkpoints that are written
 EngineName = Literal["eager", "fused"]  # what trains a pack: its lanes one after another, or all as one model
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a row. `volatile` columns say how fast, not what: they differ between two equal runs."""
-
-    name: str
-    dtype: Literal["string", "int64", "float64"]
-    meaning: str
-    volatile: bool = False
-
-
-ROW_COLUMNS = (
-    Column("trial", "string", "trial id"),
-    Column("attempt", "int64", "1 for the first; a rerun or a restart from zero opens the next"),
-    Column("epoch", "int64", "epochs completed when the row was made (from 1); range test: epoch of the step"),
-    Column("step", "int64", "optimizer step after which the row was made (from 1)"),
-    Column("lr", "float64", "learning rate used in that step"),
-    Column("momentum", "float64", "momentum (or beta1) used in that step; empty if the optimizer has none"),
-    Column("train_loss", "float64", "mean over the samples really seen in the epoch (range test: in the step)"),
-    Column("train_accuracy", "float64", "fraction, same samples, in training mode"),
-    Column("val_loss", "float64", "mean over the validation split, evaluation mode"),
-    Column("val_accuracy", "float64", "fraction"),
-    Column("time", "float64", "wall-clock time when the row was made, in unix seconds", True),
-    Column("seconds", "float64", "training time of the epoch divided by the lanes alive, evaluation excluded", True),
-    Column("eval_seconds", "float64", "validation time divided by the lanes alive", True),
-    Column("lanes", "int64", "trials that shared the device during the epoch: the condition of the seconds", True),
-    Column("images_per_second", "float64", "training images per second of this trial's share of the time", True),
-    Column("peak_memory_bytes", "int64", "peak memory of the pack's process (CPU) or device (GPU)", True),
-    Column("exploding_steps", "int64", "captured steps of the epoch that exploded (capture_signs.py)"),
-    Column("vanishing_gradients", "int64", "captured gradients that vanished in the epoch"),
-    Column("saturated_layers", "int64", "captured layers that were saturated in the epoch"),
-    Column("test_loss", "float64", "mean over the test set, once, at the end of a final training"),
-    Column("test_accuracy", "float64", "fraction, once, at the end of a final training"),
-)
-
-SIGNS = ("exploding_steps", "vanishing_gradients", "saturated_layers")  # columns of rows whose trial captures
-VOLATILE_COLUMNS = frozenset(column.name for column in ROW_COLUMNS if column.volatile)
 
 
 @dataclass(frozen=True)
@@ -89,6 +53,7 @@ class Status(StrEnum):
 
     PLANNED = "planned"
     RUNNING = "running"
+    PAUSED = "paused"  # has a checkpoint and waits for a decision: of its rung, or on a larger budget
     INTERRUPTED = "interrupted"
     FINISHED = "finished"
     STOPPED = "stopped"  # early, by a scheduler or a person
@@ -98,6 +63,7 @@ class Status(StrEnum):
 
 
 ENDED = frozenset({Status.FINISHED, Status.STOPPED, Status.DIVERGED, Status.OUT_OF_MEMORY, Status.FAILED})
+UNFINISHED = (Status.RUNNING, Status.INTERRUPTED, Status.PAUSED, Status.PLANNED)  # all others
 BROKEN = frozenset({Status.OUT_OF_MEMORY, Status.FAILED})
 HALTED = "halted"  # `broken` of the event that a driver halted: no failure of a pack
 
@@ -132,6 +98,13 @@ class SweepLine(TypedDict):
     confirmation: NotRequired[ConfirmationPlan]  # begins here: what its lines of trials say, should they be cut off
 
 
+class BranchPoint(TypedDict):
+    """Where a trial leaves another: its first `epoch` epochs are those of `trial`."""
+
+    trial: str
+    epoch: int
+
+
 class TrialLine(TypedDict):
     """A trial that the run will train."""
 
@@ -142,6 +115,8 @@ class TrialLine(TypedDict):
     config: dict[str, Any]  # the resolved TrialConfig
     seed: int
     case: NotRequired[dict[str, str]]  # where the sweep has axes of cases: of each the name of the case
+    point: NotRequired[dict[str, Any]]  # where a model has drawn it: its values by axis
+    branch: NotRequired[BranchPoint]  # its first epochs are those of another trial, and trained once
     confirms: NotRequired[Literal["set", "default"]]  # a fresh seed: of the set of the best, or of a default beside it
     confirmation: NotRequired[int]  # of which confirmation, from 1
 
@@ -174,6 +149,7 @@ class RowLine(TypedDict):
     saturated_layers: NotRequired[int]
     test_loss: NotRequired[float | None]
     test_accuracy: NotRequired[float | None]
+    shared: NotRequired[str]  # the trial that has trained this epoch, for this one too
     time: NotRequired[float]  # missing: format 0
     seconds: float
     eval_seconds: NotRequired[float | None]
@@ -193,6 +169,7 @@ class StatusLine(TypedDict):
     time: float
     step: NotRequired[int]
     reason: NotRequired[str]
+    rule: NotRequired[bool]  # stopped by the sweep's own rule, not by a person: it may go on if the sweep is extended
     traceback: NotRequired[str]
     host: NotRequired[str]
     device: NotRequired[str]
@@ -201,6 +178,17 @@ class StatusLine(TypedDict):
     batch_size: NotRequired[int]  # global
     rows_per_worker: NotRequired[list[int]]
     notes: NotRequired[list[str]]  # such as settings that torch overrides
+
+
+class DecisionLine(TypedDict):
+    """A decision of the search that no status says: that a trial begins later than the sweep, or goes on."""
+
+    kind: Literal["decision"]
+    trial: str
+    what: Literal["begin", "go_on"]
+    until: int  # epochs that it may train by now
+    why: str
+    time: float
 
 
 class VariantLine(TypedDict):
@@ -246,6 +234,7 @@ LINES: dict[str, type] = {
     "pack": PackLine,
     "row": RowLine,
     "status": StatusLine,
+    "decision": DecisionLine,
     "variant": VariantLine,
     "event": EventLine,
     "artifact": ArtifactLine,

@@ -4,7 +4,8 @@
     store.save(trial_id, "last", state)
     state = store.load(trial_id, "last")      # None when there is none
 
-`last` is what a resume starts from; `best` holds the weights of the best validation accuracy.
+`last` is what a resume starts from; `best` holds the weights of the best validation accuracy; `epoch-…` is where other
+trials branch off: `last` and `best` in one file, as they were at the end of that epoch.
 
 In an object store `lines.jsonl` lies beside them: what the trial has reported up to `last`, written before it. The
 driver's ledger reaches the store some seconds later; when the driver is lost before that, a resume takes from there
@@ -16,13 +17,15 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 
+from ch6dist.branches import Branch
 from ch6dist.errors import UsageError
-from ch6dist.runs.names import LINES, checkpoint_name
+from ch6dist.runs.names import LINES, checkpoint_name, epoch_checkpoint
 from ch6dist.runs.schema import ENDED, FORMAT, Line, check_format
 from ch6dist.runs.write_ahead import decode_lines, encode_lines
 from ch6dist.storage.files import Folder, is_remote, open_folder
@@ -45,7 +48,7 @@ class Checkpoints:
         self.reported: dict[str, list[Line]] = {}  # by trial: what an object store keeps beside `last`
 
     def name(self, trial: str, name: str) -> str:
-        """Return where checkpoint `name` (last or best) of a trial's attempt lies in the run folder."""
+        """Return where checkpoint `name` (last, best or an epoch's) of a trial's attempt lies in the run folder."""
         return f"checkpoints/{self._name(trial, name)}"
 
     def path(self, trial: str, name: str) -> Path:
@@ -66,10 +69,32 @@ class Checkpoints:
 
     def load(self, trial: str, name: str, *, device: torch.device | str = "cpu") -> dict[str, Any] | None:
         """Return the state, tensors on `device`; None when there is none. UsageError for a file that cannot be read."""
-        content = self._retried(lambda: self.folder.read(self._name(trial, name)))
+        state = self._load(trial, name, attempt=self.attempts.get(trial, 1), device=device)
+        if state is not None and name == "last" and self.remote:
+            self._keep_reported(trial)
+        return state
+
+    def load_branch(self, branch: Branch) -> dict[str, Any] | None:
+        """Return the state of another trial at the end of an epoch, with its `best` by then; None when there is none.
+
+        Where the epoch was not kept, the other's `last` will do, if that is as far.
+        """
+        read = partial(self._load, branch.trial, attempt=branch.attempt, device="cpu")
+        state = read(epoch_checkpoint(branch.epoch))
+        if state is None and (state := read("last")):
+            state["best"] = best = read("best")
+            if best and best["epoch"] > state["epoch"]:  # written just before a kill
+                return None
+        if state is None or state["epoch"] != branch.epoch or len(state.get("metrics", ())) != branch.epoch:
+            return None  # an older `last`, or one of a run made before metrics were kept
+        return state
+
+    def _load(self, trial: str, name: str, *, attempt: int, device: torch.device | str) -> dict[str, Any] | None:
+        file = checkpoint_name(trial, name, attempt=attempt)
+        content = self._retried(lambda: self.folder.read(file))
         if content is None:
             return None
-        where = f"{self.folder}/{self._name(trial, name)}"
+        where = f"{self.folder}/{file}"
         try:
             state = dict(torch.load(io.BytesIO(content), map_location=device, weights_only=True))
         except Exception as error:  # torch raises many kinds for a damaged file
@@ -78,8 +103,6 @@ class Checkpoints:
         check_format(state.get("format", 0), where)
         if state.get("trial", trial) != trial:
             raise UsageError(f"{where} is a checkpoint of {state['trial']}, not of {trial}")
-        if name == "last" and self.remote:
-            self._keep_reported(trial)
         return state
 
     def discard(self, trial: str) -> None:

@@ -114,7 +114,8 @@ def _finish_lane(pack: Pack, lane: Lane, record: EpochRecord) -> list[Line]:
             lane.end(Status.FINISHED)
         return range_rows(lane, record, pack.device)
     if lane.status == Status.RUNNING:
-        lane.engine.end_epoch(record.metrics())
+        lane.metrics.append(record.metrics())
+        lane.engine.end_epoch(lane.metrics[-1])
         if record.val:
             lane.keep_best(record.val[1])
         if lane.complete:

@@ -9,10 +9,13 @@ from typing import Any
 
 import torch
 
+from ch6dist.branches import Branch, Branches
+from ch6dist.catalog.wording import format_count
 from ch6dist.config import TrialConfig
 from ch6dist.distributed.group import Group
 from ch6dist.engines.engine import EngineLane, LrMomentum
 from ch6dist.runs.captures import Captured
+from ch6dist.runs.names import epoch_checkpoint
 from ch6dist.runs.schema import Status
 from ch6dist.training.checkpoint import Checkpoints
 
@@ -52,12 +55,14 @@ class Lane:
     epoch: int = 0  # completed
     start_loss: float | None = None  # the first step's, against which divergence is measured
     curve: list[tuple[float, float]] = field(default_factory=list)  # range test: lr and loss of each step
+    metrics: list[dict[str, float]] = field(default_factory=list)  # of each epoch; a branch's plateau has to see them
     best: dict[str, Any] | None = None  # {trial, epoch, val_accuracy, model}
     best_unsaved: bool = False
     status: Status = Status.RUNNING
     reason: str = ""
+    rule: bool = False  # stopped by the sweep's own rule
     bad_step: int | None = None
-    note: str = ""  # a line for the log: what is not as its checkpoint had it
+    notes: list[str] = field(default_factory=list)  # for the log: where it branches off, what is not as it was
 
     @property
     def trial_id(self) -> str:
@@ -102,9 +107,9 @@ class Lane:
         """Return a ledger line of this trial."""
         return {"kind": kind, "trial": self.trial_id, "attempt": self.attempt, **content}
 
-    def end(self, status: Status, reason: str = "", *, step: int | None = None) -> None:
-        """End the lane; `step` is the step that caused it, where there is one."""
-        self.status, self.reason, self.bad_step = status, reason, step
+    def end(self, status: Status, reason: str = "", *, step: int | None = None, rule: bool = False) -> None:
+        """End the lane; `step` is the step that caused it, where there is one; `rule`: the sweep's own rule did."""
+        self.status, self.reason, self.bad_step, self.rule = status, reason, step, rule
 
     def check_divergence(self, record: EpochRecord) -> None:
         """End the lane as diverged if a loss is not finite, or an epoch's mean above a multiple of its start."""
@@ -146,15 +151,22 @@ class Lane:
         if self.best is not None and self.best_unsaved:
             store.save(self.trial_id, "best", self.best)
             self.best_unsaved = False
-        state = {
+        store.save(self.trial_id, "last", self._state(made_with))
+
+    def save_epoch(self, store: Checkpoints, *, made_with: Mapping[str, Any]) -> None:
+        """Save the checkpoint from which others branch off at this epoch: what `save` writes, in one file."""
+        store.save(self.trial_id, epoch_checkpoint(self.epoch), {**self._state(made_with), "best": self.best})
+
+    def _state(self, made_with: Mapping[str, Any]) -> dict[str, Any]:
+        return {
             "trial": self.trial_id,
             "epoch": self.epoch,
             "start_loss": self.start_loss,
             "curve": self.curve,
+            "metrics": self.metrics,
             "lane": self.engine.state_dict(),
             "made_with": {"torch": str(torch.__version__), **made_with},
         }
-        store.save(self.trial_id, "last", state)
 
     def restore(self, store: Checkpoints | None, group: Group) -> dict[str, Any] | None:
         """Resume from `last` if there is one; return what it was made with, else None.
@@ -168,8 +180,43 @@ class Lane:
             return None
         self.epoch, self.start_loss, self.best = state["epoch"], state["start_loss"], best
         self.curve = [(lr, loss) for lr, loss in state["curve"]]
+        self.metrics = list(state.get("metrics", ()))  # runs made before trials branched off have none
         self.engine.load_state_dict(state["lane"])
         return dict(state["made_with"])
+
+    def branch_off(self, store: Checkpoints | None, group: Group, branches: Branches) -> dict[str, Any] | None:
+        """Start where the trial leaves another, if it does; return what that checkpoint was made with, else None.
+
+        Rank 0 alone knows and reads. Where the checkpoint is gone, the trial trains from the start.
+        """
+
+        def find() -> tuple[Branch | None, dict[str, Any] | None]:
+            branch = branches.get(self.trial_id)
+            return branch, store.load_branch(branch) if store and branch else None
+
+        branch, state = group.on_rank_zero(find)
+        if branch is None:
+            return None
+        if state is None:
+            self.notes.append(f"no checkpoint of epoch {branch.epoch} of {branch.trial}: trained from the start")
+            return None
+        self.notes.append(f"its first {format_count(branch.epoch, 'epoch')} are those of {branch.trial}")
+        self._continue(state)
+        return dict(state["made_with"])
+
+    def _continue(self, state: Mapping[str, Any]) -> None:
+        """Take over what another trial has trained; learning rates and momentum are its own schedule's.
+
+        The schedule is stepped as in a training, not computed: the floats of torch's depend on their path.
+        """
+        metrics = list(state["metrics"])
+        self.engine.schedule.run_ahead(metrics, steps_per_epoch=self.trial.data.steps_per_epoch)
+        own, shared = self.engine.state_dict(), state["lane"]
+        optimizer = {**shared["optimizer"], "param_groups": own["optimizer"]["param_groups"]}
+        self.engine.load_state_dict({**shared, "optimizer": optimizer, "schedule": own["schedule"]})
+        self.epoch, self.start_loss, self.metrics = state["epoch"], state["start_loss"], metrics
+        if state["best"] is not None:
+            self.best, self.best_unsaved = {**state["best"], "trial": self.trial_id}, True
 
 
 def batch_groups(lanes: Sequence[Lane], key: Callable[[Lane], Hashable]) -> list[list[Lane]]:

@@ -15,7 +15,7 @@ from ch6dist.engines.engine import LrMomentum
 from ch6dist.optim.range_test import suggest
 from ch6dist.packs import shares
 from ch6dist.runs.capture_signs import capture_signs
-from ch6dist.runs.names import CAPTURES
+from ch6dist.runs.names import CAPTURES, epoch_checkpoint
 from ch6dist.runs.schema import Line, Status, VariantLine
 from ch6dist.training.captures import Captures
 from ch6dist.training.checkpoint import Checkpoints
@@ -31,7 +31,7 @@ def opening_line(lane: Lane, group: Group, **where: Any) -> Line:
         "batch_size": batch_size,  # the global one
         "rows_per_worker": shares(batch_size, world_size=group.world_size),
     }
-    notes = [note for note in (*lane.engine.notes, lane.note) if note]
+    notes = [note for note in (*lane.engine.notes, *lane.notes) if note]
     kept = {"notes": notes} if notes else {}
     return lane.line("status", status=Status.RUNNING, epoch=lane.epoch, time=time.time(), **where, **sharing, **kept)
 
@@ -79,7 +79,15 @@ def closing_lines(lane: Lane, checkpoints: Checkpoints | None, captures: Capture
         file = {"path": captures.name(lane.trial_id), "bytes": captures.size(lane.trial_id, epochs=lane.epoch)}
         lines.append(lane.line("artifact", name=CAPTURES, **file, epoch=lane.epoch))
     end = {"reason": lane.reason, "epoch": lane.epoch, "step": lane.bad_step or lane.step, "time": time.time()}
-    return [*lines, lane.line("status", status=lane.status, **end)]
+    by_rule = {"rule": True} if lane.rule else {}
+    return [*lines, lane.line("status", status=lane.status, **end, **by_rule)]
+
+
+def branch_line(lane: Lane, checkpoints: Checkpoints) -> Line:
+    """Make the line that says where the checkpoint of an epoch is: from now on others may branch off there."""
+    name = epoch_checkpoint(lane.epoch)
+    file = {"path": checkpoints.name(lane.trial_id, name), "bytes": checkpoints.size(lane.trial_id, name)}
+    return lane.line("artifact", name=name, **file, epoch=lane.epoch)
 
 
 def range_result(lane: Lane) -> dict[str, Any]:

@@ -9,10 +9,11 @@ A range test is the same loop with another schedule, a row per step and a stop r
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 
+from ch6dist.branches import Branches
 from ch6dist.config import TrialConfig
 from ch6dist.data.images import load_split
 from ch6dist.distributed.group import SOLO, Group, default_device
@@ -38,6 +39,8 @@ def train(
     checkpoints: Checkpoints | None = None,
     captures: Captures | None = None,
     attempts: Mapping[str, int] | None = None,
+    branches: Branches | None = None,
+    keep: Mapping[str, Collection[int]] | None = None,
     variants: Mapping[str, str] | None = None,
     device: torch.device | str | None = None,
     group: Group = SOLO,
@@ -57,6 +60,10 @@ def train(
         checkpoints: where `last` and `best` are kept, used on rank 0 alone; None keeps nothing.
         captures: where what is captured is kept, used on rank 0 alone; None keeps nothing.
         attempts: attempt of each trial, 1 where left out; stamped on every line.
+        branches: where a trial leaves another, by its id, also of trials that join later; one without a `last` of its
+            own starts there, and reports no rows of the epochs that it shares. Used on rank 0 alone.
+        keep: epochs, by trial id, at whose end its checkpoint for branches is written; also may grow while it trains.
+            Used on rank 0 alone.
         variants: kernel variants that the run has recorded, by key; the answer to a measured one may add to them.
         device: left out: this process's GPU, else the CPU.
         group: the processes that train together (distributed/group.py).
@@ -81,6 +88,8 @@ def train(
             attempts=attempts or {},
             checkpoints=checkpoints if group.rank == 0 else None,
             captures=captures if group.rank == 0 else None,
+            branches={} if branches is None else branches,  # an empty one may be filled later
+            keep={} if keep is None else keep,
             checkpoint_seconds=checkpoint_seconds,
             counter=counter or StepCounter(),
         )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 
+from ch6dist.branches import Branches
 from ch6dist.config import TrialConfig
 from ch6dist.data.images import TrainData
 from ch6dist.distributed.group import Group
@@ -33,8 +34,11 @@ class Pack:
     attempts: Mapping[str, int]
     checkpoints: Checkpoints | None  # on rank 0 alone
     captures: Captures | None  # on rank 0 alone
+    branches: Branches  # by trial id: where it starts that has no checkpoint of its own; on rank 0 alone
+    keep: Mapping[str, Collection[int]]  # by trial id: epochs at which others branch off; on rank 0 alone
     checkpoint_seconds: float
     counter: StepCounter
+    kept: Mapping[str, Collection[int]] = field(default_factory=dict)  # what `keep` says of the lanes just reported
     halted: bool = False  # the driver has ordered to save and end
     joining: list[TrialConfig] = field(default_factory=list)  # admitted, not opened yet
     saved_at: float = field(default_factory=time.monotonic)
@@ -45,14 +49,16 @@ class Pack:
         return DTYPES[self.first.precision]
 
     def open(self, trial: TrialConfig) -> Lane:
-        """Open a lane for `trial`, at its last checkpoint if there is one.
+        """Open a lane for `trial`, at its last checkpoint if there is one, else where it branches off.
 
         A checkpoint of the last epoch makes the lane a finished one.
         """
         lane = Lane(trial, self.engine.open(trial), attempt=self.attempts.get(trial.trial_id, 1))
         made_with = lane.restore(self.checkpoints, self.group)
+        if made_with is None:
+            made_with = lane.branch_off(self.checkpoints, self.group, self.branches)
         if made_with is not None:
-            lane.note = self.engine.restore_numerics(made_with, trial)
+            lane.notes.append(self.engine.restore_numerics(made_with, trial))
             if lane.complete:
                 lane.end(Status.FINISHED)
         return lane
@@ -60,9 +66,16 @@ class Pack:
     def send(self, lines: Sequence[Line]) -> Orders:
         """Report lines on rank 0 and return the orders on every rank.
 
-        Trials that they admit join at the end of the epoch.
+        Trials that they admit join at the end of the epoch. Every rank then knows at which epochs the trials of these
+        lines are kept.
         """
-        orders = self.group.on_rank_zero(lambda: self.report(lines))
+
+        def ask() -> tuple[Orders, dict[str, Collection[int]]]:
+            orders = self.report(lines)
+            trials = {line["trial"] for line in lines if "trial" in line}
+            return orders, {trial: self.keep[trial] for trial in trials & self.keep.keys()}
+
+        orders, self.kept = self.group.on_rank_zero(ask)
         self.joining += orders.admit
         self.halted |= orders.halt
         return orders

@@ -2,7 +2,8 @@
 
 Packs wait in a queue. One that fails returns to its front, as long as it gets further or has retries left. A pack that
 fails twice at the same epoch is retried as packs of one, so that one faulty trial does not take the others with it; one
-that runs out of memory is halved. Lanes that end early are given to trials that wait.
+that runs out of memory is halved. Lanes that end early are given to trials that wait. Which trials there are, and how
+far each may train, the search decides (look_ahead.py).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ch6dist.runs.schema import Status
 from sweeps.driver.halt import INTERRUPTED, Halt
 from sweeps.driver.jobs import PackJob
 from sweeps.driver.ledger_writer import LedgerWriter
+from sweeps.driver.look_ahead import ASKED, LookAhead, Pack
 from sweeps.driver.pack_queue import PackQueue
 from sweeps.driver.progress import Progress
 from sweeps.driver.retries import DEAD, HOST_LOST, after_failure, failure_line
@@ -25,6 +27,7 @@ from sweeps.driver.trial_table import TrialTable
 from sweeps.record.pace_file import write_pace
 from sweeps.record.record import Record
 from sweeps.record.stop_requests import pending_stops
+from sweeps.search.next_trials import Search
 from sweeps.wire.messages import Begin, Failed, Lines, Message, Reply
 
 REQUESTS_SECONDS = 1.0  # between two looks for requests
@@ -42,18 +45,20 @@ class Rules:
     ended_limit_bytes: int | None = None  # for them; None: no limit
     needs: str = ""  # what a pack needs, as text
     hosts: int = 1
+    slots: int = 1  # packs that train at once
 
 
 class Driver:
     """Packs, their reports, and the lines that are written of them."""
 
     def __init__(
-        self, record: Record, table: TrialTable, progress: Progress, packs: Sequence[PackJob], rules: Rules
+        self, record: Record, table: TrialTable, progress: Progress, rules: Rules, *, search: Search, pack: Pack
     ) -> None:
         self.record, self.table, self.progress, self.rules = record, table, progress, rules
-        self.queue = PackQueue(packs, table)
+        self.queue = PackQueue(table)
         self.halt = Halt()
-        self.ledger = LedgerWriter(record, table, self.halt, say=progress.say)
+        self.ledger = LedgerWriter(record, table, self.halt, search=search, say=progress.say)
+        self.ahead = LookAhead(search, table, self.queue, self.ledger, pack=pack)
         self.stops: set[str] = set()  # trials that are to stop
         self.failed: dict[int, Failed] = {}  # by pack number
         self.lacking: set[str] = set()  # hosts that found no data or no storage
@@ -61,14 +66,18 @@ class Driver:
         self.lock = threading.RLock()  # workers ask in another thread than Tune calls
         self.looked_at = self.trained_at = time.monotonic()
 
-    def begin(self, ledger: Ledger) -> None:
-        """Apply retention, and write the packs of this launch to the ledger.
+    def begin(self, ledger: Ledger, packs: Sequence[PackJob]) -> None:
+        """Apply retention, write the packs of this launch to the ledger, and see what the search wants besides.
 
         Args:
             ledger: of the run as it is now.
+            packs: of what the search wants first.
         """
         self.ledger.begin(ledger, keep=self.rules.keep, limit_bytes=self.rules.ended_limit_bytes)
-        self.ledger.write_packs(self.queue.packs)
+        self.ledger.write_packs(packs)
+        for pack in packs:
+            self.queue.add(pack)
+        self.ahead.look()
 
     # What workers ask
 
@@ -83,20 +92,20 @@ class Driver:
             given_up = self.halted and self.halt.exit_status != INTERRUPTED
             heard = [not given_up and number in self.queue.under_way for number, _ in batch]
             try:
-                self.ledger.write(
-                    [
-                        line
-                        for (_, message), known in zip(batch, heard, strict=True)
-                        if known and isinstance(message, Lines)
-                        for line in message.lines
-                    ]
-                )
+                self.take([asked for asked, known in zip(batch, heard, strict=True) if known])
                 replies = [self.reply(*asked) if known else None for asked, known in zip(batch, heard, strict=True)]
                 self.write_refilled()
             except Exception as error:
                 self.stop_all(f"{type(error).__name__}: {error}", exit_status=1)
                 raise
         return replies
+
+    def take(self, batch: Sequence[tuple[int, Message]]) -> None:
+        """Write the lines of a batch, and carry out what they decide."""
+        lines = [(n, line) for n, message in batch if isinstance(message, Lines) for line in message.lines]
+        self.ledger.write([line for _, line in lines])
+        self.ahead.let_go(lines)
+        self.ahead.look()
 
     def reply(self, number: int, message: Message) -> Reply | None:
         """Return what a pack is to do next, once the lines of its message are written."""
@@ -114,9 +123,10 @@ class Driver:
                 return Reply(variants={key: self.table.variants[key]})
             case Lines():
                 opening = all(line.get("status") == Status.RUNNING for line in message.lines)
-                admitted = () if opening else self.queue.refill(number, without=self.stops)
+                admitted = () if opening else self.queue.refill(number, without=self.stops, slots=self.rules.slots)
                 self.refilled |= {number} if admitted else set()
-                return replace(self.admit(admitted), stop=frozenset(self.queue.packs[number].trials) & self.stops)
+                asked = dict.fromkeys(self.stops.intersection(self.queue.packs[number].trials), ASKED)
+                return replace(self.admit(admitted), leave={**self.ahead.leaving(number), **asked})
         self.table.take_pace(message)
         return None
 
@@ -138,10 +148,11 @@ class Driver:
     def next_pack(self) -> int | None:
         """Return the number of the pack to launch next; None while none waits (a running one may still fail)."""
         with self.lock:
+            self.ahead.look()
             while not self.halted and (number := self.queue.next()) is not None:
                 pack = self.queue.packs[number]
                 self.ledger.write(
-                    [self.ledger.ending(t, Status.STOPPED, "asked to stop") for t in pack.trials if t in self.stops]
+                    [self.ledger.ending(t, Status.STOPPED, ASKED.reason) for t in pack.trials if t in self.stops]
                 )
                 self.queue.leave(number, self.stops)
                 if self.queue.packs[number].trials:
@@ -157,7 +168,10 @@ class Driver:
     @property
     def over(self) -> bool:
         """Return whether nothing is left to launch, nor ever will be."""
-        return self.halted or self.queue.over
+        with self.lock:
+            if not self.halted:
+                self.ahead.look()
+            return self.halted or self.queue.over
 
     def on_dead_worker(self, number: int, *, hosts: Collection[str] = ()) -> None:
         """Note a pack whose process died; a reason that it reported before takes precedence.
@@ -221,6 +235,7 @@ class Driver:
         """Take requests to stop, and halt when another driver has taken over the run."""
         everything, trials = pending_stops(self.record.run)
         self.stops |= trials & self.table.entries.keys()
+        self.ahead.stop_paused(self.stops)
         if everything:
             self.stop_all("asked to stop", exit_status=INTERRUPTED)
         if lease.lost(self.record.run):

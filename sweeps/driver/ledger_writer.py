@@ -1,6 +1,6 @@
-"""Write the lines of a run, and keep the trial table and the checkpoints in step with them.
+"""Write the lines of a run, and keep the trial table, the search and the checkpoints in step with them.
 
-writer = LedgerWriter(record, table, halt, say=progress.say)
+writer = LedgerWriter(record, table, halt, search=search, say=progress.say)
 writer.begin(ledger, keep=["best"], limit_bytes=None)
 writer.write(lines)                 # on the disk when this returns; HaltedError where that is impossible
 """
@@ -20,13 +20,14 @@ from sweeps.driver.trial_table import TrialTable
 from sweeps.record.record import Record
 from sweeps.record.retention import Retention
 from sweeps.record.uploader import Say
+from sweeps.search.next_trials import Search
 
 
 class LedgerWriter:
     """The only writer of a run's ledger."""
 
-    def __init__(self, record: Record, table: TrialTable, halt: Halt, *, say: Say) -> None:
-        self.record, self.table, self.halt, self.say = record, table, halt, say
+    def __init__(self, record: Record, table: TrialTable, halt: Halt, *, search: Search, say: Say) -> None:
+        self.record, self.table, self.halt, self.search, self.say = record, table, halt, search, say
         self.checkpoints = open_folder(record.checkpoints)
         self.retention: Retention | None = None
 
@@ -54,6 +55,7 @@ class LedgerWriter:
         except OSError as error:
             raise self._halted(f"the ledger cannot be written: {error}") from error
         self.table.take(lines)
+        self.search.take(lines)
         try:
             if self.retention:
                 self.retention.take(lines)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ch6dist.runs.ledger import Ledger
-from ch6dist.runs.schema import ENDED, Line, Status
+from ch6dist.runs.schema import ENDED, EngineName, Line, Status
 from sweeps.wire.messages import Pace
 
 
@@ -29,11 +29,12 @@ class TrialState:
     status: Status = Status.PLANNED
     attempt: int = 1
     epoch: int = 0  # completed
+    until: int | None = None  # the search lets it train so many by now; None: all
     last: Line = field(default_factory=dict)  # newest row
     reason: str = ""
     failures: int = 0  # times its pack failed without the trial having got further
     failed_at: int = -1  # the furthest epoch at which it failed
-    engine: str = "eager"  # that trained it last
+    engine: EngineName = "eager"  # that trained it last
     host: str = ""  # where it trained last
     pace: Pace | None = None  # of its pack, within the epoch that is being trained
 
@@ -43,15 +44,25 @@ class TrialState:
         return int(self.config["epochs"]) if self.config["type"] == "train" else 1
 
     @property
+    def target(self) -> int:
+        """Return the epochs that it may train by now."""
+        return self.epochs if self.until is None else min(self.until, self.epochs)
+
+    @property
     def done(self) -> int:
-        """Return how many of them are done."""
+        """Return how many of its epochs are done."""
         return min(self.epoch, self.epochs)
+
+    @property
+    def waits(self) -> bool:
+        """Return whether it has done what it may: it ends, or waits for a decision."""
+        return self.done >= self.target
 
     @property
     def part(self) -> float:
         """Return the part that is done of the epoch that is being trained."""
         pace = self.pace  # another thread may clear it
-        return pace.part if pace and self.done < self.epochs else 0.0
+        return pace.part if pace and not self.waits else 0.0
 
     @property
     def remaining_seconds(self) -> float | None:
@@ -59,7 +70,7 @@ class TrialState:
         pace = self.pace
         if pace is None or not pace.images_per_second or self.config["type"] != "train":
             return None
-        images = (self.epochs - self.done - pace.part) * self.config["data"]["train_size"]
+        images = (self.target - self.done - pace.part) * self.config["data"]["train_size"]
         return images * len(pace.trials) / pace.images_per_second
 
 
@@ -89,7 +100,9 @@ class TrialTable:
     def take(self, lines: Iterable[Line]) -> None:
         """Update the table with lines that have just been written."""
         for line in lines:
-            if line["kind"] == "row":
+            if line["kind"] == "trial":
+                self.entries.setdefault(line["trial"], TrialState(line["trial"], line["config"]))
+            elif line["kind"] == "row":
                 self.epochs_done += line["epoch"] > self.entries[line["trial"]].epoch
                 self._take_row(line)
             elif line["kind"] == "status":
@@ -137,9 +150,11 @@ class TrialTable:
         return [trial for trial, entry in self.entries.items() if entry.status not in ENDED]
 
     def epochs(self) -> tuple[int, int]:
-        """Return the epochs that are done, and in total; an ended trial has none to come."""
+        """Return the epochs that are done, and in total as decided by now; an ended trial has none to come."""
         entries = self.entries.values()
-        return sum(e.done for e in entries), sum(e.done if e.status in ENDED else e.epochs for e in entries)
+        return sum(e.done for e in entries), sum(
+            e.done if e.status in ENDED else max(e.done, e.target) for e in entries
+        )
 
     def remaining_seconds(self) -> float | None:
         """Return the time to go at this driver's pace so far; None before there is one, and at the end."""

@@ -22,11 +22,12 @@ from tensorboardX.summary import hparams, scalar
 
 from ch6dist.errors import UsageError
 from ch6dist.paths import given_path
+from ch6dist.runs.columns import ROW_COLUMNS
 from ch6dist.runs.fetch import refresh
 from ch6dist.runs.lease import current
 from ch6dist.runs.ledger import Ledger, read, read_spec
 from ch6dist.runs.names import LEDGER, SEGMENTS
-from ch6dist.runs.schema import ENDED, ROW_COLUMNS, Line, Metric
+from ch6dist.runs.schema import ENDED, Line, Metric
 
 LOOK_SECONDS = 5.0  # between two looks at a run that is followed
 SUFFIX = ".ch6dist"  # of the files that are written here, and replaced when they are written again

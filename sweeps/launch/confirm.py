@@ -30,13 +30,13 @@ from ch6dist.verdict.candidates import verdict_on
 from ch6dist.verdict.verdict import Verdict
 from sweeps.driver.jobs import PackJob
 from sweeps.launch.execute import Launch
-from sweeps.launch.fresh_trials import fresh_lines
 from sweeps.launch.left_out import left_out, remedy
 from sweeps.launch.run import add_trials, newest
 from sweeps.plan.balance import makespan
 from sweeps.plan.costs import PACK_SECONDS
 from sweeps.plan.estimate import START_SECONDS
 from sweeps.plan.slots import Slots
+from sweeps.search.fresh_trials import fresh_lines
 from sweeps.spec.sections import MAX_TRIALS
 from sweeps.status.queries import labels_of
 from sweeps.units import format_seconds
@@ -73,7 +73,7 @@ def confirm(run: Path, how: Launch, *, seeds: int | None = None) -> int:
     """
     ledger = newest(run)
     found = plan_confirmation(run, ledger, seeds=seeds)
-    lines = fresh_lines(ledger, found.plan)
+    lines = fresh_lines(ledger.trials, found.plan)
 
     def announce(packs: Sequence[PackJob], slots: Slots) -> list[str]:
         named = {line["trial"]: line["configuration"] for line in lines}

@@ -14,7 +14,8 @@ import importlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -37,12 +38,14 @@ from sweeps.driver.progress import Progress
 from sweeps.driver.retries import halt_line
 from sweeps.driver.trial_table import TrialTable
 from sweeps.launch.on_finish import call_on_finish
+from sweeps.launch.packing import pack_new
 from sweeps.on_ray.session import ray_session
 from sweeps.plan.calibration import calibration_key, record_calibration
 from sweeps.plan.hosts import describe_workers, shared_storage_note
 from sweeps.plan.slots import Slots, find_slots
 from sweeps.record.pace_file import remove_pace
 from sweeps.record.record import Record
+from sweeps.search.next_trials import Search
 from sweeps.spec.sweep_file import CheckpointRules, Resources, SweepSpec
 from sweeps.units import format_seconds
 from sweeps.wire.messages import Address
@@ -87,8 +90,9 @@ class Settings:
 class Task:
     """What is to be trained, and where."""
 
+    search: Search
     table: TrialTable
-    packs: Sequence[PackJob]
+    packs: Sequence[PackJob]  # of what the search wants first
     settings: Settings
     hosts: Sequence[Devices]
     ended_limit_bytes: int | None = None  # for checkpoints of trials that have ended (plan/disk.py)
@@ -106,7 +110,8 @@ def execute(task: Task, ledger: Ledger, record: Record, how: Launch) -> int:
     for note in _notes(task, record, slots):
         say(note)
     progress = Progress(table, how.console, title=record.run.name)
-    driver = Driver(record, table, progress, _unfinished(task), _rules(task, slots))
+    pack = partial(_pack_more, task, how)
+    driver = Driver(record, table, progress, _rules(task, slots), search=task.search, pack=pack)
     here = task.hosts[0]
     session = ray_session(address=how.address, cpus=here.cpus, gpus=len(here.gpus), paths=how.paths)
     meanwhile = ThreadPoolExecutor(1)  # Ray's start is waiting, mostly
@@ -119,7 +124,7 @@ def execute(task: Task, ledger: Ledger, record: Record, how: Launch) -> int:
         session as host,
         contextlib.suppress(HaltedError),
     ):
-        driver.begin(ledger)
+        driver.begin(ledger, _largest_first(task.packs))
         ledger.release_rows()
         if not driver.over:
             progress.doing = ""
@@ -127,6 +132,7 @@ def execute(task: Task, ledger: Ledger, record: Record, how: Launch) -> int:
                 tune.result().tune_run(_job(task, record, slots, how, server.address), driver=driver)
             if server.error:
                 raise server.error
+    task.search.keep_journal(record.run)
     if how.address is None and slots.workers == 1:  # a calibration is of one process on this machine
         remember_speeds(table, slots.device)
     return call_on_finish(record.run, _close(driver, how), say=say, halted=driver.halt.reason)
@@ -161,11 +167,16 @@ def _close(driver: Driver, how: Launch) -> int:
     return 1 if failed else 0
 
 
-def _unfinished(task: Task) -> list[PackJob]:
-    """Return what of the packs has not ended, the largest first."""
-    left = set(task.table.unfinished())
-    packs = [replace(pack, trials=tuple(trial for trial in pack.trials if trial in left)) for pack in task.packs]
-    return sorted((pack for pack in packs if pack.trials), key=lambda pack: len(pack.trials), reverse=True)
+def _largest_first(packs: Sequence[PackJob]) -> list[PackJob]:
+    return sorted(packs, key=lambda pack: len(pack.trials), reverse=True)
+
+
+def _pack_more(task: Task, how: Launch, configs: Sequence[Mapping[str, Any]]) -> list[PackJob]:
+    """Return packs of trials that the search wants while the sweep runs; those with rows keep their engine."""
+    trials = [parse_trial(config) for config in configs]
+    entries = task.table.entries
+    engines = {t.trial_id: entries[t.trial_id].engine for t in trials if entries[t.trial_id].last}
+    return _largest_first(pack_new(trials, task.hosts, task.settings.resources, how.packs, engines=engines))
 
 
 def _notes(task: Task, record: Record, slots: Slots) -> list[str]:
@@ -186,6 +197,7 @@ def _rules(task: Task, slots: Slots) -> Rules:
         task.ended_limit_bytes,
         needs=_needs(slots),
         hosts=len(task.hosts),
+        slots=slots.count,
     )
 
 

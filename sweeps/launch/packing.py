@@ -1,13 +1,13 @@
 """The packs of a launch: of new trials as the plan makes them, of resumed ones as the ledger has them.
 
-packs = pack_new(trials, hosts, resources, Launch())
-packs = pack_resumed(trials, ledger, hosts, resources, Launch(), before=resources_of_the_last_driver)
+packs = pack_new(trials, hosts, resources, "auto", say=console.print)
+packs = pack_resumed(trials, ledger, hosts, resources, "auto", say=console.print, before=resources_of_the_last_driver)
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ch6dist.config import TrialConfig
 from ch6dist.host.hardware import Devices
@@ -15,7 +15,6 @@ from ch6dist.packs import engine_for
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.schema import EngineName
 from sweeps.driver.jobs import PackJob
-from sweeps.launch.execute import Launch
 from sweeps.plan.packs import make_packs, pack_notes
 from sweeps.plan.slots import Slots
 from sweeps.spec.sweep_file import Resources
@@ -25,13 +24,16 @@ def pack_new(
     trials: Sequence[TrialConfig],
     hosts: Sequence[Devices],
     resources: Resources,
-    how: Launch,
+    packs: str | int,
     *,
+    say: Callable[[str], object] | None = None,
     engines: Mapping[str, EngineName] | None = None,
 ) -> list[PackJob]:
     """Pack trials for the engine that suits them; InputError if a pack can never be placed.
 
     Args:
+        packs: as for `make_packs`.
+        say: gets notes on packs that differ from those asked for.
         engines: by trial id, of trials that an engine has begun and keeps.
     """
     by_engine: dict[EngineName | None, list[TrialConfig]] = {}
@@ -40,9 +42,10 @@ def pack_new(
     made = []
     for engine, members in by_engine.items():
         wanted = resources.model_copy(update={"engine": engine}) if engine else resources
-        made += make_packs(members, devices=hosts, packs=how.packs, resources=wanted)
-    for note in pack_notes(made):
-        how.console.print(note)
+        made += make_packs(members, devices=hosts, packs=packs, resources=wanted)
+    if say:
+        for note in pack_notes(made):
+            say(note)
     return [PackJob(tuple(trial.trial_id for trial in pack.trials), pack.engine) for pack in made]
 
 
@@ -51,8 +54,9 @@ def pack_resumed(
     ledger: Ledger,
     hosts: Sequence[Devices],
     resources: Resources,
-    how: Launch,
+    packs: str | int,
     *,
+    say: Callable[[str], object],
     before: Resources,
 ) -> list[PackJob]:
     """Pack the unfinished trials of a run: those that were packed before keep their pack and their engine.
@@ -61,11 +65,11 @@ def pack_resumed(
     a trial resumes from its checkpoint in a new pack, with equal losses up to rounding.
     """
     if (resources.workers, resources.engine) != (before.workers, before.engine):
-        return pack_new(trials, hosts, resources, how)
-    packs = recorded_packs(ledger, {trial.trial_id for trial in trials}) if how.packs == "auto" else []
-    known = {trial for pack in packs for trial in pack.trials}
+        return pack_new(trials, hosts, resources, packs, say=say)
+    kept = recorded_packs(ledger, {trial.trial_id for trial in trials}) if packs == "auto" else []
+    known = {trial for pack in kept for trial in pack.trials}
     rest = [trial for trial in trials if trial.trial_id not in known]
-    return packs + pack_new(rest, hosts, resources, how, engines=recorded_engines(ledger))
+    return kept + pack_new(rest, hosts, resources, packs, say=say, engines=recorded_engines(ledger))
 
 
 def recorded_packs(ledger: Ledger, todo: set[str]) -> list[PackJob]:

@@ -21,12 +21,11 @@ from ch6dist.runs.folders import checkpoints_root, home_of, new_run, removed_unl
 from ch6dist.runs.ledger import Ledger, find_trial, read, read_spec
 from ch6dist.runs.moved_fractions import refuse_moved_fractions
 from ch6dist.runs.provenance import trial_line
-from ch6dist.runs.schema import BROKEN, ENDED, ConfirmationPlan, Line, Status, TrialLine
+from ch6dist.runs.schema import BROKEN, ConfirmationPlan, Line, Status, TrialLine
 from sweeps.driver.jobs import PackJob
 from sweeps.driver.retries import status_line
 from sweeps.driver.trial_table import TrialTable
 from sweeps.launch.execute import Launch, Settings, Task, execute
-from sweeps.launch.fresh_trials import lines_cut_off
 from sweeps.launch.packing import kept_engine_notes, pack_new, pack_resumed
 from sweeps.on_ray.cluster import cluster_hosts
 from sweeps.on_ray.temporary import ray_folder
@@ -34,7 +33,8 @@ from sweeps.plan.disk import bytes_for_ended_trials, total_bytes
 from sweeps.plan.slots import Slots, find_slots
 from sweeps.record.record import opened
 from sweeps.record.uploader import runs_in_store
-from sweeps.spec.resources import change_resources
+from sweeps.search.next_trials import Search
+from sweeps.spec.extend import changed_sweep, refuse_lost
 
 
 def start(
@@ -57,17 +57,19 @@ def start(
     Everything is checked before the folder is made: InputError, UsageError.
     """
     hosts, settings = hosts_of(how), Settings.of(spec)
-    packs = pack_new(trials, hosts, settings.resources, how)
-    check_data(trials)
-    home = runs_root(home_of(runs, settings.storage))
-    limit = _limit_for_ended(trials, packs, settings, hosts, checkpoints_root(home, storage=settings.storage))
-    taken = runs_in_store(settings.storage)
-    run = new_run(name or spec["name"], root=home, explicit=name is not None, taken=taken)
     named = cases or {}
     ledger, lines = Ledger(), [trial_line(trial, case=named.get(trial.configuration_id)) for trial in trials]
-    opening = opened(run, spec, say=how.console.print, ledger=ledger, lines=lines, address=how.address)
+    lines, first = _beginning(spec, lines)
+    say = how.console.print
+    packs = pack_new(first, hosts, settings.resources, how.packs, say=say)
+    check_data(first)
+    home = runs_root(home_of(runs, settings.storage))
+    limit = _limit_for_ended(first, packs, settings, hosts, checkpoints_root(home, storage=settings.storage))
+    taken = runs_in_store(settings.storage)
+    run = new_run(name or spec["name"], root=home, explicit=name is not None, taken=taken)
+    opening = opened(run, spec, say=say, ledger=ledger, lines=lines, address=how.address)
     with removed_unless_begun(run), opening as record:
-        status = execute(Task(TrialTable.from_ledger(ledger), packs, settings, hosts, limit), ledger, record, how)
+        status = execute(_task(spec, ledger, packs, settings, hosts, limit), ledger, record, how)
     return run, record.status(status)
 
 
@@ -75,7 +77,7 @@ def resume(run: Path, how: Launch, *, changes: Sequence[str] = ()) -> int:
     """Continue a run where it stopped; return the exit status.
 
     Args:
-        changes: `key=value` of resources that replace those of the sweep; its trials stay what they are.
+        changes: `key=value` that extend the sweep, or give it other resources; its trials stay what they are.
     """
     return _continue(run, newest(run), how, changes=changes)
 
@@ -134,43 +136,70 @@ def _continue(
     announce: Callable[[Sequence[PackJob], Slots], Sequence[str]] = lambda _packs, _slots: (),
 ) -> int:
     before = Settings.of(ledger.spec).resources
-    spec = change_resources(ledger.spec, changes)
+    spec = changed_sweep(ledger.spec, changes)
     settings = Settings.of(spec)
-    added = [*added, *lines_cut_off(ledger)]
-    if len(ledger.trials) + len(added) < max((line.get("trials", 1) for line in ledger.sweeps), default=1):
-        raise UsageError(f"{run} was cut off before all of its trials were written", "run the sweep again")
-    if not again and not added and all(ledger.status(trial) in ENDED for trial in ledger.trials):
-        how.console.print(f"{shown_path(run)}: nothing to do, every trial has ended")
+    search = Search.of(spec, ledger, extended=bool(changes))
+    if changes:
+        refuse_lost(changes, {trial: trial for trial in ledger.trials}, *search.spans())
+    anew = [status_line(trial, Status.PLANNED, "rerun", attempt=ledger.attempt(trial) + 1) for trial in again]
+    search.take([*added, *anew])
+    new = {item.line["trial"]: item.line for item in search.new_trials()}
+    search.take(new.values())
+    new |= {line["trial"]: line for line in added}
+    steps = search.steps()
+    if not steps:
+        how.console.print(f"{shown_path(run)}: nothing to do, {_why_nothing(search)}")
         return 1 if any(ledger.status(trial) in BROKEN for trial in ledger.trials) else 0
-    unfinished = [trial for trial in ledger.trials if trial in again or ledger.status(trial) not in ENDED]
-    new = {line["trial"]: line for line in added}
     known = {**ledger.trials, **new}
-    todo = [parse_trial(known[trial]["config"], file=str(run)) for trial in [*unfinished, *new]]
+    todo = [parse_trial(known[step.trial]["config"], file=str(run)) for step in steps]
     refuse_moved_fractions(run, ledger.sweeps, todo)
     check_data(todo)
     _check_batches(todo, workers=settings.resources.workers)
     hosts = hosts_of(how)
     slots = find_slots(settings.resources, hosts)  # refused, if it is, before anything is written
-    packs = pack_resumed(todo, ledger, hosts, settings.resources, how, before=before)
+    say = how.console.print
+    packs = pack_resumed(todo, ledger, hosts, settings.resources, how.packs, say=say, before=before)
     kept = [pack for pack in packs if pack.trials[0] not in new]
     notes = kept_engine_notes(ledger, kept, slots=slots, wanted=settings.resources.engine)
     for note in [*notes, *announce(packs, slots)]:
-        how.console.print(note)
+        say(note)
     limit = _limit_for_ended(todo, packs, settings, hosts, checkpoints_root(run, storage=settings.storage))
-    lines = [cast(Line, line) for line in added]
-    lines += [status_line(trial, Status.PLANNED, "rerun", attempt=ledger.attempt(trial) + 1) for trial in again]
+    lines = [*(cast(Line, line) for line in new.values()), *anew]
     opening = opened(
         run,
         spec,
-        say=how.console.print,
+        say=say,
         ledger=ledger,
         lines=lines,
         address=how.address,
         confirmation=confirmation,
     )
     with opening as record:
-        status = execute(Task(TrialTable.from_ledger(ledger), packs, settings, hosts, limit), ledger, record, how)
+        status = execute(_task(spec, ledger, packs, settings, hosts, limit), ledger, record, how)
     return record.status(status)
+
+
+def _task(spec: Mapping[str, Any], ledger: Ledger, *rest: Any) -> Task:
+    return Task(Search.of(spec, ledger), TrialTable.from_ledger(ledger), *rest)
+
+
+def _beginning(spec: Mapping[str, Any], lines: Sequence[TrialLine]) -> tuple[list[TrialLine], list[TrialConfig]]:
+    """Return the lines of all trials that a sweep begins with, and those of the trials that are trained first."""
+    search = Search.of(spec, Ledger())
+    search.take(lines)
+    search.whole = bool(lines)  # the caller has made them all
+    new = [item.line for item in search.new_trials()]
+    search.take(new)
+    every = [*lines, *new]
+    configs = {line["trial"]: line["config"] for line in every}
+    return every, [parse_trial(configs[step.trial]) for step in search.steps()]
+
+
+def _why_nothing(search: Search) -> str:
+    """Return why a run has nothing to train: all has ended, or the budget is spent."""
+    if all(seen.closed or seen.rule for seen in search.observed.trials.values()):
+        return "every trial has ended"
+    return f"the budget is spent: {search.spent}"
 
 
 def hosts_of(how: Launch) -> list[Devices]:

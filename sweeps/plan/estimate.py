@@ -63,7 +63,7 @@ def estimate(
     trials = [trial for pack in packs for trial in pack.trials]
     checkpoints = peak_bytes((pack.trials for pack in packs), at_once=slots.count, keep=keep)
     return Estimate(
-        seconds=START_SECONDS + makespan(seconds, slots.count),
+        seconds=START_SECONDS + _one_after_another(packs, seconds, slots.count),
         pack_seconds=tuple(seconds),
         images_per_second={_label(*kind): _pack_speed(largest[kind], speed, slots) for kind, speed in alone.items()},
         calibrated=all(key in calibration for key in keys.values()),
@@ -71,6 +71,14 @@ def estimate(
         disk_bytes=checkpoints + ROW_BYTES * sum(map(_rows, trials)) + sum(map(captured_bytes, trials)),
         epochs=sum(trial.epochs for trial in trials if trial.type == "train"),
     )
+
+
+def _one_after_another(packs: Sequence[Pack], seconds: Sequence[float], slots: int) -> float:
+    """Return how long the packs take: those of range tests first, as training runs may wait for their bounds."""
+    stages: dict[str, list[float]] = {}
+    for pack, duration in zip(packs, seconds, strict=True):
+        stages.setdefault(pack.trials[0].type, []).append(duration)
+    return sum(makespan(stage, slots) for stage in stages.values())
 
 
 def _kind(pack: Pack) -> tuple[str, EngineName]:

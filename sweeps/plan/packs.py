@@ -157,10 +157,10 @@ def _lanes_in_time(trial: TrialConfig) -> int:
 
 
 def _reasons(keys: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return for each group the shared fields in which the groups differ."""
+    """Return for each group the shared fields in which the groups differ that have them."""
     flat = [{name: value for field, value in key.items() for name, value in _flatten(field, value)} for key in keys]
     names = dict.fromkeys(name for key in flat for name in key)
-    differing = [name for name in names if len({repr(key.get(name)) for key in flat}) > 1]
+    differing = [name for name in names if len({repr(key[name]) for key in flat if name in key}) > 1]
     return [", ".join(f"{name.removesuffix('.name')} {key[name]}" for name in differing if name in key) for key in flat]
 
 

@@ -1,6 +1,6 @@
 """Plan a sweep without starting it: packs, slots, estimated time, memory and disk.
 
-    plan = make_plan(spec, expand(spec), devices=[visible_devices()], calibration=read_calibration())
+    plan = make_plan(spec, forecast(spec), devices=[visible_devices()], calibration=read_calibration())
     console.print(render_plan(plan))        # render.py; or: json.dumps(plan_json(plan))
 
 The estimate uses speeds measured on this machine (calibration.py), and is marked "uncalibrated" without them.
@@ -25,7 +25,8 @@ from sweeps.plan.estimate import Estimate, estimate
 from sweeps.plan.hosts import describe_workers, shared_storage_note, total
 from sweeps.plan.packs import Pack, make_packs, pack_notes
 from sweeps.plan.slots import Hosts, Slots, as_hosts, find_slots
-from sweeps.spec.expand import case_names
+from sweeps.spec.expand import case_names, stand_in
+from sweeps.spec.stages import range_axis, stated
 from sweeps.spec.sweep_file import SweepSpec
 
 
@@ -44,7 +45,14 @@ class Plan:
     @property
     def configurations(self) -> int:
         """Return the number of configurations, each trained with every seed."""
-        return len(self.trials) // len(self.spec.seeds.values)
+        return (len(self.trials) - len(self.range_tests)) // len(self.spec.seeds.values)
+
+    @property
+    def range_tests(self) -> list[TrialConfig]:
+        """Return the range tests that come before the training runs, as the first of two stages; none without one."""
+        return (
+            [trial for trial in self.trials if trial.type == "range_test"] if range_axis(self.spec.parameters) else []
+        )
 
 
 def make_plan(
@@ -67,6 +75,8 @@ def make_plan(
     Raises InputError for packs that are not allowed, resources that no host has, and checkpoints that do not fit.
     """
     made = make_packs(trials, devices=devices, packs=packs, resources=spec.resources)
+    if range_axis(spec.parameters):
+        made.sort(key=lambda pack: pack.trials[0].type == "train")  # in the order in which they will run
     slots, rules = find_slots(spec.resources, devices), spec.checkpoints
     path = checkpoints_root(runs_root(home_of(runs, spec.storage)), storage=spec.storage)
     limit = total_bytes(rules.total, path)
@@ -88,6 +98,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "question": plan.spec.question,
         "trials": len(plan.trials),
         "configurations": plan.configurations,
+        "range_tests": [trial.trial_id for trial in plan.range_tests],
         "seeds": list(plan.spec.seeds.values),
         "vary": list(plan.spec.seeds.vary),
         "cases": {key: axis.cases for key, axis in plan.spec.parameters.items() if axis.cases is not None},
@@ -120,11 +131,34 @@ def plan_notes(plan: Plan) -> list[str]:
     assumed = sorted({gpu.name for host in plan.hosts for gpu in host.gpus if gpu.assumed})
     gpus = f"the memory of {', '.join(assumed)} is assumed from its type, as nvidia-smi could not be asked"
     notes = [
+        _stages_note(plan),
+        _search_note(plan.spec),
         _split_note(plan),
         shared_storage_note(plan.hosts, plan.trials, run=run),
         gpus if assumed else "",
     ]
     return pack_notes(plan.packs) + [note for note in notes if note]
+
+
+def _stages_note(plan: Plan) -> str:
+    """Return that learning rates follow from range tests, and with which they are planned until then."""
+    axis = range_axis(plan.spec.parameters)
+    if axis is None:
+        return ""
+    return (
+        "the learning rates of the training runs follow from the range tests: they are planned, and their ids shown, "
+        f"with {stated(axis).why}"
+    )
+
+
+def _search_note(spec: SweepSpec) -> str:
+    """Return of a search by a model for what its trials stand here, and in which batches the real ones come."""
+    if spec.method != "optuna":
+        return ""
+    return (
+        f"sampler {spec.sampler} draws the configurations in batches of {spec.batch}, each when the one before has "
+        "been trained; these are evenly spread ones in their place, planned as if all were known"
+    )
 
 
 def _split_note(plan: Plan) -> str:
@@ -147,7 +181,7 @@ def plan_warnings(plan: Plan) -> list[str]:
             found.setdefault(warning, []).append(key)
     if not found:
         return []
-    names, configs = case_names(plan.spec), [trial.model_dump() for trial in trained.values()]
+    names, configs = case_names(stand_in(plan.spec)), [trial.model_dump() for trial in trained.values()]
     found_labels = label_all(configs, cases=[names.get(key) for key in trained]).labels
     labels = dict(zip(trained, found_labels, strict=True))
     return [f"{warning} ({_first(labels[keys[0]], len(keys) - 1)})" for warning, keys in found.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -12,6 +13,7 @@ from rich.text import Text
 
 from ch6dist.catalog.text import number_text
 from ch6dist.catalog.wording import format_count
+from ch6dist.config import TrialConfig
 from sweeps.plan.disk import kept_bytes
 from sweeps.plan.hosts import describe_devices, describe_hosts, describe_workers, total
 from sweeps.plan.packs import Pack
@@ -37,11 +39,15 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
     cost, slots = plan.estimate, plan.slots
     several, clustered = slots.workers > 1, len(plan.hosts) > 1 or bool(plan.hosts[0].name)
     holder = "worker" if several else "pack"
+    trained = len(plan.trials) - len(plan.range_tests)
     grid = f"{format_count(plan.configurations, 'configuration')} × {format_count(len(plan.spec.seeds.values), 'seed')}"
     return [
         ("sweep", plan.spec.name),
         ("question", plan.spec.question or "none"),
-        ("trials", f"{len(plan.trials):,}: {grid}"),
+        *([("stage 1", _range_tests(plan.range_tests))] if plan.range_tests else []),
+        ("stage 2", f"{format_count(trained, 'training run')}: {grid}")
+        if plan.range_tests
+        else ("trials", f"{trained:,}: {grid}"),
         ("epochs", f"{cost.epochs:,} over all trials"),
         ("packs", f"{len(plan.packs):,}, {min(slots.count, len(plan.packs))} at once"),
         *([("workers", describe_workers(plan.trials, slots))] if several else []),
@@ -52,6 +58,13 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         ("memory", f"about {format_bytes(cost.memory_bytes)} {'per worker' if several else 'for the largest pack'}"),
         ("disk", f"about {format_bytes(cost.disk_bytes)} for {_kept(plan)}{_disk_limit(plan)}"),
     ]
+
+
+def _range_tests(tests: Sequence[TrialConfig]) -> str:
+    """Return how many range tests there are, of how many configurations and steps."""
+    groups, steps = len({test.configuration_id for test in tests}), sorted({test.range_test.steps for test in tests})
+    of = f"{format_count(groups, 'configuration')} × {format_count(len(tests) // groups, 'seed')}"
+    return f"{format_count(len(tests), 'range test')} of {' or '.join(map(str, steps))} steps: {of}"
 
 
 def _basis(plan: Plan, *, clustered: bool) -> str:

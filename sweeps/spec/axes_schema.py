@@ -1,4 +1,4 @@
-"""The part of the JSON Schema that is about axes: values, presets, distributions and cases.
+"""The part of the JSON Schema that is about axes: values, presets, distributions, range tests and cases.
 
 axes_at("", keys)       # a mapping of axes; `keys` are the dotted keys of a trial that an axis can set
 case_at("", keys)       # a case: values of such keys, together
@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from ch6dist.catalog.json_schema import Schema
-from sweeps.spec.axes import PRESETS
-from sweeps.spec.cases import LONGEST_NAME, NAMED
+from sweeps.spec.axes import NAMED, PRESETS
+from sweeps.spec.cases import LONGEST_NAME
+from sweeps.spec.range_axis import LR, OF_RANGE
 from sweeps.spec.shorthand import PARTS
 
 SCALAR = ["number", "boolean"]  # what stands for a list of one value
@@ -18,6 +19,8 @@ SCALAR = ["number", "boolean"]  # what stands for a list of one value
 
 def axis_kinds(fields: Mapping[str, Schema]) -> dict[str, Schema]:
     """Return the definitions of an axis: of listed values, or (`numbers`) also of a preset or a distribution.
+
+    Learning rates (`learning_rates`) may also come from range tests.
 
     Args:
         fields: the schemas of the fields of Axis.
@@ -30,10 +33,33 @@ def axis_kinds(fields: Mapping[str, Schema]) -> dict[str, Schema]:
         name: fields[name]["anyOf"][0] | {"description": fields[name]["description"]}
         for name in ("distribution", "min", "max")
     }
+    where = {"where": where_schema(fields["where"]["description"])}
+    kinds = [_object({"values": numbers}, where), _object(drawn, where), *short, preset]
     return {
-        "axis": {"anyOf": [_object({"values": listed}), *short]},
-        "numbers": {"anyOf": [_object({"values": numbers}), _object(drawn), *short, preset]},
+        "axis": {"anyOf": [_object({"values": listed}, where), *short]},
+        "numbers": {"anyOf": kinds},
+        "learning_rates": {"anyOf": [_from_range_tests(fields), *kinds]},
     }
+
+
+def _from_range_tests(fields: Mapping[str, Schema]) -> Schema:
+    """Return the schema of an axis whose bounds come from range tests."""
+    above_zero = {"type": "number", "exclusiveMinimum": 0}
+    bounds = {"type": "array", "items": above_zero, "minItems": 2, "maxItems": 2, "uniqueItems": True}
+    properties = {name: fields[name] for name in OF_RANGE}
+    properties |= {
+        "from": {"const": "range_test", "description": fields["from"]["description"]},
+        "otherwise": {**bounds, "description": fields["otherwise"]["description"]},
+    }
+    return {**_object(properties, {}), "required": ["from", "otherwise"]}
+
+
+def where_schema(description: str) -> Schema:
+    """Return the schema of the conditions of an axis: keys, or keys within sections, each with what must hold."""
+    one = {"type": ["string", *SCALAR, "null"]}
+    several = {"type": "array", "items": one, "minItems": 1}
+    inner = {"type": "object", "minProperties": 1}
+    return {**inner, "additionalProperties": {"anyOf": [one, several, inner]}, "description": description}
 
 
 def axes_at(section: str, keys: Iterable[str]) -> Schema:
@@ -50,14 +76,14 @@ def axes_at(section: str, keys: Iterable[str]) -> Schema:
 def axis_schema(key: str, schema: Schema) -> Schema:
     """Return the schema of the axis `key`, whose values have `schema`, or its short form."""
     kinds = {part.get("type") for part in schema.get("anyOf", [schema])}
-    kind = "numbers" if kinds & {"number", "integer"} else "axis"
+    kind = "learning_rates" if key == LR else "numbers" if kinds & {"number", "integer"} else "axis"
     item = {"$ref": f"#/$defs/{key}.value"}
     values = _each(item, [*SCALAR, "object"])
     return {"allOf": [{"$ref": f"#/$defs/{kind}"}], "properties": {"values": values}, **_each(item, SCALAR)}
 
 
-def cases_schema(description: str) -> Schema:
-    """Return the schema of an axis of cases."""
+def cases_schema(fields: Mapping[str, Schema]) -> Schema:
+    """Return the schema of an axis of cases, from the schemas of the fields of Axis."""
     name = {"minLength": 1, "maxLength": LONGEST_NAME}
     cases = {
         "type": "object",
@@ -65,7 +91,8 @@ def cases_schema(description: str) -> Schema:
         "propertyNames": name,
         "additionalProperties": {"$ref": "#/$defs/case"},
     }
-    return _object({"cases": {**cases, "description": description}})
+    where = {"where": where_schema(fields["where"]["description"])}
+    return _object({"cases": {**cases, "description": fields["cases"]["description"]}}, where)
 
 
 def case_at(section: str, keys: Iterable[str]) -> Schema:
@@ -88,8 +115,9 @@ def case_at(section: str, keys: Iterable[str]) -> Schema:
     return {"type": "object", "properties": values, "additionalProperties": False}
 
 
-def _object(properties: dict[str, Schema]) -> Schema:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+def _object(required: dict[str, Schema], others: dict[str, Schema]) -> Schema:
+    properties = {**required, **others}
+    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
 
 
 def _each(item: Schema, kinds: list[str]) -> Schema:

@@ -16,10 +16,10 @@ from ch6dist.catalog.text import one_line
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError, unknown_name
 from ch6dist.paths import given_path
-from sweeps.spec.axes import NO_AXIS, NOT_HERE, Axis, Case, Point, holds, refuse_unknown
+from ch6dist.yamlfile import with_dotted
+from sweeps.spec.axes import NAMED, NO_AXIS, NOT_HERE, Axis, Case, Point, holds, refuse_unknown
 from sweeps.spec.shorthand import PARTS, flat_axes
 
-NAMED = ("model", "optimizer", "schedule")  # sections whose keys follow from their name
 LONGEST_NAME = 40  # characters: the name of a case stands before the label of its configuration
 EXAMPLE = "a mapping of names to trial keys, as in {baseline: {}, low lr: {optimizer: {lr: 1e-5}, epochs: 10}}"
 
@@ -52,6 +52,25 @@ def chosen_cases(parameters: Mapping[str, Axis], point: Point) -> dict[str, Case
     return {key: cases[point[key]] for key, cases in axes.items() if cases is not None}
 
 
+def values_of(
+    trial: Mapping[str, Any], parameters: Mapping[str, Axis], point: Point
+) -> tuple[Mapping[str, Any], dict[str, Any]]:
+    """Return a trial without what a point's cases replace, and the values of the point by dotted trial key."""
+    cases = chosen_cases(parameters, point)
+    values = {key: value for key, value in point.items() if key not in cases}
+    for case in cases.values():
+        trial = with_case_names(trial, case)
+        values |= case
+    return trial, values
+
+
+def with_values(trial: Mapping[str, Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a trial with values at dotted keys, outer keys first: `optimizer.lr` goes into what `optimizer` set."""
+    for key in sorted(values, key=lambda key: key.count(".")):
+        trial = with_dotted(trial, key, values[key])
+    return trial
+
+
 def with_case_names(trial: Mapping[str, Any], case: Case) -> dict[str, Any]:
     """Return a trial without the model, optimizer or schedule that a case replaces by one of another name."""
     content = dict(trial)
@@ -71,7 +90,7 @@ def only(key: str, axis: Mapping[str, Any], names: Any) -> dict[str, Any]:
             raise unknown_name(key, name, axis["cases"])
     if not wanted:
         raise InputError(key, names, "the name of a case, or a list of names")
-    return {"cases": {name: case for name, case in axis["cases"].items() if name in wanted}}
+    return {**axis, "cases": {name: case for name, case in axis["cases"].items() if name in wanted}}
 
 
 def replaced(axes: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
@@ -84,7 +103,7 @@ def replaced(axes: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
             for name, case in content["cases"].items():
                 kept = {part: given for part, given in case.items() if not f"{part}.".startswith(f"{key}.")}
                 cases[name] = kept | ({key: value} if "." in key and f"{section}.name" in kept else {})
-            changed[axis] = {"cases": cases}
+            changed[axis] = {**content, "cases": cases}
     return changed
 
 

@@ -1,57 +1,114 @@
 """From a sweep to its trials: every configuration with every seed, checked before anything starts.
 
 trials = expand(load_spec("sweeps/configs/demo.yaml"), file="sweeps/configs/demo.yaml")
+tests = expand(spec)                            # with an axis `from: range_test`: the first stage
+trials = expand(spec, bounds=bounds)            # the second: sweeps/search/range_stage.py has the bounds of the tests
+trial = configure(spec, {"optimizer.lr": 0.1})         # one point; that of a search, as model_based.py proposes it
 """
 
 from __future__ import annotations
 
+import importlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from random import Random
 from typing import Any
 
+from ch6dist.catalog.parameters import as_number
 from ch6dist.catalog.schedules import lr_overrides
 from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.errors import MISSING, InputError
+from ch6dist.errors import InputError
 from ch6dist.trial_file import with_names
-from ch6dist.yamlfile import with_dotted
-from sweeps.spec.axes import Axis, Point, grid, random
-from sweeps.spec.cases import chosen_cases, with_case_names
+from sweeps.spec.axes import Axis, Point
+from sweeps.spec.cases import chosen_cases, values_of, with_values
+from sweeps.spec.early_stop import check_early_stop
+from sweeps.spec.places import in_sweep, of_some
+from sweeps.spec.points import different, exhausted, quasi, random
+from sweeps.spec.range_axis import LR, Bounds
 from sweeps.spec.sections import MAX_TRIALS
-from sweeps.spec.shorthand import PARTS
+from sweeps.spec.stages import as_range_test, check_bounded, placing, range_axis, range_tests, stated, with_positions
 from sweeps.spec.sweep_file import Resources, SweepSpec
+from sweeps.spec.where import Conditions
+
+SOBOL = "sweeps.spec.sobol"  # by name: scipy.stats takes longer to import than a plan to make
 
 
-def expand(spec: SweepSpec, *, file: str | None = None) -> list[TrialConfig]:
-    """Return every trial, checked: configurations in the order of the file, the seeds of each together.
+def expand(
+    spec: SweepSpec, *, file: str | None = None, bounds: Mapping[str, Bounds] | None = None
+) -> list[TrialConfig]:
+    """Return every trial that is known before the sweep starts, checked: in the order of the file, seeds together.
+
+    None of a search by a model, which draws while it trains; that every value of its axes can be trained is checked.
+    Where learning rates come from range tests, these are the trials of the first stage, and with `bounds` those of the
+    second, as far as their bounds are known. Before there are bounds the second is checked with those that the file
+    states.
+
+    Args:
+        bounds: by the configuration id of the range tests.
 
     Raises InputError (with `file`) for a configuration that cannot be trained, two that are the same, learning rates
-    that a schedule would ignore, and more than MAX_TRIALS.
+    that a schedule would ignore, early stopping that could stop nothing, and more than MAX_TRIALS.
     """
     try:
-        _check_count(spec)
-        return list(_trials(spec))
+        _check_count(_positioned(spec))
+        trials = list(_trials(spec, _placed_points(spec, bounds)))
+        if spec.early_stop and bounds is None:
+            check_early_stop(spec.early_stop, trials)
+        if bounds is None and range_axis(spec.parameters):
+            return _range_tests(spec)
+        return [] if spec.method == "optuna" else trials
     except InputError as error:
         raise (error.in_file(file) if file else error) from None
 
 
-def case_names(spec: SweepSpec) -> dict[str, dict[str, str]]:
-    """Return of each configuration the names of its cases, by axis; empty where no axis has cases."""
-    axes = [key for key, axis in spec.parameters.items() if axis.cases is not None]
-    found = _configurations(spec) if axes else ()
-    return {config.configuration_id: {axis: point[axis] for axis in axes} for config, point in found}
+def stand_in(spec: SweepSpec) -> SweepSpec:
+    """Return a sweep whose trials are all known beforehand: of a search by a model one of evenly spread points."""
+    if spec.method != "optuna":
+        return spec
+    return spec.model_copy(update={"method": "quasi", "sampler": None, "batch": None})
 
 
-def _configurations(spec: SweepSpec) -> Iterator[tuple[TrialConfig, Point]]:
-    """Yield every configuration with the first seed, and its point."""
-    base = {**with_names(spec.trial), "seed": spec.seeds.values[0], "vary": list(spec.seeds.vary)}
-    for point in _points(spec):
-        yield _configure(spec, base, point), point
+def forecast(spec: SweepSpec, *, file: str | None = None) -> list[TrialConfig]:
+    """Return the trials of all stages, for a plan: what is not known yet as the file states it, or evenly spread.
+
+    Raises InputError as `expand` does.
+    """
+    first = expand(spec, file=file) or expand(stand_in(spec), file=file)
+    return first if range_axis(spec.parameters) is None else [*first, *_trials(spec, _placed_points(spec, None))]
 
 
-def _trials(spec: SweepSpec) -> Iterator[TrialConfig]:
+def case_names(spec: SweepSpec, bounds: Mapping[str, Bounds] | None = None) -> dict[str, dict[str, str]]:
+    """Return of each configuration the names of its cases, by axis; empty where no axis has cases.
+
+    Args:
+        bounds: as for `expand`. A range test is of no case: several may share it.
+    """
+    if all(axis.cases is None for axis in spec.parameters.values()):
+        return {}
+    points = _placed_points(spec, bounds)
+    return {configure(spec, point).configuration_id: cases_at(spec, point) for point in points}
+
+
+def range_test_of(spec: SweepSpec, trial: TrialConfig) -> TrialConfig:
+    """Return the range test, with the trial's seed, that gives a training run its bounds."""
+    return as_range_test(trial, data_seed=int(as_number(spec.trial.get("data", {}).get("seed")) or 0))
+
+
+def cases_at(spec: SweepSpec, point: Point) -> dict[str, str]:
+    """Return the names of a point's cases, by their axes."""
+    return {key: point[key] for key in chosen_cases(spec.parameters, point)}
+
+
+def conditions_of(spec: SweepSpec) -> Conditions:
+    """Return which axes of a sweep apply where."""
+    return Conditions(spec.parameters, spec.trial)
+
+
+def _trials(spec: SweepSpec, points: Iterator[Point]) -> Iterator[TrialConfig]:
     seen: dict[str, Point] = {}
-    for config, point in _configurations(spec):
+    for point in points:
+        config = configure(spec, point)
         first = seen.setdefault(config.trial_id, point)
         if first is not point:
             raise InputError("parameters", point, f"each configuration once; this one is the same as {first!r}")
@@ -60,26 +117,76 @@ def _trials(spec: SweepSpec) -> Iterator[TrialConfig]:
             yield config.model_copy(update={"seed": seed})
 
 
+def _positioned(spec: SweepSpec) -> SweepSpec:
+    """Return a sweep whose points say where between bounds a learning rate lies, where these come from range tests."""
+    axes = with_positions(spec.parameters, drawn=spec.method != "grid")
+    return spec.model_copy(update={"parameters": axes})
+
+
+def _placed_points(spec: SweepSpec, bounds: Mapping[str, Bounds] | None) -> Iterator[Point]:
+    """Yield the points of a sweep with their learning rates; none whose bounds are not known yet."""
+    place = placing(spec.parameters, _test_of(spec), bounds, drawn=spec.method != "grid")
+    return (point for point in map(place, _points(_positioned(spec))) if point is not None)
+
+
+def _test_of(spec: SweepSpec) -> Callable[[Point], TrialConfig]:
+    """Return what makes the range test of a point without its learning rate."""
+    axis = range_axis(spec.parameters)
+    lr = stated(axis).high if axis else None  # any that suits the schedule: the range test has neither
+    return lambda rest: range_test_of(spec, configure(spec, {**rest, LR: lr}))
+
+
+def _range_tests(spec: SweepSpec) -> list[TrialConfig]:
+    tests = range_tests(spec.parameters, _test_of(spec), _points(_positioned(spec)))
+    if len(tests) > MAX_TRIALS:
+        raise InputError(f"parameters.{LR}.from", f"{len(tests)} range tests", f"at most {MAX_TRIALS} trials")
+    return tests
+
+
 def _points(spec: SweepSpec) -> Iterator[Point]:
+    """Return the points of a sweep; those at which a search by a model is checked."""
+    conditions, axes, seed = conditions_of(spec), spec.parameters, spec.seed or 0
     if spec.method == "grid":
-        return grid(spec.parameters)
-    return random(spec.parameters, count=spec.trials or 0, rng=Random(spec.seed))
+        return conditions.grid()
+    if spec.method == "optuna":
+        return _probes(conditions)
+    if spec.method == "random":
+        drawn = random(axes, rng=Random(seed))
+    else:
+        drawn = quasi(axes, importlib.import_module(SOBOL).unit_points(len(axes), seed=seed))
+    return different(map(conditions.applying, drawn), count=spec.trials or 0)
 
 
-def _configure(spec: SweepSpec, base: Mapping[str, Any], point: Point) -> TrialConfig:
-    """Return the base trial with a point's values, outer keys first: `optimizer.lr` goes into what `optimizer` set."""
-    content: Mapping[str, Any] = base
-    cases = chosen_cases(spec.parameters, point)
-    values = {key: value for key, value in point.items() if key not in cases}
-    for case in cases.values():
-        content = with_case_names(content, case)
-        values |= case
+def _probes(conditions: Conditions) -> Iterator[Point]:
+    """Yield points that hold, together, every listed value and the ends of every distribution.
+
+    Each value stands beside the first ones of the other axes, and where these are looked at by its `where`, beside
+    all of them with which it applies.
+    """
+    ends = {key: axis.ends() for key, axis in conditions.axes.items()}
+    firsts = {key: axis.first() for key, axis in ends.items()}
+    seen: set[str] = set()
+    for key in ends:
+        together = {key, *conditions.deciding(key)}
+        tried = {other: axis if other in together else firsts[other] for other, axis in ends.items()}
+        for point in islice(Conditions(tried, conditions.trial).points(), MAX_TRIALS):
+            if repr(point) not in seen:
+                seen.add(repr(point))
+                yield point
+
+
+def configure(spec: SweepSpec, point: Point) -> TrialConfig:
+    """Return the trial of a point, with the first seed: the sweep's trial with the values of the axes put over it.
+
+    Raises InputError, with the key in the sweep file, for what cannot be trained.
+    """
+    base = {**with_names(spec.trial), "seed": spec.seeds.values[0], "vary": list(spec.seeds.vary)}
+    content, values = values_of(base, spec.parameters, point)
     try:
-        for key in sorted(values, key=lambda key: key.count(".")):
-            content = with_dotted(content, key, values[key])
+        content = with_values(content, values)
         config = _with_global_batch(parse_trial(content), spec.resources)
     except InputError as error:
-        raise _of_some(error, content, point, values) or _in_sweep(error, spec, point) from None
+        raise of_some(error, content, point, values) or in_sweep(error, spec, point) from None
     ignored = lr_overrides(config.schedule)
     if ignored and _varies(spec.parameters.get("optimizer.lr")):
         allowed = f"no learning-rate axis beside {ignored[0]}, which replaces the learning rate"
@@ -87,6 +194,8 @@ def _configure(spec: SweepSpec, base: Mapping[str, Any], point: Point) -> TrialC
     if ignored and len({value.get("lr") for value in _mappings(spec.parameters.get("optimizer"))}) > 1:
         allowed = f"one learning rate for all beside {ignored[0]}, which replaces it"
         raise InputError("parameters.optimizer", point["optimizer"], allowed)
+    if range_axis(spec.parameters):
+        check_bounded(config)
     if config.type == "train" and config.data.val_size == 0 and spec.metric.name.startswith("val_"):
         raise InputError("metric.name", spec.metric.name, "train_accuracy or train_loss (data.val_size is 0)")
     return config
@@ -110,60 +219,20 @@ def _mappings(axis: Axis | None) -> list[Mapping[str, Any]]:
     return [value for value in (axis.values if axis else None) or () if isinstance(value, Mapping)]
 
 
-def _in_sweep(error: InputError, spec: SweepSpec, point: Point) -> InputError:
-    """Return a trial's error with the key in the sweep file: an axis's value, or the base trial."""
-    if place := _in_case(error, spec, point):
-        return InputError(f"{place}.{error.key}", error.value, error.allowed)
-    axes = [axis for axis in point if f"{error.key}.".startswith(f"{axis}.")]
-    if not axes:
-        section = error.key.partition(".")[0]
-        cases = chosen_cases(spec.parameters, point)
-        beside = [
-            f"{axis}={value!r}"
-            for axis, value in point.items()
-            if any(key.partition(".")[0] == section for key in cases.get(axis, (axis,)))
-        ]
-        hint = f" (with {', '.join(beside)})" if beside else ""
-        if isinstance(error.value, (list, tuple)) and "list" not in error.allowed:
-            hint += f"; several values are an axis, as in parameters: {{{error.key}: […]}}"
-        return InputError(f"trial.{error.key}", error.value, error.allowed + hint)
-    axis = max(axes, key=len)
-    values = spec.parameters[axis].values
-    where = f"values[{values.index(point[axis])}]" if values else "distribution"
-    return InputError(f"parameters.{axis}.{where}{error.key.removeprefix(axis)}", error.value, error.allowed)
-
-
-def _in_case(error: InputError, spec: SweepSpec, point: Point) -> str:
-    """Return the case that set the key of a trial's error, or something beside what is missing; empty without one."""
-    section = error.key.rpartition(".")[0]
-    for axis, case in chosen_cases(spec.parameters, point).items():
-        own = any(f"{error.key}.".startswith(f"{key}.") for key in case)
-        if own or (error.value is MISSING and any(key.startswith(f"{section}.") for key in case)):
-            return f"parameters.{axis}.cases[{point[axis]}]"
-    return ""
-
-
-def _of_some(
-    error: InputError, content: Mapping[str, Any], point: Point, values: Mapping[str, Any]
-) -> InputError | None:
-    """Return the error for an axis over a parameter that only some of the models, optimizers or schedules have."""
-    section, _, name = error.key.partition(".")
-    chosen = content.get(section)
-    if error.key not in point or error.value != name or not {section, f"{section}.name"} & set(values):
-        return None
-    if name not in PARTS.get(section, ()) or not isinstance(chosen, Mapping):
-        return None
-    axis = f"values of the axis {section}" if {section, f"{section}.name"} & set(point) else "their cases"
-    example = f"{{name: …, {name}: {point[error.key]}}}"
-    allowed = f"parameters that {chosen.get('name')} has too; what only some have goes into {axis}: {example}"
-    return InputError(f"parameters.{error.key}", point[error.key], allowed)
-
-
 def _check_count(spec: SweepSpec) -> None:
-    configurations = spec.trials or math.prod(len(axis.listed) for axis in spec.parameters.values())
+    """Raise InputError for more trials than a sweep may have, or a search for more points than there are."""
+    conditions = conditions_of(spec)
+    if spec.trials:
+        configurations = spec.trials
+    elif conditions.conditional:
+        configurations = sum(1 for _ in islice(conditions.points(), MAX_TRIALS + 1))
+    else:
+        configurations = math.prod(len(axis.listed) for axis in spec.parameters.values())
     if configurations * len(spec.seeds.values) > MAX_TRIALS:
-        count = f"{configurations} configurations × {len(spec.seeds.values)} seeds"
-        raise InputError("parameters", count, f"at most {MAX_TRIALS} trials")
+        about = f"{configurations}{' or more' if conditions.conditional else ''} configurations"
+        raise InputError("parameters", f"{about} × {len(spec.seeds.values)} seeds", f"at most {MAX_TRIALS} trials")
+    if spec.method == "optuna" and (found := conditions.count(at_most=configurations)) < configurations:
+        raise exhausted(configurations, found)
 
 
 def _varies(axis: Axis | None) -> bool:

@@ -16,8 +16,9 @@ from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
 from ch6dist.sections import parse_section
 from ch6dist.yamlfile import parse_override, with_dotted
-from sweeps.spec.axes import Axis, refuse_unknown
+from sweeps.spec.axes import Axis, axis_fields, refuse_unknown
 from sweeps.spec.cases import flat_parameters, only, replaced
+from sweeps.spec.where import settled
 
 
 def override(content: Mapping[str, Any], text: str, *, fields: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,14 +42,15 @@ def set_key(content: Mapping[str, Any], key: str, value: Any, *, fields: Mapping
     axes = content["parameters"]
     if "cases" in axes.get(head, ()):
         _refuse_inside(head, key, value)
-        return {**content, "parameters": {**axes, head: only(head, axes[head], value)}}
+        axes = {**axes, head: only(head, axes[head], value)}
+        return {**content, "parameters": settled(axes, head, axes[head]["cases"])}
     key = key.removeprefix("trial.")
     trial_fields = TrialConfig.model_fields
     refuse_unknown({key.partition(".")[0]: value}, {**fields, **trial_fields}, "a sweep, and the trial in it,")
-    axes = replaced(axes, key, value)
+    axes = settled(replaced(axes, key, value), key, [value])
     content = {**content, "parameters": axes}
     if key in axes:
-        return {**content, "parameters": {**axes, key: {"values": [value]}}}
+        return {**content, "parameters": {**axes, key: _with_values(axes[key], [value])}}
     outer = [axis for axis in axes if key.startswith(f"{axis}.")]
     if outer:
         axis = max(outer, key=len)
@@ -56,8 +58,12 @@ def set_key(content: Mapping[str, Any], key: str, value: Any, *, fields: Mapping
         if "values" not in axes[axis]:
             raise InputError(f"parameters.{axis}", axes[axis], f"values that are mappings, so that {key} can be set")
         values = [with_dotted({"value": item}, inside, value)["value"] for item in axes[axis]["values"]]
-        return {**content, "parameters": {**axes, axis: {"values": values}}}
+        return {**content, "parameters": {**axes, axis: _with_values(axes[axis], values)}}
     return with_dotted(content, f"trial.{key}", value)
+
+
+def _with_values(axis: Mapping[str, Any], values: list[Any]) -> dict[str, Any]:
+    return {"values": values, **({"where": axis["where"]} if "where" in axis else {})}
 
 
 def _set_axis(axes: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
@@ -70,7 +76,7 @@ def _set_axis(axes: Mapping[str, Any], key: str, value: Any) -> dict[str, Any]:
     if "cases" in axes.get(head, ()) and key != f"{head}.cases":
         _refuse_inside(head, key, value)
     axis, _, field = key.rpartition(".")
-    if not axis or field not in Axis.model_fields:
+    if not axis or field not in axis_fields():
         return {**axes, **_axes({key: value})}
     part = _axes({axis: {field: value}})[axis] if field in ("values", "cases") else {field: value}
     return {**axes, axis: {**axes.get(axis, {}), **part}}

@@ -51,6 +51,7 @@ def _with_global_batch(spec: Mapping[str, Any], *, times: int) -> dict[str, Any]
     axes = dict(spec.get("parameters", {}))
     if sizes := axes.get("data.batch_size"):
         axes["data.batch_size"] = {key: _times(value, times) for key, value in sizes.items()}
+    axes = {key: {**axis, **_scaled_where(axis, times)} for key, axis in axes.items()}
     axes = {key: _scaled_cases(axis, times) if "cases" in axis else axis for key, axis in axes.items()}
     if "data" in axes:
         axes["data"] = {**axes["data"], "values": [_scaled(value, times) for value in axes["data"]["values"]]}
@@ -60,19 +61,27 @@ def _with_global_batch(spec: Mapping[str, Any], *, times: int) -> dict[str, Any]
 
 
 def _times(value: Any, times: int) -> Any:
-    """Return an axis's values or bounds, `times` as large; the name of its distribution stays."""
-    if isinstance(value, str):
+    """Return an axis's values or bounds, `times` as large; the name of its distribution and its `where` stay."""
+    if isinstance(value, (str, Mapping)):
         return value
     return [number * times for number in value] if isinstance(value, (list, tuple)) else value * times
+
+
+def _scaled_where(axis: Mapping[str, Any], times: int) -> dict[str, Any]:
+    """Return the `where` of an axis, looking for batch sizes that are `times` as large."""
+    where = axis.get("where") or {}
+    size = "data.batch_size"
+    return {"where": {**where, size: [number * times for number in where[size]]}} if size in where else {}
 
 
 def _scaled_cases(axis: Mapping[str, Any], times: int) -> dict[str, Any]:
     size = "data.batch_size"
     return {
+        **axis,
         "cases": {
             name: {key: value * times if key == size else value for key, value in case.items()}
             for name, case in axis["cases"].items()
-        }
+        },
     }
 
 

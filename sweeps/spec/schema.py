@@ -18,13 +18,15 @@ from ch6dist.catalog.metrics import Goal, MetricName, goal_of
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.parameters import Entry
-from ch6dist.catalog.schedule_entries import BOTH, LAMBDA_PRESETS, SCHEDULES, LambdaEntry, ScheduleEntry
+from ch6dist.catalog.schedule_entries import SCHEDULES
+from ch6dist.catalog.schedule_parts import BOTH, LAMBDA_PRESETS, LambdaEntry, ScheduleEntry
 from ch6dist.catalog.schedules import WARMUP
 from ch6dist.catalog.vary import VARIABLE
 from ch6dist.config import TrialConfig
 from ch6dist.runs.folders import NAME
 from sweeps.spec.axes import NO_AXIS, NOT_HERE
 from sweeps.spec.axes_schema import axes_at, axis_kinds, axis_schema, case_at, cases_schema
+from sweeps.spec.methods import DRAWN, MODEL
 from sweeps.spec.sections import MAX_TRIALS
 from sweeps.spec.sweep_file import SweepSpec
 
@@ -87,7 +89,7 @@ def sweep_schema() -> Schema:
     keys = _trial_keys(fields, definitions)
     definitions |= {f"{key}.value": schema for key, schema in keys.items()}
     definitions |= {f"{key}.axis": axis_schema(key, schema) for key, schema in keys.items()}
-    definitions |= {"case": case_at("", keys), "cases": cases_schema(axis_fields["cases"]["description"])}
+    definitions |= {"case": case_at("", keys), "cases": cases_schema(axis_fields)}
     axes = axes_at("", keys)
     axes["properties"] |= {name: False for name in sorted({*trial_fields, *properties}) if name not in keys}
     properties["parameters"] = {
@@ -97,11 +99,12 @@ def sweep_schema() -> Schema:
         "additionalProperties": {"$ref": "#/$defs/cases"},
     }
     sweep["required"] = [name for name in sweep["required"] if name != "name"]  # left out: the file's
-    drawn = {"properties": {"method": {"const": "random"}}, "required": ["method"]}
-    nothing_drawn = {"properties": {"distribution": False}}
-    listed = {"additionalProperties": {**nothing_drawn, "additionalProperties": nothing_drawn}}
-    grid = {"properties": {"trials": False, "seed": False, "parameters": listed}}
-    sweep |= {"if": drawn, "then": {"required": ["trials", "seed"]}, "else": grid}
+    drawn = {"properties": {"method": {"enum": list(DRAWN)}}, "required": ["method"]}
+    modelled = {"properties": {"method": {"const": "optuna"}}, "required": ["method"]}
+    searched = {"required": ["trials", "seed"], "properties": {"parameters": _no_axis_with("points")}}
+    grid = {"properties": {"trials": False, "seed": False, "parameters": _no_axis_with("distribution")}}
+    sweep |= {"if": drawn, "then": searched, "else": grid}
+    sweep["anyOf"] = [modelled, {"properties": dict.fromkeys(MODEL, False)}]
     head = {"$schema": DRAFT, "title": "sweep file", "description": "A sweep: base trial, axes, seeds, resources."}
     return {**head, **{key: value for key, value in sweep.items() if key != "description"}, "$defs": definitions}
 
@@ -191,6 +194,12 @@ def _parameter_keys(section: str, entries: Iterable[Entry]) -> dict[str, Schema]
                     {"type": "number", "exclusiveMinimum": 0}
                 )
     return {key: any_of(schemas) for key, schemas in found.items()}
+
+
+def _no_axis_with(field: str) -> Schema:
+    """Return the schema of axes, those in a section too, none of which has a field."""
+    without = {"properties": {field: False}}
+    return {"additionalProperties": {**without, "additionalProperties": without}}
 
 
 def _goal(goal: Goal) -> Schema:

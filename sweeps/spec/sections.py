@@ -11,7 +11,7 @@ from pydantic import ByteSize, Field, ValidatorFunctionWrapHandler, field_valida
 from ch6dist.catalog.metrics import DEFAULT_METRIC, Goal, MetricName, check_goal, goal_of
 from ch6dist.catalog.parameters import as_number
 from ch6dist.catalog.vary import check_vary
-from ch6dist.errors import InputError
+from ch6dist.errors import MISSING, InputError
 from ch6dist.sections import Frozen
 
 MAX_TRIALS = 100_000
@@ -76,6 +76,20 @@ class Seeds(Frozen):
         (),
         description="which seeds, instead of `count`; `seeds: [3, 4]` is short for it; left out: those of `count`",
     )
+    start: int | None = Field(
+        None,
+        ge=1,
+        description="how many seeds every configuration gets at first, with `up_to`: more follow where they decide",
+    )
+    up_to: int | None = Field(
+        None,
+        ge=2,
+        description="racing: after the first seeds, one more in each round for the configurations that cannot be told "
+        "from the best, until one is left, all left are equivalent, or each has so many",
+    )
+    margin: float | None = Field(
+        None, ge=0, description="racing: differences below it do not matter; left out: the sweep's `margin`"
+    )
     vary: tuple[Literal["split"], ...] = Field(
         (),
         description="what follows the seed besides weights, order, augmentation and dropout: `split`, the validation "
@@ -87,6 +101,8 @@ class Seeds(Frozen):
     def _written_out(cls, given: Any) -> Any:
         if not isinstance(given, Mapping):
             return {"values": _listed("", given, EITHER) if _is_list(given) else _counted("", given, EITHER)}
+        if "start" in given or "up_to" in given or given.get("margin") is not None:
+            return {**given, "values": _started(given)}
         count = given.get("count")
         if count is not None and "values" in given:
             raise InputError("count", count, "nothing beside values")
@@ -101,10 +117,30 @@ class Seeds(Frozen):
     def _vary(cls, given: Any) -> Any:
         return check_vary(given)
 
-    def dump(self) -> list[int] | dict[str, list[Any]]:
+    def dump(self) -> list[int] | dict[str, Any]:
         """Return them as plain data, in the short form where nothing varies."""
+        vary = {"vary": list(self.vary)} if self.vary else {}
+        if self.up_to is not None:
+            margin = {} if self.margin is None else {"margin": self.margin}
+            return {"start": self.start, "up_to": self.up_to, **margin, **vary}
         values = list(self.values)
-        return {"values": values, "vary": list(self.vary)} if self.vary else values
+        return {"values": values, **vary} if vary else values
+
+
+def _started(given: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the first seeds of a race: those below `start`, which is below `up_to`."""
+    for key in ("count", "values"):
+        if given.get(key) is not None:
+            raise InputError(key, given[key], "nothing beside start and up_to")
+    for key in ("start", "up_to"):
+        if key not in given:
+            raise InputError(key, MISSING, "a whole number: seeds: {start: 1, up_to: 5}")
+    start, up_to = given["start"], given["up_to"]
+    if not _is_whole(start, low=1):
+        raise InputError("start", start, "a whole number ≥ 1")
+    if not _is_whole(up_to, low=start + 1) or up_to > MAX_TRIALS:
+        raise InputError("up_to", up_to, f"a whole number > start ({start})")
+    return tuple(range(start))
 
 
 def _counted(key: str, given: Any, allowed: str) -> tuple[int, ...]:

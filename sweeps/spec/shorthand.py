@@ -14,11 +14,12 @@ from typing import Any
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.parameters import Entry
-from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
+from ch6dist.catalog.schedule_entries import SCHEDULES
+from ch6dist.catalog.schedule_parts import LAMBDA_PRESETS
 from ch6dist.catalog.schedules import WARMUP
 from ch6dist.config import DataConfig, RangeTestConfig, TrialConfig
 from ch6dist.errors import InputError, nearest_name
-from sweeps.spec.axes import Axis
+from sweeps.spec.axes import axis_fields
 
 
 def _parameters(entries: Iterable[Entry]) -> set[str]:
@@ -57,13 +58,13 @@ def _inner_axes(key: str, value: Any) -> dict[str, Any]:
     if key not in PARTS or not isinstance(value, Mapping) or not value:
         return {key: value}
     of_section = [part for part in value if part in PARTS[key]]
-    of_axis = [part for part in value if part in Axis.model_fields]
+    of_axis = [part for part in value if part in axis_fields()]
     if of_section and of_axis:
         inner = f"{key}.{of_section[0]}"
         raise InputError(inner, value[of_section[0]], f"an axis of its own beside {key}, under the key {inner}")
     if of_axis or not all(isinstance(part, str) for part in value):
         return {key: value}
-    if not of_section and any(nearest_name(part, Axis.model_fields) for part in value):
+    if not of_section and any(nearest_name(part, axis_fields()) for part in value):
         return {key: value}  # a misspelt field of an axis
     return flat_axes({f"{key}.{part}": axis for part, axis in value.items()})
 

@@ -1,35 +1,34 @@
 """A sweep file: which trials, over which seeds, ranked by which metric, with which resources.
 
-spec = load_spec("sweeps/configs/demo.yaml", ["epochs=2", "seeds=1"])
+spec = load_spec("sweeps/configs/demo.yaml", ["epochs=2", "seeds=1"])      # load.py
 trials = expand(spec)
 yaml.safe_dump(dump(spec), sort_keys=False)      # loads back to an equal spec
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
 from ch6dist.catalog.wording import is_fraction
 from ch6dist.config import TrialConfig
-from ch6dist.errors import MISSING, InputError, unknown_name
+from ch6dist.errors import InputError
 from ch6dist.paths import given_path
-from ch6dist.runs.folders import check_name, name_from
+from ch6dist.runs.folders import check_name
 from ch6dist.sections import Frozen, parse_section
 from ch6dist.storage.files import check_storage
 from ch6dist.trial_file import with_names
-from ch6dist.yamlfile import read_mapping
 from sweeps.spec.axes import NO_AXIS, NOT_HERE, Axis, holds, refuse_unknown
+from sweeps.spec.budget import Budget
 from sweeps.spec.cases import check_cases, flat_parameters
-from sweeps.spec.overrides import override, set_key
+from sweeps.spec.early_stop import EarlyStop, parse_early_stop
+from sweeps.spec.methods import Method, Sampler, check_method, with_method_defaults
 from sweeps.spec.sections import MAX_TRIALS, CheckpointRules, Metric, Resources, Seeds, check_on_finish
 from sweeps.spec.shorthand import refuse_dotted, refuse_misplaced
-
-PRESET = re.compile(r"\s*preset\s*=")
+from sweeps.spec.stages import check_range_axis
+from sweeps.spec.where import Conditions
 
 
 class SweepSpec(Frozen):
@@ -40,26 +39,46 @@ class SweepSpec(Frozen):
     )
     question: str = Field("", description="the question that the sweep answers; heads its report")
     trial: dict[str, Any] = Field(default_factory=dict, description="the fields that all trials share")
-    method: Literal["grid", "random"] = Field(
+    method: Method = Field(
         "grid",
-        description="`grid`: every combination of the axes' values. `random`: `trials` combinations drawn with `seed`",
+        description="`grid`: every combination of the axes' values. `random`: `trials` combinations drawn with `seed`. "
+        "`quasi`: the same, spread more evenly (scrambled Sobol points). `optuna`: drawn in batches by a model of the "
+        "results so far",
     )
     metric: Metric = Field(default_factory=Metric, description="what configurations are ranked by")
     parameters: dict[str, Axis] = Field(
-        description="the axes: trial keys, each with `values`, or (random) `distribution`, `min` and `max`; or "
-        "names of your own, each with `cases`"
+        description="the axes: trial keys, each with `values`, or (all methods but grid) `distribution`, `min` and "
+        "`max`; `optimizer.lr` also with `from: range_test`; or names of your own, each with `cases`"
     )
     trials: int | None = Field(
-        None, ge=1, le=MAX_TRIALS, description="method random, which needs it: how many configurations are drawn"
+        None,
+        ge=1,
+        le=MAX_TRIALS,
+        description="all methods but grid, which need it: how many configurations are drawn",
     )
-    seed: int | None = Field(None, ge=0, description="method random, which needs it: seed of the drawing")
+    seed: int | None = Field(None, ge=0, description="all methods but grid, which need it: seed of the drawing")
+    sampler: Sampler | None = Field(
+        None,
+        description="method optuna: the model. `tpe`: densities of the good and of the other values. `gp`: a Gaussian "
+        "process, for few axes, some of them drawn from fractions and none with a `where`; left out: `tpe`",
+    )
+    batch: int | None = Field(
+        None,
+        ge=1,
+        description="method optuna: how many configurations are drawn at once, before any of them is trained; the "
+        "number of lanes of a pack is a good one; left out: 8",
+    )
     seeds: Seeds = Field(default_factory=lambda: parse_section(Seeds, {}), description="the seeds of the trials")
+    budget: Budget | None = Field(None, description="what the sweep may spend before it begins nothing more")
     margin: float | None = Field(
         None,
         ge=0,
         description="a difference that does not matter, in the unit of the metric: of configurations that surely "
         "differ by less, the cheapest is chosen, then the simplest; left out: 0.005 (half a point) for an accuracy, "
         "none for a loss",
+    )
+    early_stop: EarlyStop | None = Field(
+        None, description="which trials end before their last epoch, by a rule below; left out: none"
     )
     resources: Resources = Field(default_factory=Resources, description="what one pack of trials gets")
     max_retries: int = Field(
@@ -89,14 +108,17 @@ class SweepSpec(Frozen):
     def _known(cls, given: Any) -> Any:
         refuse_misplaced(given, cls.model_fields)
         refuse_unknown(given, cls.model_fields, "a sweep")
-        if isinstance(given, Mapping) and given.get("method") == "optuna":
-            raise InputError("method", "optuna", "grid or random (optuna is not there yet)")
-        return given
+        return with_method_defaults(given)
 
     @field_validator("storage")
     @classmethod
     def _storage(cls, given: str | None) -> str | None:
         return None if given is None else check_storage(given, key="")
+
+    @field_validator("early_stop", mode="before")
+    @classmethod
+    def _early_stop(cls, given: Any) -> Any:
+        return None if given is None else parse_early_stop(given)
 
     @field_validator("on_finish")
     @classmethod
@@ -145,39 +167,17 @@ class SweepSpec(Frozen):
 
     @model_validator(mode="after")
     def _fits_method(self) -> SweepSpec:
-        drawn = self.method == "random"
-        for name, value in (("trials", self.trials), ("seed", self.seed)):
-            if (value is None) == drawn:
-                what = "a whole number (method random needs it)" if drawn else "nothing (only method random takes it)"
-                raise InputError(name, MISSING if drawn else value, f"{what}; the seeds of the trials are `seeds`")
-        for key, axis in self.parameters.items():
-            if not drawn and not axis.listed:
-                raise InputError(f"parameters.{key}.distribution", axis.distribution, "values: […] (method grid)")
+        check_method(
+            self.method,
+            self.parameters,
+            {"trials": self.trials, "seed": self.seed, "sampler": self.sampler, "batch": self.batch},
+        )
         if self.margin is not None and self.margin >= 1 and is_fraction(self.metric.name):
             raise InputError("margin", self.margin, "a share below 1, as accuracies are: 0.005 is half a point")
+        check_range_axis(self.parameters, method=self.method)
         _refuse_lost(self)
+        Conditions(self.parameters, self.trial).check()
         return self
-
-
-def load_spec(path: Path | str, overrides: Iterable[str] = ()) -> SweepSpec:
-    """Return the sweep in a YAML file, after `key=value` overrides.
-
-    Raises InputError with file, key, value and what is allowed, UsageError if the file cannot be read.
-    """
-    content = read_mapping(path)
-    try:
-        spec = parse_section(SweepSpec, {"name": name_from(Path(path).stem), **content})
-        presets = {name: _with_preset(spec, name) for name in spec.presets}  # a wrong one is said before it is taken
-        name, rest = _preset_of(overrides, spec.presets)
-        spec = presets[name] if name else spec.model_copy(update={"presets": {}})
-        if not rest:
-            return spec
-        changed = _changeable(spec)
-        for text in rest:
-            changed = override(changed, text, fields=_settable())
-        return parse_section(SweepSpec, changed)
-    except InputError as error:
-        raise error.in_file(str(path)) from None
 
 
 def dump(spec: SweepSpec) -> dict[str, Any]:
@@ -190,38 +190,7 @@ def dump(spec: SweepSpec) -> dict[str, Any]:
     }
 
 
-def _preset_of(overrides: Iterable[str], presets: Mapping[str, Any]) -> tuple[str | None, list[str]]:
-    """Return the preset that is asked for by `preset=NAME`, and the other overrides."""
-    given = list(overrides)
-    asked = [text.partition("=")[2].strip() for text in given if PRESET.match(text)]
-    for name in asked:
-        if name not in presets:
-            nothing = InputError("preset", name, "nothing: the file has no presets")
-            raise unknown_name("preset", name, presets) if presets else nothing
-    if len(asked) > 1:
-        raise InputError("preset", ", ".join(asked), "one preset")
-    return (asked[0] if asked else None), [text for text in given if not PRESET.match(text)]
-
-
-def _with_preset(spec: SweepSpec, name: str) -> SweepSpec:
-    """Return the sweep with the changes of a preset; one that changes anything is another sweep, by another name."""
-    changes, content = spec.presets[name], _changeable(spec)
-    if changes:
-        content["name"] = f"{spec.name}-{name}"
-    try:
-        for key, value in changes.items():
-            content = set_key(content, key, value, fields=_settable())
-        return parse_section(SweepSpec, content)
-    except InputError as error:
-        raise error.within(f"presets.{name}") from None
-
-
-def _settable() -> dict[str, Any]:
-    """Return the fields of a sweep that a key can reach: presets are written in the file alone."""
-    return {name: field for name, field in SweepSpec.model_fields.items() if name != "presets"}
-
-
-def _changeable(spec: SweepSpec) -> dict[str, Any]:
+def changeable(spec: SweepSpec) -> dict[str, Any]:
     """Return the sweep as plain data whose keys can be set."""
     # without the goal, which follows from the metric that may be changed
     return {**dump(spec), "trial": with_names(spec.trial), "metric": {"name": spec.metric.name}}

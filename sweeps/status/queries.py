@@ -21,7 +21,7 @@ from ch6dist.runs.confirmations import counted_confirmations, open_confirmation
 from ch6dist.runs.ledger import Ledger, find_trial, observe
 from ch6dist.runs.names import LEDGER
 from ch6dist.runs.ranking import CONFIRMED_FIRST, RANKED_ROWS, rank, rule
-from ch6dist.runs.schema import BROKEN, ENDED, HALTED, Line, Metric, Status
+from ch6dist.runs.schema import BROKEN, ENDED, HALTED, UNFINISHED, Line, Metric, Status
 from ch6dist.shell import command
 from sweeps.record.pace_file import NOTHING, read_pace
 
@@ -168,7 +168,7 @@ def _next(folder: Path, ledger: Ledger, counts: Counter[Status], *, alive: bool)
         """Return a command of this run."""
         return command(program, name, folder, *more)
 
-    waiting = sum(counts[state] for state in (Status.PLANNED, Status.RUNNING, Status.INTERRUPTED))
+    waiting = sum(counts[state] for state in UNFINISHED)
     broken = sum(counts[state] for state in BROKEN)
     if alive:
         return f"running: `{of('sweeps', 'stop')}` stops it, `{of('sweeps', 'top')}` ranks the trials so far"
@@ -178,15 +178,23 @@ def _next(folder: Path, ledger: Ledger, counts: Counter[Status], *, alive: bool)
         return f"a confirmation is unfinished: `{again}` trains what is left of it"
     if waiting:
         return f"the driver is not running: `{again}` trains the remaining {format_count(waiting, 'trial')}"
+    if _between_stages(ledger):
+        return f"the range tests have ended: `{again}` trains between the bounds that they give"
     if broken:
-        shown, again = of("sweeps", "show", "TRIAL"), of("sweeps", "rerun", "TRIAL")
-        return f"`{shown}` shows a failure in detail, `{again}` trains it again"
+        shown, anew = of("sweeps", "show", "TRIAL"), of("sweeps", "rerun", "TRIAL")
+        return f"`{shown}` shows a failure in detail, `{anew}` trains it again"
     ended, report = "all trials have ended", f"`{of('analysis', 'report')}`"
     if "chosen_from" in ledger.spec:
         return f"{ended}: {report} shows their test accuracy"
     if any(line["config"]["type"] == "train" for line in ledger.trials.values()):
         return f"{ended}: `{of('sweeps', 'top')}` ranks them, {report} plots them"
     return f"{ended}: {report} plots them"
+
+
+def _between_stages(ledger: Ledger) -> bool:
+    """Return whether a sweep has only begun with the range tests that give its learning rates their bounds."""
+    bounded = "from" in ledger.spec.get("parameters", {}).get("optimizer.lr", {})
+    return bounded and all(line["config"]["type"] == "range_test" for line in ledger.trials.values())
 
 
 def rule_of(ledger: Ledger) -> str:

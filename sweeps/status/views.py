@@ -18,7 +18,7 @@ from rich.text import Text
 
 from ch6dist.catalog.datasets import SYNTHETIC
 from ch6dist.catalog.wording import format_count
-from ch6dist.runs.schema import SIGNS
+from ch6dist.runs.columns import SIGNS
 from sweeps.units import format_seconds
 
 COLOURS = {"finished": "green", "running": "cyan", "failed": "red", "out_of_memory": "red", "diverged": "yellow"}

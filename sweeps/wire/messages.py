@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ch6dist.packs import Leave
 from ch6dist.runs.schema import Line
 
 
@@ -59,7 +60,7 @@ Message = Begin | Lines | Failed | Pace
 class Reply:
     """What a pack is to do next."""
 
-    stop: frozenset[str] = frozenset()  # ids of its trials that are to stop now
+    leave: Mapping[str, Leave] = field(default_factory=dict)  # trials that are to stop or to wait from now on, by id
     admit: tuple[Mapping[str, Any], ...] = ()  # configurations, as data, of trials that it trains from now on
     attempts: Mapping[str, int] = field(default_factory=dict)  # of these, by id
     variants: Mapping[str, str] = field(default_factory=dict)  # kernel variants of the run, by key

@@ -86,7 +86,7 @@ class Reporter:
         reply = self.wire.ask(message)
         self.attempts |= reply.attempts
         self.variants |= reply.variants
-        return Orders(reply.stop, tuple(parse_trial(config) for config in reply.admit), reply.halt)
+        return Orders(reply.leave, tuple(parse_trial(config) for config in reply.admit), reply.halt)
 
 
 def _kind(error: Exception) -> str:

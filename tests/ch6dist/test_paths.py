@@ -14,7 +14,8 @@ from ch6dist.runs.folders import find_run, home_of, runs_root
 from ch6dist.storage.files import check_storage
 from ch6dist.yamlfile import read_mapping
 from sweeps.spec.expand import expand
-from sweeps.spec.sweep_file import dump, load_spec
+from sweeps.spec.load import load_spec
+from sweeps.spec.sweep_file import dump
 from tests.support.sweep_files import sweep, write
 
 

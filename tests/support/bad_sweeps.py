@@ -11,8 +11,26 @@ from tests.support.sweep_files import axes, sweep
 DRAWN = {"optimizer.lr": {"distribution": "log_uniform", "min": "1e-4", "max": 0.1}}
 
 
+def ranged(key: str = "optimizer.lr", *, otherwise: Any = (1e-4, 1), **changes: Any) -> dict[str, Any]:
+    """An axis from range tests; `otherwise=None` leaves the stated bounds out."""
+    stated = {} if otherwise is None else {"otherwise": list(otherwise)}
+    return {key: {"from": "range_test", **stated, **changes}}
+
+
 def cases(cases: Any, **axes: Any) -> dict[str, Any]:
     return sweep(parameters={"change": {"cases": cases}, **axes})
+
+
+def searched(method: str, **changes: Any) -> dict[str, Any]:
+    return sweep(**{"method": method, "trials": 2, "seed": 0, **changes})
+
+
+def whole(low: int, high: int) -> dict[str, Any]:
+    return {"distribution": "int_uniform", "min": low, "max": high}
+
+
+def momentum(where: Any, **axes: Any) -> dict[str, Any]:
+    return {"optimizer.name": ["SGD", "Adam"], "optimizer.momentum": {"values": [0, 0.9], "where": where}, **axes}
 
 
 BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
@@ -217,11 +235,116 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "test set axis": (axes(evaluate_test=[True]), ["parameters.evaluate_test"]),
     "path for a name": (sweep(name="../evil"), ["name", "'../evil'"]),
     "number for a name": (sweep(name=7), ["name", "7"]),
-    "optuna": (sweep(method="optuna"), ["method", "not there yet"]),
     "unknown method": (sweep(method="bayes"), ["method", "'bayes'", "grid"]),
     "random without trials": (sweep(method="random", seed=1), ["trials is required", "method random needs it"]),
     "random without seed": (sweep(method="random", trials=1), ["seed is required", "method random needs it"]),
-    "grid with trials": (sweep(trials=3), ["trials", "only method random"]),
+    "grid with trials": (sweep(trials=3), ["trials: 3", "only the methods random, quasi, optuna"]),
+    "quasi without trials": (sweep(method="quasi", seed=1), ["trials is required", "method quasi needs it"]),
+    "optuna without seed": (sweep(method="optuna", trials=1), ["seed is required", "method optuna needs it"]),
+    "a sampler without optuna": (searched("quasi", sampler="tpe"), ["sampler: 'tpe'", "only method optuna"]),
+    "a batch without optuna": (searched("random", batch=4), ["batch: 4", "only method optuna"]),
+    "no batch": (searched("optuna", batch=0), ["batch: 0", "a number ≥ 1"]),
+    "half a batch": (searched("optuna", batch=1.5), ["batch: 1.5", "a whole number"]),
+    "an unknown sampler": (searched("optuna", sampler="tbe"), ["sampler: 'tbe'", "did you mean 'tpe'"]),
+    "a search for more than there is": (
+        searched("optuna", trials=9, parameters={"optimizer.lr": [0.1, 0.2], "epochs": whole(1, 4)}),
+        ["trials: 9", "at most 8: the axes hold no more different points"],
+    ),
+    "a draw of more than there is": (
+        searched("quasi", trials=9, parameters={"optimizer.lr": [0.1, 0.2], "epochs": whole(1, 4)}),
+        ["trials: 9", "at most 8: the axes hold no more different points"],
+    ),
+    "a search with a value that cannot be trained": (
+        searched("optuna", parameters={"optimizer.lr": [0.1, -1]}),
+        ["parameters.optimizer.lr.values[1]: -1"],
+    ),
+    "a search beyond what can be trained": (
+        searched("optuna", parameters={"optimizer.lr": {"distribution": "uniform", "min": -1, "max": 1}}),
+        ["parameters.optimizer.lr.distribution: -1"],
+    ),
+    "a search for a parameter of some optimizers": (
+        searched("optuna", parameters={"optimizer.name": ["SGD", "Adam"], "optimizer.momentum": [0, 0.9]}),
+        ["parameters.optimizer.momentum: 0", "parameters that Adam has too", "where: {optimizer.name: …}"],
+    ),
+    "a search in a where that lets too much in": (
+        searched("optuna", parameters=momentum({"optimizer.name": ["SGD", "Adam"]})),
+        ["parameters.optimizer.momentum: 0", "parameters that Adam has too"],
+    ),
+    "a Gaussian process with a where": (
+        searched("optuna", sampler="gp", parameters=momentum({"optimizer.name": "SGD"})),
+        ["parameters.optimizer.momentum.where", "nothing with sampler gp", "sampler tpe takes it"],
+    ),
+    "a Gaussian process of listed values": (
+        searched("optuna", sampler="gp", parameters={"optimizer.lr": [0.1, 0.2], "epochs": whole(1, 3)}),
+        ["sampler: 'gp'", "tpe: no axis is drawn from uniform or log_uniform"],
+    ),
+    "a where on nothing": (
+        sweep(parameters=momentum({"optimizer.nmae": "SGD"})),
+        ["parameters.optimizer.momentum.where.optimizer.nmae: ['SGD']", "did you mean 'optimizer.name'"],
+    ),
+    "a where on a value that never occurs": (
+        sweep(parameters=momentum({"optimizer.name": ["SGD", "RMSpropp"]})),
+        ["parameters.optimizer.momentum.where.optimizer.name: 'RMSpropp'", "one of SGD, Adam"],
+    ),
+    "a where on another kind of value": (
+        sweep(parameters=momentum({"epochs": True}, epochs=[1, 2])),
+        ["parameters.optimizer.momentum.where.epochs: True", "one of 1, 2"],
+    ),
+    "a where on a value that never occurs there": (
+        sweep(
+            parameters=momentum(
+                {"optimizer.lr": 0.1}, **{"optimizer.lr": {"values": [0.2], "where": {"epochs": 3}}, "epochs": [3]}
+            )
+        ),
+        ["parameters.optimizer.momentum.where.optimizer.lr: 0.1", "one of 0.2"],
+    ),
+    "a where on itself": (
+        sweep(parameters=momentum({"optimizer.momentum": 0})),
+        ["parameters.optimizer.momentum.where.optimizer.momentum: [0]", "another key"],
+    ),
+    "a where on what the axis sets": (
+        sweep(parameters={"optimizer": {"values": ["SGD", "Adam"], "where": {"optimizer.name": "SGD"}}}),
+        ["parameters.optimizer.where.optimizer.name: ['SGD']", "another key"],
+    ),
+    "axes that wait for each other": (
+        sweep(
+            parameters={
+                "epochs": {"values": [1], "where": {"label_smoothing": 0}},
+                "label_smoothing": {"values": [0], "where": {"epochs": 1}},
+            }
+        ),
+        ["where: [", "no circle: ", "epochs → label_smoothing"],
+    ),
+    "a where on a drawn axis": (
+        searched("random", parameters=momentum({"epochs": 1}, epochs=whole(1, 3))),
+        ["parameters.optimizer.momentum.where.epochs: [1]", "those of epochs are drawn"],
+    ),
+    "an empty where": (sweep(parameters=momentum({})), ["parameters.optimizer.momentum.where: {}", "a trial key"]),
+    "a where that is no mapping": (
+        sweep(parameters=momentum("SGD")),
+        ["optimizer.momentum.where: 'SGD'", "a trial key"],
+    ),
+    "a where without a value": (
+        sweep(parameters=momentum({"optimizer.name": []})),
+        ["optimizer.momentum.where.optimizer.name: []", "a list of values"],
+    ),
+    "a key of a where twice": (
+        sweep(parameters=momentum({"optimizer": "SGD", "optimizer.name": "SGD"})),
+        ["optimizer.momentum.where.optimizer.name: 'SGD'", "each key once"],
+    ),
+    "a where alone": (
+        sweep(parameters={"optimizer.momentum": {"where": {"optimizer.name": "SGD"}}}),
+        ["parameters.optimizer.momentum.values is required"],
+    ),
+    "too many trials with a where": (
+        sweep(
+            parameters=momentum(
+                {"optimizer.name": "SGD"},
+                **{"optimizer.lr": [1 + i for i in range(400)], "epochs": [1 + i for i in range(400)]},
+            )
+        ),
+        ["parameters", "100001 or more configurations", str(MAX_TRIALS)],
+    ),
     "grid with seed": (sweep(seed=3), ["seed", "`seeds`"]),
     "grid of a distribution": (sweep(parameters=DRAWN), ["parameters.optimizer.lr.distribution", "values"]),
     "values and min": (sweep(parameters={"epochs": {"values": [1], "min": 1}}), ["parameters.epochs.min"]),
@@ -246,6 +369,62 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "ignored lr axis": (
         {**axes(optimizer__lr=[0.1, 0.2]), "trial": {"schedule": {"name": "OneCycleLR", "max_lr": 0.5}}},
         ["parameters.optimizer.lr", "schedule.max_lr"],
+    ),
+    "epochs from range tests": (
+        sweep(parameters=ranged("epochs")),
+        ["parameters.epochs.from: 'range_test'", "optimizer.lr alone has range tests"],
+    ),
+    "an unknown source of bounds": (
+        sweep(parameters=ranged(**{"from": "range-test"})),
+        ["parameters.optimizer.lr.from: 'range-test'", "did you mean 'range_test'"],
+    ),
+    "values beside range tests": (
+        sweep(parameters=ranged(values=[0.1])),
+        ["parameters.optimizer.lr.values: [0.1]", "nothing beside `from`"],
+    ),
+    "a distribution beside range tests": (
+        sweep(parameters=ranged(distribution="log_uniform"), method="random", trials=2, seed=0),
+        ["parameters.optimizer.lr.distribution: 'log_uniform'", "nothing beside `from`"],
+    ),
+    "range tests without stated bounds": (
+        sweep(parameters=ranged(otherwise=None)),
+        ["parameters.optimizer.lr.otherwise is required", "two numbers > 0"],
+    ),
+    "stated bounds that fall": (
+        sweep(parameters=ranged(otherwise=[1, 0.1])),
+        ["parameters.optimizer.lr.otherwise: [1, 0.1]", "the smaller comes first"],
+    ),
+    "stated bounds from zero": (
+        sweep(parameters=ranged(otherwise=[0, 0.1])),
+        ["parameters.optimizer.lr.otherwise: [0, 0.1]", "two numbers > 0"],
+    ),
+    "one stated bound": (sweep(parameters=ranged(otherwise=[0.1])), ["optimizer.lr.otherwise: [0.1]", "[min, max]"]),
+    "one point between bounds": (sweep(parameters=ranged(points=1)), ["parameters.optimizer.lr.points: 1", "≥ 2"]),
+    "points that are drawn": (
+        sweep(parameters=ranged(points=3), method="random", trials=2, seed=0),
+        ["parameters.optimizer.lr.points: 3", "only method grid"],
+    ),
+    "bounds that are narrowed": (sweep(parameters=ranged(widen=0.5)), ["parameters.optimizer.lr.widen: 0.5", "≥ 1"]),
+    "no range test": (sweep(parameters=ranged(seeds=0)), ["parameters.optimizer.lr.seeds: 0", "≥ 1"]),
+    "range tests that nothing asks for": (
+        sweep(parameters={"optimizer.lr": {"values": [0.1], "widen": 2}}),
+        ["parameters.optimizer.lr.widen: 2", "nothing without `from: range_test`"],
+    ),
+    "bounds for range tests": (
+        sweep(trial={"type": "range_test"}, parameters=ranged()),
+        ["parameters.optimizer.lr.from: 'range_test'", "nothing in a sweep of range tests"],
+    ),
+    "bounds that a schedule ignores": (
+        sweep(trial={"schedule": {"name": "OneCycleLR", "max_lr": 0.5}}, parameters=ranged()),
+        ["parameters.optimizer.lr", "no learning-rate axis beside schedule.max_lr"],
+    ),
+    "a cycle whose begin may lie above the bounds": (
+        sweep(trial={"schedule": {"name": "CyclicLR", "base_lr": 1e-6}}, parameters=ranged()),
+        ["parameters.optimizer.lr.from: 'range_test'", "no base_lr in a schedule"],
+    ),
+    "bad steps of range tests": (
+        sweep(trial={"range_test": {"steps": 3}}, parameters=ranged()),
+        ["trial.range_test.steps: 3"],
     ),
     "lost base": (
         {**axes(optimizer=["Adam"]), "trial": {"optimizer": {"name": "SGD", "momentum": 0.9}}},
@@ -290,6 +469,48 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "more validation images than there are": (
         sweep(trial={"data": {"name": "synthetic_cifar100", "val_size": 60_000}}),
         ["trial.data.val_size: 60000"],
+    ),
+    "an unknown rule": (sweep(early_stop={"name": "halfing", "first": 2}), ["early_stop.name", "mean 'halving'"]),
+    "a rule without a name": (sweep(early_stop={"after": 3}), ["early_stop.name is required", "top_k, halving"]),
+    "a rule that is a list": (sweep(early_stop=[3]), ["early_stop: [3]", "a mapping such as"]),
+    "a rule without its keys": (sweep(early_stop="asha"), ["early_stop.first is required"]),
+    "a key of another rule": (
+        sweep(early_stop={"name": "halving", "first": 2, "keep": 8}),
+        ["early_stop.keep: 8", "a key of top_k; halving takes first, factor"],
+    ),
+    "a misspelt key of a rule": (
+        sweep(early_stop={"name": "median", "afer": 2}),
+        ["early_stop.afer", "did you mean 'after'", "median takes"],
+    ),
+    "a factor of one": (
+        sweep(early_stop={"name": "halving", "first": 2, "factor": 1}),
+        ["early_stop.factor: 1", "a number ≥ 2"],
+    ),
+    "a factor in between": (
+        sweep(early_stop={"name": "asha", "first": 2, "factor": 2.5}),
+        ["early_stop.factor: 2.5", "a whole number"],
+    ),
+    "a rung of no epochs": (sweep(early_stop={"name": "asha", "first": 0}), ["early_stop.first: 0", "≥ 1"]),
+    "none to keep": (sweep(early_stop={"name": "top_k", "after": 2, "keep": 0}), ["early_stop.keep: 0", "≥ 1"]),
+    "a promotion in words": (
+        sweep(early_stop={"name": "asha", "first": 2, "promote": "never"}),
+        ["early_stop.promote: 'never'", "true or false"],
+    ),
+    "a rule that begins at the end": (
+        sweep(trial={"epochs": 3}, early_stop={"name": "top_k", "after": 3, "keep": 2}),
+        ["early_stop.after: 3", "less than 3, the most epochs that a trial has", "could stop nothing"],
+    ),
+    "early stopping of range tests": (
+        {
+            **axes(optimizer__momentum=[0.9, 0.0]),
+            "trial": {"type": "range_test"},
+            "early_stop": {"name": "median", "after": 2},
+        },
+        ["early_stop: 'median'", "nothing for a sweep of range tests"],
+    ),
+    "early stopping by a metric without images": (
+        sweep(trial={"data": {"val_size": 0}}, early_stop={"name": "median", "after": 2}),
+        ["metric.name: 'val_accuracy'", "data.val_size is 0"],
     ),
     "ignored lrs inside an axis": (
         {

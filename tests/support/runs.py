@@ -20,8 +20,10 @@ from ch6dist.runs.schema import ENDED, Line, Status
 from ch6dist.runs.writer import Writer
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
+from sweeps.search.range_stage import bounds_of
 from sweeps.spec.expand import expand
-from sweeps.spec.sweep_file import dump, load_spec
+from sweeps.spec.load import load_spec
+from sweeps.spec.sweep_file import dump
 
 
 def raw_lines(run: Path, kind: str | None = None) -> list[dict[str, Any]]:
@@ -51,6 +53,26 @@ def without_ray(spec: Path, run: Path, *, epochs: int | None = None, whole: Sequ
             limit = None if trial.trial_id.startswith(tuple(whole)) else epochs
             _train_alone(trial, writer, Checkpoints(run / "checkpoints"), limit)
     return read(run)
+
+
+def in_two_stages(spec: Path, run: Path) -> Ledger:
+    """The run folder of a sweep whose bounds come from range tests: these first, then the training runs, one by one."""
+    torch.set_num_threads(1)
+    sweep = load_spec(spec)
+    with Writer(run) as writer:
+        (run / "sweep.yaml").write_text(yaml.safe_dump(dump(sweep), sort_keys=False))
+        writer.append([sweep_line(dump(sweep))])
+        _train_stage(expand(sweep), writer, run)
+        found = read(run).artifacts.items()
+        bounds = bounds_of(sweep, {trial: line["value"] for (trial, name), line in found if name == "range_test"})
+        _train_stage(expand(sweep, bounds=bounds), writer, run)
+    return read(run)
+
+
+def _train_stage(trials: Sequence[TrialConfig], writer: Writer, run: Path) -> None:
+    writer.append(list(map(trial_line, trials)))
+    for trial in trials:
+        _train_alone(trial, writer, Checkpoints(run / "checkpoints"), None)
 
 
 def _train_alone(trial: TrialConfig, writer: Writer, store: Checkpoints, limit: int | None) -> None:

@@ -13,6 +13,7 @@ _REQUIRED: dict[str, dict[str, Any]] = {
     "CosineAnnealingWarmRestarts": {"T_0": 1},
     "LambdaLR": {"recipe": "inverse_sqrt"},
     "MultiplicativeLR": {"recipe": "inverse_sqrt"},
+    "warmup_cosine": {"warmup": {"epochs": 1}},
     "SequentialLR": {"milestones": [1], "schedulers": ["LinearLR", "PolynomialLR"]},
     "ChainedScheduler": {"schedulers": ["LinearLR", "PolynomialLR"]},
 }

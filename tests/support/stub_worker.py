@@ -58,8 +58,8 @@ def opened(trials: Sequence[TrialConfig], reporter: Reporter) -> list[Lane]:
 
 def status(lane: Lane, orders: Orders) -> str:
     """The end of a trial, if this epoch is its last."""
-    if lane.name in orders.stop:
-        return "stopped"
+    if lane.name in orders.leave:
+        return orders.leave[lane.name].status
     if round(lane.trial.optimizer["lr"] * 1e4) % 10 == 0:
         return "diverged"
     return "finished" if lane.epoch == lane.trial.epochs else ""

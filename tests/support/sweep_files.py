@@ -11,7 +11,8 @@ import yaml
 from ch6dist.errors import InputError
 from ch6dist.sections import parse_section
 from sweeps.spec.expand import expand
-from sweeps.spec.sweep_file import SweepSpec, load_spec
+from sweeps.spec.load import load_spec
+from sweeps.spec.sweep_file import SweepSpec
 from tests.support.paths import ROOT
 
 CONFIGS = sorted((ROOT / "sweeps" / "configs").rglob("*.yaml"))

@@ -19,8 +19,9 @@ import torch
 from ch6dist.catalog.dataset_files import data_root
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.packs import Orders
-from ch6dist.runs.schema import VOLATILE_COLUMNS, Line
+from ch6dist.packs import Leave, Orders
+from ch6dist.runs.columns import VOLATILE_COLUMNS
+from ch6dist.runs.schema import Line, Status
 from ch6dist.training.checkpoint import Checkpoints
 
 DATA = {"name": "synthetic_mnist", "train_size": 100, "val_size": 60, "batch_size": 32}  # 4 steps, the last of 4 images
@@ -56,7 +57,8 @@ class Seen:
         rows = [line for line in lines if line["kind"] == "row"]
         stop = {row["trial"] for row in rows if row["epoch"] >= self.stop.get(row["trial"], math.inf)}
         joining = self.admit.pop(rows[0]["epoch"], ()) if rows else ()
-        return Orders(stop=frozenset(stop), admit=tuple(joining))
+        leave = Leave(Status.STOPPED, "asked to stop")
+        return Orders(leave=dict.fromkeys(stop, leave), admit=tuple(joining))
 
     def of_kind(self, kind: str, trial: TrialConfig | None = None) -> list[Line]:
         found = [line for line in self.lines if line["kind"] == kind]

@@ -9,7 +9,7 @@ import pytest
 from analysis.report.tables import finals_table, leaderboard_table
 from analysis.study.load import load_study
 from analysis.study.results import analyse
-from ch6dist.runs.schema import ROW_COLUMNS
+from ch6dist.runs.columns import ROW_COLUMNS
 from tests.support.ledgers import SWEEP, trial, twelve, write_ledger
 
 METRICS = {

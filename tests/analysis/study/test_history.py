@@ -14,8 +14,8 @@ from analysis.study.history import BLOCK, COLUMNS, NUMBERS, WHOLE, Columns
 from analysis.study.load import load_study
 from analysis.study.rows_file import write_rows
 from ch6dist.errors import UsageError
+from ch6dist.runs.columns import ROW_COLUMNS
 from ch6dist.runs.ledger import read
-from ch6dist.runs.schema import ROW_COLUMNS
 from ch6dist.runs.writer import Writer
 from tests.support.ledgers import range_trial, trial, twelve, write_ledger
 

@@ -14,7 +14,8 @@ import yaml
 from ch6dist.catalog.naming import LIMIT, optimizer_label, short_name
 from ch6dist.catalog.optimizers import OPTIMIZERS, cycles_momentum
 from ch6dist.catalog.parameters import DERIVED, REQUIRED, Parameter
-from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
+from ch6dist.catalog.schedule_entries import SCHEDULES
+from ch6dist.catalog.schedule_parts import LAMBDA_PRESETS
 from ch6dist.catalog.schedules import WARMUP, lr_overrides, resolve_schedule
 from ch6dist.config import parse_trial
 from ch6dist.errors import InputError
@@ -33,6 +34,7 @@ FOLLOWS_THE_TRIAL = {
     ("CyclicLR", "cycle_momentum"),
     ("ReduceLROnPlateau", "mode"),
 }
+OF_TORCH = {name for name, entry in SCHEDULES.items() if name != "none" and not entry.ours}
 COSINE = {"name": "CosineAnnealingLR"}
 PLATEAU = {"name": "ReduceLROnPlateau"}
 EVERY_PARAMETER = [
@@ -57,7 +59,7 @@ def test_optimizer_has_torchs_parameters_and_defaults(name: str) -> None:
     assert ours == signature(getattr(torch.optim, name), without=SWITCHES)
 
 
-@pytest.mark.parametrize("name", sorted(SCHEDULES.keys() - {"none"}))
+@pytest.mark.parametrize("name", sorted(OF_TORCH))
 def test_schedule_has_torchs_parameters_and_defaults(name: str) -> None:
     ours = {p.name: p.default for p in SCHEDULES[name].parameters if p.name not in OURS}
     theirs = signature(getattr(torch.optim.lr_scheduler, name), without=CODE_OR_DOUBLE)
@@ -77,7 +79,7 @@ def test_every_generic_torch_optimizer_and_every_scheduler_is_there() -> None:
         for name, c in vars(torch.optim.lr_scheduler).items()
         if inspect.isclass(c) and issubclass(c, torch.optim.lr_scheduler.LRScheduler)
     }
-    assert {name for name in schedulers if not name.endswith("LRScheduler")} == SCHEDULES.keys() - {"none"}
+    assert {name for name in schedulers if not name.endswith("LRScheduler")} == OF_TORCH
 
 
 @pytest.mark.parametrize("parameter", EVERY_PARAMETER)
@@ -195,6 +197,12 @@ def test_lr_overrides_are_those_that_replace_the_optimizers_lr() -> None:
         ({"name": "ChainedScheduler"}, "SGD", "schedule.schedulers", "a list"),
         ({"name": "LambdaLR", "recipe": "lambda t: t"}, "SGD", "schedule.recipe", "step_power"),
         ({"name": "LambdaLR", "recipe": "inverse_sqrt", "gamma": 1}, "SGD", "schedule.gamma", "timescale"),
+        ("warmup_cosine", "SGD", "schedule.warmup", "warmup is required"),
+        ({"name": "WSD", "decay": {"epochs": 5}}, "SGD", "schedule.decay", "(4 epochs) of the schedule"),
+        ({"name": "WSD", "decay": 1.0, "warmup": {"epochs": 1}}, "SGD", "schedule.decay", "(3 epochs) of the schedule"),
+        ({"name": "WSD", "shape": "1-sqrt"}, "SGD", "schedule.shape", "linear, cosine, sqrt"),
+        ({"name": "REX", "interval": "epoch"}, "SGD", "schedule.interval", "batch"),
+        ({"name": "ChainedScheduler", "schedulers": ["REX", "REX"]}, "SGD", "schedule.schedulers.0.name", "one of"),
         (None, "SGD", "schedule.name", "a schedule's name"),
         (3, "SGD", "schedule.name", "a schedule's name"),
         ({"name": ["StepLR"]}, "SGD", "schedule.name", "a schedule's name"),

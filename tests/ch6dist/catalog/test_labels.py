@@ -14,7 +14,8 @@ from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.naming import optimizer_label, schedule_label
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.parameters import REQUIRED, Parameter
-from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
+from ch6dist.catalog.schedule_entries import SCHEDULES
+from ch6dist.catalog.schedule_parts import LAMBDA_PRESETS
 from ch6dist.catalog.schedules import resolve_schedule
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError

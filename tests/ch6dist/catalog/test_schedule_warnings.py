@@ -89,6 +89,9 @@ def test_what_cannot_act_is_named(schedule: Any, text: str) -> None:
         {**RESTARTS, "T_0": 4, "T_mult": 2},
         {"name": "CyclicLR", "step_size_up": 0.25},
         {"name": "ExponentialLR", "gamma": 0.9},
+        {"name": "WSD", "decay": {"epochs": 5}, "warmup": {"epochs": 5}},
+        "REX",
+        {"name": "warmup_cosine", "warmup": {"epochs": 1}},
         [{"name": "LinearLR", "epochs": 5}, COSINE],
     ],
 )

@@ -14,8 +14,8 @@ import yaml
 
 from ch6dist.config import parse_trial
 from ch6dist.distributed.group import Group, from_environment
+from ch6dist.runs.columns import VOLATILE_COLUMNS
 from ch6dist.runs.ledger import read
-from ch6dist.runs.schema import VOLATILE_COLUMNS
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
 from tests.support.paths import ROOT

@@ -22,7 +22,7 @@ from ch6dist.errors import InputError
 from ch6dist.models.build import build_model
 from ch6dist.optim.optimizers import build_optimizer
 from ch6dist.runs.captures import join_series
-from ch6dist.runs.schema import SIGNS
+from ch6dist.runs.columns import SIGNS
 from ch6dist.sections import parse_section
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train

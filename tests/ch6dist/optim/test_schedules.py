@@ -14,9 +14,9 @@ from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.schedule_warnings import unreached
 from ch6dist.catalog.schedules import SCHEDULES
 from ch6dist.config import TrialConfig, parse_trial
+from ch6dist.optim.closed_forms import LAMBDA_FACTORS
 from ch6dist.optim.optimizers import build_optimizer, momentum_of
 from ch6dist.optim.schedules import Schedule, build_schedule, preview
-from ch6dist.optim.torch_schedulers import LAMBDA_FACTORS
 
 torch.set_num_threads(1)
 pytestmark = pytest.mark.filterwarnings("error")  # torch warns where schedulers are stepped wrongly
@@ -54,6 +54,11 @@ SAMPLES: list[Any] = [
         {"name": "MultiplicativeLR", "recipe": "inverse_sqrt"},
     ],
     {"name": "ChainedScheduler", "schedulers": [COSINE, {"name": "ExponentialLR", "gamma": 0.9}]},
+    {"name": "WSD", "decay": 0.5},
+    {"name": "WSD", "decay": {"epochs": 1}, "shape": "cosine", "final": 0.1, "warmup": {"epochs": 1}},
+    "REX",
+    [{"name": "LinearLR", "interval": "batch", "epochs": 1}, {"name": "REX", "epochs": 1}, {"name": "WSD", "decay": 3}],
+    {"name": "warmup_cosine", "final": 0.1, "warmup": {"epochs": 2}},
 ]
 IDS = [f"{n}-{sample['name'] if isinstance(sample, dict) else sample}"[:32] for n, sample in enumerate(SAMPLES)]
 
@@ -210,6 +215,46 @@ def test_warm_restarts_count_fractions_of_an_epoch_from_zero() -> None:
 def test_warmup_before_plateau_counts_metrics_from_its_end() -> None:
     found = lr_curve({**PLATEAU, "patience": 1, "warmup": {"epochs": 2}}, lr=0.1, epochs=7)
     assert found == pytest.approx([0.01, 0.055, 0.1, 0.1, 0.1, 0.01, 0.01])
+
+
+# Golden values of ours: the papers' formulas, evaluated by hand.
+
+
+def test_wsd_is_constant_and_then_decays_in_each_shape() -> None:
+    wsd, until = {"name": "WSD", "decay": {"epochs": 2}, "final": 0.1}, [1.0] * 9
+    found = {
+        shape: lr_curve({**wsd, "shape": shape}, lr=1, epochs=4, steps=4) for shape in ("linear", "cosine", "sqrt")
+    }
+    assert found["linear"] == pytest.approx([*until, *(1 - 0.9 * n / 8 for n in range(1, 8))])
+    half = math.sqrt(0.5)
+    assert found["cosine"][8:13:2] == pytest.approx([1, 0.1 + 0.45 * (1 + half), 0.55])
+    assert found["sqrt"][8:13:2] == pytest.approx([1, 0.55, 0.1 + 0.9 * (1 - half)])
+    assert all(curve[:9] == until for curve in found.values())
+
+
+def test_lengths_of_a_wsd_share_its_trunk_to_the_last_bit() -> None:
+    wsd = {"name": "WSD", "warmup": {"epochs": 2}, "decay": {"epochs": 3}}
+    curves = {epochs: lr_curve(wsd, lr=0.1, epochs=epochs, steps=7) for epochs in (6, 10, 20, 40)}
+    for epochs, curve in curves.items():
+        stable = (epochs - 3) * 7
+        assert curve[: stable + 1] == curves[40][: stable + 1]
+        assert curve[stable + 1] < curves[40][stable] == 0.1
+        assert curve[stable:] == pytest.approx(curves[6][21:], rel=1e-12)
+
+
+def test_rex() -> None:
+    found = lr_curve("REX", lr=0.3, epochs=4, steps=5)
+    assert found[::5] == pytest.approx([0.3, 0.3 * 0.75 / 0.875, 0.3 * 0.5 / 0.75, 0.3 * 0.25 / 0.625])
+    assert found == sorted(found, reverse=True)
+
+
+def test_warmup_cosine() -> None:
+    found = lr_curve({"name": "warmup_cosine", "warmup": {"epochs": 1}, "final": 0.1}, lr=0.2, epochs=5, steps=4)
+    assert found[:5] == pytest.approx([0.02, 0.065, 0.11, 0.155, 0.2])
+    assert found[8:17:4] == pytest.approx(
+        [0.02 + 0.09 * (1 + math.sqrt(0.5)), 0.11, 0.02 + 0.09 * (1 - math.sqrt(0.5))]
+    )
+    assert found[19] > 0.02
 
 
 @pytest.mark.parametrize(("mode", "numpy_space"), [("exponential", np.geomspace), ("linear", np.linspace)])

@@ -11,8 +11,9 @@ import torch
 from pydantic import ConfigDict, TypeAdapter, with_config
 
 from ch6dist.errors import InputError, UsageError
+from ch6dist.runs.columns import ROW_COLUMNS
 from ch6dist.runs.ledger import Ledger, add_lines, observe, read, read_heads, read_spec
-from ch6dist.runs.schema import FORMAT, LINES, ROW_COLUMNS, Metric, RowLine, Status
+from ch6dist.runs.schema import FORMAT, LINES, Metric, RowLine, Status
 from ch6dist.runs.writer import Writer
 from ch6dist.training.checkpoint import Checkpoints
 from sweeps.driver.retries import halt_line

@@ -15,9 +15,10 @@ from ch6dist.config import parse_trial
 from ch6dist.distributed.group import SOLO
 from ch6dist.errors import UsageError
 from ch6dist.runs.captures import decode_captured, join_series, read_captures
+from ch6dist.runs.columns import SIGNS
 from ch6dist.runs.ledger import differences, read
 from ch6dist.runs.names import CAPTURES, capture_name
-from ch6dist.runs.schema import SIGNS, Status
+from ch6dist.runs.schema import Status
 from ch6dist.training.captures import Captures
 from ch6dist.training.loop import train
 from tests.support.ranks import in_ranks

@@ -44,6 +44,9 @@ SCHEDULE_OF = {
     "ReduceLROnPlateau": {"name": "ReduceLROnPlateau", "patience": 0, "threshold": 0.5, "warmup": {"epochs": 1}},
     "LambdaLR": {"name": "LambdaLR", "recipe": "inverse_sqrt", "interval": "batch"},
     "MultiplicativeLR": {"name": "MultiplicativeLR", "recipe": "step_power", "step_size": 1},
+    "WSD": {"name": "WSD", "decay": 0.4, "warmup": {"epochs": 1}},
+    "REX": "REX",
+    "warmup_cosine": {"name": "warmup_cosine", "final": 0.1, "warmup": {"epochs": 1}},
     "SequentialLR": [{"name": "LinearLR", "epochs": 2}, "CosineAnnealingLR"],
     "ChainedScheduler": {
         "name": "ChainedScheduler",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from sweeps.driver.trial_table import TrialTable
 from sweeps.launch.packing import recorded_engines, recorded_packs
 from sweeps.record.record import Record
 from sweeps.record.uploader import NoUploader
+from sweeps.search.next_trials import Search
 from sweeps.wire.messages import Begin, Failed, Lines, Message, Reply
 
 EPOCHS = 3
@@ -37,6 +38,10 @@ def config(number: int, **fields: Any) -> dict[str, Any]:
 
 def names(*numbers: int) -> tuple[str, ...]:
     return tuple(f"t{number}" for number in numbers)
+
+
+def not_asked(configs: Sequence[Any]) -> list[PackJob]:
+    raise AssertionError(f"packs are wanted for {configs}")
 
 
 WRITERS: list[Writer] = []
@@ -63,8 +68,9 @@ class Fixture:
         self.writer.append([{"kind": "sweep", "spec": {}}, *lines])
         progress = Progress(self.table, Console(file=io.StringIO()), title="test")
         record = Record(run, self.writer, NoUploader(run), str(run / "checkpoints"), print)
-        self.driver = Driver(record, self.table, progress, packs, Rules(max_retries=2))
-        self.driver.begin(read(run))
+        search = Search.of({}, read(run))
+        self.driver = Driver(record, self.table, progress, Rules(max_retries=2), search=search, pack=not_asked)
+        self.driver.begin(read(run), packs)
         self.alive: dict[int, list[str]] = {}
 
     def begin(self, pack: int) -> list[str]:

@@ -15,14 +15,14 @@ import pytest
 
 from ch6dist.runs.capture_signs import capture_signs
 from ch6dist.runs.captures import Series, decode_captured, join_series, read_captures
+from ch6dist.runs.columns import SIGNS
 from ch6dist.runs.ledger import differences, read
 from ch6dist.runs.names import CAPTURES, capture_name
-from ch6dist.runs.schema import SIGNS
 from ch6dist.storage.files import join, open_folder
 from ch6dist.training.captures import Captures
 from ch6dist.training.loop import train
 from sweeps.spec.expand import expand
-from sweeps.spec.sweep_file import load_spec
+from sweeps.spec.load import load_spec
 from tests.support.commands import TINY, driving, succeed, sweep_file
 from tests.support.runs import row_count, without_ray
 from tests.support.trials import Seen, files_in

@@ -26,8 +26,9 @@ from ch6dist.storage.files import join, open_folder
 from ch6dist.training.loop import train
 from sweeps.launch.confirm import Confirmation, describe, describe_time, plan_confirmation
 from sweeps.launch.final import plan_final
-from sweeps.launch.fresh_trials import fresh_lines, lines_cut_off
 from sweeps.plan.slots import Slots
+from sweeps.search.fresh_trials import fresh_lines
+from sweeps.search.next_trials import Search
 from tests.support.commands import driving, refused, succeed, sweep_file
 from tests.support.ledgers import SWEEP, HandTrial, range_trial, trial, write_ledger
 from tests.support.runs import raw_lines, statuses, without_ray
@@ -297,21 +298,21 @@ def test_a_trial_whose_rows_are_lost_does_not_count_for_the_time(tmp_path: Path)
 def test_lines_that_a_kill_cuts_off_are_made_again_from_the_head_line(tmp_path: Path) -> None:
     ledger = read(write_ledger(tmp_path, [*LEAD, *FAR]))
     plan = plan_confirmation(tmp_path, ledger, seeds=2).plan
-    lines = fresh_lines(ledger, plan)
+    lines = fresh_lines(ledger.trials, plan)
     head: Line = {**SWEEP, "confirmation": plan, "trials": 12 + len(lines)}
     assert [line["seed"] for line in lines] == [3, 4, 3, 4, 3, 4]
     assert [line["confirms"] for line in lines] == ["set"] * 4 + ["default"] * 2
     for there in range(len(lines) + 1):
         cut = read(tmp_path)
         add_lines(cut, [head, *lines[:there]])  # type: ignore[list-item]
-        assert lines_cut_off(cut) == lines[there:]
+        assert [new.line for new in Search.of(cut.spec, cut).new_trials()] == lines[there:]
 
 
 def test_fresh_seeds_keep_the_case_of_their_configuration(tmp_path: Path) -> None:
     ledger = read(write_ledger(tmp_path, [replace(item, case={"change": "base"}) for item in LEAD] + FAR))
     cases = {
         line["configuration"]: line.get("case")
-        for line in fresh_lines(ledger, plan_confirmation(tmp_path, ledger, seeds=2).plan)
+        for line in fresh_lines(ledger.trials, plan_confirmation(tmp_path, ledger, seeds=2).plan)
     }
     assert cases[LEAD[0].config.configuration_id] == {"change": "base"}
     assert set(map(str, cases.values())) <= {"None", "{'change': 'base'}"}
@@ -332,7 +333,7 @@ TWO = {  # that learn in two epochs, and that no number of seeds would tell apar
 def undisturbed(spec: Path, run: Path, plan: Any) -> Ledger:
     """The ledger of a sweep and its confirmation, trained one by one in this process."""
     ledger = without_ray(spec, run)
-    lines = fresh_lines(ledger, plan)
+    lines = fresh_lines(ledger.trials, plan)
     torch.set_num_threads(1)
     with Writer(run) as writer:
         writer.append(lines)  # type: ignore[arg-type]

@@ -18,8 +18,9 @@ from ch6dist.runs.provenance import sweep_line
 from ch6dist.runs.writer import Writer
 from sweeps.launch import go_on
 from sweeps.launch.go_on import first_difference, other_resources, refuse_another
+from sweeps.spec.load import load_spec
 from sweeps.spec.sections import Resources
-from sweeps.spec.sweep_file import SweepSpec, dump, load_spec
+from sweeps.spec.sweep_file import SweepSpec, dump
 from tests.support.commands import TINY, Driving, command, driving, environment, refused, succeed, sweep_file
 from tests.support.runs import needless_attempts, row_count, statuses, without_ray
 

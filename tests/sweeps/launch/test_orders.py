@@ -17,7 +17,8 @@ from sweeps.driver.trial_table import TrialState
 from sweeps.launch.execute import Launch
 from sweeps.launch.run import start
 from sweeps.spec.expand import expand
-from sweeps.spec.sweep_file import dump, load_spec
+from sweeps.spec.load import load_spec
+from sweeps.spec.sweep_file import dump
 from sweeps.wire.messages import Lines, Message, Reply
 from tests.support.commands import QUIET, sweep_file
 from tests.support.runs import raw_lines, statuses, without_ray

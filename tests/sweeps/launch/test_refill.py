@@ -109,7 +109,8 @@ import sys
 from pathlib import Path
 from sweeps.spec.expand import expand
 from sweeps.launch.run import Launch, start
-from sweeps.spec.sweep_file import dump, load_spec
+from sweeps.spec.load import load_spec
+from sweeps.spec.sweep_file import dump
 
 spec = load_spec(sys.argv[1])
 how = Launch(packs=20, worker="tests.support.stub_worker:train_pack")

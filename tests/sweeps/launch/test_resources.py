@@ -13,8 +13,9 @@ from ch6dist.errors import InputError
 from ch6dist.runs.ledger import read
 from ch6dist.runs.names import SWEEP_FILE
 from sweeps.spec.expand import expand
+from sweeps.spec.load import load_spec
 from sweeps.spec.resources import change_resources
-from sweeps.spec.sweep_file import dump, load_spec
+from sweeps.spec.sweep_file import dump
 from tests.support.commands import TINY, driving, refused, succeed, sweep_file, sweeps
 from tests.support.runs import row_count, statuses, without_ray
 
@@ -64,7 +65,7 @@ def test_a_final_training_continues_with_fewer_workers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ("epochs=9", "epochs: 9 is not allowed; allowed: resources.KEY=VALUE"),
+        ("epochs=9", "epochs: 9 is not allowed; allowed: resources.KEY, parameters"),
         ("resources.worker=2", "did you mean 'workers'"),
         ("resources.workers=0", "resources.workers"),
         ("resources.workers=64", "at most"),

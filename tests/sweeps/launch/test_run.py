@@ -13,7 +13,8 @@ from ch6dist.runs.lease import current
 from ch6dist.runs.ledger import Ledger, differences, read
 from ch6dist.sections import parse_section
 from sweeps.spec.expand import expand
-from sweeps.spec.sweep_file import SweepSpec, load_spec
+from sweeps.spec.load import load_spec
+from sweeps.spec.sweep_file import SweepSpec
 from tests.support.commands import succeed, sweep_file, sweeps
 from tests.support.runs import raw_lines, statuses, without_ray
 

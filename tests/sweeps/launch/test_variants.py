@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from ch6dist.runs.columns import VOLATILE_COLUMNS
 from ch6dist.runs.ledger import read
-from ch6dist.runs.schema import VOLATILE_COLUMNS
 from ch6dist.training.checkpoint import Checkpoints
 from tests.support.commands import Driving, driving, succeed, sweep_file
 from tests.support.processes import workers

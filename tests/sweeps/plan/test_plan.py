@@ -24,10 +24,12 @@ from sweeps.plan.packs import Pack, make_packs
 from sweeps.plan.plan import Plan, make_plan, plan_json
 from sweeps.plan.render import render_plan
 from sweeps.plan.slots import find_slots
-from sweeps.spec.expand import expand
-from sweeps.spec.sweep_file import Resources, load_spec
+from sweeps.spec.expand import expand, stand_in
+from sweeps.spec.load import load_spec
+from sweeps.spec.sweep_file import Resources
+from tests.support.bad_sweeps import searched
 from tests.support.plans import H200, TWO_CORES, one_gpu, sizes, trials
-from tests.support.sweep_files import CONFIGS
+from tests.support.sweep_files import CONFIGS, spec_of
 
 
 def printed(plan: Plan) -> str:
@@ -288,3 +290,17 @@ def test_a_plan_says_what_each_case_sets(tmp_path: Path) -> None:
     assert "optimizer.lr=1e-3" in text
     flat = {"schedule": schedules, "optimizer.name": "SGD", "optimizer.lr": 1e-3}
     assert plan_json(plan)["cases"] == {"change": {"base": {}, "an [i]odd[/i] name": flat}}
+
+
+def test_a_search_is_planned_with_stand_ins_and_says_so() -> None:
+    axes = {
+        "change": {"cases": {"a": {}, "b": {"schedule": {"name": "StepLR", "step_size": 50}}}},
+        "optimizer.lr": {"distribution": "log_uniform", "min": 1e-3, "max": 0.1},
+    }
+    spec = spec_of(searched("optuna", trials=12, batch=4, seeds=2, parameters=axes))
+    plan = make_plan(spec, expand(stand_in(spec)), devices=TWO_CORES, calibration={})
+    assert (plan_json(plan)["configurations"], len(plan.trials)) == (12, 24)
+    text = " ".join(printed(plan).split())
+    assert "sampler tpe draws the configurations in batches of 4" in text
+    assert "evenly spread ones in their place" in text
+    assert "StepLR: step_size 50 is never reached: training ends after 10 epochs (b · SGD" in text

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
 from sweeps.spec.expand import case_names, expand
+from sweeps.spec.load import load_spec
 from sweeps.spec.resources import change_resources
-from sweeps.spec.sweep_file import dump, load_spec
+from sweeps.spec.sweep_file import dump
 from tests.support.paths import ROOT
 from tests.support.sweep_files import refusal, spec_of, sweep, write
 
@@ -132,20 +133,20 @@ def test_cases_cross_with_other_axes_in_order_and_have_the_ids_of_what_they_say(
 def test_two_axes_of_cases_cross_also_where_one_sets_the_name_and_the_other_the_keys() -> None:
     parameters = {
         "how": {"cases": {"sgd": {"optimizer": "SGD"}, "adam": {"optimizer": "Adam"}}},
-        "budget": {
+        "length": {
             "cases": {"short": {"epochs": 2, "optimizer.lr": 0.1}, "long": {"epochs": 4, "optimizer": {"lr": 0.2}}}
         },
     }
     spec = spec_of(sweep(parameters=parameters))
     found = [(trial.optimizer["name"], trial.epochs, trial.optimizer["lr"]) for trial in expand(spec)]
     assert found == [("SGD", 2, 0.1), ("SGD", 4, 0.2), ("Adam", 2, 0.1), ("Adam", 4, 0.2)]
-    assert list(case_names(spec).values())[1] == {"how": "sgd", "budget": "long"}
+    assert list(case_names(spec).values())[1] == {"how": "sgd", "length": "long"}
 
 
 def test_keys_of_cases_go_into_what_another_axis_chooses() -> None:
     budget = {"short": {"epochs": 2, "optimizer.lr": 0.1}, "long": {"epochs": 4, "optimizer.lr": 0.2}}
     optimizers = ["SGD", {"name": "SGD", "momentum": 0.9}]
-    trials = trials_of(sweep(parameters={"budget": {"cases": budget}, "optimizer": optimizers}))
+    trials = trials_of(sweep(parameters={"length": {"cases": budget}, "optimizer": optimizers}))
     found = [(trial.epochs, trial.optimizer["lr"], trial.optimizer["momentum"]) for trial in trials]
     assert found == [(2, 0.1, 0), (2, 0.1, 0.9), (4, 0.2, 0), (4, 0.2, 0.9)]
 

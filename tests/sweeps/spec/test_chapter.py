@@ -10,7 +10,7 @@ import pytest
 from ch6dist.config import TrialConfig
 from ch6dist.optim.schedules import preview
 from sweeps.spec.expand import expand
-from sweeps.spec.sweep_file import load_spec
+from sweeps.spec.load import load_spec
 from tests.support.paths import ROOT
 from tests.support.sweep_files import CONFIGS
 

@@ -10,7 +10,8 @@ import pytest
 
 from ch6dist.errors import InputError, UsageError
 from sweeps.spec.expand import expand
-from sweeps.spec.sweep_file import SweepSpec, load_spec
+from sweeps.spec.load import load_spec
+from sweeps.spec.sweep_file import SweepSpec
 from tests.support.sweep_files import axes, refusal, sweep, write
 
 

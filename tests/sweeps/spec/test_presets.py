@@ -10,7 +10,8 @@ import yaml
 
 from ch6dist.errors import InputError
 from sweeps.spec.expand import expand
-from sweeps.spec.sweep_file import dump, load_spec
+from sweeps.spec.load import load_spec
+from sweeps.spec.sweep_file import dump
 from tests.support.commands import TINY
 from tests.support.sweep_files import CONFIGS
 

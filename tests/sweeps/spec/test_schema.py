@@ -14,12 +14,13 @@ from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.parameters import REQUIRED, as_number
-from ch6dist.catalog.schedule_entries import LAMBDA_PRESETS, SCHEDULES
+from ch6dist.catalog.schedule_entries import SCHEDULES
+from ch6dist.catalog.schedule_parts import LAMBDA_PRESETS
 from ch6dist.sections import parse_section
 from sweeps.spec.expand import expand
 from sweeps.spec.schema import DRAFT, schema_text, sweep_schema
 from sweeps.spec.sweep_file import SweepSpec
-from tests.support.bad_sweeps import BAD
+from tests.support.bad_sweeps import BAD, ranged
 from tests.support.paths import ROOT
 from tests.support.sweep_files import CONFIGS, sweep
 
@@ -89,6 +90,8 @@ def test_every_entry_follows_the_schema_bare_with_its_parameters_and_as_a_value(
         more = {"schedulers": [{"name": "StepLR", "step_size": 1}] * 2} if "Sched" in name or "Sequ" in name else {}
         if name == "SequentialLR":
             parameters["milestones"] = [2]
+        if getattr(entry, "needs_warmup", False):
+            more = {"warmup": {"epochs": 1}}
         full = {"name": name, **parameters, **more}
         contents = [sweep(trial={section: full}), sweep(parameters={section: {"values": [full]}})]
         for content in contents:
@@ -158,7 +161,40 @@ GOOD: dict[str, dict[str, Any]] = {
             "optimizer.weight_decay": [0, 0.1],
         },
     ),
+    "range tests": sweep(parameters=ranged(seeds=5, widen=2, points=7, otherwise=(1e-5, 0.5))),
+    "range tests inside a section": sweep(parameters={"optimizer": {"momentum": [0, 0.9], **ranged("lr")}}),
+    "range tests and draws": sweep(method="random", trials=3, seed=0, parameters=ranged()),
+    "the best few": sweep(early_stop={"name": "top_k", "after": 3, "keep": 8}),
+    "halving": sweep(early_stop={"name": "halving", "first": 2}),
+    "halving at once": sweep(early_stop={"name": "asha", "first": 2, "factor": 4, "promote": False}),
+    "the median": sweep(early_stop={"name": "median", "after": 3}),
     "one case": sweep(parameters={"change": {"cases": {"only": {"epochs": 2}}}}),
+    "conditional axes": sweep(
+        parameters={
+            "optimizer.name": ["SGD", "RMSprop", "Adam"],
+            "optimizer.momentum": {"values": [0, 0.9], "where": {"optimizer.name": ["SGD", "RMSprop"]}},
+            "optimizer.nesterov": {"values": [False, True], "where": {"optimizer": "SGD", "optimizer.momentum": 0.9}},
+            "optimizer": {"weight_decay": {"values": 0.1, "where": {"optimizer": {"name": "Adam"}}}},
+            "change": {"cases": {"a": {}, "b": {"epochs": 3}}, "where": {"optimizer.name": "Adam"}},
+        }
+    ),
+    "a search": sweep(
+        method="optuna",
+        sampler="gp",
+        batch=4,
+        trials=3,
+        seed=0,
+        parameters={"optimizer.lr": {"distribution": "log_uniform", "min": 1e-4, "max": 0.1}},
+    ),
+    "an evenly spread search": sweep(
+        method="quasi",
+        trials=3,
+        seed=0,
+        parameters={
+            "optimizer.lr": {"distribution": "uniform", "min": 1e-4, "max": 0.1, "where": {"epochs": 2}},
+            "epochs": [2, 3],
+        },
+    ),
     "no name": {"parameters": sweep()["parameters"]},
     "other axes": sweep(
         parameters={
@@ -170,6 +206,10 @@ GOOD: dict[str, dict[str, Any]] = {
     ),
 }
 BEYOND_THE_SCHEMA = {  # what only the program can see
+    "stated bounds that fall",
+    "bounds for range tests",
+    "bounds that a schedule ignores",
+    "a cycle whose begin may lie above the bounds",
     "NaN lr",
     "infinite lr",
     "bad together",
@@ -202,6 +242,26 @@ BEYOND_THE_SCHEMA = {  # what only the program can see
     "a capture that is too large",
     "a validation metric without validation images",
     "more validation images than there are",
+    "a rule that begins at the end",
+    "early stopping of range tests",
+    "early stopping by a metric without images",
+    "a search for more than there is",
+    "a draw of more than there is",
+    "a search beyond what can be trained",
+    "a search for a parameter of some optimizers",
+    "a search in a where that lets too much in",
+    "a Gaussian process with a where",
+    "a Gaussian process of listed values",
+    "a where on nothing",
+    "a where on a value that never occurs",
+    "a where on another kind of value",
+    "a where on a value that never occurs there",
+    "a where on itself",
+    "a where on what the axis sets",
+    "axes that wait for each other",
+    "a where on a drawn axis",
+    "a key of a where twice",
+    "too many trials with a where",
 }
 
 

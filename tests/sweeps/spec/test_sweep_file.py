@@ -16,7 +16,8 @@ from ch6dist.config import parse_trial
 from ch6dist.errors import InputError, UsageError
 from sweeps.spec.axes import PRESETS
 from sweeps.spec.expand import expand
-from sweeps.spec.sweep_file import dump, load_spec
+from sweeps.spec.load import load_spec
+from sweeps.spec.sweep_file import dump
 from tests.support.bad_sweeps import BAD, DAMAGED, DRAWN, YAML_1_1
 from tests.support.sweep_files import CONFIGS, axes, refusal, spec_of, sweep, write
 

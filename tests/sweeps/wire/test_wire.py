@@ -16,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from ch6dist.packs import Leave
+from ch6dist.runs.schema import Status
 from sweeps.wire import reporter as reporter_module
 from sweeps.wire import server as server_module
 from sweeps.wire.client import DriverGoneError, Wire
@@ -43,7 +45,7 @@ class Driver:
 
 
 def reply(pack: int) -> Reply:
-    return Reply(stop=frozenset({f"of-{pack}"}), admit=({"epochs": pack},), attempts={"a": pack})
+    return Reply(leave={f"of-{pack}": Leave(Status.PAUSED, "waits")}, admit=({"epochs": pack},), attempts={"a": pack})
 
 
 def line(epoch: int) -> Lines:

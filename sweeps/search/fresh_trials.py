@@ -1,28 +1,30 @@
 """The trials of a confirmation as ledger lines: when it begins, and again where a kill has cut them off.
 
-lines = fresh_lines(ledger, {"number": 1, "set": ["sgd-lr0.1-1c0ffee5"], "default": [], "seeds": [3, 4, 5]})
+lines = fresh_lines(ledger.trials, {"number": 1, "set": ["sgd-lr0.1-1c0ffee5"], "default": [], "seeds": [3, 4, 5]})
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from ch6dist.config import parse_trial
-from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.provenance import trial_line
 from ch6dist.runs.schema import ConfirmationPlan, TrialLine
 
 
-def fresh_lines(ledger: Ledger, plan: ConfirmationPlan) -> list[TrialLine]:
-    """Return the lines of a confirmation's trials: every configuration of it with each of its seeds."""
+def fresh_lines(trials: Mapping[str, TrialLine], plan: ConfirmationPlan) -> list[TrialLine]:
+    """Return the lines of a confirmation's trials: every configuration of it with each of its seeds.
+
+    Args:
+        trials: of the run, by id.
+    """
     wanted = {*plan["set"], *plan["default"]}
-    configs = {line["configuration"]: line["config"] for line in ledger.trials.values()}
-    cases = {line["configuration"]: line.get("case") for line in ledger.trials.values()}
-    trials = {name: parse_trial(configs[name]) for name in wanted}
+    lines = {line["configuration"]: line for line in trials.values()}
+    configs = {name: parse_trial(lines[name]["config"]) for name in wanted}
     return [
         _fresh(
-            trial_line(trials[name].model_copy(update={"seed": seed}), case=cases[name]),
+            trial_line(configs[name].model_copy(update={"seed": seed}), case=lines[name].get("case")),
             name,
             confirms,
             plan["number"],
@@ -33,10 +35,10 @@ def fresh_lines(ledger: Ledger, plan: ConfirmationPlan) -> list[TrialLine]:
     ]
 
 
-def lines_cut_off(ledger: Ledger) -> list[TrialLine]:
-    """Return the lines of trials that the head line of a confirmation announces and the ledger lacks."""
-    plans = [head["confirmation"] for head in ledger.sweeps if "confirmation" in head]
-    return [line for plan in plans for line in fresh_lines(ledger, plan) if line["trial"] not in ledger.trials]
+def with_seed(line: TrialLine, seed: int) -> TrialLine:
+    """Return the line of the same configuration with another seed."""
+    made = trial_line(parse_trial({**line["config"], "seed": seed}), case=line.get("case"))
+    return {**made, "configuration": line["configuration"]}
 
 
 def _parts(plan: ConfirmationPlan) -> Sequence[tuple[Literal["set", "default"], list[str]]]:

@@ -1,0 +1,165 @@
+"""What a ledger says, as the decisions of a sweep need it: an index that is kept up to date line by line.
+
+    observed = Observed.from_ledger(ledger)
+    observed.take(lines)                # that have just been written
+    observed.trials["sgd-…"].values     # the metric by epoch, its sign turned where a small one is better
+
+It is rebuilt from the ledger alone, and decides nothing. Of an epoch that is trained again after a kill the newest
+value counts, and the first arrival: what was decided by the order of arrival stays decided.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ch6dist.runs.confirmations import key_of
+from ch6dist.runs.ledger import Ledger
+from ch6dist.runs.ranking import RANKED_ROWS
+from ch6dist.runs.schema import ENDED, ConfirmationPlan, Line, Metric, Status, TrialLine
+
+
+@dataclass
+class Seen:
+    """One trial, as far as the ledger has it."""
+
+    line: TrialLine
+    number: int  # its place among the trials of the run, from 0
+    status: Status = Status.PLANNED
+    rule: bool = False  # it was stopped by the sweep's own rule
+    attempt: int = 1
+    epoch: int = 0  # completed in the newest attempt
+    begun: bool = False
+    values: dict[int, float] = field(default_factory=dict)  # by epoch, where finite: the metric, larger is better
+    arrived: dict[int, int] = field(default_factory=dict)  # by epoch, the place in the ledger of its first row
+    last: deque[Line] = field(default_factory=lambda: deque(maxlen=RANKED_ROWS))  # its newest rows
+    closed_at: int = 0  # the place in the ledger of the line that ended it, where it has ended
+    span: tuple[float, float] = (0.0, 0.0)  # when it began to train, and its newest line, in seconds since 1970
+    seconds: float = 0.0  # training and evaluation, repeated epochs included: they have been paid for
+    found: Mapping[str, Any] | None = None  # of a range test: what it suggests
+    judged: bool = False  # it has ended once; what a range test finds when it is trained again moves no bounds
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """Return the trial's configuration as data."""
+        return self.line["config"]
+
+    @property
+    def epochs(self) -> int:
+        """Return the epochs that the trial takes in all; a range test counts as one."""
+        return int(self.config["epochs"]) if self.config["type"] == "train" else 1
+
+    @property
+    def closed(self) -> bool:
+        """Return whether it gets no further whatever is decided: it has ended, and not by the sweep's own rule."""
+        return self.status in ENDED and not (self.rule and self.status == Status.STOPPED)
+
+    @property
+    def lost(self) -> bool:
+        """Return whether it ended without all of its epochs, and not by the sweep's own rule."""
+        return self.closed and self.status != Status.FINISHED
+
+    @property
+    def unclear(self) -> bool:
+        """Return whether its newest row has no value and nothing says why: it may diverge there, if nobody stops it."""
+        return self.status == Status.RUNNING and self.epoch > 0 and self.epoch not in self.values
+
+    @property
+    def confirms(self) -> bool:
+        """Return whether it has a fresh seed of a confirmation."""
+        return key_of(self.line) is not None
+
+
+class Observed:
+    """Every trial of a run with its values, and what the run has spent."""
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric, self.sign = metric, 1.0 if metric.goal == "maximize" else -1.0
+        self.trials: dict[str, Seen] = {}
+        self.confirmations: list[ConfirmationPlan] = []
+        self.announced = 0  # trials that the run has, as its head lines say
+        self.count = 0  # lines taken so far
+        self.seconds = 0.0  # of training and evaluation, over all trials
+        self.wall_seconds = 0.0  # in which a driver was at work
+        self._time: float | None = None  # of the newest line of the driver that is at work
+
+    @classmethod
+    def from_ledger(cls, ledger: Ledger, metric: Metric | None = None) -> Observed:
+        """Index a ledger that was read with all of its lines."""
+        observed = cls(metric or Metric.of(ledger.spec))
+        observed.take(ledger.lines)
+        return observed
+
+    def take(self, lines: Iterable[Line]) -> None:
+        """Take lines in the order in which they were written."""
+        for line in lines:
+            self.count += 1
+            kind = line["kind"]
+            self._pass_time(line, begins=kind == "sweep")
+            if kind == "row":
+                self._take_row(line)
+            elif kind == "status":
+                self._take_status(line)
+            elif kind == "sweep":
+                self._take_head(line)
+            elif kind == "artifact" and line["name"] == "range_test" and not self.trials[line["trial"]].judged:
+                self.trials[line["trial"]].found = line["value"]
+            elif kind == "trial" and line["trial"] not in self.trials:
+                self.trials[line["trial"]] = Seen(line, len(self.trials))  # type: ignore[arg-type]
+
+    def as_ledger(self, spec: Mapping[str, Any], trials: Iterable[str]) -> Ledger:
+        """Return of some trials what ranks them, as a ledger: lines, statuses, newest rows, seconds."""
+        chosen = [self.trials[trial] for trial in trials]
+        ledger = Ledger(sweeps=[{"kind": "sweep", "spec": dict(spec)}])  # type: ignore[typeddict-item]
+        for seen in chosen:
+            trial = seen.line["trial"]
+            ledger.trials[trial] = seen.line
+            ledger.statuses[trial] = {"kind": "status", "trial": trial, "status": seen.status}  # type: ignore[typeddict-item]
+            ledger.rows += seen.last
+            ledger.seconds[trial] = seen.seconds
+        return ledger
+
+    def _take_head(self, line: Line) -> None:
+        self.announced = max(self.announced, line.get("trials", 0))
+        if "confirmation" in line:
+            self.confirmations.append(line["confirmation"])
+
+    def _take_row(self, line: Line) -> None:
+        seen, epoch = self.trials[line["trial"]], line["epoch"]
+        seen.epoch, seen.attempt = epoch, line["attempt"]
+        value = line.get(self.metric.name)
+        if value is not None and math.isfinite(value):
+            seen.values[epoch] = self.sign * value
+        else:
+            seen.values.pop(epoch, None)
+        seen.arrived.setdefault(epoch, self.count)
+        spent = (line.get("seconds") or 0.0) + (line.get("eval_seconds") or 0.0)
+        seen.seconds += spent
+        self.seconds += spent
+        while seen.last and seen.last[-1]["step"] >= line["step"]:
+            seen.last.pop()
+        seen.last.append(line)
+
+    def _take_status(self, line: Line) -> None:
+        seen = self.trials[line["trial"]]
+        seen.status, seen.rule = Status(line["status"]), bool(line.get("rule"))
+        now = line.get("time", 0.0)
+        if seen.status == Status.RUNNING and not seen.begun:
+            seen.begun, seen.span = True, (now, now)
+        seen.span = (seen.span[0], now)
+        seen.judged |= seen.status in ENDED
+        seen.closed_at = self.count
+        if line["attempt"] > seen.attempt:  # from scratch: its values count until they come again
+            seen.attempt, seen.epoch = line["attempt"], 0
+            seen.last.clear()
+
+    def _pass_time(self, line: Line, *, begins: bool) -> None:
+        now = line.get("time")
+        if now is None:
+            return
+        if not begins and self._time is not None:
+            self.wall_seconds += max(0.0, now - self._time)
+        self._time = now if begins or self._time is None else max(now, self._time)

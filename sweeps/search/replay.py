@@ -1,0 +1,60 @@
+"""Check a ledger against its own decisions: every epoch was allowed when it was trained, every stop decided by then.
+
+departures(ledger)          # [] where what happened is what `next_trials` says, line by line
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ch6dist.runs.ledger import Ledger
+from ch6dist.runs.schema import Line, Status
+from sweeps.search.next_trials import Search
+
+
+def departures(ledger: Ledger) -> list[str]:
+    """Return what in a ledger does not follow from what stood before it; empty for a sound one.
+
+    Args:
+        ledger: read with all of its lines.
+    """
+    found: list[str] = []
+    search: Search | None = None
+    for line in ledger.lines:
+        if line["kind"] == "sweep":
+            search = _from_here(search, line["spec"])
+        if search is None:
+            continue
+        said = _departure(search, line)
+        search.take([line])
+        found += [said] if said else []
+    return found
+
+
+def _from_here(before: Search | None, spec: Mapping[str, Any]) -> Search:
+    """Return the search as the head line of a driver has it: the sweep may have been extended."""
+    search = Search.of(spec, Ledger())
+    if before:
+        search.observed = before.observed
+    return search
+
+
+def _departure(search: Search, line: Line) -> str:
+    trial = line.get("trial", "")
+    if trial not in search.observed.trials or search.observed.trials[trial].config["type"] != "train":
+        return ""
+    if line["kind"] == "row":
+        decision = search.decision(trial)
+        under_way = 0 if search.rule and search.rule.together else 1  # an epoch that another trial's row stops is ended
+        if line["epoch"] > decision.until + under_way and not search.spent:
+            return f"{trial} trained epoch {line['epoch']}, and was allowed {decision.until}: {decision.why}"
+    if line["kind"] == "decision" and line["what"] == "go_on":
+        decision = search.decision(trial)
+        if line["until"] != decision.until:
+            return f"{trial} was given {line['until']} epochs, and {decision.until} follow: {decision.why}"
+    if line["kind"] == "status" and line["status"] == Status.STOPPED and line.get("rule"):
+        decision = search.decision(trial)
+        if not decision.out:
+            return f"{trial} was stopped, and may go on: {decision.why}"
+    return ""
