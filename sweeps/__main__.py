@@ -79,9 +79,7 @@ def run(
     runs: Runs = None,
     address: Address = None,
     packs: Packs = "auto",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="go on where the run --name stopped, if there is one")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the run --name, if there is one")] = False,
 ) -> int:
     """Train every trial of a sweep file in a new run folder."""
     from sweeps.spec.expand import case_names, expand

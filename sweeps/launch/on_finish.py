@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 from ch6dist.catalog.wording import format_count, format_metric, metric_label, status_label
-from ch6dist.errors import InputError, UsageError
 from ch6dist.paths import shown_path
 from ch6dist.runs.ledger import read_spec
 from ch6dist.runs.schema import Status
@@ -47,7 +46,7 @@ def call_on_finish(run: Path, status: int, *, say: Callable[[str], None], halted
         if target := read_spec(run).get("on_finish"):
             told = what_happened(run, status, reason=halted)
             wrong = _post(target, told) if is_webhook(target) else _execute(target, told)
-    except (OSError, InputError, UsageError) as error:
+    except Exception as error:  # whatever it is, the run has ended as it did
         wrong = f"nothing was told ({error})"
     if wrong:
         say(f"on_finish: {wrong}")

@@ -213,6 +213,10 @@ def test_a_record_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     assert line.startswith("on_finish: nothing was told (")
 
 
+def test_a_line_that_no_process_can_have_is_one_line(tmp_path: Path) -> None:
+    assert told(run_of(tmp_path, f"echo \0 {SECRET}"), 1) == ["on_finish: nothing was told (embedded null byte)"]
+
+
 # What may be written
 
 
