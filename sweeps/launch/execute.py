@@ -135,7 +135,8 @@ def execute(task: Task, ledger: Ledger, record: Record, how: Launch) -> int:
     task.search.keep_journal(record.run)
     if how.address is None and slots.workers == 1:  # a calibration is of one process on this machine
         remember_speeds(table, slots.device)
-    return call_on_finish(record.run, _close(driver, how), say=say, halted=driver.halt.reason)
+    target = task.search.content.get("on_finish")
+    return call_on_finish(target, record.run, _close(driver, how), say=say, halted=driver.halt.reason)
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from ch6dist.errors import InputError
-from ch6dist.runs.ledger import read
+from ch6dist.runs.ledger import read, read_spec
 from ch6dist.runs.provenance import command_line
 from ch6dist.sections import parse_section
 from sweeps.launch import on_finish
@@ -95,7 +95,7 @@ def hook(answer: int = 200) -> Iterator[Hook]:
 def told(run: Path, status: int = 0, halted: str = "") -> list[str]:
     """What a run's end prints; its exit status stays what it is."""
     said: list[str] = []
-    assert call_on_finish(run, status, say=said.append, halted=halted) == status
+    assert call_on_finish(read_spec(run).get("on_finish"), run, status, say=said.append, halted=halted) == status
     assert not any(SECRET in line or "\n" in line for line in said)
     return said
 
