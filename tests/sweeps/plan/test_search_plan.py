@@ -40,7 +40,8 @@ RULES = {text: rule.model_dump() for text, rule in rules(14).items()}
 GROUPS: dict[str, dict[str, Any]] = {
     "one group": {"parameters": {"optimizer": ["SGD", "Adam"], "optimizer.lr": LRS}, "seeds": 2},
     "schedules and lengths": {
-        "parameters": {"schedule": ["none", "CosineAnnealingLR"], "epochs": [9, 4], "optimizer.lr": LRS}
+        "parameters": {"schedule": ["none", "CosineAnnealingLR"], "epochs": [9, 4], "optimizer.lr": LRS},
+        "share_prefixes": False,
     },
 }
 BATCHES = {"method": "optuna", "trials": 14, "batch": 6, "seed": 0, "parameters": GROUPS["one group"]["parameters"]}
@@ -170,6 +171,17 @@ def test_schedules_that_begin_alike_are_planned_as_one_training_and_drawn(tmp_pa
     stopping = planned(spec.model_copy(update={"early_stop": parse_early_stop(HALVING)}), branches=branches)
     assert stopping.estimate.expected_epochs <= 13
     assert "of epochs that trials share those count" in " ".join(plan_notes(stopping))
+
+
+@pytest.mark.parametrize("rule", [{}, {"early_stop": HALVING}], ids=["whole", "halving"])
+def test_a_sweep_trains_the_shared_epochs_that_its_plan_says(rule: dict[str, Any], tmp_path: Path) -> None:
+    schedules = ["none", {"name": "StepLR", "step_size": 4}, {"name": "StepLR", "step_size": 6}]
+    spec = searching(parameters={"schedule": schedules, "optimizer.lr": LRS}, **rule)
+    trials = forecast(spec)
+    found = by_rule(spec, trials, shared_branches(spec, trials))
+    real = sum("shared" not in row for row in trained(tmp_path, spec).rows)
+    assert found.epochs == (pytest.approx(real, rel=0.25) if rule else real)
+    assert real < found.asked
 
 
 def test_no_program_is_asked_where_nothing_can_be_shared(monkeypatch: pytest.MonkeyPatch) -> None:
