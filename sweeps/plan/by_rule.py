@@ -2,9 +2,10 @@
 
     found = by_rule(spec, trials, branches)     # Expected
 
-Every order of the configurations is as likely as any other, and at all rungs the same; the rules themselves
-(sweeps/search/rules) decide on it. How many go on at a rung of top_k and halving depends on no order. Of median, which
-looks at curves, it is assumed that HALF ends at its first look and the rest never.
+Every order of the configurations is as likely as any other, and at all rungs the same; what shares epochs with another
+is as good as that one. The rules themselves (sweeps/search/rules) decide on it. How many go on at a rung of top_k and
+halving depends on no order. Of median, which looks at curves, it is assumed that HALF ends at its first look and the
+rest never.
 """
 
 from __future__ import annotations
@@ -39,14 +40,29 @@ def by_rule(spec: SweepSpec, trials: Sequence[TrialConfig], branches: Branches) 
         return expected([{trial.trial_id: trial.epochs for trial in trained}], trained, branches, None)
     groups, rng = groups_of(trained), Random(0)
     owner = {trial.trial_id: trial.configuration_id for trial in trained}
+    root = _roots(owner, branches)
     batches = list(_batches(list(dict.fromkeys(owner.values())), spec.batch))
     draws = max(1, min(DRAWS, EFFORT // sum(len(known) for known in batches)))
     outcomes = []
     for _ in range(draws):
-        rank = {name: rng.random() for group in groups for name in group.configurations}
+        luck = {name: rng.random() for name in root}
+        rank = {name: luck[first] for name, first in root.items()}
         until = _draw(rule, groups, batches, rank, Metric(spec.metric.name))
         outcomes.append({trial: until[name] for trial, name in owner.items()})
     return expected(outcomes, trained, branches, rule, basis=_basis(rule))
+
+
+def _roots(owner: Mapping[str, str], branches: Branches) -> dict[str, str]:
+    """Return of each configuration the one whose epochs its own begin with: one training has one value at a rung.
+
+    Args:
+        owner: the configuration of each trial, a trial before those that leave it.
+    """
+    found: dict[str, str] = {}
+    for trial, name in owner.items():
+        leaves = branches.get(trial)
+        found.setdefault(name, found[owner[leaves.trial]] if leaves else name)
+    return found
 
 
 def _batches(names: Sequence[str], batch: int | None) -> Iterator[set[str]]:

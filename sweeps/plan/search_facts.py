@@ -115,7 +115,7 @@ def search_notes(outlook: Outlook) -> list[str]:
         groups = format_count(alone, "configuration")
         notes.append(f"{groups} with a schedule or length of its own: early stopping has nothing to compare it with")
     if rule and outlook.course.branches:
-        notes.append("of epochs that trials share those count that at least one of them is expected to come to")
+        notes.append("what shares epochs with another trial is taken to be as good as that one at every rung")
     return notes
 
 
