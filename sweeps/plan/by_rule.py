@@ -36,7 +36,7 @@ def by_rule(spec: SweepSpec, trials: Sequence[TrialConfig], branches: Branches) 
         branches: where trials leave others (ch6dist/branches.py).
     """
     trained, rule = [trial for trial in trials if trial.type == "train"], spec.early_stop
-    if rule is None:
+    if rule is None or not trained:
         return expected([{trial.trial_id: trial.epochs for trial in trained}], trained, branches, None)
     groups, rng = groups_of(trained), Random(0)
     owner = {trial.trial_id: trial.configuration_id for trial in trained}

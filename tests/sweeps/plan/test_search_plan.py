@@ -173,10 +173,9 @@ def test_schedules_that_begin_alike_are_planned_as_one_training_and_drawn(tmp_pa
     assert "what shares epochs with another trial" in " ".join(plan_notes(stopping))
 
 
-@pytest.mark.parametrize("rule", [{}, {"early_stop": HALVING}], ids=["whole", "halving"])
-def test_a_sweep_trains_the_shared_epochs_that_its_plan_says(rule: dict[str, Any], tmp_path: Path) -> None:
+def test_a_sweep_that_stops_early_and_shares_epochs_trains_what_its_plan_says(tmp_path: Path) -> None:
     schedules = ["none", {"name": "StepLR", "step_size": 4}, {"name": "StepLR", "step_size": 6}]
-    spec = searching(parameters={"schedule": schedules, "optimizer.lr": LRS}, **rule)
+    spec = searching(parameters={"schedule": schedules, "optimizer.lr": LRS}, early_stop=HALVING)
     trials = forecast(spec)
     found = by_rule(spec, trials, shared_branches(spec, trials))
     real = sum("shared" not in row for row in trained(tmp_path, spec).rows)
