@@ -79,6 +79,7 @@ class Search:
         self.spec = _sweep_of(spec)
         self.decisions: dict[str, Decision] = {}
         self.stale = True  # something has been written that may change a decision
+        self.over = ""  # the bound of the budget that was reached when it decided last
         # that the ledger has all trials of the file: they are made again only where a kill has cut some off
         self.whole = bool(observed.trials) and len(observed.trials) >= observed.announced
         self.rounds: list[Round] = []
@@ -116,7 +117,8 @@ class Search:
         """Take lines that have just been written."""
         written = list(lines)
         self.observed.take(written)
-        self.stale = self.stale or (not self.static and any(map(self._matters, written)))
+        if not self.static and not self.stale:
+            self.stale = self.spent != self.over or any(map(self._matters, written))
 
     def new_trials(self) -> list[New]:
         """Return trials that the ledger lacks: all at the start, later those that a decision or a kill has left."""
@@ -182,8 +184,8 @@ class Search:
         """Bring the decisions up to date."""
         if not self.stale:
             return
-        self.stale = False
-        self.decisions = decisions(self.observed, self.spec, over=self.spent)
+        self.stale, self.over = False, self.spent
+        self.decisions = decisions(self.observed, self.spec, over=self.over)
 
     def _of_file(self) -> list[TrialLine]:
         """Return the lines of the trials that the sweep file spans, where some may be missing."""
@@ -237,7 +239,7 @@ class Search:
         kind = line["kind"]
         if kind == "row" and self.spec:
             epochs = self.observed.trials[line["trial"]].epochs
-            return bool(self.spec.budget) or (self.rule is not None and line["epoch"] in self.rule.rungs(epochs))
+            return bool(self.over) or (self.rule is not None and line["epoch"] in self.rule.rungs(epochs))
         return kind == "trial" or (kind == "status" and line["status"] in CHANGES)
 
 

@@ -92,9 +92,10 @@ class Simulated:
             }
             writer.append([{**head, "time": self.tick()}, *new])
             ledger = read(self.run)
-            search = Search.of(self.content, ledger)
             table = TrialTable.from_ledger(ledger)
-            packs = self.pack([ledger.trials[step.trial]["config"] for step in search.steps()])
+            steps = Search.of(self.content, ledger).steps()
+            packs = self.pack([ledger.trials[step.trial]["config"] for step in steps])
+            search = Search.of(self.content, ledger)
             record = Record(self.run, writer, NoUploader(self.run), str(self.run / "checkpoints"), print)
             progress = Progress(table, Console(file=io.StringIO()), title="simulated")
             rules = Rules(max_retries=self.max_retries, slots=self.slots)
