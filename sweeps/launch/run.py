@@ -34,6 +34,7 @@ from sweeps.plan.slots import Slots, find_slots
 from sweeps.record.record import opened
 from sweeps.record.uploader import runs_in_store
 from sweeps.search.next_trials import Search
+from sweeps.search.sharing import with_branches
 from sweeps.spec.extend import changed_sweep, refuse_lost
 
 
@@ -186,6 +187,7 @@ def _task(spec: Mapping[str, Any], ledger: Ledger, *rest: Any) -> Task:
 def _beginning(spec: Mapping[str, Any], lines: Sequence[TrialLine]) -> tuple[list[TrialLine], list[TrialConfig]]:
     """Return the lines of all trials that a sweep begins with, and those of the trials that are trained first."""
     search = Search.of(spec, Ledger())
+    lines = with_branches(lines) if spec.get("share_prefixes", False) else list(lines)
     search.take(lines)
     search.whole = bool(lines)  # the caller has made them all
     new = [item.line for item in search.new_trials()]

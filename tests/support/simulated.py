@@ -19,10 +19,11 @@ from typing import Any
 
 from rich.console import Console
 
+from ch6dist.branches import Branch
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.packs import Leave
 from ch6dist.runs.ledger import Ledger, read
-from ch6dist.runs.names import checkpoint_name
+from ch6dist.runs.names import checkpoint_name, epoch_checkpoint
 from ch6dist.runs.schema import Line, Status
 from ch6dist.runs.writer import Writer
 from sweeps.driver.driver import Driver, Rules
@@ -72,6 +73,8 @@ class Simulated:
         self.messages = 0
         self.limit: int | None = None
         self.clock = time.time()  # the driver's own lines have the time of day
+        self.stop: set[str] = set()  # trials that a person stops
+        self.from_scratch = 0  # branches whose checkpoint was gone
 
     def ledger(self) -> Ledger:
         """The run as it stands."""
@@ -101,6 +104,7 @@ class Simulated:
             rules = Rules(max_retries=self.max_retries, slots=self.slots)
             self.driver = Driver(record, table, progress, rules, search=search, pack=self.pack)
             self.driver.begin(ledger, packs)
+            self.driver.stops |= self.stop
             try:
                 self._train()
             except KilledError:
@@ -122,23 +126,24 @@ class Simulated:
     def _train(self) -> None:
         running: dict[int, Worker] = {}
         pending: list[int] = []
+        idle = 0
         while True:
             while len(pending) < PENDING and (number := self.driver.next_pack()) is not None:
                 pending.append(number)
             if pending and len(running) < self.slots:
                 number = pending.pop(0)
-                running[number] = self.worker(number)
+                running[number] = Worker(self, number)
                 self.turn(number, running[number].begin, running)
             elif running:
                 number = self.rng.choice(sorted(running))
                 self.turn(number, running[number].work, running)
-            else:
-                assert self.driver.over, "nothing runs, nothing waits, and the driver goes on"
+            elif self.driver.over:
                 return
-
-    def worker(self, number: int) -> Worker:
-        """The worker of a pack, before it has said anything."""
-        return Worker(self, number)
+            else:
+                idle += 1  # Ray Tune asks again
+                assert idle < 3, "nothing runs, nothing waits, and the driver goes on"
+                continue
+            idle = 0
 
     def turn(self, number: int, act: Callable[[], bool], running: dict[int, Worker]) -> None:
         """Let a worker do something; when it is done with its pack, tell the driver."""
@@ -160,9 +165,9 @@ class Simulated:
         self.clock += 1.0
         return self.clock
 
-    def checkpoint(self, trial: str, attempt: int) -> Path:
-        """The file of a trial's last checkpoint; it holds the epoch."""
-        return self.run / "checkpoints" / checkpoint_name(trial, "last", attempt=attempt)
+    def checkpoint(self, trial: str, attempt: int, name: str = "last") -> Path:
+        """The file of a trial's checkpoint; it holds the epoch."""
+        return self.run / "checkpoints" / checkpoint_name(trial, name, attempt=attempt)
 
 
 class Worker:
@@ -185,11 +190,13 @@ class Worker:
             lane.epoch += 1
         reply = self._send([line for lane in self.lanes.values() for line in lane.lines(self.run)])
         ends = {name: end for name, lane in self.lanes.items() if (end := lane.end(self.run, reply.leave))}
+        kept = [lane.kept(self.run) for lane in self.lanes.values() if lane.epoch in lane.keep]
         for name, lane in self.lanes.items():
             diverged = name in ends and ends[name].status == Status.DIVERGED
             if not diverged and (name in ends or lane.epoch % self.run.every == 0):
                 lane.save(self.run)
-        more = self._send([self.lanes[name].closing(self.run, end) for name, end in ends.items()]) if ends else None
+        closing = [self.lanes[name].closing(self.run, end) for name, end in ends.items()]
+        more = self._send([*kept, *closing]) if kept or ends else None
         self.lanes = {name: lane for name, lane in self.lanes.items() if name not in ends}
         self._open(reply)
         if more:
@@ -201,7 +208,7 @@ class Worker:
 
     def _open(self, reply: Reply) -> None:
         """Lanes of the trials that a reply admits, at their checkpoints."""
-        made = [Lane(parse_trial(config), reply.attempts, self.run) for config in reply.admit]
+        made = [Lane(parse_trial(config), reply, self.run) for config in reply.admit]
         if made:
             self.lanes |= {lane.name: lane for lane in made}
             leave = self._send([lane.line(self.run, "status", status="running", engine="eager") for lane in made]).leave
@@ -220,11 +227,22 @@ class Worker:
 
 
 class Lane:
-    def __init__(self, trial: TrialConfig, attempts: Mapping[str, int], run: Simulated) -> None:
+    """A trial of a worker."""
+
+    def __init__(self, trial: TrialConfig, reply: Reply, run: Simulated) -> None:
         self.trial, self.name = trial, trial.trial_id
-        self.attempt = attempts[self.name]
-        file = run.checkpoint(self.name, self.attempt)
-        self.epoch = int(file.read_text()) if file.exists() else 0
+        self.attempt, self.keep = reply.attempts[self.name], reply.keep.get(self.name, ())
+        file, branch = run.checkpoint(self.name, self.attempt), reply.branches.get(self.name)
+        self.epoch = int(file.read_text()) if file.exists() else self.branched_off(branch, run) if branch else 0
+
+    def branched_off(self, branch: Branch, run: Simulated) -> int:
+        """The epoch of another trial's checkpoint, if that is there; else zero, as where it is gone."""
+        for name in (epoch_checkpoint(branch.epoch), "last"):
+            file = run.checkpoint(branch.trial, branch.attempt, name)
+            if file.exists() and int(file.read_text()) == branch.epoch:
+                return branch.epoch
+        run.from_scratch += 1
+        return 0
 
     def line(self, run: Simulated, kind: str, **content: Any) -> Line:
         place = {"kind": kind, "trial": self.name, "attempt": self.attempt, "epoch": self.epoch}
@@ -248,10 +266,16 @@ class Lane:
             return Leave(Status.FINISHED, "")
         return leave.get(self.name)
 
-    def save(self, run: Simulated) -> None:
-        file = run.checkpoint(self.name, self.attempt)
+    def save(self, run: Simulated, name: str = "last") -> None:
+        file = run.checkpoint(self.name, self.attempt, name)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(str(self.epoch))
+
+    def kept(self, run: Simulated) -> Line:
+        """Save the checkpoint from which others branch off; the line that says so."""
+        name = epoch_checkpoint(self.epoch)
+        self.save(run, name)
+        return self.line(run, "artifact", name=name, path=name, bytes=1)
 
     def closing(self, run: Simulated, end: Leave) -> Line:
         rule = {"rule": True} if end.rule else {}
