@@ -252,7 +252,10 @@ class Search:
         kind = line["kind"]
         if kind == "row" and self.spec:
             epochs = self.observed.trials[line["trial"]].epochs
-            return bool(self.over) or (self.rule is not None and line["epoch"] in self.rule.rungs(epochs))
+            decided = self.decisions.get(line["trial"])
+            if decided is None or line["epoch"] > decided.until:  # it was under way when that was decided
+                return True
+            return self.rule is not None and line["epoch"] in self.rule.rungs(epochs)
         if kind == "artifact":
             return bool(line["name"].startswith(EPOCH))
         return kind == "trial" or (kind == "status" and line["status"] in CHANGES)

@@ -66,7 +66,7 @@ def _departure(search: Search, line: Line, allowed: _Allowed) -> str:
     trial = line.get("trial", "")
     if trial not in search.observed.trials or search.observed.trials[trial].config["type"] != "train":
         return ""
-    if line["kind"] == "row":
+    if line["kind"] == "row" and "shared" not in line:
         decision = search.decision(trial)
         if line["epoch"] > max(decision.until, allowed.epochs.get(trial, 0)):
             return f"{trial} trained epoch {line['epoch']}, and was allowed {decision.until}: {decision.why}"

@@ -146,6 +146,6 @@ def _needless(lines: Sequence[Line]) -> set[tuple[int, str, int, int]]:
         driver += line["kind"] == "sweep"
         if line["kind"] == "event":
             failed |= {(driver, trial) for trial in line["trials"]}
-        if line["kind"] == "row":
+        if line["kind"] == "row" and "shared" not in line:
             often[driver, line["trial"], line["attempt"], line["epoch"]] += 1
     return {key for key, count in often.items() if count > 1 and key[:2] not in failed}
