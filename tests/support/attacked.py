@@ -52,6 +52,7 @@ class Attacked(Simulated):
         super().__init__(run, spec, value, **others)
         self.deaths, self.stops, self.memory = deaths, stops, memory
         self.asked: set[str] = set()
+        self.ask_next: list[str] = []  # trials that are asked to stop at the next turns
 
     def send(self, number: int, message: Any) -> Reply:
         """Send, and die before or after it; check what the driver made of it."""
@@ -65,6 +66,8 @@ class Attacked(Simulated):
 
     def turn(self, number: int, act: Callable[[], bool], running: dict[int, Worker]) -> None:
         """Let a worker do something, which may be its last; or somebody asks a trial to stop."""
+        if self.ask_next:
+            self._ask_to_stop(self.ask_next.pop())
         if self.rng.random() < self.stops:
             self._ask_to_stop(self.rng.choice(sorted(self.driver.table.entries)))
         try:
