@@ -70,22 +70,22 @@ def lines_of(spec: Mapping[str, Any], trials: Sequence[TrialLine]) -> list[Line]
 
 
 def measure(spec: Mapping[str, Any], lines: Sequence[Line], repeats: int) -> list[Measures]:
-    """Return the seconds of indexing a ledger, of the first decision, and of one when a row has come."""
+    """Return the CPU seconds of indexing a ledger, of the first decision, and of one when a row has come."""
     found = []
     for _ in range(repeats):
         gc.collect()
-        times = [time.perf_counter()]
+        times = [time.process_time()]
         ledger = Ledger(sweeps=[lines[0]], lines=list(lines[:-1]))  # type: ignore[list-item]
         search = Search.of(spec, ledger)
-        times.append(time.perf_counter())
+        times.append(time.process_time())
         search.new_trials()
         search.steps()
-        times.append(time.perf_counter())
+        times.append(time.process_time())
         search.take(lines[-1:])
         if search.stale:  # as the driver asks
             search.new_trials()
             search.steps()
-        times.append(time.perf_counter())
+        times.append(time.process_time())
         index, first, again = (after - before for before, after in zip(times, times[1:], strict=False))
         found.append({"index": index, "first": first, "again": again})
     return found
@@ -113,9 +113,9 @@ def main() -> None:
         lines = lines_of(spec, trials)
         measured = measure(spec, lines, arguments.pairs)
         print(name, len(lines), "lines", measured[0], file=sys.stderr, flush=True)
-        rows.append(row(f"{name}: index of {len(lines):,} lines, s", measured, "index"))
-        rows.append(row(f"{name}: the first decisions, s", measured, "first", ".3f"))
-        rows.append(row(f"{name}: one row more, ms", measured, "again", ".1f", scale=1000))
+        rows.append(row(f"{name}: index of {len(lines):,} lines, CPU s", measured, "index"))
+        rows.append(row(f"{name}: the first decisions, CPU s", measured, "first", ".3f"))
+        rows.append(row(f"{name}: one row more, CPU ms", measured, "again", ".1f", scale=1000))
     what = (
         f"{arguments.trials:,} trials of {EPOCHS} epochs. Goal: {1000 * GOAL_SECONDS:.0f} ms after one more row, which "
         "is the last of a rung where there are rungs. Without a rule nothing is decided, and nothing computed."

@@ -14,8 +14,8 @@ what the file adds to them (more values, seeds, draws) follows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from sweeps.search.decisions import decisions
 from sweeps.search.draws import drawn, keep_journal, next_batch
 from sweeps.search.fresh_trials import fresh_lines, with_seed
 from sweeps.search.observed import Observed, Seen
-from sweeps.search.racing import Round, rounds
+from sweeps.search.racing import DecidedRounds, Round, rounds
 from sweeps.search.range_stage import range_trials, second_stage
 from sweeps.search.rules.contestant import Decision
 from sweeps.search.sharing import may_begin, with_branches
@@ -45,7 +45,12 @@ class Step:
 
     trial: str
     until: int
-    why: str = ""  # empty: the sweep begins with it
+    say: Callable[[], str] = field(default=str, compare=False, repr=False)  # written only when somebody asks
+
+    @property
+    def why(self) -> str:
+        """Return why; empty: the sweep begins with it."""
+        return self.say()
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class Search:
         # that the ledger has all trials of the file: they are made again only where a kill has cut some off
         self.whole = bool(observed.trials) and len(observed.trials) >= observed.announced
         self.rounds: list[Round] = []
+        self.decided_rounds: DecidedRounds = {}
         rule = self.spec.early_stop if self.spec else None
         self.rule = rule
         self.tests = [trial.trial_id for trial in range_trials(self.spec)] if self.spec else []
@@ -155,7 +161,7 @@ class Search:
                 if left == 0:
                     continue
                 left -= 1
-            found.append(Step(trial, decision.until, decision.why))
+            found.append(Step(trial, decision.until, decision.say))
         return found
 
     def keep_journal(self, folder: Path) -> None:
@@ -224,7 +230,8 @@ class Search:
         """Return the rounds of seeds that have been decided; the last one may say why there are no more."""
         if self.spec and self.spec.seeds.up_to:
             self._decide()
-            self.rounds = rounds(self.observed, self.content, self.spec.seeds, settled=self.settled)
+            how = {"settled": self.settled, "decided": self.decided_rounds}
+            self.rounds = rounds(self.observed, self.content, self.spec.seeds, **how)
         return self.rounds
 
     def _of_rounds(self) -> list[New]:
