@@ -25,7 +25,7 @@ from ch6dist.runs.provenance import trial_line
 from ch6dist.runs.schema import ENDED, Line, Metric, Status, TrialLine
 from sweeps.search.budget import places_left, spent
 from sweeps.search.decisions import decisions
-from sweeps.search.draws import drawn, keep_journal, next_batch
+from sweeps.search.draws import drawn, keep_journal, missing_seeds, next_batch
 from sweeps.search.fresh_trials import fresh_lines, with_seed
 from sweeps.search.observed import Observed, Seen
 from sweeps.search.racing import DecidedRounds, Round, rounds
@@ -178,6 +178,10 @@ class Search:
         own = {t for t, seen in self.observed.trials.items() if not (seen.confirms or "point" in seen.line)}
         first = {t for t in own if seeds is None or self.observed.trials[t].config["seed"] in seeds}
         after = {line["trial"] for line, _ in second_stage(self.spec, self._found())} if self.tests else set()
+        if self.spec.method == "optuna":
+            first |= {t for t, seen in self.observed.trials.items() if "point" in seen.line and not seen.confirms}
+            points = list(drawn(self.observed, self.spec).values())[: self.spec.trials]
+            after |= {seen.line["trial"] for members in points for seen in members}
         return first, {trial.trial_id for trial in expand(self.spec)} | after
 
     def decision(self, trial: str) -> Decision:
@@ -250,6 +254,8 @@ class Search:
         if self.spec is None or self.spec.method != "optuna":
             return []
         self._decide()
+        if lines := missing_seeds(self.observed, self.spec):
+            return [New(line, "a further seed of a point that was drawn") for line in lines]
         number = 1 + len(drawn(self.observed, self.spec)) // (self.spec.batch or 1)
         why = f"batch {number} of sampler {self.spec.sampler}, by the results of those before it"
         return [New(line, why) for line in next_batch(self.observed, self.spec, settled=self.settled)]

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from ch6dist.cli import run as run_app
+from ch6dist.errors import InputError
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.names import SWEEP_FILE
 from ch6dist.runs.schema import Status
@@ -170,6 +171,15 @@ def test_more_draws_of_a_model_go_on_where_it_was(tmp_path: Path) -> None:
     whole = Simulated(tmp_path / "whole", parse_section(SweepSpec, {**CONTENT, **SWEEPS["model"], "trials": 9}), value)
     assert whole.go()
     assert run.ledger().trials.keys() == whole.ledger().trials.keys()
+
+
+def test_another_seed_of_every_point_of_a_model(tmp_path: Path) -> None:
+    run = trained(tmp_path, "model")
+    assert extended(run, ["seeds=2"]) == 6 * 6
+    assert {line["config"]["seed"] for line in run.ledger().trials.values()} == {0, 1}
+    assert extended(run, ["trials=7"]) == 2 * 6, "further points have both"
+    with pytest.raises(InputError, match="it would lose"):
+        extended(run, ["seeds=1"])
 
 
 def test_a_larger_budget_and_none(tmp_path: Path) -> None:
