@@ -167,7 +167,7 @@ class Search:
         if self.spec is None:
             return set(), set()
         seeds = set(self.spec.seeds.values) if self.spec.seeds.up_to else None
-        own = {t for t, seen in self.observed.trials.items() if not seen.confirms}
+        own = {t for t, seen in self.observed.trials.items() if not (seen.confirms or "point" in seen.line)}
         first = {t for t in own if seeds is None or self.observed.trials[t].config["seed"] in seeds}
         after = {line["trial"] for line, _ in second_stage(self.spec, self._found())} if self.tests else set()
         return first, {trial.trial_id for trial in expand(self.spec)} | after
