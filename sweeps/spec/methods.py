@@ -71,7 +71,9 @@ def _check_evolution(axes: Mapping[str, Axis], batch: int) -> None:
             allowed = f"distribution: {drawn}; one value goes under `trial`, and sampler tpe takes several"
             raise InputError(f"parameters.{key}.{kind}", list(axis.listed) or axis.distribution, allowed)
     if len(axes) == 1:
-        raise InputError("sampler", "cmaes", f"tpe or gp: {key} is the only axis, and cmaes learns how several go together")
+        raise InputError(
+            "sampler", "cmaes", f"tpe or gp: {key} is the only axis, and cmaes learns how several go together"
+        )
     if batch < SMALLEST:
         usual = 4 + math.floor(3 * math.log(len(axes)))
         why = f"at least {SMALLEST} with sampler cmaes, of which a batch is a generation; {usual} are usual here"
