@@ -48,7 +48,7 @@ def waiting_in(ledger: Ledger) -> Waiting | None:
         return None
     epochs = sum(_epochs_left(seen, spec) for seen in left) + undrawn * int(spec.trial.get("epochs", 1))
     reached = search.spent or format_count(spec.budget.trials or 0, "trial")
-    trained = sum("shared" not in row for row in ledger.rows)
+    trained = sum(not row.get("shared") for row in ledger.rows)
     changes = list(_changes(search, spec.budget, more=1 + epochs / trained if trained else 2.0, undrawn=undrawn))
     return {"why": f"the budget is spent: {reached}", "trials": len(left) + undrawn, "changes": changes}
 
