@@ -193,8 +193,8 @@ def _caption(data: pd.DataFrame) -> str:
     lost = " Red X at the bottom: diverged in its first epoch." if _without_value(curves).any() else ""
     return (
         f"A curve per configuration, the mean over its seeds: {counts}. Thick: trained in full. Thin: until where "
-        f"the rule ({names}) or a divergence ended it; what it would have reached is not known.{rungs} A thin curve that "
-        f"still rose steeply where it ends may have been stopped too soon.{lost}"
+        f"the rule ({names}) or a divergence ended it; what it would have reached is not known.{rungs} A thin curve "
+        f"that still rose steeply where it ends may have been stopped too soon.{lost}"
         + style.cut_note(data["panel"].nunique(), MAX_PANELS, "panels", "early_stopping")
     )
 

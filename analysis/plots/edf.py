@@ -24,7 +24,8 @@ def edf_data(results: Results) -> pd.DataFrame:
     """Return (ended trials, COLUMNS): `share` of the optimizer's trials score no better than this one.
 
     Diverged trials have no score and are the worst; so are, as far as is known, those that the sweep's own rule
-    stopped: `stopped` counts them, `diverged` the others without a score. `look`: the label by which the palette knows the optimizer.
+    stopped: `stopped` counts them, `diverged` the others without a score. `look`: the label by which the palette knows
+    the optimizer.
     """
     sign = results.study.sign
     scores = results.scores
@@ -33,7 +34,7 @@ def edf_data(results: Results) -> pd.DataFrame:
     if axes.optimizers.nunique() > 1:
         scores["optimizer"] = axes.optimizers.reindex(scores["configuration"]).to_numpy()
         scores["look"] = scores["optimizer"].map(axes.looks)
-    by_rule = scores["trial"].map(results.study.trials.set_index("trial")["by_rule"])
+    by_rule = scores["trial"].map(results.study.trials.set_index("trial")["by_rule"]).eq(True)
     ended = scores.assign(by_rule=by_rule)[scores["score"].notna() | (scores["status"] == Status.DIVERGED) | by_rule]
     ended = ended.sort_values(["optimizer", "worth"], na_position="first", kind="stable")
     groups = ended.groupby("optimizer")["worth"]
@@ -97,8 +98,9 @@ def _caption(data: pd.DataFrame) -> str:
     return (
         f"Empirical distribution of the scores of {format_count(len(data), 'trial')} (n = {n} per optimizer), over "
         "every learning rate, schedule and seed that was tried: the lower and the further right a line runs, the less "
-        f"tuning the optimizer needs. A line begins at the share that diverged{stopped}. It depends on the values tried: an "
-        "optimizer whose good learning rates fill the grid looks forgiving. The legend is in the order of medians."
+        f"tuning the optimizer needs. A line begins at the share that diverged{stopped}. It depends on the values "
+        "tried: an optimizer whose good learning rates fill the grid looks forgiving. The legend is in the order of "
+        "medians."
     )
 
 

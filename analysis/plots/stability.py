@@ -28,9 +28,8 @@ def stability_data(results: Results) -> pd.DataFrame:
     """Return one row per configuration of the best (`kind` configuration), and one per optimizer (`kind` optimizer).
 
     `wobble`: standard deviation over the last epochs of a training run, mean over seeds; `std`: over seeds, NaN with
-    one; `lost` of `tried`: training runs that diverged, among those that finished, diverged or were stopped by the sweep's
-    own rule. Empty where no training
-    run has three epochs.
+    one; `lost` of `tried`: training runs that diverged, among those that finished, diverged or were stopped by the
+    sweep's own rule. Empty where no training run has three epochs.
     """
     board = results.board
     rows = board[board["score"].notna() & board["late_epoch_std"].notna()]

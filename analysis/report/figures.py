@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from analysis.plots.plot import Plot, Section

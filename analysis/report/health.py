@@ -102,13 +102,15 @@ def _failed(study: Study) -> list[Fact]:
 
 def _stopped(study: Study) -> list[Fact]:
     stopped = study.trials[study.trials["status"] == Status.STOPPED]
+    if stopped.empty:
+        return []
     by_rule = int(stopped["by_rule"].sum())
     names = " and ".join(dict.fromkeys(filter(None, (rule_name(run.ledger.spec) for run in study.runs))))
     who = [f"{by_rule} by {names or 'a rule'}"] if by_rule else []
     who += [f"{len(stopped) - by_rule} by a person"] if by_rule < len(stopped) else []
     warning = "early stopping removes slow starters: only trials with the full budget are ranked"
     text = f"{len(stopped)} ({len(stopped) / len(study.trials):.0%}): {', '.join(who)}"
-    return [Fact("Stopped early", text, warning)] if len(stopped) else []
+    return [Fact("Stopped early", text, warning)]
 
 
 def _seeds(board: pd.DataFrame) -> Fact:

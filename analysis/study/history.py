@@ -110,9 +110,10 @@ class TrialRows(Mapping[str, list[Line]]):
         """Return the rows of a trial as dicts, None where one has nothing; an empty list for a trial without."""
         first, end = self._spans[trial]
         values = [self._column(name, first, end) for name in NUMBERS]
-        rows = [{"trial": trial, **dict(zip(NUMBERS, row, strict=True))} for row in zip(*values, strict=True)]
+        nothing = {"trial": trial, "shared": None}
+        rows: list[Line] = [nothing | dict(zip(NUMBERS, row, strict=True)) for row in zip(*values, strict=True)]
         for position in np.flatnonzero(self._shared[first:end] >= 0):
-            rows[position]["shared"] = self._sources[self._shared[first + position]]
+            rows[position] = {**rows[position], "shared": self._sources[self._shared[first + position]]}
         return rows
 
     def __iter__(self) -> Iterator[str]:

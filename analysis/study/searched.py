@@ -1,4 +1,4 @@
-"""What a sweep's search did: epochs asked for, trained and saved, rungs, rounds of seeds; what it leaves without a score.
+"""What a sweep's search did: epochs asked for, trained and saved, rungs, rounds of seeds; what it left without a score.
 
 found = searched(study)                 # one Searched per run whose sweep searches
 left_out(study)                         # the sentence under every figure that compares scores; empty without a search
@@ -204,8 +204,9 @@ def _epochs(found: Searched) -> str:
     drawn = {"grid": "a grid", MODEL: "a model's draws"}.get(found.method, f"{found.method} draws")
     what = f"{format_count(found.configurations, 'configuration')} of {drawn}, {format_count(found.trials, 'trial')}"
     return (
-        f"{what}: {found.asked:,} epochs asked for; {found.trained:,} were trained ({found.trained / max(1, found.asked):.0%}, "
-        f"{format_seconds(found.spent_seconds)} of device time)" + (f", {rest}." if rest else ".")
+        f"{what}: {found.asked:,} epochs asked for; {found.trained:,} were trained "
+        f"({found.trained / max(1, found.asked):.0%}, {format_seconds(found.spent_seconds)} of device time)"
+        + (f", {rest}." if rest else ".")
     )
 
 

@@ -167,9 +167,7 @@ def _age_seconds(folder: Path) -> float:
     return max(0.0, time.time() - newest)
 
 
-def _next(
-    folder: Path, ledger: Ledger, counts: Counter[Status], *, alive: bool, found: Waiting | None = None
-) -> str:
+def _next(folder: Path, ledger: Ledger, counts: Counter[Status], *, alive: bool, found: Waiting | None = None) -> str:
     """Return what the user may do now, in one sentence.
 
     Args:

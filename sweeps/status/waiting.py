@@ -1,6 +1,6 @@
 """What a run waits on whose budget is spent, and the command that lets it go on.
 
-waiting(run)        # {"why": "the budget is spent: 2 device hours", "trials": 7, "changes": ["budget.device_hours=2.7"]}
+waiting(run)      # {"why": "the budget is spent: 2 device hours", "trials": 7, "changes": ["budget.device_hours=2.7"]}
 
 The numbers suffice for what is left by the pace so far; of trials on their way to a rung by the share that goes on.
 """
@@ -81,20 +81,22 @@ def _changes(search: Search, budget: Budget, *, more: float, undrawn: int) -> It
     observed, workers = search.observed, search.spec.resources.workers if search.spec else 1
     hours = workers * observed.seconds * more * SLACK / 3600
     if budget.device_hours is not None and hours > budget.device_hours:
-        yield f"budget.device_hours={_rounded_up(hours)}"
+        yield f"budget.device_hours={enough_hours(hours)}"
     wall = observed.wall_seconds * more * SLACK
     if budget.wall_seconds is not None and wall > budget.wall_seconds:
-        yield f"budget.wall_time={_time(wall)}"
+        yield f"budget.wall_time={enough_time(wall)}"
     own = [seen for seen in observed.trials.values() if not seen.confirms]
     if budget.trials is not None and len(own) + undrawn > budget.trials:
         yield f"budget.trials={len(own) + undrawn}"
 
 
-def _rounded_up(number: float) -> str:
+def enough_hours(number: float) -> str:
     """Return two digits of a number above zero, never less than it."""
-    unit = 10.0 ** (math.floor(math.log10(number)) - 1)
-    return f"{float(f'{math.ceil(number / unit - 1e-9) * unit:.6g}'):g}"
+    digits = 1 - math.floor(math.log10(number))
+    scaled = math.ceil(number * 10.0**digits - 1e-9)
+    return f"{scaled * 10**-digits}" if digits <= 0 else f"{scaled / 10**digits:.{digits}f}".rstrip("0").rstrip(".")
 
 
-def _time(seconds: float) -> str:
-    return f"{math.ceil(seconds / 60)} min" if seconds < 7200 else f"{_rounded_up(seconds / 3600)} h"
+def enough_time(seconds: float) -> str:
+    """Return a time in minutes or hours, never less than it."""
+    return f"{math.ceil(seconds / 60)} min" if seconds < 7200 else f"{enough_hours(seconds / 3600)} h"
