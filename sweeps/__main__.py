@@ -17,7 +17,10 @@ import sys
 if __name__ == "__main__" and not sys.flags.safe_path:  # `python -m` put the working directory before all libraries
     sys.path[:] = [*sys.path[1:], os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
 
+import contextlib
+import importlib
 import json
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,7 +33,7 @@ from ch6dist.cli import leave, new_app
 from ch6dist.cli import run as run_app
 from ch6dist.errors import UsageError
 from ch6dist.runs.folders import find_run
-from sweeps.options import Address, AsJson, Overrides, Packs, Run, Runs, Spec
+from sweeps.options import Address, AsJson, OneTrial, Overrides, Packs, Run, Runs, Spec
 
 if TYPE_CHECKING:
     from ch6dist.host.hardware import Devices
@@ -79,9 +82,7 @@ def run(
     runs: Runs = None,
     address: Address = None,
     packs: Packs = "auto",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="go on where the run --name stopped, if there is one")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the run --name, if there is one")] = False,
 ) -> int:
     """Train every trial of a sweep file in a new run folder."""
     from sweeps.spec.expand import case_names, expand
@@ -147,11 +148,7 @@ def confirm(
 
 
 @app.command()
-def stop(
-    run: Run,
-    trial: Annotated[str | None, typer.Argument(metavar="TRIAL", help="one trial only")] = None,
-    runs: Runs = None,
-) -> None:
+def stop(run: Run, trial: OneTrial = None, runs: Runs = None) -> None:
     """Stop a run, or one trial at the end of its epoch."""
     from sweeps.record.stop import stop as ask_to_stop
 
@@ -161,11 +158,7 @@ def stop(
 @app.command()
 def status(run: Run, runs: Runs = None, as_json: AsJson = False) -> None:
     """Show the progress of a run, its failures, and what to do next."""
-    from sweeps.status.queries import status as status_of
-    from sweeps.status.views import render_status
-
-    found = status_of(find_run(run, root=runs))
-    _show(found, render_status(found), as_json)
+    _view("status", find_run(run, root=runs), as_json=as_json)
 
 
 @app.command()
@@ -173,11 +166,7 @@ def top(
     run: Run, n: Annotated[int, typer.Option("-n", help="how many")] = 10, runs: Runs = None, as_json: AsJson = False
 ) -> None:
     """Show the best configurations so far, and the rule that ranks them."""
-    from sweeps.status.queries import top as top_of
-    from sweeps.status.views import render_top
-
-    found = top_of(find_run(run, root=runs), n)
-    _show(found, render_top(found), as_json)
+    _view("top", find_run(run, root=runs), n, as_json=as_json)
 
 
 @app.command()
@@ -188,11 +177,13 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one trial: configuration, history, last rows, artifacts."""
-    from sweeps.status.queries import show as show_of
-    from sweeps.status.views import render_show
+    _view("show", find_run(run, root=runs), trial, as_json=as_json)
 
-    found = show_of(find_run(run, root=runs), trial)
-    _show(found, render_show(found), as_json)
+
+@app.command()
+def explain(run: Run, trial: OneTrial = None, runs: Runs = None, as_json: AsJson = False) -> None:
+    """Show why trials began, paused, went on and stopped, and check it against the record."""
+    _view("explain", find_run(run, root=runs), trial, as_json=as_json, queries="explain", views="explain")
 
 
 @app.command()
@@ -242,10 +233,8 @@ def tensorboard(
 ) -> None:
     """Write the curves of a run as TensorBoard event files."""
     folder = find_run(run, root=runs)
-    try:
+    with _installed():
         from sweeps.export.tensorboard import export
-    except ModuleNotFoundError as error:
-        raise _not_installed(error) from None
     print(f"{format_count(export(folder, output, follow=follow), 'row')} written to {output}")
 
 
@@ -263,10 +252,8 @@ def _hosts(address: str | None) -> list[Devices]:
 
     if address is None:
         return [visible_devices()]
-    try:
+    with _installed():
         from sweeps.on_ray.cluster import cluster_hosts
-    except ModuleNotFoundError as error:
-        raise _not_installed(error) from None
     return cluster_hosts(address)
 
 
@@ -274,15 +261,23 @@ def _launch(address: str | None, packs: str) -> Launch:
     from sweeps.plan.packs import check_packs
 
     chosen = check_packs(packs)
-    try:
+    with _installed():
         from sweeps.launch.run import Launch
-    except ModuleNotFoundError as error:
-        raise _not_installed(error) from None
     return Launch(address=address, packs=chosen)
 
 
-def _not_installed(error: ModuleNotFoundError) -> UsageError:
-    return UsageError(f"{error.name} is not installed", "pip install 'ch6dist[train]' brings it")
+@contextlib.contextmanager
+def _installed() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UsageError(f"{error.name} is not installed", "pip install 'ch6dist[train]' brings it") from None
+
+
+def _view(name: str, *of: Any, as_json: bool, queries: str = "queries", views: str = "views") -> None:
+    """Print what a query of a run finds."""
+    found = getattr(importlib.import_module(f"sweeps.status.{queries}"), name)(*of)
+    _show(found, getattr(importlib.import_module(f"sweeps.status.{views}"), f"render_{name}")(found), as_json)
 
 
 def _show(data: Any, rendered: Any, as_json: bool) -> None:

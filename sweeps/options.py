@@ -18,3 +18,4 @@ Runs = Annotated[
 Address = Annotated[str | None, typer.Option(help="a running Ray to join, such as auto; left out: one is started")]
 Packs = Annotated[str, typer.Option(metavar="auto|off|K", help="trials trained together in one process")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON document")]
+OneTrial = Annotated[str | None, typer.Argument(metavar="TRIAL", help="one trial only: its id, or the beginning of it")]

@@ -58,7 +58,7 @@ def test_the_tables_of_the_sweep_file_page_are_those_of_the_program():
 def test_the_tables_explain_every_field_entry_parameter_and_preset():
     written = tables()
     for section, table in [(SweepSpec, "sweep"), (TrialConfig, "trial"), (Axis, "axis")]:
-        for name in section.model_fields.keys() - NOT_HERE:
+        for name in {field.alias or name for name, field in section.model_fields.items()} - set(NOT_HERE):
             assert re.search(rf"^\| `{name}[`.]", written[table], re.MULTILINE), name
     for table, registry in REGISTRIES.items():
         for name, entry in registry.items():

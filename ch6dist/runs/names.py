@@ -22,6 +22,7 @@ PACE = "pace.json"
 REQUESTS = "requests"
 REPORT = "report"
 LINES = "lines"  # lines.jsonl beside a checkpoint in an object store (write_ahead.py)
+EPOCH = "epoch-"  # begins the names of checkpoints from which other trials branch off
 
 
 def checkpoint_name(trial: str, name: str, *, attempt: int = 1) -> str:
@@ -31,7 +32,7 @@ def checkpoint_name(trial: str, name: str, *, attempt: int = 1) -> str:
 
 def epoch_checkpoint(epoch: int) -> str:
     """Return the name of the checkpoint of an epoch (from 1), from which other trials branch off."""
-    return f"epoch-{epoch:06d}"
+    return f"{EPOCH}{epoch:06d}"
 
 
 def capture_name(trial: str, epoch: int, *, attempt: int = 1) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from ch6dist.branches import Branch, Branches
-from ch6dist.catalog.wording import format_count
 from ch6dist.config import TrialConfig
 from ch6dist.distributed.group import Group
 from ch6dist.engines.engine import EngineLane, LrMomentum
@@ -62,7 +61,7 @@ class Lane:
     reason: str = ""
     rule: bool = False  # stopped by the sweep's own rule
     bad_step: int | None = None
-    notes: list[str] = field(default_factory=list)  # for the log: where it branches off, what is not as it was
+    notes: list[str] = field(default_factory=list)  # for the log: what is not as it was, or as it was to be
 
     @property
     def trial_id(self) -> str:
@@ -200,7 +199,6 @@ class Lane:
         if state is None:
             self.notes.append(f"no checkpoint of epoch {branch.epoch} of {branch.trial}: trained from the start")
             return None
-        self.notes.append(f"its first {format_count(branch.epoch, 'epoch')} are those of {branch.trial}")
         self._continue(state)
         return dict(state["made_with"])
 

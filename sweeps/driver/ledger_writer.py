@@ -63,8 +63,12 @@ class LedgerWriter:
             self.say(f"checkpoints that may go stay for now: {first_line(error)}")
 
     def write_packs(self, packs: Sequence[PackJob]) -> None:
-        """Write packs before they are launched; trials with rows but no checkpoint start from scratch."""
-        entries = [self.table.entries[trial] for pack in packs for trial in pack.trials]
+        """Write packs before they are launched; trials with rows but no checkpoint start from scratch.
+
+        Those that leave another have rows, and begin from its checkpoint.
+        """
+        trials = [trial for pack in packs for trial in pack.trials if not self.search.observed.trials[trial].shared]
+        entries = [self.table.entries[trial] for trial in trials]
         try:
             lines = from_scratch(entries, self.checkpoints)
         except OSError as error:

@@ -11,15 +11,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ch6dist.packs import Leave
+from ch6dist.runs.ledger import Ledger
+from ch6dist.runs.names import checkpoint_name, epoch_checkpoint
 from ch6dist.runs.schema import ENDED, Line, Status
 from sweeps.driver.jobs import PackJob
 from sweeps.driver.ledger_writer import LedgerWriter
 from sweeps.driver.pack_queue import PackQueue
 from sweeps.driver.trial_table import TrialState, TrialTable
 from sweeps.search.next_trials import Search
+from sweeps.search.sharing import branch_of, branch_points, missing_rows, points_done_with, shared_rows
+from sweeps.wire.messages import Reply
 
 ASKED = Leave(Status.STOPPED, "asked to stop")  # by a person
 Pack = Callable[[Sequence[Mapping[str, Any]]], Sequence[PackJob]]  # makes packs of configurations
@@ -48,12 +53,33 @@ class LookAhead:
                 if entry.status == Status.STOPPED:  # the sweep was extended
                     lines.append(self.ledger.ending(trial, Status.PAUSED, step.why))
         self.ledger.write(lines)
+        self._drop_branch_points()
         to_pack = [self.table.entries[trial].config for trial in steps if trial not in self.queue.place]
         if to_pack:
             packs = self.pack(to_pack)
             self.ledger.write_packs(packs)
             for pack in packs:
                 self.queue.add(pack)
+
+    def begin(self, ledger: Ledger) -> None:
+        """Write what a kill has left out: copies of rows for the trials that share them.
+
+        Args:
+            ledger: of the run as it is now, with its rows.
+        """
+        if self.search.observed.branching:
+            self.ledger.write(missing_rows(self.search.observed, ledger.rows))
+
+    def with_copies(self, lines: Sequence[Line]) -> list[Line]:
+        """Return lines that have come, and copies of rows for the trials that share them."""
+        copies = shared_rows(self.search.observed, lines) if self.search.observed.branching else []
+        return [*lines, *copies]
+
+    def with_branches(self, reply: Reply) -> Reply:
+        """Return a reply with where the trials that it admits leave others, and at which epochs others leave them."""
+        found = {trial: branch_of(self.search.observed, trial) for trial in reply.attempts}
+        branches = {trial: branch for trial, branch in found.items() if branch}
+        return replace(reply, branches=branches, keep=branch_points(self.search.observed, reply.attempts))
 
     def leaving(self, number: int) -> dict[str, Leave]:
         """Return the trials of a pack that have trained as far as they may, and how they leave it."""
@@ -92,6 +118,18 @@ class LookAhead:
             ]
             self.ledger.write([*(item.line for item in new), *reasons])
             self.search.keep_journal(self.ledger.record.run)
+
+    def _drop_branch_points(self) -> None:
+        """Remove the checkpoints from which nobody will begin any more, once the ledger says so."""
+        observed, gone, files = self.search.observed, [], []
+        for trial, epoch in points_done_with(observed):
+            attempt, name = observed.trials[trial].attempt, epoch_checkpoint(epoch)
+            files.append(f"checkpoints/{checkpoint_name(trial, name, attempt=attempt)}")
+            place = {"kind": "artifact", "trial": trial, "attempt": attempt, "name": name, "epoch": epoch}
+            gone.append({**place, "path": None, "reason": "every branch has ended", "time": time.time()})
+        if gone:
+            self.ledger.write(gone)
+            self.ledger.record.uploader.remove(files)
 
     def _waiting(self, entry: TrialState) -> list[Line]:
         """Return the line of a trial that is given nothing more by now: it waits, or that was its end."""

@@ -82,6 +82,7 @@ class TrialTable:
         self.started = time.monotonic()
         self.training_since: float | None = None  # when this driver's first trial began: Ray's start does not count
         self.epochs_done = 0  # by this driver
+        self.epochs_shared = 0  # that came with another trial's
         self.notes: list[str] = []  # what torch overrides, each once
         self.variants: dict[str, str] = {}  # kernel variants of the run by key, as first recorded
 
@@ -103,7 +104,9 @@ class TrialTable:
             if line["kind"] == "trial":
                 self.entries.setdefault(line["trial"], TrialState(line["trial"], line["config"]))
             elif line["kind"] == "row":
-                self.epochs_done += line["epoch"] > self.entries[line["trial"]].epoch
+                trained = "shared" not in line and line["epoch"] > self.entries[line["trial"]].epoch
+                self.epochs_done += trained
+                self.epochs_shared += "shared" in line
                 self._take_row(line)
             elif line["kind"] == "status":
                 self._take_status(line)

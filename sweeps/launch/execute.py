@@ -135,7 +135,8 @@ def execute(task: Task, ledger: Ledger, record: Record, how: Launch) -> int:
     task.search.keep_journal(record.run)
     if how.address is None and slots.workers == 1:  # a calibration is of one process on this machine
         remember_speeds(table, slots.device)
-    return call_on_finish(record.run, _close(driver, how), say=say, halted=driver.halt.reason)
+    target = task.search.content.get("on_finish")
+    return call_on_finish(target, record.run, _close(driver, how), say=say, halted=driver.halt.reason)
 
 
 @contextlib.contextmanager
@@ -163,6 +164,9 @@ def _close(driver: Driver, how: Launch) -> int:
         there = ["--address", how.address] if how.address else []
         say(f"{driver.halt.reason}\nresume with: {command('sweeps', 'resume', run, *there)}")
         return driver.halt.exit_status
+    if table.epochs_shared:
+        shared = format_count(table.epochs_shared, "epoch")
+        say(f"{format_count(table.epochs_done, 'epoch')} trained, {shared} more shared with another trial")
     say(f"done in {format_seconds(time.monotonic() - table.started)}; next: {command('analysis', 'report', run)}")
     return 1 if failed else 0
 

@@ -8,6 +8,8 @@ written decides what it means: no run of this name, and it is started; a run of 
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -31,6 +33,7 @@ from sweeps.spec.sweep_file import SweepSpec, dump
 BEGIN_SECONDS = 10.0  # a driver that is starting has written its first lines long before
 LOOK_SECONDS = 0.2
 BEGINNING = {LEDGER, SWEEP_FILE, LEASE, f"{LEASE}.lock", REQUESTS}  # all that is there before the first trial's line
+HALF_WRITTEN = re.compile(r"\..*\.tmp")  # of storage/atomic.py, by who was killed or writes now
 ABSENT = object()
 
 
@@ -115,7 +118,9 @@ def _begun(run: Path, say: Callable[[str], None]) -> bool:
     """
     until = time.monotonic() + BEGIN_SECONDS
     while not _whole(run):
-        if any(path.name not in BEGINNING for path in run.iterdir()):
+        if not run.is_dir():  # whoever began it has failed, and removed it
+            return False
+        if any(name not in BEGINNING and not HALF_WRITTEN.fullmatch(name) for name in os.listdir(run)):
             raise InputError("--name", run.name, f"a run, or a name that {run.parent}/ does not hold yet")
         if time.monotonic() > until:
             with lease.hold(run, say=say):

@@ -1,6 +1,6 @@
 """Tell somebody that a driver has ended: run the sweep's `on_finish`, a shell line, or send it to a webhook.
 
-    status = call_on_finish(run, status, say=console.print, halted="interrupted")
+    status = call_on_finish(target, run, status, say=console.print, halted="interrupted")
 
 What is told: the run's name and folder, how it ended, how many trials are in which state, and the best configuration so
 far. Nothing here changes how a run has ended; what goes wrong is one line, which never shows the command or the URL.
@@ -22,9 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ch6dist.catalog.wording import format_count, format_metric, metric_label, status_label
-from ch6dist.errors import InputError, UsageError
 from ch6dist.paths import shown_path
-from ch6dist.runs.ledger import read_spec
 from ch6dist.runs.schema import Status
 from sweeps.driver.halt import INTERRUPTED
 from sweeps.spec.sections import is_webhook
@@ -36,18 +34,18 @@ PREFIX = "SWEEP_"  # of the variables that a command gets
 ENDINGS = {0: "finished", INTERRUPTED: "stopped"}  # by exit status; any other one has failed
 
 
-def call_on_finish(run: Path, status: int, *, say: Callable[[str], None], halted: str = "") -> int:
-    """Run what the sweep of `run` has as `on_finish`, if anything, and return the exit status `status` as it is.
+def call_on_finish(target: str | None, run: Path, status: int, *, say: Callable[[str], None], halted: str = "") -> int:
+    """Run `target`, the `on_finish` of the sweep, if it has one, and return the exit status `status` as it is.
 
     Args:
         halted: why the driver ended before its trials had; empty if it did not.
     """
     wrong = ""
     try:
-        if target := read_spec(run).get("on_finish"):
+        if target:
             told = what_happened(run, status, reason=halted)
             wrong = _post(target, told) if is_webhook(target) else _execute(target, told)
-    except (OSError, InputError, UsageError) as error:
+    except Exception as error:  # whatever it is, the run has ended as it did
         wrong = f"nothing was told ({error})"
     if wrong:
         say(f"on_finish: {wrong}")

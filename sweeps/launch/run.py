@@ -34,7 +34,8 @@ from sweeps.plan.slots import Slots, find_slots
 from sweeps.record.record import opened
 from sweeps.record.uploader import runs_in_store
 from sweeps.search.next_trials import Search
-from sweeps.spec.extend import changed_sweep, refuse_lost
+from sweeps.search.sharing import with_branches
+from sweeps.spec.extend import changed_sweep, extensions, refuse_lost
 
 
 def start(
@@ -138,8 +139,9 @@ def _continue(
     before = Settings.of(ledger.spec).resources
     spec = changed_sweep(ledger.spec, changes)
     settings = Settings.of(spec)
-    search = Search.of(spec, ledger, extended=bool(changes))
-    if changes:
+    extended = bool(extensions(changes))
+    search = Search.of(spec, ledger, extended=extended)
+    if extended:
         refuse_lost(changes, {trial: trial for trial in ledger.trials}, *search.spans())
     anew = [status_line(trial, Status.PLANNED, "rerun", attempt=ledger.attempt(trial) + 1) for trial in again]
     search.take([*added, *anew])
@@ -186,6 +188,7 @@ def _task(spec: Mapping[str, Any], ledger: Ledger, *rest: Any) -> Task:
 def _beginning(spec: Mapping[str, Any], lines: Sequence[TrialLine]) -> tuple[list[TrialLine], list[TrialConfig]]:
     """Return the lines of all trials that a sweep begins with, and those of the trials that are trained first."""
     search = Search.of(spec, Ledger())
+    lines = with_branches(lines) if spec.get("share_prefixes", False) else list(lines)
     search.take(lines)
     search.whole = bool(lines)  # the caller has made them all
     new = [item.line for item in search.new_trials()]

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
+from ch6dist.branches import Branches
 from ch6dist.catalog.dataset_files import adopt_data_root
 from ch6dist.config import TrialConfig
 from ch6dist.distributed.group import SOLO, Group, connect, default_device, process_group, rendezvous
@@ -64,6 +65,8 @@ def _train(reporter: Reporter, job: Job, *, engine: EngineName) -> None:
                 job,
                 engine=engine,
                 attempts=reporter.attempts,
+                branches=reporter.branches,
+                keep=reporter.keep,
                 variants=reporter.variants,
                 report=reporter,
                 group=SOLO,
@@ -92,8 +95,17 @@ def _train_with_group(
     order = RankOrder(tuple(trials), engine, dict(reporter.attempts), address, store.port)
     with workers.training(order, lost), _process_group(store, job, 0) as group:
         try:
-            attempts = reporter.attempts
-            train_job(trials, job, engine=engine, attempts=attempts, report=reporter, group=group, counter=counter)
+            train_job(
+                trials,
+                job,
+                engine=engine,
+                attempts=reporter.attempts,
+                branches=reporter.branches,
+                keep=reporter.keep,
+                report=reporter,
+                group=group,
+                counter=counter,
+            )
         except Exception as error:
             lost(workers.cause_of(error))
 
@@ -111,6 +123,8 @@ def train_job(
     attempts: Mapping[str, int],
     report: Report,
     group: Group,
+    branches: Branches | None = None,
+    keep: Mapping[str, Collection[int]] | None = None,
     variants: Mapping[str, str] | None = None,
     counter: StepCounter | None = None,
 ) -> None:
@@ -118,6 +132,7 @@ def train_job(
 
     Args:
         attempts: of its trials, by id; of those that join later too, when they do.
+        branches, keep: likewise, on rank 0: where they leave others, and at which epochs others leave them.
         group: the processes that train it together; each calls this.
         variants: kernel variants of the run, by key; those that it agrees on later too, when it does.
     """
@@ -130,6 +145,8 @@ def train_job(
         checkpoints=checkpoints,
         captures=Captures(job.captures, attempts),
         attempts=attempts,
+        branches=branches,
+        keep=keep,
         variants=variants,
         device="cpu" if job.slots.kind == "cpu" else None,
         group=group,

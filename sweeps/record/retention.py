@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import cast
 
 from ch6dist.runs.ledger import Ledger
-from ch6dist.runs.names import LINES, checkpoint_name
+from ch6dist.runs.names import EPOCH, LINES, checkpoint_name
 from ch6dist.runs.ranking import rank
 from ch6dist.runs.schema import ENDED, Line, Metric, StatusLine
 from ch6dist.storage.files import Folder
@@ -67,9 +67,16 @@ class Retention:
                 self._keep_row(line)
             elif line["kind"] == "artifact" and line["name"] in NAMES and line.get("path") and "bytes" in line:
                 self._hold(line["trial"], line["name"], line["bytes"])
+            elif line["kind"] == "status" and line["status"] not in ENDED and line["trial"] in self.ended:
+                self._go_on(line["trial"])
         ended = [line for line in lines if line["kind"] == "status" and line["status"] in ENDED]
         if ended:
             self._remove_ended(ended)
+
+    def _go_on(self, trial: str) -> None:
+        """Forget that a trial had ended: the sweep was extended, and its checkpoints are a running one's."""
+        del self.ended[trial]
+        self.used_bytes -= sum(self.held.pop(trial, {}).values())
 
     def _remove_ended(self, ended: Iterable[Line]) -> None:
         gone, lines_files = [], []
@@ -142,6 +149,8 @@ class Retention:
         attempts = {trial: ledger.attempt(trial) for trial in ledger.trials}
         for file, count in self.checkpoints.sizes().items():
             trial = file.partition("/")[0]
+            if file.partition("/")[2].rpartition("/")[2].startswith(EPOCH):
+                continue  # others begin there; the driver removes it when the last has ended
             if file in kept and kept[file] not in gone:
                 self._hold(*kept[file], count)
             elif file in kept or trial in self.ended or not _is_attempt(file, trial, attempts.get(trial, 1)):

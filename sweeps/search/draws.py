@@ -9,12 +9,13 @@ changes nothing, and a batch that a kill has cut off is drawn again as it was.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ch6dist.runs.provenance import trial_line
 from ch6dist.runs.ranking import rank
 from ch6dist.runs.schema import BROKEN, Status, TrialLine
-from sweeps.search.model_based import Told, propose
+from sweeps.search.model_based import Told, propose, write_journal
 from sweeps.search.observed import Observed, Seen
 from sweeps.spec.expand import cases_at, configure
 from sweeps.spec.sweep_file import SweepSpec
@@ -40,6 +41,13 @@ def next_batch(observed: Observed, spec: SweepSpec, *, settled: Callable[[Seen],
             line = trial_line(config.model_copy(update={"seed": seed}), case=cases_at(spec, point))
             lines.append({**line, "point": dict(point)})
     return lines  # type: ignore[return-value]
+
+
+def keep_journal(path: Path, observed: Observed, spec: SweepSpec, *, settled: Callable[[Seen], bool]) -> None:
+    """Write what is known of the configurations that are done with as a journal that optuna-dashboard opens."""
+    there = drawn(observed, spec)
+    done = {name: trials for name, trials in there.items() if all(map(settled, trials))}
+    write_journal(path, spec, told(observed, done))
 
 
 def drawn(observed: Observed, spec: SweepSpec) -> Drawn:

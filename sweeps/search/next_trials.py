@@ -15,26 +15,25 @@ what the file adds to them (more values, seeds, draws) follows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ch6dist.errors import InputError
 from ch6dist.runs.ledger import Ledger
+from ch6dist.runs.names import EPOCH
 from ch6dist.runs.provenance import trial_line
 from ch6dist.runs.schema import ENDED, Line, Metric, Status, TrialLine
-from ch6dist.sections import parse_section
 from sweeps.search.budget import places_left, spent
 from sweeps.search.decisions import decisions
-from sweeps.search.draws import drawn, next_batch, told
+from sweeps.search.draws import drawn, keep_journal, next_batch
 from sweeps.search.fresh_trials import fresh_lines, with_seed
-from sweeps.search.model_based import write_journal
 from sweeps.search.observed import Observed, Seen
 from sweeps.search.racing import Round, rounds
 from sweeps.search.range_stage import range_trials, second_stage
 from sweeps.search.rules.contestant import Decision
+from sweeps.search.sharing import may_begin, with_branches
 from sweeps.spec.expand import case_names, expand
-from sweeps.spec.sweep_file import SweepSpec
+from sweeps.spec.load import recorded_sweep
 
 JOURNAL = "optuna.log"  # in the run folder
 CHANGES = ENDED | {Status.PLANNED, Status.PAUSED}  # statuses that may change what is to be trained
@@ -76,7 +75,7 @@ class Search:
 
     def __init__(self, spec: Mapping[str, Any], observed: Observed) -> None:
         self.content, self.observed = dict(spec), observed
-        self.spec = _sweep_of(spec)
+        self.spec = recorded_sweep(spec)
         self.decisions: dict[str, Decision] = {}
         self.stale = True  # something has been written that may change a decision
         # that the ledger has all trials of the file: they are made again only where a kill has cut some off
@@ -86,7 +85,7 @@ class Search:
         self.rule = rule
         self.tests = [trial.trial_id for trial in range_trials(self.spec)] if self.spec else []
         self.bounded = not self.tests  # what follows from them has been made
-        self.static = self.spec is None or not (
+        self.plain = self.spec is None or not (
             rule or self.spec.budget or self.spec.seeds.up_to or self.spec.method == "optuna" or self.tests
         )
 
@@ -100,6 +99,11 @@ class Search:
         search = cls(spec, Observed.from_ledger(ledger, Metric.of(spec)))
         search.whole = search.whole and not extended
         return search
+
+    @property
+    def static(self) -> bool:
+        """Return whether nothing is decided once the sweep has begun: every trial trains to its end."""
+        return self.plain and not self.observed.branching
 
     @property
     def spent(self) -> str:
@@ -128,7 +132,11 @@ class Search:
         new += self._of_model()
         new += self._of_second_stage()
         new += self._of_rounds()
-        return [item for item in new if item.line["trial"] not in known]
+        new = [item for item in new if item.line["trial"] not in known]
+        if self.spec is None or not self.spec.share_prefixes:
+            return new
+        branching = with_branches([item.line for item in new])
+        return [replace(item, line=line) for item, line in zip(new, branching, strict=True)]
 
     def steps(self) -> list[Step]:
         """Return what is to be trained as the ledger stands, in its order."""
@@ -138,6 +146,8 @@ class Search:
         for trial, seen in self.observed.trials.items():
             decision = self.decisions[trial]
             if seen.closed or (seen.epoch >= decision.until < seen.epochs and not seen.unclear):
+                continue
+            if not self._may_begin(seen):
                 continue
             if left is not None and not seen.begun and not seen.confirms:
                 if left == 0:
@@ -150,16 +160,14 @@ class Search:
         """Write what a search by a model knows as a journal that optuna-dashboard opens; nothing for other methods."""
         if self.spec and self.spec.method == "optuna":
             self._decide()
-            there = drawn(self.observed, self.spec)
-            done = {name: trials for name, trials in there.items() if all(map(self.settled, trials))}
-            write_journal(folder / JOURNAL, self.spec, told(self.observed, done))
+            keep_journal(folder / JOURNAL, self.observed, self.spec, settled=self.settled)
 
     def spans(self) -> tuple[set[str], set[str]]:
         """Return the ids of the run's own trials that the sweep file chose, and of those that it spans now."""
         if self.spec is None:
             return set(), set()
         seeds = set(self.spec.seeds.values) if self.spec.seeds.up_to else None
-        own = {t for t, seen in self.observed.trials.items() if not seen.confirms}
+        own = {t for t, seen in self.observed.trials.items() if not (seen.confirms or "point" in seen.line)}
         first = {t for t in own if seeds is None or self.observed.trials[t].config["seed"] in seeds}
         after = {line["trial"] for line, _ in second_stage(self.spec, self._found())} if self.tests else set()
         return first, {trial.trial_id for trial in expand(self.spec)} | after
@@ -184,6 +192,11 @@ class Search:
             return
         self.stale = False
         self.decisions = decisions(self.observed, self.spec, over=self.spent)
+
+    def _may_begin(self, seen: Seen) -> bool:
+        """Return whether a trial that shares epochs with another can begin: the other has trained them."""
+        source = self.observed.trials.get(seen.line.get("branch", {}).get("trial", ""))
+        return source is None or may_begin(self.observed, seen, settled=self.settled(source))
 
     def _of_file(self) -> list[TrialLine]:
         """Return the lines of the trials that the sweep file spans, where some may be missing."""
@@ -238,14 +251,6 @@ class Search:
         if kind == "row" and self.spec:
             epochs = self.observed.trials[line["trial"]].epochs
             return bool(self.spec.budget) or (self.rule is not None and line["epoch"] in self.rule.rungs(epochs))
+        if kind == "artifact":
+            return bool(line["name"].startswith(EPOCH))
         return kind == "trial" or (kind == "status" and line["status"] in CHANGES)
-
-
-def _sweep_of(spec: Mapping[str, Any]) -> SweepSpec | None:
-    """Return the sweep; None for what was trained without a sweep file, such as a final training."""
-    if not spec.get("parameters"):
-        return None
-    try:
-        return parse_section(SweepSpec, dict(spec))
-    except InputError:  # of an older version: its trials are in the ledger
-        return None

@@ -18,6 +18,7 @@ from typing import Any
 
 from ch6dist.runs.confirmations import key_of
 from ch6dist.runs.ledger import Ledger
+from ch6dist.runs.names import EPOCH
 from ch6dist.runs.ranking import RANKED_ROWS
 from ch6dist.runs.schema import ENDED, ConfirmationPlan, Line, Metric, Status, TrialLine
 
@@ -36,6 +37,8 @@ class Seen:
     values: dict[int, float] = field(default_factory=dict)  # by epoch, where finite: the metric, larger is better
     arrived: dict[int, int] = field(default_factory=dict)  # by epoch, the place in the ledger of its first row
     last: deque[Line] = field(default_factory=lambda: deque(maxlen=RANKED_ROWS))  # its newest rows
+    shared: int = 0  # its first epochs, whose rows are another trial's
+    kept: set[int] = field(default_factory=set)  # epochs whose checkpoints others may begin from
     closed_at: int = 0  # the place in the ledger of the line that ended it, where it has ended
     span: tuple[float, float] = (0.0, 0.0)  # when it began to train, and its newest line, in seconds since 1970
     seconds: float = 0.0  # training and evaluation, repeated epochs included: they have been paid for
@@ -79,6 +82,7 @@ class Observed:
     def __init__(self, metric: Metric) -> None:
         self.metric, self.sign = metric, 1.0 if metric.goal == "maximize" else -1.0
         self.trials: dict[str, Seen] = {}
+        self.branching: dict[str, list[str]] = {}  # by trial, those that leave it
         self.confirmations: list[ConfirmationPlan] = []
         self.announced = 0  # trials that the run has, as its head lines say
         self.count = 0  # lines taken so far
@@ -107,8 +111,12 @@ class Observed:
                 self._take_head(line)
             elif kind == "artifact" and line["name"] == "range_test" and not self.trials[line["trial"]].judged:
                 self.trials[line["trial"]].found = line["value"]
+            elif kind == "artifact" and line["name"].startswith(EPOCH):
+                self._take_kept(line)
             elif kind == "trial" and line["trial"] not in self.trials:
                 self.trials[line["trial"]] = Seen(line, len(self.trials))  # type: ignore[arg-type]
+                if branch := line.get("branch"):
+                    self.branching.setdefault(branch["trial"], []).append(line["trial"])
 
     def as_ledger(self, spec: Mapping[str, Any], trials: Iterable[str]) -> Ledger:
         """Return of some trials what ranks them, as a ledger: lines, statuses, newest rows, seconds."""
@@ -136,12 +144,21 @@ class Observed:
         else:
             seen.values.pop(epoch, None)
         seen.arrived.setdefault(epoch, self.count)
-        spent = (line.get("seconds") or 0.0) + (line.get("eval_seconds") or 0.0)
-        seen.seconds += spent
-        self.seconds += spent
+        if "shared" in line:
+            seen.shared = max(seen.shared, epoch)
+        elif epoch <= seen.shared:  # the checkpoint was gone: it has trained them itself
+            seen.shared = 0
+        took = (line.get("seconds") or 0.0) + (line.get("eval_seconds") or 0.0)
+        seen.seconds += took
+        self.seconds += 0.0 if "shared" in line else took
         while seen.last and seen.last[-1]["step"] >= line["step"]:
             seen.last.pop()
         seen.last.append(line)
+
+    def _take_kept(self, line: Line) -> None:
+        """Note that the checkpoint of an epoch is there, or is gone."""
+        kept = self.trials[line["trial"]].kept
+        (kept.discard if line.get("path") is None else kept.add)(line["epoch"])
 
     def _take_status(self, line: Line) -> None:
         seen = self.trials[line["trial"]]
@@ -153,8 +170,9 @@ class Observed:
         seen.judged |= seen.status in ENDED
         seen.closed_at = self.count
         if line["attempt"] > seen.attempt:  # from scratch: its values count until they come again
-            seen.attempt, seen.epoch = line["attempt"], 0
+            seen.attempt, seen.epoch, seen.shared = line["attempt"], 0, 0
             seen.last.clear()
+            seen.kept.clear()
 
     def _pass_time(self, line: Line, *, begins: bool) -> None:
         now = line.get("time")

@@ -45,8 +45,15 @@ class Space:
 
     def holds(self, point: Point) -> bool:
         """Return whether a point lies on the axes of the sweep, which may have changed since it was drawn."""
-        applying = self.conditions.applying({key: point.get(key) for key in self.conditions.axes})
-        return set(applying) == set(point) and all(self._lies_on(key, value) for key, value in point.items())
+        kept: Point = {}
+        for key in self.conditions.order:
+            if self.conditions.applies(key, kept) != (key in point):
+                return False
+            if key in point:
+                if not self._lies_on(key, point[key]):
+                    return False
+                kept[key] = point[key]
+        return len(kept) == len(point)
 
     def parameters(self, point: Point) -> dict[str, Any]:
         """Return a point that it holds as the arguments of a trial."""
@@ -67,8 +74,9 @@ class Space:
         axis = self.conditions.axes[key]
         if axis.listed:
             return any(key_of(value) == key_of(one) for one in axis.listed)
-        (low, high), number = axis.bounds, as_number(value)
-        return number is not None and low <= number <= high
+        low, high = axis.bounds
+        number = isinstance(value, int if axis.distribution == "int_uniform" else (int, float))
+        return number and low <= value <= high
 
 
 def _place(axis: Axis, value: Any) -> int:

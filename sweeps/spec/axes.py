@@ -30,7 +30,7 @@ Case = dict[str, Any]  # values by dotted trial key
 
 
 class Axis(Frozen):
-    """The values of one trial key: listed, or drawn from a distribution (method random); or cases, of several keys.
+    """The values of one trial key: listed, or drawn from a distribution (not method grid); or cases, of several keys.
 
     Those of optimizer.lr may also lie between bounds that range tests find before the training runs begin.
     `[0.1, 0.01]`, `0.1` and `factor3` alone are short for a mapping with `values`. Cases come with dotted keys, as
@@ -43,7 +43,7 @@ class Axis(Frozen):
         None, description="the values, a list or one; or the name of a preset of learning rates: `factor3`, `factor10`"
     )
     distribution: Literal["log_uniform", "uniform", "int_uniform"] | None = Field(
-        None, description="method random: what the values are drawn from, between `min` and `max`"
+        None, description="all methods but grid: what the values are drawn from, between `min` and `max`"
     )
     min: float | None = Field(None, description="the smallest value that is drawn")
     max: float | None = Field(None, description="the largest value that is drawn")

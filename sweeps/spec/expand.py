@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
+from itertools import combinations, islice
 from random import Random
 from typing import Any
 
@@ -160,14 +160,15 @@ def _points(spec: SweepSpec) -> Iterator[Point]:
 def _probes(conditions: Conditions) -> Iterator[Point]:
     """Yield points that hold, together, every listed value and the ends of every distribution.
 
-    Each value stands beside the first ones of the other axes, and where these are looked at by its `where`, beside
-    all of them with which it applies.
+    Each value stands beside those of every other axis of its section, of the axes that decide whether it applies, and
+    the first ones of all others.
     """
     ends = {key: axis.ends() for key, axis in conditions.axes.items()}
     firsts = {key: axis.first() for key, axis in ends.items()}
+    pairs = [pair for pair in combinations(ends, 2) if len({key.partition(".")[0] for key in pair}) == 1]
     seen: set[str] = set()
-    for key in ends:
-        together = {key, *conditions.deciding(key)}
+    for keys in [*((key,) for key in ends), *pairs]:
+        together = {*keys, *(decider for key in keys for decider in conditions.deciding(key))}
         tried = {other: axis if other in together else firsts[other] for other, axis in ends.items()}
         for point in islice(Conditions(tried, conditions.trial).points(), MAX_TRIALS):
             if repr(point) not in seen:
@@ -229,7 +230,8 @@ def _check_count(spec: SweepSpec) -> None:
     else:
         configurations = math.prod(len(axis.listed) for axis in spec.parameters.values())
     if configurations * len(spec.seeds.values) > MAX_TRIALS:
-        about = f"{configurations}{' or more' if conditions.conditional else ''} configurations"
+        counted = conditions.conditional and not spec.trials and configurations > MAX_TRIALS
+        about = f"{configurations}{' or more' if counted else ''} configurations"
         raise InputError("parameters", f"{about} × {len(spec.seeds.values)} seeds", f"at most {MAX_TRIALS} trials")
     if spec.method == "optuna" and (found := conditions.count(at_most=configurations)) < configurations:
         raise exhausted(configurations, found)

@@ -70,3 +70,16 @@ def _with_preset(spec: SweepSpec, name: str) -> SweepSpec:
 def _settable() -> dict[str, Any]:
     """Return the fields of a sweep that a key can reach: presets are written in the file alone."""
     return {name: field for name, field in SweepSpec.model_fields.items() if name != "presets"}
+
+
+def recorded_sweep(spec: Mapping[str, Any]) -> SweepSpec | None:
+    """Return the sweep of a run as its ledger has it; None where it has none that this version reads.
+
+    So it is for what was trained without a sweep file, such as a final training: its trials are in the ledger.
+    """
+    if not spec.get("parameters"):
+        return None
+    try:
+        return parse_section(SweepSpec, dict(spec))
+    except InputError:  # of an older version
+        return None

@@ -10,10 +10,7 @@ from sweeps.spec.axes import Axis
 
 Method = Literal["grid", "random", "quasi", "optuna"]
 Sampler = Literal["tpe", "gp"]
-MODEL: dict[str, Any] = {
-    "sampler": "tpe",
-    "batch": 8,
-}  # what method optuna takes beside `trials` and `seed`, and defaults
+MODEL: dict[str, Any] = {"sampler": "tpe", "batch": 8}  # keys of method optuna alone, and their defaults
 FRACTIONS = ("uniform", "log_uniform")
 DRAWN = tuple(method for method in get_args(Method) if method != "grid")
 

@@ -1,6 +1,6 @@
 """Scrambled Sobol points: spread more evenly over the unit cube than random ones, in every direction.
 
-    for point in islice(unit_points(3, seed=0), 16):     # 16 arrays of 3 numbers from 0 to 1
+    for point in islice(unit_points(3, seed=0), 16):     # 16 times 3 numbers from 0 to 1
 
 Imported by its name where it is used (expand.py): scipy.stats takes longer to import than a plan to make.
 Source: Sobol 1967; scrambled as Matousek 1998, by scipy.stats.qmc.

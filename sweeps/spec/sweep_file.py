@@ -77,6 +77,11 @@ class SweepSpec(Frozen):
         "differ by less, the cheapest is chosen, then the simplest; left out: 0.005 (half a point) for an accuracy, "
         "none for a loss",
     )
+    share_prefixes: bool = Field(
+        True,
+        description="train the epochs once that trials with different schedules or lengths have in common: as long as "
+        "their learning rates agree, they are one training",
+    )
     early_stop: EarlyStop | None = Field(
         None, description="which trials end before their last epoch, by a rule below; left out: none"
     )
@@ -162,7 +167,7 @@ class SweepSpec(Frozen):
             if key.partition(".")[0] in NO_AXIS:
                 raise InputError(key, key, "no axis: a capture changes nothing of a training; it goes under `trial`")
         if (data := given.get("data")) and data.values:
-            return {**given, "data": parse_section(Axis, [_with_root(value) for value in data.values])}
+            return {**given, "data": data.model_copy(update={"values": tuple(map(_with_root, data.values))})}
         return given
 
     @model_validator(mode="after")

@@ -14,6 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from rich.console import RenderableType
+from rich.text import Text
+
 from ch6dist.catalog.wording import format_count, format_metric
 from ch6dist.runs.ledger import Ledger, find_trial, read
 from ch6dist.runs.schema import Line, Metric, Status
@@ -60,6 +63,9 @@ def _of_sweep(ledger: Ledger, search: Search) -> Iterator[str]:
     confirmed = sum(seen.confirms for seen in search.observed.trials.values())
     if confirmed:
         yield f"confirmation: {format_count(confirmed, 'fresh seed')}"
+    copies = sum(line["kind"] == "row" and "shared" in line for line in ledger.lines)
+    if copies:
+        yield f"shared: {format_count(copies, 'epoch')} that another trial has trained too"
     seconds = search.observed.seconds
     yield f"spent: {seconds / 3600:.2f} device hours"
     if search.spent:
@@ -72,8 +78,10 @@ def _rungs(search: Search) -> list[dict[str, Any]]:
         return []
     came: Counter[int] = Counter()
     beyond: Counter[int] = Counter()
+    seeds = search.spec.seeds if search.spec else None
     for seen in search.observed.trials.values():
-        if seen.config["type"] == "train" and not seen.confirms:
+        added = seeds and seeds.up_to and seen.config["seed"] not in seeds.values
+        if seen.config["type"] == "train" and not seen.confirms and not added:
             for rung in _rungs_of(search.rule, seen.epochs):
                 came[rung] += rung in seen.arrived
                 beyond[rung] += any(epoch > rung for epoch in seen.arrived)
@@ -100,6 +108,9 @@ def _steps(ledger: Ledger, trial: str) -> Iterator[dict[str, Any]]:
     metric, last = Metric.of(ledger.spec), None
     line = ledger.trials[trial]
     yield {"time": None, "epoch": 0, "what": "is part of the sweep", "why": _origin(ledger, line)}
+    if branch := line.get("branch"):
+        why = f"up to there its learning rates are those of {branch['trial']}, which trains these epochs for both"
+        yield {"time": None, "epoch": 0, "what": f"begins after epoch {branch['epoch']}", "why": why}
     for found in ledger.lines:
         if found.get("trial") != trial:
             continue
@@ -123,6 +134,11 @@ def _origin(ledger: Ledger, line: Mapping[str, Any]) -> str:
     method = ledger.spec.get("method", "grid")
     chosen = {"grid": "a combination of the axes' values", "random": "drawn at random", "quasi": "a quasi-random point"}
     return f"{chosen.get(method, f'chosen by {method}')}, seed {line['seed']}"
+
+
+def render_explain(data: Mapping[str, Any]) -> RenderableType:
+    """Return what `explain` found for a terminal."""
+    return Text("\n".join(explain_lines(data)))
 
 
 def explain_lines(data: Mapping[str, Any]) -> Iterator[str]:

@@ -55,6 +55,7 @@ def status(run: Path | str) -> dict[str, Any]:
         "retries": dict(Counter(line["broken"] for line in ledger.events if line["broken"] != HALTED)),
         "events": [_without_kind(line) for line in ledger.events[-SHOWN_EVENTS:]],
         "failures": [_failure(ledger, trial) for trial, state in states.items() if state in BROKEN],
+        "bounds": _bounds(ledger),
         "next": _next(folder, ledger, counts, alive=driver is not None, found=found),
     }
 
@@ -204,6 +205,12 @@ def _next(folder: Path, ledger: Ledger, counts: Counter[Status], *, alive: bool,
     if any(line["config"]["type"] == "train" for line in ledger.trials.values()):
         return f"{ended}: `{of('sweeps', 'top')}` ranks them, {report} plots them"
     return f"{ended}: {report} plots them"
+
+
+def _bounds(ledger: Ledger) -> list[str]:
+    """Return where the bounds of learning rates come from, a sentence for each configuration of range tests."""
+    began = [line["why"] for line in ledger.decisions if line["what"] == "begin"]
+    return [why for why in dict.fromkeys(began) if " range test" in why]
 
 
 def _between_stages(ledger: Ledger) -> bool:

@@ -46,6 +46,7 @@ def render_status(data: Mapping[str, Any]) -> RenderableType:
         ("progress", Text((progress or "nothing yet") + _to_go(data))),
         ("driver", Text(f"process {driver['pid']} on {driver['host']}" if driver else "not running") + _drivers(data)),
         ("failures", Text(_failures(data))),
+        *(("bounds", Text(why)) for why in data["bounds"]),
         ("last update", Text(f"{format_seconds(data['seconds_since_last_line'])} ago")),
         ("next", Text(data["next"])),
     ]

@@ -8,10 +8,11 @@ Pace                   how far a pack is within its epoch; not answered
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ch6dist.branches import Branch
 from ch6dist.packs import Leave
 from ch6dist.runs.schema import Line
 
@@ -63,6 +64,8 @@ class Reply:
     leave: Mapping[str, Leave] = field(default_factory=dict)  # trials that are to stop or to wait from now on, by id
     admit: tuple[Mapping[str, Any], ...] = ()  # configurations, as data, of trials that it trains from now on
     attempts: Mapping[str, int] = field(default_factory=dict)  # of these, by id
+    branches: Mapping[str, Branch] = field(default_factory=dict)  # of these, where they leave another trial, by id
+    keep: Mapping[str, Sequence[int]] = field(default_factory=dict)  # of these, epochs at which others leave them
     variants: Mapping[str, str] = field(default_factory=dict)  # kernel variants of the run, by key
     halt: bool = False  # it is to save its trials and end: the driver was asked to stop
 

@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self
 
+from ch6dist.branches import Branch
 from ch6dist.catalog.dataset_files import DataFilesError
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError, UsageError
@@ -37,6 +38,8 @@ class Reporter:
     def __init__(self, address: Address, *, pack: int) -> None:
         self.wire = Wire(address, pack=pack)
         self.attempts: dict[str, int] = {}  # of every trial that the driver has given to this pack
+        self.branches: dict[str, Branch] = {}  # of these, where they leave another trial
+        self.keep: dict[str, Sequence[int]] = {}  # of these, epochs at whose end others leave them
         self.variants: dict[str, str] = {}  # kernel variants of the run, by key
 
     def __enter__(self) -> Self:
@@ -85,6 +88,8 @@ class Reporter:
     def _ask(self, message: Message) -> Orders:
         reply = self.wire.ask(message)
         self.attempts |= reply.attempts
+        self.branches |= reply.branches
+        self.keep |= reply.keep
         self.variants |= reply.variants
         return Orders(reply.leave, tuple(parse_trial(config) for config in reply.admit), reply.halt)
 

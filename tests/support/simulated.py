@@ -18,10 +18,11 @@ from typing import Any
 
 from rich.console import Console
 
+from ch6dist.branches import Branch
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.packs import Leave
 from ch6dist.runs.ledger import Ledger, read
-from ch6dist.runs.names import checkpoint_name
+from ch6dist.runs.names import checkpoint_name, epoch_checkpoint
 from ch6dist.runs.schema import Line, Status
 from ch6dist.runs.writer import Writer
 from sweeps.driver.driver import Driver, Rules
@@ -67,6 +68,8 @@ class Simulated:
         self.messages = 0
         self.limit: int | None = None
         self.clock = 0.0
+        self.stop: set[str] = set()  # trials that a person stops
+        self.from_scratch = 0  # branches whose checkpoint was gone
 
     def ledger(self) -> Ledger:
         """The run as it stands."""
@@ -95,6 +98,7 @@ class Simulated:
             rules = Rules(max_retries=2, slots=self.slots)
             self.driver = Driver(record, table, progress, rules, search=search, pack=self.pack)
             self.driver.begin(ledger, packs)
+            self.driver.stops |= self.stop
             try:
                 self._train()
             except KilledError:
@@ -115,12 +119,17 @@ class Simulated:
 
     def _train(self) -> None:
         running: dict[int, _Worker] = {}
+        idle = 0
         while True:
             while len(running) < self.slots and (number := self.driver.next_pack()) is not None:
                 running[number] = _Worker(self, number)
             if not running:
-                assert self.driver.over, "nothing runs, nothing waits, and the driver goes on"
-                return
+                if self.driver.over:
+                    return
+                idle += 1  # Ray Tune asks again
+                assert idle < 3, "nothing runs, nothing waits, and the driver goes on"
+                continue
+            idle = 0
             number = self.rng.choice(sorted(running))
             if not running[number].work():
                 del running[number]
@@ -140,9 +149,9 @@ class Simulated:
         self.clock += 1.0
         return self.clock
 
-    def checkpoint(self, trial: str, attempt: int) -> Path:
-        """The file of a trial's last checkpoint; it holds the epoch."""
-        return self.run / "checkpoints" / checkpoint_name(trial, "last", attempt=attempt)
+    def checkpoint(self, trial: str, attempt: int, name: str = "last") -> Path:
+        """The file of a trial's checkpoint; it holds the epoch."""
+        return self.run / "checkpoints" / checkpoint_name(trial, name, attempt=attempt)
 
 
 class _Worker:
@@ -162,11 +171,13 @@ class _Worker:
             lane.epoch += 1
         reply = self._send([line for lane in self.lanes.values() for line in lane.lines(self.run)])
         ends = {name: end for name, lane in self.lanes.items() if (end := lane.end(self.run, reply.leave))}
+        kept = [lane.kept(self.run) for lane in self.lanes.values() if lane.epoch in lane.keep]
         for name, lane in self.lanes.items():
             diverged = name in ends and ends[name].status == Status.DIVERGED
             if not diverged and (name in ends or lane.epoch % self.run.every == 0):
                 lane.save(self.run)
-        more = self._send([self.lanes[name].closing(self.run, end) for name, end in ends.items()]) if ends else None
+        closing = [self.lanes[name].closing(self.run, end) for name, end in ends.items()]
+        more = self._send([*kept, *closing]) if kept or ends else None
         self.lanes = {name: lane for name, lane in self.lanes.items() if name not in ends}
         self._open(reply)
         if more:
@@ -178,7 +189,7 @@ class _Worker:
 
     def _open(self, reply: Reply) -> None:
         """Lanes of the trials that a reply admits, at their checkpoints."""
-        made = [_Lane(parse_trial(config), reply.attempts, self.run) for config in reply.admit]
+        made = [_Lane(parse_trial(config), reply, self.run) for config in reply.admit]
         if made:
             self.lanes |= {lane.name: lane for lane in made}
             leave = self._send([lane.line(self.run, "status", status="running", engine="eager") for lane in made]).leave
@@ -190,11 +201,20 @@ class _Worker:
 
 
 class _Lane:
-    def __init__(self, trial: TrialConfig, attempts: Mapping[str, int], run: Simulated) -> None:
+    def __init__(self, trial: TrialConfig, reply: Reply, run: Simulated) -> None:
         self.trial, self.name = trial, trial.trial_id
-        self.attempt = attempts[self.name]
-        file = run.checkpoint(self.name, self.attempt)
-        self.epoch = int(file.read_text()) if file.exists() else 0
+        self.attempt, self.keep = reply.attempts[self.name], reply.keep.get(self.name, ())
+        file, branch = run.checkpoint(self.name, self.attempt), reply.branches.get(self.name)
+        self.epoch = int(file.read_text()) if file.exists() else self.branched_off(branch, run) if branch else 0
+
+    def branched_off(self, branch: Branch, run: Simulated) -> int:
+        """The epoch of another trial's checkpoint, if that is there; else zero, as where it is gone."""
+        for name in (epoch_checkpoint(branch.epoch), "last"):
+            file = run.checkpoint(branch.trial, branch.attempt, name)
+            if file.exists() and int(file.read_text()) == branch.epoch:
+                return branch.epoch
+        run.from_scratch += 1
+        return 0
 
     def line(self, run: Simulated, kind: str, **content: Any) -> Line:
         place = {"kind": kind, "trial": self.name, "attempt": self.attempt, "epoch": self.epoch}
@@ -218,10 +238,16 @@ class _Lane:
             return Leave(Status.FINISHED, "")
         return leave.get(self.name)
 
-    def save(self, run: Simulated) -> None:
-        file = run.checkpoint(self.name, self.attempt)
+    def save(self, run: Simulated, name: str = "last") -> None:
+        file = run.checkpoint(self.name, self.attempt, name)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(str(self.epoch))
+
+    def kept(self, run: Simulated) -> Line:
+        """Save the checkpoint from which others branch off; the line that says so."""
+        name = epoch_checkpoint(self.epoch)
+        self.save(run, name)
+        return self.line(run, "artifact", name=name, path=name, bytes=1)
 
     def closing(self, run: Simulated, end: Leave) -> Line:
         rule = {"rule": True} if end.rule else {}

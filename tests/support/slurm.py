@@ -62,7 +62,7 @@ class Slurm(Lan):
             "SLURM_JOB_NUM_NODES": str(len(self.names)),
             "SLURM_CPUS_PER_TASK": "1",
             "PYTHONPATH": "/srv/ch6dist",
-            "RAY_gcs_rpc_server_reconnect_timeout_s": "5",  # else a minute until the others see that the head is done
+            "RAY_gcs_rpc_server_reconnect_timeout_s": "30",  # instead of 60: until others see that the head is done
             "RIG": str(self.rig),
         }
         variables = " ".join(f"{key}={shlex.quote(value)}" for key, value in given.items())

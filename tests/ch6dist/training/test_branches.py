@@ -72,6 +72,8 @@ FAMILIES = {
         {},
         {"schedule": {"name": "ReduceLROnPlateau", "patience": 1, "threshold": 0.5}, "epochs": 7},
         {"schedule": {"name": "ReduceLROnPlateau", "patience": 0, "threshold": 0.9, "monitor": "train_accuracy"}},
+        {"schedule": {"name": "ReduceLROnPlateau", "patience": 0, "monitor": "val_accuracy"}, "epochs": 7},
+        {"schedule": {"name": "ReduceLROnPlateau", "patience": 0, "threshold": 0.03}, "epochs": 7},
         {"schedule": {"name": "ConstantLR", "total_iters": 3, "warmup": {"epochs": 1}}},
         {"schedule": {"name": "ReduceLROnPlateau", "patience": 0, "threshold": 0.5, "warmup": {"epochs": 1}}},
     ],
@@ -154,6 +156,16 @@ def test_every_schedule_has_a_family_and_branches_off_in_it():
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_trial_that_branches_off_is_its_solo_run(tmp_path, name):
     assert_branches_are_solo_runs(family_of(name), tmp_path)
+
+
+def test_the_plateaus_of_the_family_act_by_metrics_of_the_shared_epochs(tmp_path):
+    """Else a plateau that has not seen them would be no other training."""
+    trials = [trial for trial in family_of("ReduceLROnPlateau") if "monitor" in trial.schedule]
+    rows = [one(trial, None)[0].rows() for trial in trials]
+    shared = [trial.schedule["patience"] + 2 + trial.schedule.get("warmup", {}).get("epochs", 0) for trial in trials]
+    lrs = [(found[epochs - 1]["lr"], found[epochs]["lr"]) for found, epochs in zip(rows, shared, strict=True)]
+    assert any(after < before for before, after in lrs), "some act as soon as they may"
+    assert any(after == before for before, after in lrs), "some have seen a metric get better"
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -154,7 +154,9 @@ def test_the_first_difference_is_found_at_any_depth() -> None:
 # What a kill leaves before the first trial's line
 
 
-@pytest.mark.parametrize("left", ["nothing", "an empty ledger", "half a head line", "a head line without its trials"])
+@pytest.mark.parametrize(
+    "left", ["nothing", "an empty ledger", "half a sweep.yaml", "half a head line", "a head line without its trials"]
+)
 def test_a_start_that_was_cut_off_is_started_again(left: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(go_on, "BEGIN_SECONDS", 0.1)
     run = tmp_path / "night"
@@ -166,6 +168,8 @@ def test_a_start_that_was_cut_off_is_started_again(left: str, tmp_path: Path, mo
         shutil.rmtree(run)
         with Writer(run) as writer:
             writer.append([{**sweep_line(spec_of(sweep_file(tmp_path))), "trials": 4}])
+    elif left == "half a sweep.yaml":
+        (run / ".sweep.yaml.host.1.tmp").write_text("name: ni")
     else:
         segment.write_bytes(b'{"kind":"swe' if left == "half a head line" else b"")
     said: list[str] = []

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from ch6dist.errors import InputError
-from ch6dist.runs.ledger import read
+from ch6dist.runs.ledger import read, read_spec
 from ch6dist.runs.provenance import command_line
 from ch6dist.sections import parse_section
 from sweeps.launch import on_finish
@@ -92,10 +92,11 @@ def hook(answer: int = 200) -> Iterator[Hook]:
             thread.join()
 
 
-def told(run: Path, status: int = 0, halted: str = "") -> list[str]:
+def told(run: Path, status: int = 0, halted: str = "", target: str | None = None) -> list[str]:
     """What a run's end prints; its exit status stays what it is."""
     said: list[str] = []
-    assert call_on_finish(run, status, say=said.append, halted=halted) == status
+    target = target or read_spec(run).get("on_finish")
+    assert call_on_finish(target, run, status, say=said.append, halted=halted) == status
     assert not any(SECRET in line or "\n" in line for line in said)
     return said
 
@@ -209,8 +210,12 @@ def test_a_command_that_hangs_is_ended_with_what_it_started(tmp_path: Path) -> N
 
 
 def test_a_record_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
-    (line,) = told(tmp_path / "nowhere")
+    (line,) = told(tmp_path / "nowhere", target="true")
     assert line.startswith("on_finish: nothing was told (")
+
+
+def test_a_line_that_no_process_can_have_is_one_line(tmp_path: Path) -> None:
+    assert told(run_of(tmp_path, f"echo \0 {SECRET}"), 1) == ["on_finish: nothing was told (embedded null byte)"]
 
 
 # What may be written

@@ -24,7 +24,10 @@ def rows_there(url: str) -> int:
     return (open_folder(url).read("ledger/000001.jsonl") or b"").count(b'"kind":"row"')
 
 
-def test_a_lost_head_is_replaced_and_the_sweep_ends_like_an_undisturbed_one(storage: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("by", ["resume", "the same command"])
+def test_a_lost_head_is_replaced_and_the_sweep_ends_like_an_undisturbed_one(
+    by: str, storage: str, tmp_path: Path
+) -> None:
     url, run = join(storage, "tiny"), tmp_path / "runs" / "tiny"
     spec = sweep_file(tmp_path, epochs=EPOCHS, storage=storage, checkpoints={"seconds": 0.5})
     with driving("run", spec, cwd=tmp_path) as driver:
@@ -39,13 +42,14 @@ def test_a_lost_head_is_replaced_and_the_sweep_ends_like_an_undisturbed_one(stor
     assert "interrupted" in status.stdout
     assert 30 < row_count(run) <= lost
     shutil.rmtree(tmp_path / "runs")
-    done = sweeps("resume", url, cwd=tmp_path)
+    command = ("resume", url) if by == "resume" else ("run", spec, "--name", "tiny", "--resume")
+    done = sweeps(*command, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert differences(read(run), without_ray(spec, tmp_path / "undisturbed")) == []
     artifacts = read(run).artifacts
     assert {name for _, name in artifacts} == {"last", "best"}
     assert not (run / "checkpoints").exists(), "they are in the store, and only there"
-    again = sweeps("resume", url, cwd=tmp_path)
+    again = sweeps(*command, cwd=tmp_path)
     assert "nothing to do" in again.stdout
 
 

@@ -45,7 +45,7 @@ TREE = {
     "epochs": {"distribution": "int_uniform", "min": 1, "max": 2},
 }
 TREE_POINTS = 18  # SGD 5, RMSprop 3, Adam 1; each with two lengths
-CASES = {"change": {"cases": {"a": {}, "b": {"epochs": 3}}}, **PLANE}
+CASES = {"change": {"cases": {"a": {}, "b": {"label_smoothing": 0.1}}}, **PLANE}
 
 
 def search(parameters: dict[str, Any], **changes: Any) -> SweepSpec:
@@ -154,12 +154,24 @@ def test_stopped_points_lead_the_way_where_none_has_finished(sampler: str) -> No
     assert max(height(point) for point in propose(spec, told, 3)) > best - 0.5
 
 
-def test_points_that_left_the_axes_and_broken_ones_are_known_and_no_more() -> None:
-    spec = search(PLANE, trials=60)
+def test_points_that_left_the_axes_and_broken_ones_are_known_and_no_more(tmp_path: Path) -> None:
+    spec = search({**CASES, "epochs": {"distribution": "int_uniform", "min": 1, "max": 4}}, trials=60)
     told = [Told(point, height(point)) for point in different(random(spec.parameters, rng=Random(0)), count=12)]
-    strange: list[Point] = [{"optimizer.lr": 5.0, "optimizer.momentum": 0.5}, {"optimizer.lr": 0.1}, {"epochs": 3}]
-    more = [*told, *(Told(point, 9.9) for point in strange), Told(told[0].point, math.nan, "broken")]
-    assert len(propose(spec, more, 3)) == 3
+    strange: list[Point] = [
+        {**told[0].point, "optimizer.lr": 5.0},
+        {**told[0].point, "optimizer.lr": "fast"},
+        {**told[0].point, "optimizer.lr": "1e-2"},
+        {**told[0].point, "epochs": 1.5},
+        {**told[0].point, "change": "gone"},
+        {**told[0].point, "label_smoothing": 0.1},
+        {"optimizer.lr": 0.1, "optimizer.momentum": 0.5},
+        {},
+    ]
+    gone = [Told(point, 9.9) for point in strange]
+    points = propose(spec, [*told, *gone, Told({**told[0].point, "optimizer.lr": 0.5}, None, "broken")], 3)
+    assert len(texts(points)) == 3
+    write_journal(tmp_path / "optuna.log", spec, [*told, *gone])
+    assert (tmp_path / "optuna.log").read_text().count("datetime_complete") == len(told)
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "gp"])

@@ -16,7 +16,10 @@ from sweeps.search.next_trials import Search, next_trials
 from sweeps.search.range_stage import range_trials
 from sweeps.search.replay import departures
 from sweeps.spec.sweep_file import SweepSpec, dump
+from sweeps.status.queries import status
+from sweeps.status.views import render_status
 from tests.support.bad_sweeps import ranged
+from tests.support.printing import printed
 from tests.support.simulated import Simulated
 
 CONTENT: dict[str, Any] = {
@@ -87,6 +90,8 @@ def test_the_record_says_why_the_bounds_are_these(tmp_path: Path) -> None:
         "Adam: 2 of 2 range tests found nothing (take more steps): the stated bounds, 0.5 to 2",
     }
     assert departures(run.ledger()) == []
+    assert set(status(run.run)["bounds"]) == whys
+    assert all(why in printed(render_status(status(run.run))) for why in whys)
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -135,8 +135,13 @@ def test_labels_of_a_conditional_sweep_are_all_different() -> None:
     assert len(set(labels)) == len(configs)
 
 
-def test_a_where_is_part_of_the_sweep(tmp_path: Path) -> None:
-    spec = spec_of(sweep(parameters=TREE))
+DATA = {"data": {"values": [{"root": "~/images"}, {"batch_size": 64}], "where": {"epochs": 2}}, "epochs": [1, 2]}
+
+
+@pytest.mark.parametrize(("axes", "conditional"), [(TREE, 2), (DATA, 1)])
+def test_a_where_is_part_of_the_sweep(axes: dict[str, Any], conditional: int, tmp_path: Path) -> None:
+    spec = spec_of(sweep(parameters=axes))
+    assert sum(axis.where is not None for axis in spec.parameters.values()) == conditional
     assert load_spec(write(tmp_path, dump(spec))) == spec
 
 
@@ -194,3 +199,11 @@ def test_a_search_beside_conditions_checks_every_value_where_it_applies() -> Non
     axes["optimizer.name"] = ["Adam", "SGD"]  # the first one has none
     with pytest.raises(InputError, match=r"parameters.optimizer.momentum.values\[2\]: -1"):
         expand(spec_of(searched("optuna", parameters=axes)))
+
+
+def test_a_search_checks_values_of_one_section_in_pairs() -> None:
+    axes: dict[str, Any] = {"optimizer.momentum": [0.9, 0], "optimizer.nesterov": [False, True], "epochs": [1, 2]}
+    with pytest.raises(InputError, match="nesterov"):
+        expand(spec_of(searched("optuna", parameters=axes)))
+    axes["optimizer.nesterov"] = {"values": [False, True], "where": {"optimizer.momentum": 0.9}}
+    assert expand(spec_of(searched("optuna", trials=6, parameters=axes))) == []

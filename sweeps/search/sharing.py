@@ -1,0 +1,121 @@
+"""Epochs that trials share: where a trial leaves another, the rows it has from there, and when it may begin.
+
+    lines = with_branches(lines)                # of trials that are added together: `branch` where one leaves another
+    copies = shared_rows(observed, rows)        # of rows that have just come, for those that share these epochs
+    branch_points(observed)                     # {trial: [3, 6]}: epochs whose checkpoints others begin from
+
+Two trials that differ in schedule or length alone are one training up to where their learning rates part
+(ch6dist/branches.py). The first one trains it; the others have its rows, marked as shared, and begin from its
+checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ch6dist.branches import Branch, branches_of, read_digests
+from ch6dist.config import parse_trial
+from ch6dist.runs.schema import Line, TrialLine
+from sweeps.search.observed import Observed, Seen
+
+
+def with_branches(lines: Sequence[TrialLine]) -> list[TrialLine]:
+    """Return lines of trials that are added together, with where each leaves another of them.
+
+    Learning rates are computed, by a program that has torch, only where trials differ in schedule or length alone.
+    """
+    alike: dict[str, list[TrialLine]] = defaultdict(list)
+    for line in lines:
+        if line["config"]["type"] == "train":
+            alike[_without_schedule(line["config"])].append(line)
+    several = {line["trial"] for members in alike.values() if len(members) > 1 for line in members}
+    if not several:
+        return list(lines)
+    trials = [parse_trial(line["config"]) for line in lines if line["trial"] in several]
+    found = branches_of(trials, read_digests(trials))
+    return [
+        {**line, "branch": {"trial": found[line["trial"]].trial, "epoch": found[line["trial"]].epoch}}
+        if line["trial"] in found
+        else line
+        for line in lines
+    ]
+
+
+def shared_rows(observed: Observed, rows: Iterable[Line]) -> list[Line]:
+    """Return copies of rows for the trials that share their epochs and have not begun, marked as shared.
+
+    Args:
+        observed: the index, which has not taken the rows yet.
+    """
+    copies: list[Line] = []
+    waiting = [row for row in rows if row["kind"] == "row"]
+    while waiting:
+        row = waiting.pop(0)
+        for name in observed.branching.get(row["trial"], ()):
+            seen = observed.trials[name]
+            if row["epoch"] <= seen.line["branch"]["epoch"] and not seen.begun and not seen.closed:
+                source = row.get("shared", row["trial"])
+                copies.append({**row, "trial": name, "attempt": seen.attempt, "shared": source})
+                waiting.append(copies[-1])
+    return copies
+
+
+def missing_rows(observed: Observed, rows: Sequence[Line]) -> list[Line]:
+    """Return the copies that a kill has left out: between a row and its copy.
+
+    Args:
+        rows: all of the ledger.
+    """
+    lacking = {name for names in observed.branching.values() for name in names}
+    there = {(row["trial"], row["epoch"]) for row in rows if row["trial"] in lacking}
+    copies = [row for row in shared_rows(observed, rows) if (row["trial"], row["epoch"]) not in there]
+    return list({(row["trial"], row["epoch"]): row for row in copies}.values())
+
+
+def may_begin(observed: Observed, seen: Seen, *, settled: bool) -> bool:
+    """Return whether a trial that leaves another can be trained: the other has come so far, or never will.
+
+    Args:
+        settled: whether the other is done with.
+    """
+    branch = seen.line.get("branch")
+    source = observed.trials.get(branch["trial"]) if branch else None
+    if source is None or branch is None or seen.begun:
+        return True
+    return settled or branch["epoch"] in source.kept
+
+
+def branch_of(observed: Observed, trial: str) -> Branch | None:
+    """Return from which checkpoint a trial begins that has shared epochs: as many as it has rows of."""
+    seen = observed.trials[trial]
+    if not seen.shared:
+        return None
+    source = seen.line["branch"]["trial"]
+    return Branch(trial=source, epoch=seen.shared, attempt=observed.trials[source].attempt)
+
+
+def branch_points(observed: Observed, trials: Iterable[str]) -> dict[str, list[int]]:
+    """Return of trials the epochs at whose end others leave them."""
+    found = {}
+    for trial in trials:
+        names = observed.branching.get(trial, ())
+        epochs = {observed.trials[name].line["branch"]["epoch"] for name in names if not observed.trials[name].closed}
+        if epochs:
+            found[trial] = sorted(epochs)
+    return found
+
+
+def points_done_with(observed: Observed) -> list[tuple[str, int]]:
+    """Return the branch points that are kept, and from which nobody will begin any more."""
+    found = []
+    for trial in observed.branching:
+        wanted = branch_points(observed, [trial]).get(trial, [])
+        found += [(trial, epoch) for epoch in sorted(observed.trials[trial].kept) if epoch not in wanted]
+    return found
+
+
+def _without_schedule(config: Mapping[str, Any]) -> str:
+    return json.dumps({k: v for k, v in config.items() if k not in ("schedule", "epochs", "capture")}, sort_keys=True)
