@@ -15,7 +15,7 @@ import pandas as pd
 from analysis.study.load import Run, Study
 from ch6dist.catalog.wording import format_count, format_seconds
 from ch6dist.runs.confirmations import key_of
-from ch6dist.runs.early_stops import OVER, rule_name, rungs
+from ch6dist.runs.early_stops import OVER, rule_name, rungs, waits_on_budget
 from ch6dist.runs.schema import BROKEN, UNFINISHED, Status
 
 DRAWN = ("random", "quasi", "optuna")  # methods that draw configurations, one after another
@@ -60,7 +60,7 @@ class Searched:
     stopped: int  # epochs that the rule left out
     open: int  # epochs of trials that are not finished
     lost: int  # epochs that trials lacked which diverged, failed or were stopped by a person
-    spent_seconds: float
+    spent_seconds: float  # of training and evaluation, of the epochs that were trained
 
 
 def searched(study: Study) -> list[Searched]:
@@ -91,7 +91,7 @@ def _searches(run: Run) -> bool:
 
 
 def _searched(study: Study, run: Run) -> Searched:
-    spec, ledger = run.ledger.spec, run.ledger
+    spec = run.ledger.spec
     trials = _own_trials(study, run)
     rows = study.history[study.history["trial"].isin(trials["trial"])]
     missing = trials["epochs"] - _reached(study, trials)
@@ -112,7 +112,7 @@ def _searched(study: Study, run: Run) -> Searched:
         stopped=int(missing[trials["by_rule"]].sum()),
         open=int(missing[trials["status"].isin(UNFINISHED)].sum()),
         lost=int(missing[ended].sum()),
-        spent_seconds=float(sum(ledger.spent.values())),
+        spent_seconds=float(rows.loc[rows["shared"].isna(), ["seconds", "eval_seconds"]].sum().sum()),
     )
 
 
@@ -175,9 +175,7 @@ def _over_budget(run: Run) -> str:
         if line["status"] == Status.PAUSED and line.get("reason", "").startswith(OVER) and trial in run.ledger.trials:
             return line["reason"].partition(": ")[2]
     most = (run.ledger.spec.get("budget") or {}).get("trials")
-    begun = sum(run.ledger.status(trial) != Status.PLANNED for trial in run.ledger.trials)
-    waits = most is not None and begun >= most and begun < len(run.ledger.trials)
-    return format_count(int(most), "trial") if waits else ""
+    return format_count(int(most), "trial") if most is not None and waits_on_budget(run.ledger) else ""
 
 
 def sentences(found: Searched) -> list[str]:
