@@ -61,7 +61,8 @@ class SweepSpec(Frozen):
     sampler: Sampler | None = Field(
         None,
         description="method optuna: the model. `tpe`: densities of the good and of the other values. `gp`: a Gaussian "
-        "process, for few axes, some of them drawn from fractions and none with a `where`; left out: `tpe`",
+        "process, for few axes, some of them drawn from fractions and none with a `where`. `cmaes`: an evolution "
+        "strategy, a batch its generation, for two axes or more, all drawn from fractions; left out: `tpe`",
     )
     batch: int | None = Field(
         None,
@@ -183,6 +184,7 @@ class SweepSpec(Frozen):
 
     @model_validator(mode="after")
     def _fits_method(self) -> SweepSpec:
+        check_range_axis(self.parameters, method=self.method)
         check_method(
             self.method,
             self.parameters,
@@ -190,7 +192,6 @@ class SweepSpec(Frozen):
         )
         if self.margin is not None and self.margin >= 1 and is_fraction(self.metric.name):
             raise InputError("margin", self.margin, "a share below 1, as accuracies are: 0.005 is half a point")
-        check_range_axis(self.parameters, method=self.method)
         _refuse_lost(self)
         Conditions(self.parameters, self.trial).check()
         return self

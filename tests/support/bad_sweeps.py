@@ -9,6 +9,7 @@ from sweeps.spec.sections import MAX_TRIALS
 from tests.support.sweep_files import axes, sweep
 
 DRAWN = {"optimizer.lr": {"distribution": "log_uniform", "min": "1e-4", "max": 0.1}}
+PLANE = {**DRAWN, "optimizer.momentum": {"distribution": "uniform", "min": 0, "max": 0.9}}
 
 
 def ranged(key: str = "optimizer.lr", *, otherwise: Any = (1e-4, 1), **changes: Any) -> dict[str, Any]:
@@ -277,6 +278,42 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a Gaussian process of listed values": (
         searched("optuna", sampler="gp", parameters={"optimizer.lr": [0.1, 0.2], "epochs": whole(1, 3)}),
         ["sampler: 'gp'", "tpe: no axis is drawn from uniform or log_uniform"],
+    ),
+    "an evolution along a list": (
+        searched("optuna", sampler="cmaes", parameters={**PLANE, "optimizer.nesterov": [False, True]}),
+        ["parameters.optimizer.nesterov.values: [False, True]", "uniform or log_uniform with sampler cmaes", "tpe"],
+    ),
+    "an evolution of one value": (
+        searched("optuna", sampler="cmaes", parameters={**PLANE, "label_smoothing": 0.1}),
+        ["parameters.label_smoothing.values: [0.1]", "one value goes under `trial`"],
+    ),
+    "an evolution of whole numbers": (
+        searched("optuna", sampler="cmaes", parameters={**PLANE, "epochs": whole(1, 3)}),
+        ["parameters.epochs.distribution: 'int_uniform'", "uniform or log_uniform with sampler cmaes"],
+    ),
+    "an evolution of cases": (
+        searched("optuna", sampler="cmaes", parameters={**PLANE, "change": {"cases": {"a": {}, "b": {"epochs": 3}}}}),
+        ["parameters.change.cases: ['a', 'b']", "uniform or log_uniform with sampler cmaes"],
+    ),
+    "an evolution between bounds to come": (
+        searched("optuna", sampler="cmaes", parameters={**PLANE, **ranged()}),
+        ["parameters.optimizer.lr.from: 'range_test'", "method grid, random or quasi beside it"],
+    ),
+    "an evolution with a where": (
+        searched(
+            "optuna",
+            sampler="cmaes",
+            parameters={**DRAWN, "optimizer.momentum": {**PLANE["optimizer.momentum"], "where": {"epochs": 3}}},
+        ),
+        ["parameters.optimizer.momentum.where: {'epochs': (3,)}", "nothing with sampler cmaes", "sampler tpe takes it"],
+    ),
+    "an evolution along one axis": (
+        searched("optuna", sampler="cmaes", parameters=DRAWN),
+        ["sampler: 'cmaes'", "tpe or gp", "optimizer.lr is the only axis"],
+    ),
+    "a generation of three": (
+        searched("optuna", sampler="cmaes", batch=3, parameters=PLANE),
+        ["batch: 3", "at least 4 with sampler cmaes", "6 are usual here"],
     ),
     "a where on nothing": (
         sweep(parameters=momentum({"optimizer.nmae": "SGD"})),
