@@ -65,16 +65,16 @@ def expected(
         trials: the training runs, all of them.
     """
     groups = groups_of(trials)
-    own: dict[str, float] = dict.fromkeys((name for group in groups for name in group.trials), 0.0)
+    count, own = max(1, len(outcomes)), dict.fromkeys((name for group in groups for name in group.trials), 0)
     for outcome in outcomes:
         for trial, epochs in to_train(outcome, branches).items():
-            own[trial] += epochs / len(outcomes)
+            own[trial] += epochs
     stairs = [_stair(group, outcomes, rule) for group in groups]
     return Expected(
         asked=sum(group.epochs * len(group.trials) for group in groups),
-        epochs=sum(own.values()),
-        reached=sum(sum(outcome.values()) for outcome in outcomes) / max(1, len(outcomes)),
-        of_trials=own,
+        epochs=sum(own.values()) / count,
+        reached=sum(sum(outcome.values()) for outcome in outcomes) / count,
+        of_trials={trial: epochs / count for trial, epochs in own.items()},
         levels=tuple(_levels(groups, stairs)),
         stairs=tuple(Stair(stairs.count(steps), steps) for steps in dict.fromkeys(stairs)),
         finished=sum(steps[-1][1] for steps in stairs),
@@ -122,9 +122,14 @@ def _stair(group: Group, outcomes: Sequence[Reached], rule: EarlyStop | None) ->
     """Return how many configurations of a group come to each rung; all seeds of one are counted as its share."""
     rungs = rule.rungs(group.epochs) if rule else ()
     shown = rungs[:1] if isinstance(rule, Median) else rungs
-    part = len(group.configurations) / len(group.trials) / max(1, len(outcomes))
+    whole = len(group.trials) * max(1, len(outcomes))
     return tuple(
-        (epoch, part * sum(outcome[trial] >= epoch for outcome in outcomes for trial in group.trials))
+        (
+            epoch,
+            len(group.configurations)
+            * sum(outcome[trial] >= epoch for outcome in outcomes for trial in group.trials)
+            / whole,
+        )
         for epoch in (*shown, group.epochs)
     )
 

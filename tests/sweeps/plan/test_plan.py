@@ -24,7 +24,7 @@ from sweeps.plan.packs import Pack, make_packs
 from sweeps.plan.plan import Plan, make_plan, plan_json
 from sweeps.plan.render import render_plan
 from sweeps.plan.slots import find_slots
-from sweeps.spec.expand import expand, stand_in
+from sweeps.spec.expand import expand, forecast, stand_in
 from sweeps.spec.load import load_spec
 from sweeps.spec.sweep_file import Resources
 from tests.support.bad_sweeps import searched
@@ -98,10 +98,12 @@ def test_checkpoints_that_cannot_fit_are_refused_by_the_plan_as_by_the_run(tmp_p
 @pytest.mark.parametrize("devices", [TWO_CORES, H200], ids=["cpu", "gpu"])
 def test_every_file_in_configs_is_planned_and_shown(path: Path, devices: Devices) -> None:
     spec = load_spec(path)
-    plan = make_plan(spec, expand(spec), devices=devices, calibration={})
+    trials = forecast(spec)
+    plan = make_plan(spec, trials, devices=devices, calibration={})
     document = json.loads(json.dumps(plan_json(plan), allow_nan=False))
-    assert sum(len(pack["trials"]) for pack in document["packs"]) == document["trials"] == len(expand(spec))
-    assert document["configurations"] * len(document["seeds"]) == document["trials"]
+    assert sum(len(pack["trials"]) for pack in document["packs"]) == document["trials"] == len(trials)
+    trained = document["configurations"] * len(document["seeds"])
+    assert trained + len(document["range_tests"]) == document["trials"]
     text = printed(plan)
     assert "uncalibrated" in text
     assert spec.question in text

@@ -26,8 +26,9 @@ from sweeps.plan.recorded import by_recording
 from sweeps.plan.render import render_plan
 from sweeps.plan.wall_time import turns_after_a_rung, wall_seconds
 from sweeps.spec.early_stop import parse_early_stop
-from sweeps.spec.expand import forecast
+from sweeps.spec.expand import expand, forecast
 from sweeps.spec.sweep_file import SweepSpec
+from tests.support.bad_sweeps import searched
 from tests.support.ledgers import trial as recorded_trial
 from tests.support.ledgers import write_ledger
 from tests.support.plans import TWO_CORES
@@ -268,3 +269,12 @@ def test_each_part_of_a_search_is_a_line(tmp_path: Path) -> None:
 )
 def test_what_cannot_act_and_what_is_assumed_is_noted(changes: dict[str, Any], note: str) -> None:
     assert note in " ".join(plan_notes(planned(searching(**changes))))
+
+
+def test_the_first_stage_alone_has_no_rule_to_forecast() -> None:
+    ranged = {"optimizer.lr": {"from": "range_test", "otherwise": [1e-4, 1]}}
+    spec = spec_of(searched("random", parameters=ranged, early_stop=HALVING))
+    tests = expand(spec)
+    assert {trial.type for trial in tests} == {"range_test"}
+    assert by_rule(spec, tests, {}).epochs == 0
+    assert by_rule(spec, forecast(spec), {}).epochs == 2 * 1 + 1 * 9
