@@ -17,7 +17,7 @@ from ch6dist.config import parse_trial
 from ch6dist.errors import InputError
 from ch6dist.host.hardware import Devices
 from sweeps.plan.calibration import calibration_key
-from sweeps.plan.costs import worker_speed
+from sweeps.plan.costs import core_seconds, worker_speed
 from sweeps.plan.disk import captured_bytes, running_bytes
 from sweeps.plan.estimate import estimate
 from sweeps.plan.packs import Pack, make_packs
@@ -43,6 +43,13 @@ def test_an_uncalibrated_epoch_of_lenet_takes_a_core_6_seconds() -> None:
     cost = estimate([Pack((config,))], slots=find_slots(Resources(), TWO_CORES), calibration={})
     assert cost.pack_seconds[0] - 1.6 == pytest.approx(6.0, abs=0.1)
     assert not cost.calibrated
+
+
+@pytest.mark.parametrize(
+    ("model", "times"), [("simple_nn", 0.31), ("cnn2", 0.68), ("lenet_like", 1.62), ("convnet", 9.7)]
+)
+def test_an_image_is_assumed_to_take_what_it_was_measured_to_take_in_times_of_lenet(model: str, times: float) -> None:
+    assert core_seconds(model) / core_seconds("lenet5") == pytest.approx(times, rel=0.2)
 
 
 def test_a_calibrated_estimate_is_images_by_speed() -> None:
