@@ -25,6 +25,7 @@ from sweeps.spec.budget import Budget
 from sweeps.spec.cases import check_cases, flat_parameters
 from sweeps.spec.early_stop import EarlyStop, parse_early_stop
 from sweeps.spec.methods import Method, Sampler, check_method, with_method_defaults
+from sweeps.spec.price import Price, parse_price
 from sweeps.spec.sections import MAX_TRIALS, CheckpointRules, Metric, Resources, Seeds, check_on_finish
 from sweeps.spec.shorthand import refuse_dotted, refuse_misplaced
 from sweeps.spec.stages import check_range_axis
@@ -86,6 +87,11 @@ class SweepSpec(Frozen):
     early_stop: EarlyStop | None = Field(
         None, description="which trials end before their last epoch, by a rule below; left out: none"
     )
+    price: Price | None = Field(
+        None,
+        description="what an hour of a device costs, for `sweeps plan`: `price: 1.5`, or `{per_device_hour: 1.5, "
+        "currency: EUR}`; left out: no money is mentioned",
+    )
     resources: Resources = Field(default_factory=Resources, description="what one pack of trials gets")
     max_retries: int = Field(
         2, ge=0, description="how often a failed trial is tried again without progress before it is given up"
@@ -125,6 +131,11 @@ class SweepSpec(Frozen):
     @classmethod
     def _early_stop(cls, given: Any) -> Any:
         return None if given is None else parse_early_stop(given)
+
+    @field_validator("price", mode="before")
+    @classmethod
+    def _price(cls, given: Any) -> Any:
+        return None if given is None else parse_price(given)
 
     @field_validator("on_finish")
     @classmethod

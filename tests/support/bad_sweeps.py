@@ -549,6 +549,40 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
         sweep(trial={"data": {"val_size": 0}}, early_stop={"name": "median", "after": 2}),
         ["metric.name: 'val_accuracy'", "data.val_size is 0"],
     ),
+    "an hour for nothing": (sweep(price=0), ["price.per_device_hour: 0", "a number > 0"]),
+    "an hour that pays": (sweep(price={"per_device_hour": -1.5}), ["price.per_device_hour: -1.5", "a number > 0"]),
+    "a price in words": (sweep(price="cheap"), ["price.per_device_hour: 'cheap'", "a number"]),
+    "a currency alone": (sweep(price={"currency": "EUR"}), ["price.per_device_hour is required"]),
+    "a currency that is a sentence": (
+        sweep(price={"per_device_hour": 1, "currency": "euros and cents"}),
+        ["price.currency: 'euros and cents'", "up to 8 letters, such as EUR"],
+    ),
+    "a misspelt price": (
+        sweep(price={"per_device_hour": 1, "curency": "EUR"}),
+        ["price.curency", "did you mean 'currency'"],
+    ),
+    "sharing in words": (sweep(share_prefixes="often"), ["share_prefixes: 'often'", "true or false"]),
+    "a budget of no hours": (sweep(budget={"device_hours": 0}), ["budget.device_hours: 0", "a number > 0"]),
+    "a budget of no trials": (sweep(budget={"trials": 0}), ["budget.trials: 0", "≥ 1"]),
+    "a budget of no time": (sweep(budget={"wall_time": "0 h"}), ["budget.wall_time: '0 h'", "a time above zero"]),
+    "a budget of a number": (sweep(budget={"wall_time": 90}), ["budget.wall_time", "with its unit"]),
+    "a budget of nothing": (sweep(budget={}), ["budget", "at least one of device_hours"]),
+    "bounds the wrong way round": (
+        searched("random", parameters={"optimizer.lr": {"distribution": "log_uniform", "min": 0.1, "max": 0.01}}),
+        ["parameters.optimizer.lr", "0.1"],
+    ),
+    "bounds without room": (
+        searched("quasi", parameters={"optimizer.lr": {"distribution": "uniform", "min": 0.1, "max": 0.1}}),
+        ["parameters.optimizer.lr", "0.1"],
+    ),
+    "early stopping by an unknown metric": (
+        sweep(metric="val_acuracy", early_stop={"name": "halving", "first": 1}),
+        ["metric.name: 'val_acuracy'", "did you mean 'val_accuracy'"],
+    ),
+    "trials of a grid with a rule": (
+        sweep(trials=5, early_stop={"name": "halving", "first": 1}),
+        ["trials: 5", "only the methods random, quasi, optuna take it"],
+    ),
     "ignored lrs inside an axis": (
         {
             **axes(optimizer=[{"name": "SGD", "lr": 0.1}, {"name": "SGD", "lr": 0.01}]),

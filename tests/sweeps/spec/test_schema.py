@@ -206,7 +206,10 @@ GOOD: dict[str, dict[str, Any]] = {
         }
     ),
 }
-BEYOND_THE_SCHEMA = {  # what only the program can see
+BEYOND_THE_SCHEMA = {
+    "a budget of no time",
+    "bounds the wrong way round",
+    "bounds without room",  # what only the program can see
     "stated bounds that fall",
     "bounds for range tests",
     "bounds that a schedule ignores",
