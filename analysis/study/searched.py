@@ -64,8 +64,9 @@ class Searched:
 
 
 def searched(study: Study) -> list[Searched]:
-    """Return what each run's search did, of the runs whose sweep stops early, races, draws or has a budget."""
-    return [_searched(study, run) for run in study.runs if _searches(run)]
+    """Return what each run's search did, of the runs whose sweep stops early, races, draws, has a budget or shares."""
+    found = ((run, _searched(study, run)) for run in study.runs)
+    return [item for run, item in found if item.shared or _searches(run)]
 
 
 def left_out(study: Study) -> str:
