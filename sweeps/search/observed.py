@@ -10,10 +10,12 @@ value counts, and the first arrival: what was decided by the order of arrival st
 
 from __future__ import annotations
 
+import json
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from ch6dist.runs.confirmations import key_of
@@ -45,12 +47,12 @@ class Seen:
     found: Mapping[str, Any] | None = None  # of a range test: what it suggests
     judged: bool = False  # it has ended once; what a range test finds when it is trained again moves no bounds
 
-    @property
+    @cached_property
     def config(self) -> Mapping[str, Any]:
         """Return the trial's configuration as data."""
         return self.line["config"]
 
-    @property
+    @cached_property
     def epochs(self) -> int:
         """Return the epochs that the trial takes in all; a range test counts as one."""
         return int(self.config["epochs"]) if self.config["type"] == "train" else 1
@@ -70,7 +72,12 @@ class Seen:
         """Return whether its newest row has no value and nothing says why: it may diverge there, if nobody stops it."""
         return self.status == Status.RUNNING and self.epoch > 0 and self.epoch not in self.values
 
-    @property
+    @cached_property
+    def alike(self) -> tuple[str, int]:
+        """Return in what trials are equal that are compared at a rung: schedule and planned epochs."""
+        return json.dumps(self.config["schedule"], sort_keys=True), self.epochs
+
+    @cached_property
     def confirms(self) -> bool:
         """Return whether it has a fresh seed of a confirmation."""
         return key_of(self.line) is not None

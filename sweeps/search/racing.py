@@ -1,6 +1,6 @@
 """Seeds where they decide: one more in each round, for the configurations that cannot be told from the best.
 
-    rounds(observed, spec, seeds, settled=search.settled)      # [Round(seed=1, members=("…", "…"), why="…"), …]
+    rounds(observed, spec, seeds, settled=search.settled, decided={})      # [Round(seed=1, members=("…", "…"), why="…"), …]
 
 A round's members are decided by the seeds of the rounds before it alone, so that a kill in the middle of a round
 changes nothing; all seeds of a round end before the next one. It is racing as in irace (López-Ibáñez et al. 2016), with
@@ -32,14 +32,23 @@ class Round:
     why: str
 
 
+DecidedRounds = dict[tuple[int, int, int], Round]  # by seed, trials before it, and the place of their newest status
+
+
 def rounds(
-    observed: Observed, spec: Mapping[str, Any], seeds: Seeds, *, settled: Callable[[Seen], bool]
+    observed: Observed,
+    spec: Mapping[str, Any],
+    seeds: Seeds,
+    *,
+    settled: Callable[[Seen], bool],
+    decided: DecidedRounds,
 ) -> list[Round]:
     """Return the rounds that have been decided, the last one perhaps without members: then it says why seeds end.
 
     Args:
         spec: of the sweep, as `dump` gives it.
         settled: whether a trial is done with, by the early stopping rule too.
+        decided: rounds that were decided before, added to: a verdict over thousands of trials takes a second.
     """
     assert seeds.up_to is not None
     own = [seen for seen in observed.trials.values() if not seen.confirms and seen.config["type"] == "train"]
@@ -51,7 +60,10 @@ def rounds(
         there = {seen.line["configuration"] for seen in before if seen.config["seed"] == used[-1]}
         if not before or not all(map(settled, before)) or not members <= there:
             return made
-        made.append(_round(observed, spec, seeds, before, seed))
+        key = (seed, len(before), max(seen.closed_at for seen in before))
+        if key not in decided:
+            decided[key] = _round(observed, spec, seeds, before, seed)
+        made.append(decided[key])
         if not made[-1].members:
             return made
         used.append(seed)
