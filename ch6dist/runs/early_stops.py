@@ -1,6 +1,7 @@
 """What a sweep's own early stopping ended, which is out by its rule; what a person stopped is not.
 
 stopped_by_rule(ledger, "sgd-…")        # True: it was seen behind, and gets no further
+over_budget(ledger)                     # "2 device hours": the bound for which trials wait; "": none
 rule_name(ledger.spec)                  # "halving"
 rungs(ledger.spec, epochs=9)            # (1, 3): the epochs at whose end the rule decides
 """
