@@ -51,12 +51,14 @@ def early_stopping_data(results: Results) -> pd.DataFrame:
             continue
         trials = compared_trials(study, run)
         several = trials[["scheduler", "epochs"]].drop_duplicates()
-        for (scheduler, epochs), group in trials.groupby(["scheduler", "epochs"], sort=False):
+        key: Any
+        for key, group in trials.groupby(["scheduler", "epochs"], sort=False):
+            scheduler, epochs = str(key[0]), int(key[1])
             title = [run.name] if len(study.runs) > 1 else []
-            title += ["no schedule" if scheduler == "none" else str(scheduler)] if len(several) > 1 else []
-            title += [format_count(int(epochs), "epoch")] if several["epochs"].nunique() > 1 else []
+            title += ["no schedule" if scheduler == "none" else scheduler] if len(several) > 1 else []
+            title += [format_count(epochs, "epoch")] if several["epochs"].nunique() > 1 else []
             found = [_curves(study, group), _rungs(run.ledger.spec, study, group)]
-            tables.append(pd.concat(found, ignore_index=True).assign(panel=" · ".join(title), epochs=int(epochs)))
+            tables.append(pd.concat(found, ignore_index=True).assign(panel=" · ".join(title), epochs=epochs))
             tables[-1]["rule"] = rule_name(run.ledger.spec)
     data = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     if data.empty or not (data["kind"] == "curve").any():
@@ -132,9 +134,10 @@ def _draw_panel(ax: Axes, panel: pd.DataFrame, palette: Palette) -> None:
             made = LineCollection(lines, colors=colour, lw=width, alpha=alpha, linestyles=line, zorder=2 + layer)
             ax.add_collection(made, autolim=False)
             ends = group.dropna(subset="value").drop_duplicates("configuration", keep="last")
-            look = {"color": style.RED if state == DIVERGED else colour, "ms": 6 if state == DIVERGED else 3.5}
+            colour, size = (style.RED, 6.0) if state == DIVERGED else (colour, 3.5)
             if marker or (group["epoch"] == 1).all():
-                ax.plot(ends["epoch"], ends["value"], marker or "o", alpha=alpha, zorder=2 + layer, **look)
+                x, y = ends["epoch"], ends["value"]
+                ax.plot(x, y, marker or "o", color=colour, ms=size, alpha=alpha, zorder=2 + layer)
     lost = curves.loc[_without_value(curves), "epoch"]
     ax.plot(lost, [0.015] * len(lost), "x", color=style.RED, ms=6, transform=ax.get_xaxis_transform(), clip_on=False)
     _format_epochs(ax, panel, rungs)

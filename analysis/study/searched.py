@@ -15,7 +15,7 @@ import pandas as pd
 from analysis.study.load import Run, Study
 from ch6dist.catalog.wording import format_count, format_seconds
 from ch6dist.runs.confirmations import key_of
-from ch6dist.runs.early_stops import OVER, rule_name, rungs, waits_on_budget
+from ch6dist.runs.early_stops import over_budget, rule_name, rungs
 from ch6dist.runs.schema import BROKEN, UNFINISHED, Status
 
 DRAWN = ("random", "quasi", "optuna")  # methods that draw configurations, one after another
@@ -64,8 +64,9 @@ class Searched:
 
 
 def searched(study: Study) -> list[Searched]:
-    """Return what each run's search did, of the runs whose sweep stops early, races, draws or has a budget."""
-    return [_searched(study, run) for run in study.runs if _searches(run)]
+    """Return what each run's search did, of the runs whose sweep stops early, races, draws, has a budget or shares."""
+    found = ((run, _searched(study, run)) for run in study.runs)
+    return [item for run, item in found if item.shared or _searches(run)]
 
 
 def left_out(study: Study) -> str:
@@ -103,7 +104,7 @@ def _searched(study: Study, run: Run) -> Searched:
         rungs=rungs_of(spec, study, compared_trials(study, run)),
         rounds=_rounds(run),
         budget=dict(spec["budget"]) if spec.get("budget") else None,
-        over_budget=_over_budget(run),
+        over_budget=over_budget(run.ledger),
         trials=len(trials),
         configurations=trials["configuration"].nunique(),
         asked=int(trials["epochs"].sum()),
@@ -167,15 +168,6 @@ def _rounds(run: Run) -> tuple[Seeds, ...]:
             count[seed] += 1
             why.setdefault(seed, line["why"].partition(": ")[2])
     return tuple(Seeds(seed, count[seed], why[seed]) for seed in sorted(count))
-
-
-def _over_budget(run: Run) -> str:
-    """Return the bound that trials wait for; empty where none does."""
-    for trial, line in run.ledger.statuses.items():
-        if line["status"] == Status.PAUSED and line.get("reason", "").startswith(OVER) and trial in run.ledger.trials:
-            return line["reason"].partition(": ")[2]
-    most = (run.ledger.spec.get("budget") or {}).get("trials")
-    return format_count(int(most), "trial") if most is not None and waits_on_budget(run.ledger) else ""
 
 
 def sentences(found: Searched) -> list[str]:

@@ -1,6 +1,7 @@
 """What a sweep's own early stopping ended, which is out by its rule; what a person stopped is not.
 
 stopped_by_rule(ledger, "sgd-…")        # True: it was seen behind, and gets no further
+over_budget(ledger)                     # "2 device hours": the bound for which trials wait; "": none
 rule_name(ledger.spec)                  # "halving"
 rungs(ledger.spec, epochs=9)            # (1, 3): the epochs at whose end the rule decides
 """
@@ -10,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ch6dist.catalog.wording import format_count
+from ch6dist.runs.confirmations import key_of
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.schema import Status
 
@@ -21,17 +24,24 @@ def stopped_by_rule(ledger: Ledger, trial: str) -> bool:
     return ledger.status(trial) == Status.STOPPED and bool(ledger.statuses[trial].get("rule"))
 
 
-def waits_on_budget(ledger: Ledger) -> bool:
-    """Return whether a trial waits on a larger budget, or could not begin since the sweep may begin no more."""
-    statuses = [ledger.status(trial) for trial in ledger.trials]
-    if any(
-        status == Status.PAUSED and ledger.statuses[trial].get("reason", "").startswith(OVER)
-        for trial, status in zip(ledger.trials, statuses, strict=True)
-    ):
-        return True
-    most = (ledger.spec.get("budget") or {}).get("trials")
+def over_budget(ledger: Ledger) -> str:
+    """Return the bound of the sweep's budget that trials wait for, as text; empty where none does.
+
+    Who waits at a rung when a budget is spent has no line that says so: the sums of the ledger do.
+    """
+    budget = ledger.spec.get("budget") or {}
+    statuses = [ledger.status(trial) for trial, line in ledger.trials.items() if key_of(line) is None]
+    if not budget or not {Status.PAUSED, Status.PLANNED} & set(statuses):
+        return ""
+    for line in ledger.statuses.values():
+        if line["status"] == Status.PAUSED and line.get("reason", "").startswith(OVER):
+            return line.get("reason", "").partition(": ")[2]
+    hours, most = budget.get("device_hours"), budget.get("trials")
+    workers = (ledger.spec.get("resources") or {}).get("workers", 1)
+    if hours is not None and workers * sum(ledger.spent.values()) >= 3600 * hours:
+        return f"{hours:g} device hours"
     begun = sum(status != Status.PLANNED for status in statuses)
-    return most is not None and Status.PLANNED in statuses and begun >= most
+    return format_count(most, "trial") if most is not None and begun >= most and Status.PLANNED in statuses else ""
 
 
 def rule_name(spec: Mapping[str, Any]) -> str:

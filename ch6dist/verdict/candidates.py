@@ -14,7 +14,7 @@ from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.schedule_entries import SCHEDULES
 from ch6dist.catalog.wording import is_fraction
 from ch6dist.runs.confirmations import open_confirmation
-from ch6dist.runs.early_stops import rule_name, stopped_by_rule, waits_on_budget
+from ch6dist.runs.early_stops import over_budget, rule_name, stopped_by_rule
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.ranking import Ranked, rank, trial_score
 from ch6dist.runs.schema import BROKEN, ENDED, Line, Metric, Status
@@ -40,7 +40,7 @@ def verdict_on(ledger: Ledger, ranked: Sequence[Ranked], metric: Metric) -> Verd
         confirming=open_confirmation(ledger),
         before=complete - sum(not c.missing for c in found),
         rule=rule_name(ledger.spec),
-        over_budget=waits_on_budget(ledger),
+        over_budget=bool(over_budget(ledger)),
     )
 
 

@@ -23,7 +23,7 @@ from sweeps.units import format_seconds
 
 COLOURS = {"finished": "green", "running": "cyan", "failed": "red", "out_of_memory": "red", "diverged": "yellow"}
 METRICS = tuple(f"{split}_{metric}" for split in ("train", "val", "test") for metric in ("loss", "accuracy"))
-ROW_COLUMNS = ("epoch", "step", "lr", *METRICS, *SIGNS, "seconds")  # those without a value are not shown
+ROW_COLUMNS = ("epoch", "step", "lr", *METRICS, *SIGNS, "seconds", "shared")  # those without a value are not shown
 PER_CENT = ("train_accuracy", "val_accuracy", "test_accuracy")
 SHOWN_EVENTS = 5
 SHOWN_RUNNING = 12

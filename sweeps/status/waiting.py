@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from ch6dist.catalog.wording import format_count
+from ch6dist.runs.early_stops import OVER
 from ch6dist.runs.ledger import Ledger, read
 from sweeps.search.draws import drawn
 from sweeps.search.next_trials import Search
@@ -50,7 +51,7 @@ def waiting_in(ledger: Ledger) -> Waiting | None:
     reached = search.spent or format_count(spec.budget.trials or 0, "trial")
     trained = sum(not row.get("shared") for row in ledger.rows)
     changes = list(_changes(search, spec.budget, more=1 + epochs / trained if trained else 2.0, undrawn=undrawn))
-    return {"why": f"the budget is spent: {reached}", "trials": len(left) + undrawn, "changes": changes}
+    return {"why": f"{OVER}: {reached}", "trials": len(left) + undrawn, "changes": changes}
 
 
 def _undrawn(search: Search, spec: SweepSpec) -> int:

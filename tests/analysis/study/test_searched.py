@@ -86,6 +86,15 @@ def test_shared_epochs_stay_in_every_curve_and_are_spent_once(tmp_path, runs):
     assert scaling_data(results).empty
 
 
+def test_what_trials_share_is_said_although_nothing_was_stopped(tmp_path):
+    [found] = searched(load_study([sharing(tmp_path)]))
+    assert (found.asked, found.trained, found.shared) == (8, 6, 2)
+    assert sentences(found) == [
+        "2 configurations of a grid, 2 trials: 8 epochs asked for; 6 were trained (75%, 12.6 s of device time), "
+        "2 shared with another trial."
+    ]
+
+
 def test_the_rows_of_a_study_as_a_file_say_who_trained_them(tmp_path):
     study = load_study([sharing(tmp_path / "run")])
     write_rows(study, tmp_path / "rows.parquet")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ch6dist.runs.early_stops import rungs, stopped_by_rule, waits_on_budget
+from ch6dist.runs.early_stops import over_budget, rungs, stopped_by_rule
 from ch6dist.runs.ledger import read
 from ch6dist.runs.ranking import rank
 from ch6dist.shell import command
@@ -101,7 +101,7 @@ def test_the_next_step_of_a_spent_budget_is_no_plain_resume(
 ) -> None:
     trials = [trial(lr=0.1, curve=[0.5] * 3), *(trial(lr=0.2, curve=[], epochs=3, **other) for other in others)]
     ledger = read(write_ledger(tmp_path, trials, spec={**SWEEP["spec"], **({"budget": budget} if budget else {})}))
-    assert waits_on_budget(ledger) is waits
+    assert bool(over_budget(ledger)) is waits
     [step] = next_step(verdict_of(ledger), run="r")
     assert ("`sweeps status r`" in step) is waits
     assert ("`sweeps resume r`" in step) is not waits
