@@ -32,7 +32,11 @@ CONTENT: dict[str, Any] = {
     "parameters": {"optimizer": ["SGD", "Adam"], "optimizer.lr": LRS},
     "seeds": 2,
 }
-DRAWN = {"parameters": {"optimizer.lr": {"distribution": "log_uniform", "min": 1e-3, "max": 1e-1}}, "trials": 6, "seed": 1}
+DRAWN = {
+    "parameters": {"optimizer.lr": {"distribution": "log_uniform", "min": 1e-3, "max": 1e-1}},
+    "trials": 6,
+    "seed": 1,
+}
 SWEEPS: dict[str, dict[str, Any]] = {
     "grid": {},
     "halving": {"early_stop": {"name": "halving", "first": 1, "factor": 2}},
@@ -103,10 +107,18 @@ REFUSED = [
     ("grid", "trials=9", "trials"),
     ("random", "trials=5", "all that the run has, and more"),
     ("random", "trials=0", "trials"),
-    ("random", "parameters.optimizer.lr={distribution: log_uniform, min: 1e-4, max: 1e-1}", "all that the run has, and more"),
+    (
+        "random",
+        "parameters.optimizer.lr={distribution: log_uniform, min: 1e-4, max: 1e-1}",
+        "all that the run has, and more",
+    ),
     ("quasi", "trials=5", "all that the run has, and more"),
     ("model", "trials=5", "all that the run has, and more"),
-    ("model", "parameters.optimizer.lr={distribution: log_uniform, min: 1e-4, max: 1e-1}", "the model has drawn from these axes"),
+    (
+        "model",
+        "parameters.optimizer.lr={distribution: log_uniform, min: 1e-4, max: 1e-1}",
+        "the model has drawn from these axes",
+    ),
     ("grid", "early_stop=nonsense", "early_stop"),
     ("grid", "early_stop={name: halving, first: 9}", "early_stop"),
     ("halving", "early_stop.keep=3", "keep"),

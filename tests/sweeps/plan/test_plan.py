@@ -38,10 +38,10 @@ def printed(plan: Plan) -> str:
     return console.export_text()
 
 
-def test_an_uncalibrated_epoch_of_lenet_takes_a_core_4_3_seconds() -> None:
+def test_an_uncalibrated_epoch_of_lenet_takes_a_core_6_seconds() -> None:
     config = parse_trial({"epochs": 1, "data": {"train_size": 50_000, "val_size": 0}})
     cost = estimate([Pack((config,))], slots=find_slots(Resources(), TWO_CORES), calibration={})
-    assert cost.pack_seconds[0] - 1.6 == pytest.approx(4.3, abs=0.1)
+    assert cost.pack_seconds[0] - 1.6 == pytest.approx(6.0, abs=0.1)
     assert not cost.calibrated
 
 
