@@ -117,7 +117,7 @@ def main() -> None:
         rows.append(row(f"{name}: the first decisions, CPU s", measured, "first", ".3f"))
         rows.append(row(f"{name}: one row more, CPU ms", measured, "again", ".1f", scale=1000))
     what = (
-        f"{arguments.trials:,} trials of {EPOCHS} epochs. Goal: {1000 * GOAL_SECONDS:.0f} ms after one more row, which "
+        f"{arguments.trials:,} trials of {EPOCHS} epochs, in CPU time: machines are shared. Goal: {1000 * GOAL_SECONDS:.0f} ms after one more row, which "
         "is the last of a rung where there are rungs. Without a rule nothing is decided, and nothing computed."
     )
     title = "The decisions of a large sweep"

@@ -234,8 +234,8 @@ class Search:
         """Return the rounds of seeds that have been decided; the last one may say why there are no more."""
         if self.spec and self.spec.seeds.up_to:
             self._decide()
-            how = {"settled": self.settled, "decided": self.decided_rounds}
-            self.rounds = rounds(self.observed, self.content, self.spec.seeds, **how)
+            seeds, before = self.spec.seeds, self.decided_rounds
+            self.rounds = rounds(self.observed, self.content, seeds, settled=self.settled, decided=before)
         return self.rounds
 
     def _of_rounds(self) -> list[New]:
