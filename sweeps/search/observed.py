@@ -22,7 +22,7 @@ from ch6dist.runs.confirmations import key_of
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.names import EPOCH
 from ch6dist.runs.ranking import RANKED_ROWS
-from ch6dist.runs.schema import ENDED, ConfirmationPlan, Line, Metric, Status, TrialLine
+from ch6dist.runs.schema import ENDED, ConfirmationPlan, Line, Metric, Status, StatusLine, TrialLine
 
 
 @dataclass
@@ -61,6 +61,11 @@ class Seen:
     def closed(self) -> bool:
         """Return whether it gets no further whatever is decided: it has ended, and not by the sweep's own rule."""
         return self.status in ENDED and not (self.rule and self.status == Status.STOPPED)
+
+    def status_line(self) -> StatusLine:
+        """Return its newest status as a line of the ledger."""
+        place: Any = {"kind": "status", "trial": self.line["trial"], "attempt": self.attempt, "epoch": self.epoch}
+        return {**place, "status": self.status, "time": self.span[1], **({"rule": True} if self.rule else {})}
 
     @property
     def lost(self) -> bool:
@@ -132,7 +137,7 @@ class Observed:
         for seen in chosen:
             trial = seen.line["trial"]
             ledger.trials[trial] = seen.line
-            ledger.statuses[trial] = {"kind": "status", "trial": trial, "status": seen.status}  # type: ignore[typeddict-item]
+            ledger.statuses[trial] = seen.status_line()
             ledger.rows += seen.last
             ledger.seconds[trial] = seen.seconds
         return ledger

@@ -12,15 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ch6dist.catalog.wording import format_count
 from ch6dist.runs.ranking import rank
-from ch6dist.verdict.candidates import verdict_on
-from ch6dist.verdict.verdict import Verdict
 from sweeps.search.observed import Observed, Seen
 from sweeps.spec.sections import Seeds
 
+if TYPE_CHECKING:
+    from ch6dist.verdict.verdict import Verdict
+
+VERDICT = "ch6dist.verdict.candidates"  # by name: it imports scipy, and who only looks at a run needs no verdict
 WITHOUT_A_SET = 5  # best configurations that get a second seed where one each tells nothing apart
 
 
@@ -74,7 +77,7 @@ def rounds(
 def _round(observed: Observed, spec: Mapping[str, Any], seeds: Seeds, before: Sequence[Seen], seed: int) -> Round:
     margin = {} if seeds.margin is None else {"margin": seeds.margin}
     ledger = observed.as_ledger({**spec, **margin}, [seen.line["trial"] for seen in before])
-    verdict = verdict_on(ledger, rank(ledger, observed.metric), observed.metric)
+    verdict: Verdict = import_module(VERDICT).verdict_on(ledger, rank(ledger, observed.metric), observed.metric)
     names = tuple(member.configuration for member in verdict.members)
     if verdict.state == "repeat":
         best = tuple(member.configuration for member in verdict.compared[:WITHOUT_A_SET])

@@ -52,13 +52,18 @@ def trained(spec: SweepSpec, count: int, value: Any = height) -> list[Told]:
     return told
 
 
-def test_the_next_generation_is_what_the_package_itself_draws_after_the_same_results() -> None:
+@pytest.mark.parametrize("broken", [0, 1, 4])
+def test_the_next_generation_is_what_the_package_itself_draws_after_the_same_results(broken: int) -> None:
+    """Broken ones stand on the mean, where they move nothing, between the better and the worse half of the others."""
     spec = search()
     told = trained(spec, 24)
-    bounds = np.array([[0, 1], [0, 1]])
-    model = CMA(mean=np.full(2, 0.5), sigma=0.3, bounds=bounds, population_size=8)
+    told = [*told[:8], *(replace(one, state="broken") for one in told[8 : 8 + broken]), *told[8 + broken :]]
+    model = CMA(mean=np.full(2, 0.5), sigma=0.3, bounds=np.array([[0, 1], [0, 1]]), population_size=8)
     for first in (0, 8, 16):
-        model.tell([(cube(one.point), -(one.value or 0)) for one in told[first : first + 8]])
+        known = [one for one in told[first : first + 8] if one.state == "finished"]
+        values = [-(one.value or 0) for one in known]
+        nothing = [(model.mean.copy(), sorted(values)[(len(values) - 1) // 2] + 1e-9)] * (8 - len(known))
+        model.tell([*((cube(one.point), value) for one, value in zip(known, values, strict=True)), *nothing])
     for place, point in enumerate(propose(spec, told, 8)):
         model.reseed_rng(seed_of(spec.seed, 24 + place, 0))
         assert cube(point) == pytest.approx(model.ask(), abs=2e-4)  # a point has four digits
@@ -165,6 +170,25 @@ def test_a_search_finds_every_point_once_and_goes_on_where_it_has_come_together(
                 propose(spec, told, 1)
 
 
+def test_a_strategy_that_has_come_together_begins_anew_where_points_by_chance_follow() -> None:
+    """As late in a long search: where it has come together all points are known, and by chance others are drawn."""
+    spec = search(trials=1000)
+    near = [{LR: 0.03 + (place * 3 % 8) * 1e-5, MOMENTUM: 0.8 + place * 1e-4} for place in range(8)]
+    told = [Told(point, height(point)) for point in near] * 20
+    together = [cube(point) for point in propose(spec, told, 8)]
+    assert max(abs(place - cube(near[0])).max() for place in together) < 0.01
+    told += [Told(axes_at(spec, share, 1 - share), -share) for share in np.linspace(0.05, 0.95, 8).tolist()]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        places = np.array([cube(point) for point in propose(spec, told, 40)])
+    assert (places.std(axis=0) > 0.15).all()  # about as wide as at the start, and not out to the edges
+    assert ((places > 0) & (places < 1)).all()
+
+
+def axes_at(spec: SweepSpec, *shares: float) -> Point:
+    return {key: axis.at(share) for (key, axis), share in zip(spec.parameters.items(), shares, strict=True)}
+
+
 STATES = st.sampled_from(["finished", "finished", "stopped", "diverged", "broken"])
 NUMBERS = st.floats() | st.sampled_from([0.0, 1e300, -1e-300])
 UNIT = st.floats(0, 1)
@@ -180,11 +204,10 @@ def test_whatever_is_told_the_next_points_are_new_and_on_the_axes_and_the_same_a
     lot: list[Any], batch: int, axes: dict[str, Any]
 ) -> None:
     spec = search(axes, batch=batch)
+    points = [axes_at(spec, *one[:2]) for one in lot]
     known = {
-        json.dumps(
-            point := {key: axis.at(share) for (key, axis), share in zip(spec.parameters.items(), one, strict=False)}
-        ): Told(point, one[3], one[2], {2: one[3]})
-        for one in lot
+        json.dumps(point): Told(point, value, state, {2: value})
+        for point, (_, _, state, value) in zip(points, lot, strict=True)
     }
     told = list(known.values())
     count = 4 if axes is PLANE else min(4, FEW_POINTS - len(told))
