@@ -9,6 +9,7 @@ two messages of its workers, so this is what they wait for. All trials are one g
 from __future__ import annotations
 
 import gc
+import itertools
 import random
 import sys
 import time
@@ -86,7 +87,7 @@ def measure(spec: Mapping[str, Any], lines: Sequence[Line], repeats: int) -> lis
             search.new_trials()
             search.steps()
         times.append(time.process_time())
-        index, first, again = (after - before for before, after in zip(times, times[1:], strict=False))
+        index, first, again = (after - before for before, after in itertools.pairwise(times))
         found.append({"index": index, "first": first, "again": again})
     return found
 
@@ -117,7 +118,8 @@ def main() -> None:
         rows.append(row(f"{name}: the first decisions, CPU s", measured, "first", ".3f"))
         rows.append(row(f"{name}: one row more, CPU ms", measured, "again", ".1f", scale=1000))
     what = (
-        f"{arguments.trials:,} trials of {EPOCHS} epochs. Goal: {1000 * GOAL_SECONDS:.0f} ms after one more row, which "
+        f"{arguments.trials:,} trials of {EPOCHS} epochs, in CPU time: machines are shared. Goal: "
+        f"{1000 * GOAL_SECONDS:.0f} ms after one more row, which "
         "is the last of a rung where there are rungs. Without a rule nothing is decided, and nothing computed."
     )
     title = "The decisions of a large sweep"

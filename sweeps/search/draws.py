@@ -54,7 +54,7 @@ def keep_journal(path: Path, observed: Observed, spec: SweepSpec, *, settled: Ca
 def missing_seeds(observed: Observed, spec: SweepSpec) -> list[TrialLine]:
     """Return the lines of seeds that the sweep was given after points were drawn, for each of these."""
     return [
-        {**with_seed(trials[0].line, seed), "point": trials[0].line["point"]}  # type: ignore[misc]
+        {**with_seed(trials[0].line, seed), "point": trials[0].line["point"]}
         for trials in drawn(observed, spec).values()
         for seed in spec.seeds.values
         if seed not in {seen.config["seed"] for seen in trials}

@@ -14,8 +14,8 @@ what the file adds to them (more values, seeds, draws) follows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,33 +32,12 @@ from sweeps.search.racing import DecidedRounds, Round, rounds
 from sweeps.search.range_stage import range_trials, second_stage
 from sweeps.search.rules.contestant import Decision
 from sweeps.search.sharing import may_begin, with_branches
+from sweeps.search.step import New, Step
 from sweeps.spec.expand import case_names, expand
 from sweeps.spec.load import recorded_sweep
 
 JOURNAL = "optuna.log"  # in the run folder
 CHANGES = ENDED | {Status.PLANNED, Status.PAUSED}  # statuses that may change what is to be trained
-
-
-@dataclass(frozen=True)
-class Step:
-    """Train a trial from where it is up to an epoch."""
-
-    trial: str
-    until: int
-    say: Callable[[], str] = field(default=str, compare=False, repr=False)  # written only when somebody asks
-
-    @property
-    def why(self) -> str:
-        """Return why; empty: the sweep begins with it."""
-        return self.say()
-
-
-@dataclass(frozen=True)
-class New:
-    """A trial that is to be added to the ledger, and why now."""
-
-    line: TrialLine
-    why: str = ""  # empty: the sweep begins with it
 
 
 def next_trials(spec: Mapping[str, Any], ledger: Ledger) -> list[Step]:
@@ -234,8 +213,8 @@ class Search:
         """Return the rounds of seeds that have been decided; the last one may say why there are no more."""
         if self.spec and self.spec.seeds.up_to:
             self._decide()
-            how = {"settled": self.settled, "decided": self.decided_rounds}
-            self.rounds = rounds(self.observed, self.content, self.spec.seeds, **how)
+            seeds, before = self.spec.seeds, self.decided_rounds
+            self.rounds = rounds(self.observed, self.content, seeds, settled=self.settled, decided=before)
         return self.rounds
 
     def _of_rounds(self) -> list[New]:

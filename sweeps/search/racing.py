@@ -1,6 +1,7 @@
 """Seeds where they decide: one more in each round, for the configurations that cannot be told from the best.
 
-    rounds(observed, spec, seeds, settled=search.settled, decided={})      # [Round(seed=1, members=("…", "…"), why="…"), …]
+    rounds(observed, spec, seeds, settled=search.settled, decided={})
+    # [Round(seed=1, members=("…", "…"), why="…"), …]
 
 A round's members are decided by the seeds of the rounds before it alone, so that a kill in the middle of a round
 changes nothing; all seeds of a round end before the next one. It is racing as in irace (López-Ibáñez et al. 2016), with

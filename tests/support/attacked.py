@@ -1,4 +1,4 @@
-"""A simulated sweep under attack: workers die, run out of memory, trials are asked to stop; rules are checked all along.
+"""A simulated sweep under attack: workers die or have no memory, trials are asked to stop; rules are checked all along.
 
     run = Attacked(folder, spec, value, deaths=0.1, stops=0.05, memory=5)
     run.go(); run.check()

@@ -34,7 +34,7 @@ def _without_a_program() -> Any:
 
 
 def drawn_sweep(rng: Random) -> SweepSpec:
-    """Any rule with any seeds, any budget, few or many trials, drawn ahead or by a model, with shared epochs or none."""
+    """Any rule, seeds and budget, few or many trials, drawn ahead or by a model, with shared epochs or none."""
     changes: dict[str, Any] = {"seeds": rng.choice(SEEDS)}
     if rule := rng.choice(EARLY):
         changes["early_stop"] = dict(rule)
