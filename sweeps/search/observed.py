@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from ch6dist.runs.confirmations import key_of
 from ch6dist.runs.ledger import Ledger
@@ -64,8 +64,9 @@ class Seen:
 
     def status_line(self) -> StatusLine:
         """Return its newest status as a line of the ledger."""
-        place: Any = {"kind": "status", "trial": self.line["trial"], "attempt": self.attempt, "epoch": self.epoch}
-        return {**place, "status": self.status, "time": self.span[1], **({"rule": True} if self.rule else {})}
+        place = {"kind": "status", "trial": self.line["trial"], "attempt": self.attempt, "epoch": self.epoch}
+        line = {**place, "status": self.status, "time": self.span[1], **({"rule": True} if self.rule else {})}
+        return cast(StatusLine, line)
 
     @property
     def lost(self) -> bool:
