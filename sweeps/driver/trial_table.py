@@ -83,6 +83,7 @@ class TrialTable:
         self.training_since: float | None = None  # when this driver's first trial began: Ray's start does not count
         self.epochs_done = 0  # by this driver
         self.epochs_shared = 0  # that came with another trial's
+        self.speeds: dict[tuple[str, str], list[float]] = {}  # images per second of every epoch, by model and engine
         self.notes: list[str] = []  # what torch overrides, each once
         self.variants: dict[str, str] = {}  # kernel variants of the run by key, as first recorded
 
@@ -107,6 +108,7 @@ class TrialTable:
                 trained = "shared" not in line and line["epoch"] > self.entries[line["trial"]].epoch
                 self.epochs_done += trained
                 self.epochs_shared += "shared" in line
+                self._take_speed(line)
                 self._take_row(line)
             elif line["kind"] == "status":
                 self._take_status(line)
@@ -120,6 +122,12 @@ class TrialTable:
         for trial in pace.trials:
             if self.entries[trial].status == Status.RUNNING:
                 self.entries[trial].pace = pace
+
+    def _take_speed(self, row: Line) -> None:
+        """Note how fast an epoch was trained here."""
+        entry = self.entries[row["trial"]]
+        if entry.config["type"] == "train" and "shared" not in row and "images_per_second" in row:
+            self.speeds.setdefault((entry.config["model"]["name"], entry.engine), []).append(row["images_per_second"])
 
     def _take_row(self, line: Line) -> None:
         entry = self.entries[line["trial"]]

@@ -234,12 +234,10 @@ def _job(task: Task, record: Record, slots: Slots, how: Launch, wire: Address) -
 
 
 def remember_speeds(table: TrialTable, device: str) -> None:
-    """Keep what this run measured for the next `plan` on this machine: median images per second of a process."""
-    speeds: dict[str, list[float]] = {}
-    for entry in table.entries.values():
-        if entry.config["type"] == "train" and entry.last:
-            key = calibration_key(device, entry.config["model"]["name"], entry.engine)
-            speeds.setdefault(key, []).append(entry.last["images_per_second"])
-    for key, values in speeds.items():
+    """Keep what this run measured for the next `plan` on this machine: median images per second of a process.
+
+    Of all epochs, not of the last of each trial: under early stopping most trials end with the first, which warms up.
+    """
+    for (model, engine), values in table.speeds.items():
         with contextlib.suppress(OSError):  # a cache that cannot be written costs a run nothing
-            record_calibration(key, median(values))
+            record_calibration(calibration_key(device, model, engine), median(values))

@@ -69,7 +69,7 @@ def test_new_packs_keep_the_engine_of_a_trial_that_has_begun(devices: Devices) -
 
 def test_a_run_says_when_memory_splits_the_packs_asked_for() -> None:
     console = Console(file=io.StringIO(), width=200)
-    packs = pack_new(trials(64, model="conv3bn"), SMALL_GPU, Resources(), Launch(packs=64, console=console))
+    packs = pack_new(trials(64, model="conv3bn"), SMALL_GPU, Resources(), 64, say=console.print)
     assert [len(pack.trials) for pack in packs] == [32, 32]
     assert console.file.getvalue().count("packs of 64 asked for, but 12 GB hold 38 lanes") == 1  # type: ignore[attr-defined]
 
