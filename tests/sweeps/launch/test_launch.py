@@ -16,7 +16,7 @@ from ch6dist.runs.provenance import trial_line
 from ch6dist.runs.writer import Writer
 from sweeps.driver.jobs import PackJob
 from sweeps.driver.trial_table import TrialTable
-from sweeps.launch.execute import Launch, remember_speeds
+from sweeps.launch.execute import remember_speeds
 from sweeps.launch.packing import kept_engine_notes, pack_new, recorded_engines, recorded_packs
 from sweeps.plan.calibration import read_calibration
 from sweeps.plan.slots import find_slots
@@ -59,9 +59,9 @@ def test_a_kept_engine_is_reported_only_where_another_would_be_chosen(tmp_path: 
 
 @pytest.mark.parametrize("devices", [TWO_CORES, SMALL_GPU], ids=["cpu", "gpu"])
 def test_new_packs_keep_the_engine_of_a_trial_that_has_begun(devices: Devices) -> None:
-    given, how = trials(6), Launch(packs=2, console=Console(file=io.StringIO()))
+    given = trials(6)
     engines: dict[str, Any] = dict.fromkeys(ids(given[:2]), "fused") | dict.fromkeys(ids(given[2:4]), "eager")
-    packs = pack_new(given, devices, Resources(), how, engines=engines)
+    packs = pack_new(given, devices, Resources(), 2, engines=engines)
     found = {name: pack.engine for pack in packs for name in pack.trials}
     assert {name: found[name] for name in engines} == engines
     assert {found[name] for name in ids(given[4:])} == {"fused" if devices.gpus else "eager"}
