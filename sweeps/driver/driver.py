@@ -74,7 +74,6 @@ class Driver:
             packs: of what the search wants first.
         """
         self.ledger.begin(ledger, keep=self.rules.keep, limit_bytes=self.rules.ended_limit_bytes)
-        self.ahead.begin(ledger)
         self.ledger.write_packs(packs)
         for pack in packs:
             self.queue.add(pack)
@@ -104,7 +103,7 @@ class Driver:
     def take(self, batch: Sequence[tuple[int, Message]]) -> None:
         """Write the lines of a batch, and carry out what they decide."""
         lines = [(n, line) for n, message in batch if isinstance(message, Lines) for line in message.lines]
-        self.ledger.write(self.ahead.with_copies([line for _, line in lines]))
+        self.ledger.write([line for _, line in lines])
         self.ahead.let_go(lines)
         self.ahead.look()
 

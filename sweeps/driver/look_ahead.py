@@ -15,7 +15,6 @@ from dataclasses import replace
 from typing import Any
 
 from ch6dist.packs import Leave
-from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.names import checkpoint_name, epoch_checkpoint
 from ch6dist.runs.schema import ENDED, Line, Status
 from sweeps.driver.jobs import PackJob
@@ -23,7 +22,7 @@ from sweeps.driver.ledger_writer import LedgerWriter
 from sweeps.driver.pack_queue import PackQueue
 from sweeps.driver.trial_table import TrialState, TrialTable
 from sweeps.search.next_trials import Search
-from sweeps.search.sharing import branch_of, branch_points, missing_rows, points_done_with, shared_rows
+from sweeps.search.sharing import branch_of, branch_points, copies_due, points_done_with
 from sweeps.wire.messages import Reply
 
 ASKED = Leave(Status.STOPPED, "asked to stop")  # by a person
@@ -41,6 +40,7 @@ class LookAhead:
         if not self.search.stale:
             return
         self._add_trials()
+        self._copy_shared()
         steps = {step.trial: step for step in self.search.steps()}
         lines: list[Line] = []
         for trial, entry in self.table.entries.items():
@@ -60,20 +60,6 @@ class LookAhead:
             self.ledger.write_packs(packs)
             for pack in packs:
                 self.queue.add(pack)
-
-    def begin(self, ledger: Ledger) -> None:
-        """Write what a kill has left out: copies of rows for the trials that share them.
-
-        Args:
-            ledger: of the run as it is now, with its rows.
-        """
-        if self.search.observed.branching:
-            self.ledger.write(missing_rows(self.search.observed, ledger.rows))
-
-    def with_copies(self, lines: Sequence[Line]) -> list[Line]:
-        """Return lines that have come, and copies of rows for the trials that share them."""
-        copies = shared_rows(self.search.observed, lines) if self.search.observed.branching else []
-        return [*lines, *copies]
 
     def with_branches(self, reply: Reply) -> Reply:
         """Return a reply with where the trials that it admits leave others, and at which epochs others leave them."""
@@ -118,6 +104,11 @@ class LookAhead:
             ]
             self.ledger.write([*(item.line for item in new), *reasons])
             self.search.keep_journal(self.ledger.record.run)
+
+    def _copy_shared(self) -> None:
+        """Write the rows that trials share with others; a rung may decide by them, so more may be due then."""
+        while copies := copies_due(self.search.observed, lambda trial: self.search.decision(trial).until):
+            self.ledger.write(copies)
 
     def _drop_branch_points(self) -> None:
         """Remove the checkpoints from which nobody will begin any more, once the ledger says so."""

@@ -247,6 +247,8 @@ class Search:
             decided = self.decisions.get(line["trial"])
             if decided is None or line["epoch"] > decided.until:  # it was under way when that was decided
                 return True
+            if line["trial"] in self.observed.branching:  # others share it
+                return True
             return self.rule is not None and line["epoch"] in self.rule.rungs(epochs)
         if kind == "artifact":
             return bool(line["name"].startswith(EPOCH))

@@ -96,6 +96,7 @@ class Observed:
         self.metric, self.sign = metric, 1.0 if metric.goal == "maximize" else -1.0
         self.trials: dict[str, Seen] = {}
         self.branching: dict[str, list[str]] = {}  # by trial, those that leave it
+        self.rows: dict[str, dict[int, Line]] = {}  # of trials that others leave, by epoch
         self.confirmations: list[ConfirmationPlan] = []
         self.announced = 0  # trials that the run has, as its head lines say
         self.count = 0  # lines taken so far
@@ -130,6 +131,7 @@ class Observed:
                 self.trials[line["trial"]] = Seen(line, len(self.trials))  # type: ignore[arg-type]
                 if branch := line.get("branch"):
                     self.branching.setdefault(branch["trial"], []).append(line["trial"])
+                    self.rows.setdefault(branch["trial"], {})
 
     def as_ledger(self, spec: Mapping[str, Any], trials: Iterable[str]) -> Ledger:
         """Return of some trials what ranks them, as a ledger: lines, statuses, newest rows, seconds."""
@@ -157,6 +159,8 @@ class Observed:
         else:
             seen.values.pop(epoch, None)
         seen.arrived.setdefault(epoch, self.count)
+        if line["trial"] in self.rows:
+            self.rows[line["trial"]][epoch] = line
         if "shared" in line:
             seen.shared = max(seen.shared, epoch)
         elif epoch <= seen.shared:  # the checkpoint was gone: it has trained them itself

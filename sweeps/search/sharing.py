@@ -1,7 +1,7 @@
 """Epochs that trials share: where a trial leaves another, the rows it has from there, and when it may begin.
 
     lines = with_branches(lines)                # of trials that are added together: `branch` where one leaves another
-    copies = shared_rows(observed, rows)        # of rows that have just come, for those that share these epochs
+    copies = copies_due(observed, until)        # rows of others, for those that share their epochs and have not begun
     branch_points(observed)                     # {trial: [3, 6]}: epochs whose checkpoints others begin from
 
 Two trials that differ in schedule or length alone are one training up to where their learning rates part
@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ch6dist.branches import Branch, branches_of, read_digests
 from ch6dist.config import parse_trial
-from ch6dist.runs.schema import Line, TrialLine
+from ch6dist.runs.schema import ENDED, Line, TrialLine
 from sweeps.search.observed import Observed, Seen
 
 
@@ -44,35 +44,28 @@ def with_branches(lines: Sequence[TrialLine]) -> list[TrialLine]:
     ]
 
 
-def shared_rows(observed: Observed, rows: Iterable[Line]) -> list[Line]:
-    """Return copies of rows for the trials that share their epochs and have not begun, marked as shared.
+def copies_due(observed: Observed, until: Callable[[str], int]) -> list[Line]:
+    """Return copies of rows, marked as shared, for trials that share epochs and have not begun.
 
     Args:
-        observed: the index, which has not taken the rows yet.
+        until: how many epochs a trial may have by now: a rung that stops it stops its copies.
+
+    It follows from the record alone, so what a kill has left out is due again.
     """
     copies: list[Line] = []
-    waiting = [row for row in rows if row["kind"] == "row"]
-    while waiting:
-        row = waiting.pop(0)
-        for name in observed.branching.get(row["trial"], ()):
+    for source, names in observed.branching.items():
+        rows = observed.rows[source]
+        for name in names:
             seen = observed.trials[name]
-            if row["epoch"] <= seen.line["branch"]["epoch"] and not seen.begun and not seen.closed:
-                source = row.get("shared", row["trial"])
-                copies.append({**row, "trial": name, "attempt": seen.attempt, "shared": source})
-                waiting.append(copies[-1])
+            if seen.begun or seen.status in ENDED:
+                continue
+            last = min(seen.line["branch"]["epoch"], until(name))
+            for epoch in range(seen.epoch + 1, last + 1):
+                if epoch not in rows:
+                    break
+                trainer = rows[epoch].get("shared", source)
+                copies.append({**rows[epoch], "trial": name, "attempt": seen.attempt, "shared": trainer})
     return copies
-
-
-def missing_rows(observed: Observed, rows: Sequence[Line]) -> list[Line]:
-    """Return the copies that a kill has left out: between a row and its copy.
-
-    Args:
-        rows: all of the ledger.
-    """
-    lacking = {name for names in observed.branching.values() for name in names}
-    there = {(row["trial"], row["epoch"]) for row in rows if row["trial"] in lacking}
-    copies = [row for row in shared_rows(observed, rows) if (row["trial"], row["epoch"]) not in there]
-    return list({(row["trial"], row["epoch"]): row for row in copies}.values())
 
 
 def may_begin(observed: Observed, seen: Seen, *, settled: bool) -> bool:

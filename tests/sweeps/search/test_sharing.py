@@ -51,9 +51,10 @@ def without_a_program() -> Iterator[None]:
 
 
 def spec_of(rule: str = "none", **changes: Any) -> SweepSpec:
+    trial = {"data": {"name": "synthetic_mnist"}, "model": "simple_nn", **changes.pop("trial", {})}
     content: dict[str, Any] = {
         "name": "tiny",
-        "trial": {"data": {"name": "synthetic_mnist"}, "model": "simple_nn"},
+        "trial": trial,
         "parameters": {"optimizer.lr": [0.1, 0.01], "schedule": SCHEDULES, "epochs": [6, 8]},
     }
     return parse_section(SweepSpec, {**content, **RULES[rule], **changes})
@@ -100,6 +101,25 @@ def test_under_kills_too(rule: str, kills: list[int], slots: int, every: int) ->
         assert run.go()
         assert differences(run.ledger(), expected.ledger()) == []
         assert departures(run.ledger()) == []
+
+
+def test_a_branch_that_its_rung_stops_has_no_rows_of_the_trunk_beyond_it(tmp_path: Path) -> None:
+    """The trunk is alone in its group and goes on; of the two in the other group the worse one leaves it."""
+    step = {"name": "StepLR", "step_size": 4}
+    cases = {
+        "trunk": {"optimizer.lr": 0.01},
+        "branch": {"optimizer.lr": 0.01, "schedule": step},
+        "better": {"optimizer.lr": 0.1, "schedule": step},
+    }
+    rule = {"early_stop": {"name": "halving", "first": 2, "factor": 2}}
+    ends = []
+    for share in (True, False):
+        spec = spec_of(parameters={"of": {"cases": cases}}, trial={"epochs": 8}, share_prefixes=share, **rule)
+        run = Simulated(tmp_path / str(share), spec, value)
+        assert run.go()
+        ends.append(run.ledger())
+    assert differences(*ends) == []
+    assert sorted(outcome(ends[0]).values()) == [("finished", 8), ("finished", 8), ("stopped", 2)]
 
 
 def test_branch_points_are_kept_until_their_last_branch_has_ended(tmp_path: Path) -> None:
