@@ -30,7 +30,7 @@ COUNTED = (Status.FINISHED, Status.DIVERGED, Status.STOPPED)  # statuses of a tr
 def competing(results: Results) -> pd.DataFrame:
     """Return the trials that compete, in the order of the sweep: their scores, `contestant`, whether `untuned`."""
     lines, scores = results.study.ledger.trials, results.scores
-    kept = scores[[not lines[trial].get("confirms") for trial in scores["trial"]]]
+    kept = scores[~scores["trial"].isin([trial for trial, line in lines.items() if line.get("confirms")])]
     kept = kept.assign(contestant=kept["configuration"].map(results.axes.optimizers)).reset_index(drop=True)
     untuned = []
     for _, group in kept.drop_duplicates("configuration").groupby("contestant"):

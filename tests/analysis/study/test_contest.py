@@ -81,8 +81,8 @@ def test_what_tuning_gains_is_the_best_of_a_heat_over_its_default(tmp_path):
 def test_a_stated_target_moves_times_and_no_score(tmp_path):
     easy = contest(tmp_path, three(), target=0.2)
     assert easy.rule == "as stated"
-    assert list(easy.table["optimizer"]) == ["RMSprop", "SGD", "Adam"] or row(easy, "RMSprop")["epochs"] == 1
-    assert (row(easy, "Adam")["epochs"], row(easy, "RMSprop")["epochs"]) == (2, 1)
+    assert list(easy.table["optimizer"]) == ["RMSprop", "Adam", "SGD"]  # SGD as fast as Adam, in two heats of three
+    assert list(easy.table["epochs"]) == [1, 2, 2]
     assert row(easy, "Adam")["best"] == row(contest(tmp_path / "again", three()), "Adam")["best"]
 
 
@@ -204,7 +204,7 @@ def test_untuned_is_all_that_was_tuned_as_the_catalog_has_it(tmp_path):
         for lr in (0.001, 0.01)
         for w in (0.0, 0.1)
     ]
-    found = contest(tmp_path, trials, spec={"metric": "val_accuracy", "parameters": {"optimizer.weight_decay": {}}})
+    found = contest(tmp_path, trials, spec={"parameters": {"optimizer.weight_decay": {}}})
     assert set(found.table["optimizer"]) == {"Adam", "SGD momentum 0.9"}
     assert row(found, "SGD momentum 0.9")["untuned"] == pytest.approx(0.2)
 
