@@ -116,8 +116,8 @@ def _times_caption(data: pd.DataFrame) -> str:
     return (
         f"A filled mark is a heat ({heats}: one seed each), ×2 two of them: of an optimizer's {trials} tuning trials "
         "in it the one that reaches the target in the fewest epochs. Bar: their median. Open circles: its default "
-        "learning rate, untuned. Further left is faster; on the red strip stands who did not reach the target within the "
-        "budget." + (f" {left} of {len(data)} heats have not ended and are not drawn." if left else "")
+        "learning rate, untuned. Further left is faster; on the red strip stands who did not reach the target in time."
+        + (f" {left} of {len(data)} heats have not ended and are not drawn." if left else "")
     )
 
 

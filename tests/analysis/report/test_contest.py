@@ -1,4 +1,4 @@
-"""The page of a contest: what a person reads, the figures and their numbers, and what goes wrong on the command line."""
+"""The page of a contest: what a person reads, the figures and their numbers, and what the command refuses."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from analysis.report.contest import contest_text, write_contest
 from analysis.study.contest import contest_of
 from analysis.study.load import load_study
 from analysis.study.results import Results, analyse
-from tests.analysis.study.test_contest import three
 from tests.analysis.test_main import command
+from tests.support.contests import three
 from tests.support.ledgers import NASTY, trial, write_ledger
 
 
@@ -75,14 +75,17 @@ def test_page_figures_and_numbers_lie_in_the_folder(tmp_path):
     assert len(pd.read_csv(out / "data" / "contest_times.csv")) == 9
 
 
+TWO = (("SGD", 0.1), ("Adam", 1.0))
+
+
 @pytest.mark.parametrize(
     "trials",
     [
-        [trial(name, lr=lr, seed=0, curve=[0.1], epochs=6, status="running") for name, lr in (("SGD", 0.1), ("Adam", 1.0))],
-        [trial(name, lr=lr, seed=0, curve=[0.1] * 3) for name, lr in (("SGD", 0.1), ("Adam", 1.0))],
+        [trial(name, lr=lr, seed=0, curve=[0.1], epochs=6, status="running") for name, lr in TWO],
+        [trial(name, lr=lr, seed=0, curve=[0.1] * 3) for name, lr in TWO],
     ],
     ids=["nothing has ended", "nobody in time"],
-)  # fmt: skip
+)
 def test_a_contest_without_a_time_is_written_too(trials, tmp_path):
     results = results_of(tmp_path / "run", trials)
     text = write_contest(contest_of(results, target=0.9), results.study, tmp_path / "out")

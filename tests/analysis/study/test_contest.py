@@ -13,34 +13,10 @@ from analysis.study.contest import Contest, contest_of
 from analysis.study.load import load_study
 from analysis.study.results import analyse
 from ch6dist.errors import InputError, UsageError
+from tests.support.contests import three
 from tests.support.ledgers import range_trial, trial, write_ledger
 
-FLAT = [0.05] * 6
 DEFAULTS = {"SGD": 0.001, "Adam": 0.001, "RMSprop": 0.01, "Adamax": 0.002}  # torch's
-
-
-def three() -> list[Any]:
-    """Adam 0.001 (its default) scores 0.50, 0.52, 0.48, the means of its last two epochs: the target is 0.50.
-
-    epochs to it   heat 0          heat 1           heat 2
-    Adam           5, lr 0.01: 3   5, lr 0.01: —    —, lr 0.01: 6      3, 5, 6: median 5
-    SGD            —, lr 0.1: —    —, lr 0.1: 3     —, lr 0.1: 2       ∞, 3, 2: median 3
-    RMSprop        never                                               ∞
-    """
-    curves: dict[tuple[str, float], list[Any]] = {
-        ("Adam", 0.001): [[0.1, 0.2, 0.3, 0.4, x, x] for x in (0.50, 0.52, 0.48)],
-        ("Adam", 0.01): [[0.1, 0.2, 0.5, 0.4, 0.3, 0.3], FLAT, [0.1, 0.2, 0.3, 0.4, 0.44, 0.54]],
-        ("SGD", 0.001): [FLAT, FLAT, FLAT],
-        ("SGD", 0.1): [[0.1, None], [0.1, 0.3, 0.5, 0.5, 0.5, 0.5], [0.1, 0.5, 0.5, 0.5, 0.5, 0.5]],
-        ("RMSprop", 0.01): [[0.2] * 6] * 3,
-        ("RMSprop", 0.1): [[0.25] * 6] * 3,
-    }
-    return [
-        trial(name, lr=lr, seed=seed, curve=curve, seconds=3.0 if name == "Adam" else 2.0, epochs=6,
-              status="diverged" if None in curve else "finished")
-        for (name, lr), per_seed in curves.items()
-        for seed, curve in enumerate(per_seed)
-    ]  # fmt: skip
 
 
 def contest(folder, trials, target=None, **sweep) -> Contest:
@@ -88,7 +64,7 @@ def test_a_stated_target_moves_times_and_no_score(tmp_path):
 
 @pytest.mark.parametrize("target", [0.0, 1.0, 23.4, -0.1, math.nan, math.inf])
 def test_a_target_that_no_accuracy_can_be_is_refused(target, tmp_path):
-    with pytest.raises(InputError, match="--target.*a fraction above 0 and below 1"):
+    with pytest.raises(InputError, match=r"--target.*a fraction above 0 and below 1"):
         contest(tmp_path, three(), target=target)
 
 
