@@ -23,6 +23,8 @@ from analysis.plots import style
 from ch6dist.catalog.wording import format_count, format_count_range
 
 ROW_INCHES = 0.46
+TOGETHER, COLUMNS = 5, 4  # optimizers that share one panel of the profile; panels beside each other
+PANEL_INCHES = 2.6  # height of one panel
 UNTUNED = 0.32  # rows below its optimizer at which the untuned configuration is marked
 
 
@@ -54,8 +56,8 @@ def draw_times(figure: Figure, data: pd.DataFrame) -> None:
         if tuned:
             middle = float(np.median([x if x < never else math.inf for x in tuned]))
             ax.plot([min(middle, never)] * 2, [y - 0.3, y + 0.2], color=look.colour, lw=2.2, alpha=0.5, zorder=2)
-        _mark(ax, tuned, y, marker=look.marker, color=look.colour, ms=6.5)
-        _mark(ax, untuned, y + UNTUNED, marker="o", color=style.GREY, mfc="none", ms=4.5)
+        _mark(ax, tuned, y, marker=look.marker, color=look.colour, ms=6.5, up=True)
+        _mark(ax, untuned, y + UNTUNED, marker="o", color=style.GREY, mfc="none", ms=4.5, up=False)
     ax.set_ylim(len(names) - 0.4, -0.6)
     ax.set_yticks(range(len(names)), names)
     style.colour_labels(ax.yaxis, names, looks)
@@ -76,38 +78,68 @@ def _placed(times: pd.Series, never: float) -> list[float]:
     return [min(float(time), never) for time in times.dropna()]
 
 
-def _mark(ax: Axes, places: list[float], y: float, *, color: str, **look: Any) -> None:
-    """Draw marks in a row; beside one that stands for several how many they are."""
+def _mark(ax: Axes, places: list[float], y: float, *, color: str, up: bool, **look: Any) -> None:
+    """Draw marks in a row; beside one that stands for several how many they are, a little `up` or down."""
     for x, count in Counter(places).items():
         ax.plot([x], [y], ls="none", color=color, zorder=3, **look)
         if count > 1:
-            ax.annotate(f"×{count}", (x, y), (6, 0), textcoords="offset points", va="center", fontsize=8, color=color)
+            beside = (5.0, 5.5 if up else -4.5)
+            ax.annotate(f"×{count}", (x, y), beside, textcoords="offset points", va="center", fontsize=8, color=color)
 
 
 def draw_profile(figure: Figure, data: pd.DataFrame) -> None:
-    """Draw for each optimizer the share of the heats in which it is within a factor of the fastest."""
-    ax, names = figure.subplots(), list(data["optimizer"].unique())
-    looks = style.palette(names)
-    end = max(1.05 * float(data["factor"].max()), 1.5)
-    labels = []
-    for name in names:
-        its, look = data[data["optimizer"] == name], looks[name]
-        x = np.array([1.0, *its["factor"], end])
-        y = np.array([0.0, *its["share"], its["share"].iloc[-1]])
-        ax.step(x, y, look.line, where="post", color=look.colour, lw=1.7, alpha=0.9)
-        heats = int(its["heats"].iloc[0])
-        labels.append((float(y[-1]), f"{name} {round(y[-1] * heats)}/{heats}", look.colour))
+    """Draw for each optimizer the share of the heats in which it is within a factor of the fastest.
+
+    A few together, many in a panel each, the others grey behind.
+    """
+    names = list(data["optimizer"].unique())
+    groups = [names] if len(names) <= TOGETHER else [[name] for name in names]
+    rows, columns = style.grid_shape(len(groups), max_columns=COLUMNS)
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    looks, end = style.palette(names), max(1.05 * float(data["factor"].max()), 1.5)
+    for position, (ax, shown) in enumerate(zip(axes.flat, groups, strict=False)):
+        for name in names:
+            if name not in shown:
+                ax.step(*_steps(data, name, end), where="post", color="#d0d0d0", lw=0.9, zorder=1)
+        labels = []
+        for name in shown:
+            x, y = _steps(data, name, end)
+            ax.step(x, y, looks[name].line, where="post", color=looks[name].colour, lw=1.8, zorder=2)
+            heats = int(data.loc[data["optimizer"] == name, "heats"].iloc[0])
+            labels.append((float(y[-1]), f"{name} {round(y[-1] * heats)}/{heats}", looks[name].colour))
+        if len(groups) > 1:
+            ax.set_title(labels[0][1], color=labels[0][2])
+        _profile_axes(ax, end, is_left=position % columns == 0, is_lowest=position + columns >= len(groups))
+        if len(groups) == 1:
+            style.end_labels(ax, labels, inches=PANEL_INCHES)
+    for ax in axes.flat[len(groups) :]:
+        ax.set_visible(False)
+
+
+def _steps(data: pd.DataFrame, name: str, end: float) -> tuple[list[float], list[float]]:
+    its = data[data["optimizer"] == name]
+    shares = its["share"].tolist()
+    return [1.0, *its["factor"].tolist(), end], [0.0, *shares, shares[-1]]
+
+
+def _profile_axes(ax: Axes, end: float, *, is_left: bool, is_lowest: bool) -> None:
     ax.set_xlim(1, end)
     ax.set_ylim(-0.02, 1.04)
-    ax.set_xlabel("factor of the fastest time in the heat")
-    ax.set_ylabel("heats within the factor")
+    ticks = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(1, end)
+    ax.set_xticks([1.0, *(tick for tick in ticks if 1 + 0.1 * (end - 1) < tick <= end)])
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.4g}×"))
     ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
-    style.end_labels(ax, labels, inches=_profile_inches(data) - 0.6)
+    if is_lowest:
+        ax.tick_params(labelbottom=True)
+        ax.set_xlabel("factor of the fastest")
+    if is_left:
+        ax.set_ylabel("share of heats")
 
 
-def _profile_inches(data: pd.DataFrame) -> float:
-    return 2.6 + style.LABEL_INCHES * data["optimizer"].nunique()
+def _profile_size(data: pd.DataFrame) -> tuple[float, float]:
+    count = data["optimizer"].nunique()
+    rows = 1 if count <= TOGETHER else style.grid_shape(count, max_columns=COLUMNS)[0]
+    return (8.6, 0.9 + PANEL_INCHES) if count <= TOGETHER else (10.4, 0.9 + 1.75 * rows)
 
 
 def _times_caption(data: pd.DataFrame) -> str:
@@ -125,7 +157,7 @@ def _profile_caption(data: pd.DataFrame) -> str:
     return (
         "Performance profile: at 1× a line shows how often an optimizer is the fastest of a heat (all that tie are), "
         "at 2× how often it needs at most twice the epochs of the fastest. Higher is better; a line that ends below "
-        "100 % did not reach the target in all heats, and the label counts those in which it did. "
+        "100 % did not reach the target in all heats; beside its name stands in how many it did. "
         f"{format_count(int(data['heats'].iloc[0]), 'heat')} in which all have ended."
     )
 
@@ -141,6 +173,6 @@ PROFILE = Drawing(
     name="contest_profile",
     title=lambda data: "How often is each optimizer the fastest, and how far behind is it otherwise?",
     draw=draw_profile,
-    size=lambda data: (8.6, _profile_inches(data)),
+    size=_profile_size,
     caption=_profile_caption,
 )

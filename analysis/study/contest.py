@@ -224,7 +224,8 @@ def _unequal(heats: pd.DataFrame) -> list[str]:
     """Return what some optimizers have more of than others, as a sentence; nothing where the effort is the same."""
     for key, what in (("trials", "tuning trials"), ("planned_epochs", "planned epochs")):
         if heats[key].nunique() > 1:
-            most, least = heats.loc[heats[key].idxmax()].to_dict(), heats.loc[heats[key].idxmin()].to_dict()
+            most = heats.sort_values(key, ascending=False, kind="stable").iloc[0]
+            least = heats.sort_values(key, kind="stable").iloc[0]
             return [
                 f"budgets are not equal: {most['optimizer']} has {most[key]} {what} in heat {most['heat']}, "
                 f"{least['optimizer']} {least[key]} in heat {least['heat']}"
