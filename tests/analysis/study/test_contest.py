@@ -222,3 +222,21 @@ def test_a_contest_is_what_plain_loops_make_of_it(seed, tmp_path):
         assert its["share"] == pytest.approx(reached / 9)
         assert its["gain"] >= 0
     assert list(found.table["epochs"]) == sorted(found.table["epochs"])
+
+
+def test_of_trials_that_are_equally_fast_the_higher_one_stands_for_the_heat(tmp_path):
+    peaks = {0.1: 0.6, 0.2: 0.7, 0.3: 0.65}
+    trials = [trial("SGD", lr=lr, curve=[0.1, peak, 0.1], seconds=10 * lr) for lr, peak in peaks.items()]
+    found = contest(tmp_path, [*trials, trial("Adam", lr=0.001, curve=[0.5] * 3)])
+    heat = found.heats.set_index("optimizer").loc["SGD"]
+    assert (heat["epochs"], heat["seconds"], heat["fastest"]) == (2, pytest.approx(4), "SGD · lr 0.2")
+
+
+def test_equal_medians_are_ranked_by_the_heats_in_time_before_the_scores(tmp_path):
+    def of(name, lr, ends):
+        return [trial(name, lr=lr, seed=seed, curve=[0.1, end, end]) for seed, end in enumerate(ends)]
+
+    trials = [*of("Adam", 0.001, [0.5, 0.5, 0.5]), *of("SGD", 0.1, [0.9, 0.9, 0.4]), *of("RMSprop", 0.1, [0.7] * 3)]
+    found = contest(tmp_path, trials)
+    assert list(found.table["epochs"]) == [2, 2, 2]
+    assert list(found.table["optimizer"]) == ["RMSprop", "Adam", "SGD"]  # SGD's mean is the highest
