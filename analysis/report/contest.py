@@ -22,6 +22,7 @@ from analysis.study.load import Study
 from ch6dist.catalog.datasets import SYNTHETIC
 from ch6dist.catalog.wording import (
     DASH,
+    format_count,
     format_count_range,
     format_mean_std,
     format_metric,
@@ -62,14 +63,13 @@ def contest_table(contest: Contest, study: Study) -> Table:
 def contest_text(contest: Contest, study: Study) -> str:
     """Return the page of a contest as Markdown: question, target, budget, table, warnings, what columns mean."""
     heats, metric = contest.heats, study.metric
+    trials, each = format_count_range(heats["trials"]), format_count_range(heats["planned_epochs"])
     budget = (
-        f"{heats['optimizer'].nunique()} optimizers × {format_count_range(heats['trials'])} tuning trials × "
-        f"{heats['heat'].nunique()} heats; {format_count_range(heats['planned_epochs'])} epochs per optimizer and heat"
+        f"{heats['optimizer'].nunique()} optimizers × {trials} tuning trials × "
+        f"{format_count(heats['heat'].nunique(), 'heat')}; {each} epochs per optimizer and heat"
     )
     target = f"{metric_label(metric)} {format_metric(contest.target, metric)}, {contest.rule}"
-    parts = [
-        f"# Which optimizer is the fastest, if all of {markdown_text(study.title())} are tuned with the same effort?"
-    ]
+    parts = [f"# Which optimizer of {markdown_text(study.title())} is the fastest, each tuned with the same effort?"]
     parts += [f"**{SYNTHETIC}.**"] if study.synthetic else []
     parts += [f"Target: {target}. Budget: {budget}.", contest_table(contest, study).markdown()]
     parts += ["\n".join(f"- Mind: {markdown_text(text)}." for text in contest.warnings)] if contest.warnings else []
