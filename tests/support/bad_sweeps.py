@@ -406,7 +406,7 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "a default beside what is drawn": (
         sweep(parameters=ranged(default=True), method="random", trials=2, seed=0),
-        ["parameters.optimizer.lr.default: true", "only method grid"],
+        ["parameters.optimizer.lr.default: True", "only method grid"],
     ),
     "a default that is no switch": (
         sweep(parameters=ranged(default=0.1)),
