@@ -4,16 +4,15 @@
     end = replay(parse_early_stop({"name": "halving", "first": 1}), curves, lanes=8, metric=Metric("val_accuracy"))
     end.epochs, end.finished                # epochs trained, the configurations that were trained to the end
 
-A stub takes as long as its recording for every epoch, on one of `lanes` lanes, and its rows arrive in that order; what
-may train next is asked of the sweep's own decisions, as a driver asks them.
+A stub takes as long as its recording for every epoch, on one of `lanes` lanes, and its rows arrive in that order
+(sweeps/plan/rehearsal.py).
 """
 
 from __future__ import annotations
 
 import csv
-import heapq
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
@@ -22,10 +21,11 @@ from ch6dist.catalog.labels import label_all
 from ch6dist.runs.confirmations import key_of
 from ch6dist.runs.ledger import read
 from ch6dist.runs.ranking import last_k
-from ch6dist.runs.schema import Line, Metric, Status
+from ch6dist.runs.schema import Metric
 from ch6dist.sections import parse_section
 from ch6dist.verdict.candidates import noise_of_chance
 from ch6dist.verdict.verdict import Candidate, Verdict, judge
+from sweeps.plan.rehearsal import Recording, rehearse
 from sweeps.search.next_trials import Search
 from sweeps.search.observed import Observed
 from sweeps.spec.early_stop import EarlyStop
@@ -118,28 +118,14 @@ def grid_verdict(curves: Sequence[Curve], metric: Metric) -> Verdict:
 def replay(rule: EarlyStop, trials: Sequence[Curve], *, lanes: int, metric: Metric) -> End:
     """Return what a sweep of these trials, in their order, comes to.
 
-    A free lane takes of all trials that may train the one that is furthest, then the first.
-
     Args:
         trials: the seeds of each configuration side by side, the same for all.
     """
     epochs = max(curve.epochs for curve in trials)
     search = stub_search(rule, trials, epochs, metric)
     curves = dict(zip(search.observed.trials, trials, strict=True))
-    place = {trial: i for i, trial in enumerate(curves)}
-    done = dict.fromkeys(curves, 0)
-    running: list[tuple[float, str]] = []  # when each lane is done with an epoch, and of which trial
-    now = 0.0
-    while True:
-        busy = {trial for _, trial in running}
-        able = [step.trial for step in search.steps() if step.trial not in busy]
-        for trial in sorted(able, key=lambda trial: (-done[trial], place[trial]))[: lanes - len(running)]:
-            heapq.heappush(running, (now + curves[trial].seconds[done[trial]], trial))
-        if not running:
-            break
-        now, trial = heapq.heappop(running)
-        done[trial] += 1
-        search.take(_lines(trial, curves[trial], done[trial], epochs, metric))
+    recordings = {trial: Recording(curve.values[metric.name], curve.seconds) for trial, curve in curves.items()}
+    done = rehearse(search, recordings, lanes=lanes)
     short = {curve.configuration for trial, curve in curves.items() if done[trial] < epochs}
     return End(sum(done.values()), tuple(name for name in by_configuration(trials) if name not in short))
 
@@ -158,15 +144,6 @@ def stub_search(rule: EarlyStop, trials: Sequence[Curve], epochs: int, metric: M
     search = Search(dump(parse_section(SweepSpec, spec)), Observed(metric))
     search.take([new.line for new in search.new_trials()])
     return search
-
-
-def _lines(trial: str, curve: Curve, epoch: int, epochs: int, metric: Metric) -> Iterator[Line]:
-    """Yield what a ledger would have of an epoch of a stub: its row, and its end."""
-    ids = {"trial": trial, "attempt": 1}
-    value = curve.values[metric.name][epoch - 1]
-    yield {"kind": "row", **ids, "epoch": epoch, "step": epoch, metric.name: value, "seconds": curve.seconds[epoch - 1]}
-    if epoch == curve.epochs:
-        yield {"kind": "status", **ids, "status": Status.FINISHED if epoch == epochs else Status.DIVERGED}
 
 
 def winner(finished: Sequence[str], means: Mapping[str, float], metric: Metric) -> str | None:

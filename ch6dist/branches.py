@@ -76,7 +76,7 @@ def branches_of(trials: Sequence[TrialConfig], digests: Sequence[Digests]) -> di
         if trial.type != "train":
             continue
         name = trial.trial_id  # hashed once
-        group = json.dumps(trial.model_dump(mode="json", exclude=_APART), sort_keys=True)
+        group = _group(trial)
         keys = [(group, prefix) for prefix in _prefixes(trial, name, own)]
         shared = 0
         while shared < len(keys) and keys[shared] in trained_by and not trial.capture:
@@ -86,6 +86,16 @@ def branches_of(trials: Sequence[TrialConfig], digests: Sequence[Digests]) -> di
         for key in keys[shared:]:
             trained_by.setdefault(key, name)
     return found
+
+
+def alike(trials: Sequence[TrialConfig]) -> list[TrialConfig]:
+    """Return the trials that might share epochs: those that differ from another in schedule and length alone."""
+    groups: dict[str, list[TrialConfig]] = defaultdict(list)
+    for trial in trials:
+        if trial.type == "train":
+            groups[_group(trial)].append(trial)
+    found = {trial.trial_id for members in groups.values() if len(members) > 1 for trial in members}
+    return [trial for trial in trials if trial.type == "train" and trial.trial_id in found]
 
 
 def kept_epochs(branches: Branches) -> dict[str, list[int]]:
@@ -125,6 +135,11 @@ def tree_text(trials: Sequence[TrialConfig], branches: Branches) -> str:
         lines += [first + (f", for each of {count} seeds" if count > 1 else ""), *rest]
     lines += [f"{part}: {whole}" for part, whole in explain(lines, found.numbered).items()]
     return "\n".join(lines)
+
+
+def _group(trial: TrialConfig) -> str:
+    """Return what must be equal of two trials that share epochs."""
+    return json.dumps(trial.model_dump(mode="json", exclude=_APART), sort_keys=True)
 
 
 class _Tree:

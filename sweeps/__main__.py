@@ -21,7 +21,6 @@ import contextlib
 import importlib
 import json
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -49,28 +48,27 @@ def plan(
     packs: Packs = "auto",
     address: Annotated[str | None, typer.Option(help="plan for a running Ray, such as auto")] = None,
     calibrate: Annotated[bool, typer.Option("--calibrate", help="time a few steps first")] = False,
+    recorded: Annotated[
+        str | None, typer.Option("--from", metavar="RUN", help="rehearse early stopping on its curves")
+    ] = None,
     runs: Runs = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what a sweep takes: trials, packs, time, memory, disk."""
-    from sweeps.plan.calibration import read_calibration
-    from sweeps.plan.packs import check_packs
-    from sweeps.plan.plan import make_plan, plan_json
+    """Show what a sweep takes: trials, packs, time, memory, disk, money."""
+    from sweeps.plan.command import planner
+    from sweeps.plan.plan import plan_json
     from sweeps.plan.render import render_plan
-    from sweeps.spec.expand import forecast
-    from sweeps.spec.load import load_spec
 
     if calibrate and address is not None:
         raise UsageError("--calibrate times this machine, so it cannot be used with --address")
-    sweep, chosen = load_spec(spec, overrides or []), check_packs(packs)
-    trials, hosts = forecast(sweep, file=str(spec)), _hosts(address)
-    make = partial(make_plan, sweep, trials, packs=chosen, devices=hosts, runs=runs)
-    planned = make(calibration=read_calibration())
+    make = planner(spec, overrides or [], packs=packs, runs=runs, recorded=recorded)
+    hosts = _hosts(address)
+    planned = make(hosts)
     if calibrate:
         from sweeps.launch.calibrate import calibrate as time_packs
 
         time_packs(planned)
-        planned = make(calibration=read_calibration())
+        planned = make(hosts)
     _show(plan_json(planned), render_plan(planned), as_json)
 
 

@@ -48,6 +48,7 @@ FENCES = {  # library → folders that may import it
     "pandas": {folder for folder in FOLDERS if folder.startswith("analysis.")},
     "matplotlib": {folder for folder in FOLDERS if folder.startswith("analysis.")},
     "optuna": {"sweeps.search"},
+    "cmaes": {"sweeps.search"},
     "scipy": {
         "ch6dist.verdict",
         "sweeps.spec.sobol",

@@ -17,13 +17,15 @@ from ch6dist.catalog.wording import format_count, format_count_range, is_fractio
 from ch6dist.runs.schema import Status
 
 MARKS = 8  # along a line, so that lines are told apart without colours
-COLUMNS = ["optimizer", "look", "trial", "score", "share", "trials", "diverged", "metric", "goal"]
+COLUMNS = ["optimizer", "look", "trial", "score", "share", "trials", "diverged", "stopped", "metric", "goal"]
 
 
 def edf_data(results: Results) -> pd.DataFrame:
     """Return (ended trials, COLUMNS): `share` of the optimizer's trials score no better than this one.
 
-    Diverged trials have no score and are the worst. `look`: the label by which the palette knows the optimizer.
+    Diverged trials have no score and are the worst; so are, as far as is known, those that the sweep's own rule
+    stopped: `stopped` counts them, `diverged` the others without a score. `look`: the label by which the palette knows
+    the optimizer.
     """
     sign = results.study.sign
     scores = results.scores
@@ -32,16 +34,19 @@ def edf_data(results: Results) -> pd.DataFrame:
     if axes.optimizers.nunique() > 1:
         scores["optimizer"] = axes.optimizers.reindex(scores["configuration"]).to_numpy()
         scores["look"] = scores["optimizer"].map(axes.looks)
-    ended = scores[scores["score"].notna() | (scores["status"] == Status.DIVERGED)]
+    by_rule = scores["trial"].map(results.study.trials.set_index("trial")["by_rule"]).eq(True)
+    ended = scores.assign(by_rule=by_rule)[scores["score"].notna() | (scores["status"] == Status.DIVERGED) | by_rule]
     ended = ended.sort_values(["optimizer", "worth"], na_position="first", kind="stable")
     groups = ended.groupby("optimizer")["worth"]
     trials = groups.transform("size")
-    diverged = trials - groups.transform("count")
-    share = (groups.rank(method="max") + diverged) / trials
+    lost = trials - groups.transform("count")
+    stopped = ended.groupby("optimizer")["by_rule"].transform("sum").astype(int)
+    share = (groups.rank(method="max") + lost) / trials
     ended = ended.assign(
-        share=share.fillna(diverged / trials),
+        share=share.fillna(lost / trials),
         trials=trials,
-        diverged=diverged,
+        diverged=lost - stopped,
+        stopped=stopped,
         metric=results.study.metric,
         goal=results.study.goal,
     )
@@ -59,7 +64,7 @@ def draw_edf(figure: Figure, data: pd.DataFrame, palette: Palette) -> None:
     for name, group in sorted(data.groupby("optimizer"), key=lambda item: _median(item[1])):
         look = palette[group["look"].iloc[0]]
         steps = group.dropna(subset="score").drop_duplicates("score", keep="last")
-        lost = group["diverged"].iloc[0] / len(group)
+        lost = (group["diverged"].iloc[0] + group["stopped"].iloc[0]) / len(group)
         x, y = [worst, *steps["score"], best], [lost, *steps["share"], 1.0]
         every = max(1, len(x) // MARKS)
         line = Line2D(x, y, color=look.colour, ls=look.line, lw=1.8, drawstyle="steps-post")
@@ -82,17 +87,20 @@ def _median(group: pd.DataFrame) -> float:
 
 
 def _parts(group: pd.DataFrame) -> str:
-    diverged = int(group["diverged"].iloc[0])
-    return f"n = {len(group)}" + (f", {diverged} diverged" if diverged else "")
+    counts = [(int(group[name].iloc[0]), name) for name in ("diverged", "stopped")]
+    return ", ".join([f"n = {len(group)}", *(f"{count} {name}" for count, name in counts if count)])
 
 
 def _caption(data: pd.DataFrame) -> str:
     n = format_count_range(data.groupby("optimizer").size())
+    behind = " or was stopped early, since an early rung saw it behind: its score is not known"
+    stopped = behind if data["stopped"].any() else ""
     return (
         f"Empirical distribution of the scores of {format_count(len(data), 'trial')} (n = {n} per optimizer), over "
         "every learning rate, schedule and seed that was tried: the lower and the further right a line runs, the less "
-        "tuning the optimizer needs. A line begins at the share that diverged. It depends on the values tried: an "
-        "optimizer whose good learning rates fill the grid looks forgiving. The legend is in the order of medians."
+        f"tuning the optimizer needs. A line begins at the share that diverged{stopped}. It depends on the values "
+        "tried: an optimizer whose good learning rates fill the grid looks forgiving. The legend is in the order of "
+        "medians."
     )
 
 

@@ -90,4 +90,5 @@ PLOT = Plot(
     size=lambda data: (8.6, max(5.0, 1.2 + 0.27 * data["optimizer"].nunique())),
     caption=_caption,
     empty="No configuration has finished with both a training and a validation accuracy.",
+    of_scores=True,
 )

@@ -175,4 +175,5 @@ PLOT = Plot(
     size=_size,
     caption=_caption,
     empty="No axis but the learning rate has two levels with an outcome, so there is no choice to isolate.",
+    of_scores=True,
 )

@@ -160,4 +160,5 @@ PLOT = Plot(
     size=lambda data: (9.5, 2.0 + 0.3 * data["label"].nunique()),
     caption=_caption,
     empty="Nothing to rank: no training run has finished, other than final training runs.",
+    of_scores=True,
 )

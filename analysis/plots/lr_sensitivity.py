@@ -24,14 +24,17 @@ from ch6dist.runs.schema import Status
 
 MAX_PANELS = 9
 MAX_COLUMNS = 3
-COLUMNS = [*LINE, "panel", "drawn", "lr", "seed", "trial", "status", "score", "chance"]
+COLUMNS = [*LINE, "panel", "drawn", "lr", "seed", "trial", "status", "by_rule", "score", "chance"]
 
 
 def lr_sensitivity_data(results: Results) -> pd.DataFrame:
-    """Return one row per ended trial, with the score used for ranking; none if only one learning rate was tried."""
+    """Return one row per ended trial, with the score used for ranking; none if only one learning rate was tried.
+
+    Of what was stopped early those that the sweep's own rule stopped: without a score, but a learning rate was tried.
+    """
     study, board = results.study, results.board
     trials = study.trials[study.trials["configuration"].isin(board["configuration"]) & study.trials["lr"].notna()]
-    data = trials[trials["status"].isin([Status.FINISHED, Status.DIVERGED])]
+    data = trials[trials["status"].isin([Status.FINISHED, Status.DIVERGED]) | trials["by_rule"]]
     if data.empty or data.groupby(LINE)["lr"].nunique().max() < 2:
         return pd.DataFrame(columns=pd.Index(COLUMNS))
     several = len(study.runs) > 1
@@ -67,6 +70,7 @@ def draw_lr_sensitivity(figure: Figure, data: pd.DataFrame, palette: Palette) ->
         _draw_scores(upper, panel, here[0], palette)
         _draw_safe_ranges(lower, here[1], palette, optimizers)
         _draw_diverged(lower, here[2], optimizers)
+        _draw_stopped(lower, here[2], optimizers)
         if position % columns == 0:
             upper.set_ylabel(f"{metric_label(metric)}, last epochs")
             style.colour_labels(lower.yaxis, optimizers, palette)
@@ -138,6 +142,12 @@ def _draw_diverged(ax: Axes, points: pd.DataFrame, optimizers: list[str]) -> Non
             ax.annotate(share, point, (6, 3), textcoords="offset points", fontsize=7.5, color=style.RED)
 
 
+def _draw_stopped(ax: Axes, points: pd.DataFrame, optimizers: list[str]) -> None:
+    """Mark, by an upright tick, the learning rates all of whose seeds were stopped early."""
+    stopped = points[(points["stopped"] > 0) & (points["n"] == 0) & (points["diverged"] == 0)]
+    ax.plot(stopped["lr"], stopped["optimizer"].map(optimizers.index), "|", color=style.GREY, ms=9, mew=2.0, zorder=2)
+
+
 def _panels(data: pd.DataFrame) -> list[pd.DataFrame]:
     return [panel for _, panel in data.groupby("panel", sort=False)][:MAX_PANELS]
 
@@ -173,6 +183,7 @@ def _caption(data: pd.DataFrame) -> str:
         f"Dots: seeds (n = {n} per {per}); line: mean of {line}. Below, per optimizer: marker: best; bracket: as good "
         f"within {within}, its width in decades at the right; arrow: the best is the lowest or highest tried, so a "
         "better one may lie beyond; red X: diverged, bold: all seeds, thin: some."
+        + (" Grey tick: stopped early, so its score is not known." if data["by_rule"].any() else "")
         + yardstick.note(data)
         + style.cut_note(data["panel"].nunique(), MAX_PANELS, "panels", "lr_sensitivity")
     )
@@ -188,4 +199,5 @@ PLOT = Plot(
     size=_size,
     caption=_caption,
     empty="No optimizer has ended trials at two or more learning rates, so there is no sensitivity to show.",
+    of_scores=True,
 )

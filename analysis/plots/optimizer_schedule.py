@@ -189,4 +189,5 @@ PLOT = Plot(
     size=_size,
     caption=_caption,
     empty="The run has no outcomes of two optimizers and two schedules, so there is no interaction to show.",
+    of_scores=True,
 )

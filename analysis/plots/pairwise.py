@@ -225,4 +225,5 @@ PLOT = Plot(
     size=lambda data: (max(8.5, 4.0 + 0.62 * data["rank_a"].nunique()), 1.4 + 0.44 * data["rank_a"].nunique()),
     caption=_caption,
     empty="Fewer than two configurations have finished without a diverged seed and learned, so there is no pair.",
+    of_scores=True,
 )

@@ -220,4 +220,5 @@ PLOT = Plot(
     size=_size,
     caption=_caption,
     empty="Fewer than two configurations have a score, so there is nothing to compare.",
+    of_scores=True,
 )

@@ -16,7 +16,9 @@ from matplotlib.figure import Figure
 from analysis.plots.style import Palette
 from analysis.study.results import Results
 
-Section = Literal["What won", "How sure", "Learning rates", "Schedules", "Training", "Cost", "How it was made"]
+Section = Literal[
+    "What won", "How sure", "How it was searched", "Learning rates", "Schedules", "Training", "Cost", "How it was made"
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,4 +34,5 @@ class Plot:
     size: Callable[[pd.DataFrame], tuple[float, float]]  # width and height in inches
     caption: Callable[[pd.DataFrame], str]  # how to read it, with n and the statistic
     empty: str  # a sentence that says why there is no data
+    of_scores: bool = False  # compares scores: the caption says what has none since a search stopped it
     has_shades: bool = False  # cells whose lightness means something: on a dark page they stay as they are, on white

@@ -171,4 +171,5 @@ PLOT = Plot(
     size=_size,
     caption=_caption,
     empty="No range test has training runs beside it, at two learning rates or more, that differ in nothing else.",
+    of_scores=True,
 )

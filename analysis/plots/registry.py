@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from pandas.api.types import is_numeric_dtype
 
 from analysis.plots import (
+    early_stopping,
     edf,
     generalization_gap,
     isolation,
@@ -25,6 +26,7 @@ from analysis.plots import (
     range_tests_and_sweep,
     scaling,
     schedule_preview,
+    search_history,
     stability,
     stop_earlier,
     style,
@@ -39,6 +41,7 @@ from analysis.plots import (
 )
 from analysis.plots.plot import Plot
 from analysis.study.load import Study
+from analysis.study.searched import left_out
 from ch6dist.catalog.labels import explain
 
 LINE_INCHES = 0.16  # height of a line of the caption
@@ -55,6 +58,8 @@ PLOTS: dict[str, Plot] = {
         tuning_curve.PLOT,
         variance_explained.PLOT,
         edf.PLOT,
+        early_stopping.PLOT,
+        search_history.PLOT,
         lr_sensitivity.PLOT,
         two_axes.PLOT,
         lr_range_test.PLOT,
@@ -87,7 +92,7 @@ def draw(plot: Plot, data: pd.DataFrame, *, study: Study, captioned: bool = True
     Args:
         captioned: with title and caption, for a file that stands alone; else where they are written beside it.
     """
-    (width, height), legend = plot.size(data), explanation(data, study)
+    (width, height), legend = plot.size(data), caption_of(plot, data, study)
     if not captioned:
         figure = style.new_figure(width, height - TITLE_INCHES)
         plot.draw(figure, data, style.palette(study.trials["optimizer"]))
@@ -97,8 +102,14 @@ def draw(plot: Plot, data: pd.DataFrame, *, study: Study, captioned: bool = True
     caption_height = LINE_INCHES * len(style.caption_lines(legend, width))
     figure = style.new_figure(width, height + caption_height)
     plot.draw(figure, data, style.palette(study.trials["optimizer"]))
-    style.title(figure, plot.title, caption=f"{plot.caption(data)}\n{legend}", synthetic=study.synthetic)
+    style.title(figure, plot.title, caption=legend, synthetic=study.synthetic)
     return figure
+
+
+def caption_of(plot: Plot, data: pd.DataFrame, study: Study) -> str:
+    """Return the caption of a figure, what has no score, and what the numbered names in it stand for."""
+    without = left_out(study) if plot.of_scores else ""
+    return "\n".join(filter(None, (f"{plot.caption(data)} {without}".rstrip(), explanation(data, study))))
 
 
 def explanation(data: pd.DataFrame, study: Study) -> str:

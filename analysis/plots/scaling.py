@@ -46,7 +46,7 @@ def scaling_data(results: Results) -> pd.DataFrame:
 def _rows(results: Results) -> pd.DataFrame:
     """Return the rows of training runs with what they were trained by: workers and kind, of their status line."""
     study = results.study
-    history = study.history[["trial", "epoch", "images_per_second", "lanes"]].dropna()
+    history = study.trained[["trial", "epoch", "images_per_second", "lanes"]].dropna()
     history = history[history["images_per_second"] > 0]
     trials = study.trials[study.trials["type"] == "train"]
     several = len(study.runs) > 1

@@ -28,8 +28,8 @@ def stability_data(results: Results) -> pd.DataFrame:
     """Return one row per configuration of the best (`kind` configuration), and one per optimizer (`kind` optimizer).
 
     `wobble`: standard deviation over the last epochs of a training run, mean over seeds; `std`: over seeds, NaN with
-    one; `lost` of `tried`: training runs that diverged, among those that finished or diverged. Empty where no training
-    run has three epochs.
+    one; `lost` of `tried`: training runs that diverged, among those that finished, diverged or were stopped by the
+    sweep's own rule. Empty where no training run has three epochs.
     """
     board = results.board
     rows = board[board["score"].notna() & board["late_epoch_std"].notna()]
@@ -38,7 +38,9 @@ def stability_data(results: Results) -> pd.DataFrame:
     rows = rows.rename(columns={"late_epoch_std": "wobble", "diverged": "lost"}).assign(
         kind="configuration", tried=rows["n"] + rows["diverged"], of=len(rows)
     )
-    totals = board.assign(lost=board["diverged"], tried=board["n"] + board["diverged"])
+    stopped = results.study.trials.loc[results.study.trials["by_rule"], "configuration"].value_counts()
+    ended = board["n"] + board["diverged"] + board["configuration"].map(stopped).fillna(0)
+    totals = board.assign(lost=board["diverged"], tried=ended)
     totals = totals.groupby("optimizer", sort=True)[["lost", "tried"]].sum().reset_index()
     data = pd.concat([rows.head(SHOWN), totals.assign(kind="optimizer")], ignore_index=True)
     numbers = ["rank", "wobble", "score", "std", "n", "of"]
@@ -141,4 +143,5 @@ PLOT = Plot(
     size=_size,
     caption=_caption,
     empty="No training run has finished three epochs or more, so there is no wobble to measure.",
+    of_scores=True,
 )

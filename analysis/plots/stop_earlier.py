@@ -175,4 +175,5 @@ PLOT = Plot(
     size=lambda data: (9.0, 5.2),
     caption=_caption,
     empty="Fewer than three configurations of equal length have finished with all seeds: no ranking to follow.",
+    of_scores=True,
 )

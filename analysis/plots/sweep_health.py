@@ -91,7 +91,7 @@ PLOT = Plot(
     size=lambda data: (8.5, 1.9 + 0.36 * data["optimizer"].nunique()),
     caption=lambda data: (
         f"{format_count(int(data['trials'].sum()), 'training run')} by status, without range tests; "
-        "diverged is a result, failed is not."
+        "diverged is a result, failed is not. Stopped: early, by the sweep's own rule or by a person."
     ),
     empty="The run has no training runs yet.",
 )

@@ -192,4 +192,5 @@ PLOT = Plot(
     size=lambda data: (10.5, 4.3 + ROW_INCHES * (min(MAX_OPTIMIZERS, data["optimizer"].nunique()) + 1)),
     caption=_caption,
     empty="There is no target: it takes an accuracy as metric, and a leader more than two points above chance.",
+    of_scores=True,
 )

@@ -140,7 +140,7 @@ def _caption(data: pd.DataFrame) -> str:
         else ""
     )
     more = len(data) - data["trial"].nunique()
-    again = f", {format_count(more, 'time')} more after a failure or a stop," if more else ""
+    again = f", {format_count(more, 'time')} more after a pause, a failure or a stop," if more else ""
     merged = " Bars that nearly touch are drawn as one." if len(data) > MAX_BARS else ""
     fold = _fold(data[data["device"].isin(_devices(data))])
     merged += f" {fold} lanes share a row." if fold > 1 else ""

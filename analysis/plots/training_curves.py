@@ -193,4 +193,5 @@ PLOT = Plot(
     size=lambda data: (9.5, 8.6 + 0.22 * (data["order"].nunique() // legend_columns(data))),
     caption=_caption,
     empty="No training run has completed an epoch yet.",
+    of_scores=True,
 )

@@ -117,4 +117,5 @@ PLOT = Plot(
         "The training runs to compare have no seconds, or had different lanes or devices, so that their seconds do not "
         "mean the same."
     ),
+    of_scores=True,
 )

@@ -176,4 +176,5 @@ PLOT = Plot(
     size=_size,
     caption=_caption,
     empty="No optimizer has two configurations whose seeds have all ended, so there is no tuning to follow.",
+    of_scores=True,
 )

@@ -193,4 +193,5 @@ PLOT = Plot(
     size=_size,
     caption=_caption,
     empty="No two numbers, such as lr and weight decay, were varied together for one optimizer.",
+    of_scores=True,
 )

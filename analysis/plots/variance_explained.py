@@ -115,4 +115,5 @@ PLOT = Plot(
     size=_size,
     caption=_caption,
     empty="Nothing was varied but seeds, or all scores are equal, so there is no variance to explain.",
+    of_scores=True,
 )

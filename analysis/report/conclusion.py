@@ -55,7 +55,7 @@ def _longer(leader: pd.Series, results: Results, run: str | None) -> list[str]:
         return [said]
     file, epochs = str(Path(run) / SWEEP_FILE), f"epochs={2 * _epochs(leader, results)}"
     ledger = results.study.ledger
-    spent = sum(ledger.seconds.get(trial, 0.0) for trial, line in ledger.trials.items() if key_of(line) is None)
+    spent = sum(ledger.spent.get(trial, 0.0) for trial, line in ledger.trials.items() if key_of(line) is None)
     time = f"about {format_seconds(2 * spent, digits=2)} of training, " if spent else ""
     cost = f" ({time}in a run of its own)"
     return [said, f"So train the sweep longer first: `{command('sweeps', 'run', file, epochs)}`{cost}."]

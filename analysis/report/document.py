@@ -16,6 +16,8 @@ from analysis.report.tables import json_value, records, whole_names
 from analysis.study.finals import seeds_notes
 from analysis.study.leaderboard import ranking_rule
 from analysis.study.results import Results
+from analysis.study.searched import searched
+from analysis.study.searched import sentences as search_sentences
 from ch6dist.verdict.verdict import Member, Verdict
 from ch6dist.verdict.words import assumptions
 
@@ -40,6 +42,7 @@ def report_document(results: Results, shown: Sequence[Shown], sentences: Sequenc
         "names": names,
         "numbered": study.numbered,
         "health": [asdict(fact) for fact in health(results)],
+        "search": [_finite(asdict(found)) | {"sentences": search_sentences(found)} for found in searched(study)],
         "leaderboard": records(whole_names(results.board, study)),
         "finals": records(whole_names(results.finals, study)),
         "finals_notes": seeds_notes(study),

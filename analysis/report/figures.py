@@ -16,13 +16,11 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
-import pandas as pd
 from PIL import Image
 
 from analysis.plots.plot import Plot, Section
-from analysis.plots.registry import PLOTS, Written, explanation, write_figure
+from analysis.plots.registry import PLOTS, Written, caption_of, write_figure
 from analysis.report.forked import forked
-from analysis.study.load import Study
 from analysis.study.results import Results
 from ch6dist.errors import UsageError
 
@@ -100,11 +98,6 @@ def writing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UsageError(f"cannot write to {folder}: {error.strerror}", "choose another folder with -o") from None
-
-
-def caption_of(plot: Plot, data: pd.DataFrame, study: Study) -> str:
-    """Return the caption of a figure, and what the numbered names in it stand for."""
-    return "\n".join(text for text in (plot.caption(data), explanation(data, study)) if text)
 
 
 @dataclass(frozen=True)

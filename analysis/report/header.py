@@ -114,8 +114,8 @@ def _swept(trials: pd.DataFrame) -> str:
 
 
 def _device_seconds(study: Study, trials: pd.Series) -> float:
-    """Return the seconds of training and evaluation of trials, those of each lane counted."""
-    rows = study.history[study.history["trial"].isin(trials)]
+    """Return the seconds of training and evaluation of trials, those of each lane counted, what is shared once."""
+    rows = study.trained[study.trained["trial"].isin(trials)]
     return float(rows[["seconds", "eval_seconds"]].sum().sum())
 
 

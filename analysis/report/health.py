@@ -17,6 +17,7 @@ from analysis.study.load import Study
 from analysis.study.results import Results
 from ch6dist.catalog.wording import format_count, format_count_range, format_seconds, is_fraction, status_label
 from ch6dist.runs.columns import SIGNS
+from ch6dist.runs.early_stops import rule_name
 from ch6dist.runs.schema import BROKEN, UNFINISHED, Status
 
 STATUSES = (  # in the order in which they are counted
@@ -64,9 +65,11 @@ def _trials(study: Study) -> Fact:
 def _budget(study: Study) -> list[Fact]:
     train = study.trials[study.trials["type"] == "train"]
     planned = int(train["epochs"].sum())
-    last = study.history.drop_duplicates("trial", keep="last")
-    done = int(last.loc[last["trial"].isin(train["trial"]), "epoch"].sum())
-    return [Fact("Epochs", f"{done} of {planned} planned ({done / planned:.0%})")] if planned else []
+    rows = study.history[study.history["trial"].isin(train["trial"])]
+    shared = int(rows["shared"].notna().sum())
+    done = len(rows) - shared
+    copied = f"; {shared} more are those of another trial" if shared else ""
+    return [Fact("Epochs", f"{done} of {planned} planned ({done / planned:.0%}){copied}")] if planned else []
 
 
 def _divergence(study: Study) -> list[Fact]:
@@ -98,9 +101,16 @@ def _failed(study: Study) -> list[Fact]:
 
 
 def _stopped(study: Study) -> list[Fact]:
-    stopped = int((study.trials["status"] == Status.STOPPED).sum())
+    stopped = study.trials[study.trials["status"] == Status.STOPPED]
+    if stopped.empty:
+        return []
+    by_rule = int(stopped["by_rule"].sum())
+    names = " and ".join(dict.fromkeys(filter(None, (rule_name(run.ledger.spec) for run in study.runs))))
+    who = [f"{by_rule} by {names or 'a rule'}"] if by_rule else []
+    who += [f"{len(stopped) - by_rule} by a person"] if by_rule < len(stopped) else []
     warning = "early stopping removes slow starters: only trials with the full budget are ranked"
-    return [Fact("Stopped early", f"{stopped} ({stopped / len(study.trials):.0%})", warning)] if stopped else []
+    text = f"{len(stopped)} ({len(stopped) / len(study.trials):.0%}): {', '.join(who)}"
+    return [Fact("Stopped early", text, warning)]
 
 
 def _seeds(board: pd.DataFrame) -> Fact:
@@ -148,8 +158,8 @@ def _learning(board: pd.DataFrame) -> list[Fact]:
 def _cost(study: Study) -> list[Fact]:
     if study.history.empty:
         return []
-    total = float(study.history[["seconds", "eval_seconds"]].sum().sum())
-    lanes = study.history.loc[study.history["lanes"] > 0, "lanes"]
+    total = float(study.trained[["seconds", "eval_seconds"]].sum().sum())
+    lanes = study.trained.loc[study.trained["lanes"] > 0, "lanes"]
     warning = (
         f"trials shared a device, {lanes.min():.0f} to {lanes.max():.0f} at a time: compare seconds with care"
         if lanes.nunique() > 1

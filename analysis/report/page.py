@@ -24,6 +24,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from analysis.plots.plot import Section
 from analysis.report import tables
 from analysis.report.conclusion import conclusion
 from analysis.report.document import names_of, report_document
@@ -38,6 +39,8 @@ from analysis.study.leaderboard import ranking_rule
 from analysis.study.load import Study
 from analysis.study.results import Results
 from analysis.study.rows_file import write_rows
+from analysis.study.searched import searched
+from analysis.study.searched import sentences as search_sentences
 from ch6dist.catalog.datasets import SYNTHETIC
 from ch6dist.catalog.text import one_line
 from ch6dist.catalog.wording import format_count
@@ -45,6 +48,7 @@ from ch6dist.storage.atomic import replace_file
 from ch6dist.verdict.words import assumptions
 
 COMMAND = re.compile(r"`((?:sweeps|analysis) [^`]+)`")
+SEARCH: Section = "How it was searched"  # shown where a sweep searches
 LIVE = '<p class="live">This page loads itself again while the run goes on.</p>\n'
 REFRESH = '<meta name="refresh-seconds" content="{:g}">\n'  # what a page carries that is written again
 
@@ -106,10 +110,13 @@ def _page(results: Results, shown: Sequence[Shown], sentences: Sequence[str], re
     tested = tables.finals_table(final, study) if len(final) else None
     likely = members_table(results.verdict, names_of(results))
     explore = explore_data(results)
+    search = [(found.run, search_sentences(found)) for found in searched(study)]
     contents = [
         Content(heading, *found)
         for heading, found in sections(shown).items()
-        if any(found) or heading in (SECTIONS[0], SECTIONS[-1]) or (heading == SECTIONS[1] and likely.rows)
+        if (any(found) if heading != SEARCH else found[0] or search)
+        or heading in (SECTIONS[0], SECTIONS[-1])
+        or (heading == SECTIONS[1] and likely.rows)
     ]
     return environment.get_template("report.html.j2").render(
         css=_source("report.css"),
@@ -128,6 +135,8 @@ def _page(results: Results, shown: Sequence[Shown], sentences: Sequence[str], re
         first=SECTIONS[0],
         sure=SECTIONS[1],
         last=SECTIONS[-1],
+        search_heading=SEARCH,
+        search=search,
         board=ranking,
         row_classes=[_row_class(row, results.verdict.leader) for _, row in board.head(MAX_ROWS).iterrows()],
         hidden=max(0, len(board) - MAX_ROWS),

@@ -23,7 +23,7 @@ from ch6dist.runs.schema import Line
 
 NUMBERS = tuple(column.name for column in ROW_COLUMNS if column.dtype != "string")
 WHOLE = {"attempt": 1, "epoch": 0, "step": 0}  # columns that every row has, as whole numbers; and what stands for none
-COLUMNS = ("trial", *NUMBERS)
+COLUMNS = tuple(column.name for column in ROW_COLUMNS)
 BLOCK = 20_000  # rows that are turned into numbers at once
 
 
@@ -33,12 +33,16 @@ class Columns:
     def __init__(self) -> None:
         self._codes: dict[str, int] = {}  # of trials, in the order in which they were seen
         self._trials = array("q")  # the code of each row
+        self._sources: dict[str, int] = {}  # codes of the trials that have trained rows of others
+        self._shared = array("q")  # of each row the code of the trial that has trained it; −1: its own
         self._values: list[Any] = []  # of the rows of this block, one after another
         self._blocks: list[np.ndarray] = []  # (rows, NUMBERS), float64
 
     def take(self, row: Line) -> None:
         """Add a row, in the order in which it was written. UsageError for a value that is no number."""
         self._trials.append(self._codes.setdefault(row["trial"], len(self._codes)))
+        source = row.get("shared")
+        self._shared.append(-1 if source is None else self._sources.setdefault(source, len(self._sources)))
         self._values.extend(map(row.get, NUMBERS))
         if len(self._values) >= BLOCK * len(NUMBERS):
             self._end_block()
@@ -46,8 +50,9 @@ class Columns:
     def table(self, ledger: Ledger) -> pd.DataFrame:
         """Return COLUMNS of the rows that count: the newest attempt of each trial, the last row of each step.
 
-        In order of the ledger's trials, then of steps. `trial` is categorical, WHOLE are int64, all else float64, NaN
-        where the row has nothing.
+        In order of the ledger's trials, then of steps. `trial` is categorical, and so is `shared`, the trial that has
+        trained the row for this one, NaN where it was trained here; WHOLE are int64, all else float64, NaN where the
+        row has nothing.
         """
         self._end_block()
         values = np.concatenate(self._blocks) if self._blocks else np.empty((0, len(NUMBERS)))
@@ -67,6 +72,8 @@ class Columns:
         for position, name in enumerate(NUMBERS):
             column = values[chosen, position]
             table[name] = np.nan_to_num(column, nan=WHOLE[name]).astype(np.int64) if name in WHOLE else column
+        shared = np.frombuffer(self._shared, dtype=np.int64) if self._shared else np.empty(0, dtype=np.int64)
+        table["shared"] = pd.Categorical.from_codes(shared[chosen], pd.Index(list(self._sources), dtype="str"))
         return pd.DataFrame(table, columns=pd.Index(COLUMNS))
 
     def _end_block(self) -> None:
@@ -97,12 +104,17 @@ class TrialRows(Mapping[str, list[Line]]):
         bounds = np.searchsorted(codes, np.arange(len(self._names) + 1))
         self._spans = dict(zip(self._names, zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True), strict=True))
         self._columns = {name: history[name].to_numpy() for name in NUMBERS}
+        self._sources, self._shared = list(history["shared"].cat.categories), history["shared"].cat.codes.to_numpy()
 
     def __getitem__(self, trial: str) -> list[Line]:
         """Return the rows of a trial as dicts, None where one has nothing; an empty list for a trial without."""
         first, end = self._spans[trial]
         values = [self._column(name, first, end) for name in NUMBERS]
-        return [{"trial": trial, **dict(zip(NUMBERS, row, strict=True))} for row in zip(*values, strict=True)]
+        nothing = {"trial": trial, "shared": None}
+        rows: list[Line] = [nothing | dict(zip(NUMBERS, row, strict=True)) for row in zip(*values, strict=True)]
+        for position in np.flatnonzero(self._shared[first:end] >= 0):
+            rows[position] = {**rows[position], "shared": self._sources[self._shared[first + position]]}
+        return rows
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the ids of the trials."""

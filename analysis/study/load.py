@@ -25,6 +25,7 @@ from ch6dist.catalog.datasets import DATASETS, is_synthetic
 from ch6dist.catalog.labels import Labels, label_all
 from ch6dist.catalog.text import one_line
 from ch6dist.errors import InputError, UsageError
+from ch6dist.runs.early_stops import stopped_by_rule
 from ch6dist.runs.ledger import Ledger, observe
 from ch6dist.runs.ranking import RANKED_ROWS, trial_score
 from ch6dist.runs.schema import Line, Metric, TrialLine
@@ -32,7 +33,7 @@ from ch6dist.runs.schema import Line, Metric, TrialLine
 REPORT_APART = "they cannot be ranked together: write a report for each"
 # fmt: off
 TRIAL_COLUMNS = [
-    "trial", "run", "configuration", "label", "case", "type", "final", "status", "reason", "seed", "epochs",
+    "trial", "run", "configuration", "label", "case", "type", "final", "status", "by_rule", "reason", "seed", "epochs",
     "optimizer", "scheduler", "setting", "drawn", "lr", "lr_text", "weight_decay", "dataset", "val_size",
 ]
 # fmt: on
@@ -99,6 +100,11 @@ class Study:
     def last(self, trial: str, column: str) -> float | None:
         """Return the last value of a column of a trial's rows that is not missing, or None."""
         return next(reversed(self.values(trial, column)), None)
+
+    @cached_property
+    def trained(self) -> pd.DataFrame:
+        """Return the rows of `history` that were trained: those that a trial shares with another, once. For costs."""
+        return self.history[self.history["shared"].isna()] if self.history["shared"].notna().any() else self.history
 
     @cached_property
     def rows(self) -> TrialRows:
@@ -183,6 +189,7 @@ def _pool(runs: Sequence[Run]) -> Ledger:
             configuration = f"{run.name}/{line['configuration']}"
             named = {**line, "configuration": configuration, "run": run.name}
             pooled.trials[f"{run.name}/{trial}"] = cast(TrialLine, named)
+        pooled.spent |= {f"{run.name}/{trial}": seconds for trial, seconds in content.spent.items()}
         pooled.seconds |= {f"{run.name}/{trial}": seconds for trial, seconds in content.seconds.items()}
         pooled.statuses |= {f"{run.name}/{trial}": line for trial, line in content.statuses.items()}
         pooled.artifacts |= {(f"{run.name}/{trial}", name): line for (trial, name), line in content.artifacts.items()}
@@ -194,10 +201,13 @@ def _pool_tables(runs: Sequence[Run], tables: Sequence[pd.DataFrame]) -> pd.Data
     named = []
     for run, table in zip(runs, tables, strict=True):
         # a run may have no trial yet: an empty list alone would be no text
-        names: Any = pd.Index([f"{run.name}/{trial}" for trial in table["trial"].cat.categories], dtype="str")
-        named.append(table.assign(trial=table["trial"].cat.rename_categories(names)))
-    trials = union_categoricals([table["trial"] for table in named])
-    return pd.concat(named, ignore_index=True).assign(trial=trials)
+        names: dict[str, Any] = {
+            column: pd.Index([f"{run.name}/{trial}" for trial in table[column].cat.categories], dtype="str")
+            for column in ("trial", "shared")
+        }
+        named.append(table.assign(**{c: table[c].cat.rename_categories(new) for c, new in names.items()}))
+    joined = {column: union_categoricals([table[column] for table in named]) for column in ("trial", "shared")}
+    return pd.concat(named, ignore_index=True).assign(**joined)
 
 
 def _labels(pooled: Ledger, runs: Sequence[Run]) -> Labels:
@@ -226,6 +236,7 @@ def _trials(pooled: Ledger, runs: Sequence[Run], found: Labels) -> pd.DataFrame:
                 "type": config["type"],
                 "final": bool(config.get("evaluate_test")),
                 "status": str(pooled.status(trial)),
+                "by_rule": stopped_by_rule(pooled, trial),
                 "reason": newest.get("reason") or "",
                 "seed": line["seed"],
                 "epochs": config["epochs"],
@@ -240,4 +251,4 @@ def _trials(pooled: Ledger, runs: Sequence[Run], found: Labels) -> pd.DataFrame:
                 "val_size": config["data"]["val_size"],
             }
         )
-    return pd.DataFrame(records, columns=pd.Index(TRIAL_COLUMNS)).astype({"final": bool})
+    return pd.DataFrame(records, columns=pd.Index(TRIAL_COLUMNS)).astype({"final": bool, "by_rule": bool})

@@ -24,11 +24,16 @@ SAFE_WITHIN = 0.01  # a learning rate is safe if it scores within one point of t
 
 
 def point_summary(data: pd.DataFrame) -> pd.DataFrame:
-    """Return one row per configuration: mean score of the n finished seeds, number of seeds, of diverged."""
-    counted = data.assign(diverged=(data["status"] == Status.DIVERGED).astype(int))
+    """Return one row per configuration: mean score of the n finished seeds, number of seeds, of diverged, stopped."""
+    diverged = (data["status"] == Status.DIVERGED).astype(int)
+    counted = data.assign(diverged=diverged, stopped=(data["status"] == Status.STOPPED).astype(int))
     groups = counted.groupby([*LINE, "panel", "lr", "drawn"], sort=True)
     table = groups.agg(
-        mean=("score", "mean"), n=("score", "count"), seeds=("trial", "size"), diverged=("diverged", "sum")
+        mean=("score", "mean"),
+        n=("score", "count"),
+        seeds=("trial", "size"),
+        diverged=("diverged", "sum"),
+        stopped=("stopped", "sum"),
     )
     return table.reset_index()
 

@@ -43,7 +43,7 @@ def stretches(study: Study) -> pd.DataFrame:
 
 
 def _row_times(study: Study) -> dict[str, Floats]:
-    history = study.history
+    history = study.trained
     known = history[history["time"].notna()]
     codes, times = known["trial"].cat.codes.to_numpy(), known["time"].to_numpy()
     names = known["trial"].cat.categories

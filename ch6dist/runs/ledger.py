@@ -63,6 +63,7 @@ class Ledger:
     lines: list[Line] = field(default_factory=list)  # of every kind and attempt, in the order of their arrival
     attempts: dict[str, int] = field(default_factory=dict)  # newest of each trial, by lines of any kind
     seconds: dict[str, float] = field(default_factory=dict)  # by trial: training and evaluation, of all rows that count
+    spent: dict[str, float] = field(default_factory=dict)  # the same without rows that another trial has trained
     bytes_read: int = 0  # of the segments, what is torn included
 
     @property
@@ -134,7 +135,7 @@ def _add(ledger: Ledger, lines: Iterable[Line], rows: Rows, take: Callable[[Line
                 take(line)
         else:
             _take(ledger, line)
-    ledger.rows, ledger.seconds = rows.in_order(), rows.seconds()
+    ledger.rows, ledger.seconds, ledger.spent = rows.in_order(), rows.seconds(), rows.seconds(shared=False)
     for key, line in list(ledger.artifacts.items()):
         if line.get("attempt", math.inf) < newest.get(line["trial"], 0):
             del ledger.artifacts[key]  # what an older attempt left is no longer read

@@ -3,7 +3,8 @@
 A trial's score is the mean of the sweep's metric over its last min(5, a third of its epochs, at least 1) epochs; a
 configuration's is the mean over its seeds. A configuration with a diverged seed ranks below all without, by k of n.
 One that still runs, was stopped, or has a broken seed or one without a score is listed last, has no rank and cannot
-win. NaN never wins.
+win. NaN never wins. In a sweep that stops trials early or has a budget, these stand between what has a score and what
+diverged, the further they came the higher; they have no rank either.
 
 After a confirmation (`sweeps confirm`) the configurations of its set come first, by their fresh seeds alone; so does a
 default that was trained beside them and is better, on its fresh seeds, than one of the set. A fresh seed that diverged
@@ -19,6 +20,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ch6dist.runs.confirmations import Key, counted_confirmations, is_counted, key_of
+from ch6dist.runs.early_stops import rule_name, stopped_by_rule
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.schema import BROKEN, ENDED, UNFINISHED, Line, Metric, Status
 
@@ -39,6 +41,7 @@ class Ranked:
     diverged: int
     note: str  # why it is not eligible, or how many seeds diverged
     latest: float | None  # newest value of the metric, over the seeds that have rows: while they still train
+    reached: int = 0  # epochs that each of the seeds that rank it has
     confirmed: bool = False  # ranked by its fresh seeds, before all that are not
     fresh: tuple[float, ...] = ()  # scores of fresh seeds, once their confirmation counts, in the order of:
     fresh_trials: tuple[str, ...] = ()
@@ -79,11 +82,15 @@ def rank(ledger: Ledger, metric: Metric | None = None) -> list[Ranked]:
     if counted:
         ranked = _with_defaults(ranked, sign)
 
+    searched = bool(rule_name(ledger.spec) or ledger.spec.get("budget"))
+
     def order(item: Ranked) -> tuple[Any, ...]:
         share = item.diverged / len(item.trials)
         value = item.latest if item.score is None else item.score  # without a score, only among the incomplete
         place = math.inf if value is None else sign * value
-        return (not item.complete, share, not item.confirmed, place, item.configuration)
+        block = (0 if item.eligible else 2 if item.complete else 1) if searched else int(not item.complete)
+        behind = -item.reached if block == 1 and searched else 0
+        return (block, behind, share, not item.confirmed, place, item.configuration)
 
     return sorted(ranked, key=order)
 
@@ -131,8 +138,9 @@ def _rank_one(ledger: Ledger, rows: dict[str, list[Line]], every: list[str], met
         trials=tuple(trials),
         eligible=bool(scores) and len(scores) + counts[Status.DIVERGED] == len(trials),
         diverged=counts[Status.DIVERGED],
-        note=_note(ledger, counts, metric, scored=len(scores), waiting=waiting),
+        note=_note(ledger, trials, metric, scored=len(scores), waiting=waiting),
         latest=_mean(newest) if newest else None,
+        reached=min(rows[trial][-1]["epoch"] if rows[trial] else 0 for trial in trials),
         confirmed=confirmed,
         fresh=scores if confirmed else _scores(ledger, rows, fresh, metric),
         fresh_trials=tuple(fresh),
@@ -150,16 +158,20 @@ def _scores(ledger: Ledger, rows: dict[str, list[Line]], trials: Sequence[str], 
     return tuple(score for score in found if score is not None)
 
 
-def _note(ledger: Ledger, counts: Counter[Status], metric: str, *, scored: int, waiting: Sequence[str]) -> str:
+def _note(ledger: Ledger, trials: Sequence[str], metric: str, *, scored: int, waiting: Sequence[str]) -> str:
     """Return how many of the seeds that rank a configuration have none, and how far its confirmation is."""
-    number = sum(counts.values())
+    counts = Counter(ledger.status(trial) for trial in trials)
+    number, by_rule = len(trials), [trial for trial in trials if stopped_by_rule(ledger, trial)]
+    paused = [trial for trial in trials if ledger.status(trial) == Status.PAUSED]
     notes = [
         f"{count} of {number} {word}"
         for count, word in [
             (counts[Status.DIVERGED], "diverged"),
-            (counts[Status.STOPPED], "stopped early"),
+            (len(by_rule), f"stopped by {rule_name(ledger.spec) or 'the rule'} {_after(ledger, by_rule)}"),
+            (counts[Status.STOPPED] - len(by_rule), "stopped early"),
             (sum(counts[status] for status in BROKEN), "failed"),
-            (sum(counts[s] for s in UNFINISHED), "not finished"),
+            (len(paused), f"paused {_after(ledger, paused)}"),
+            (sum(counts[s] for s in UNFINISHED) - len(paused), "not finished"),
             (counts[Status.FINISHED] - scored, f"without a finite {metric}"),
         ]
         if count
@@ -168,6 +180,13 @@ def _note(ledger: Ledger, counts: Counter[Status], metric: str, *, scored: int, 
         ended = sum(ledger.status(trial) in ENDED for trial in waiting)
         notes.append(f"{ended} of {len(waiting)} fresh seeds have ended, not ranked by them yet")
     return ", ".join(notes)
+
+
+def _after(ledger: Ledger, trials: Sequence[str]) -> str:
+    """Return after how many of their epochs trials were stopped."""
+    epochs = [ledger.trials[trial]["config"]["epochs"] for trial in trials[:1]]
+    after = sorted({ledger.statuses[trial]["epoch"] for trial in trials})
+    return f"after {' and '.join(map(str, after))} of {epochs[0]} epochs" if epochs else ""
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -14,10 +14,11 @@ from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.schedule_entries import SCHEDULES
 from ch6dist.catalog.wording import is_fraction
 from ch6dist.runs.confirmations import open_confirmation
+from ch6dist.runs.early_stops import over_budget, rule_name, stopped_by_rule
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.ranking import Ranked, rank, trial_score
 from ch6dist.runs.schema import BROKEN, ENDED, Line, Metric, Status
-from ch6dist.verdict.verdict import Candidate, Missing, Verdict, judge
+from ch6dist.verdict.verdict import BY_RULE, Candidate, Missing, Verdict, judge
 
 DEFAULT_MARGIN = 0.005  # half a point; of accuracies only: no size of a loss is small everywhere
 
@@ -38,6 +39,8 @@ def verdict_on(ledger: Ledger, ranked: Sequence[Ranked], metric: Metric) -> Verd
         margin=margin_of(ledger.spec, metric),
         confirming=open_confirmation(ledger),
         before=complete - sum(not c.missing for c in found),
+        rule=rule_name(ledger.spec),
+        over_budget=bool(over_budget(ledger)),
     )
 
 
@@ -102,6 +105,8 @@ def _missing(ledger: Ledger, trials: Sequence[str], *, scored: int, diverged: in
         return "failed"
     if statuses - ENDED:
         return "not finished"
+    if any(stopped_by_rule(ledger, trial) for trial in trials):
+        return BY_RULE
     if Status.STOPPED in statuses:
         return "stopped early"
     return "" if scored + diverged == len(trials) else "without a score"

@@ -30,7 +30,8 @@ SAME_COST = 0.05  # costs that differ by no more are equal
 State = Literal["empty", "nothing", "diverged", "chance", "repeat", "compared"]
 
 
-Missing = Literal["", "not finished", "failed", "stopped early", "without a score"]
+Missing = Literal["", "not finished", "failed", "stopped early", "stopped by the rule", "without a score"]
+BY_RULE: Missing = "stopped by the rule"  # by the sweep's own early stopping: out. Stopped early: by a person
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A configuration that is not complete, so neither compared nor out."""
+    """A configuration that is not complete, so not compared; nor out, but where the sweep's own rule stopped it."""
 
     configuration: str
     missing: Missing
@@ -98,6 +99,8 @@ class Verdict:
     unfinished: tuple[Unfinished, ...] = ()
     confirming: bool = False  # a confirmation has trials that have not ended
     before: int = 0  # complete configurations that were told apart before a confirmation, and are not compared now
+    rule: str = ""  # the name of the sweep's early stopping
+    over_budget: bool = False  # what is not finished waits on a larger budget
     diverged: tuple[str, ...] = ()  # with a diverged seed: out
     at_chance: tuple[str, ...] = ()
 
@@ -120,12 +123,14 @@ def judge(
     margin: float | None,
     confirming: bool = False,
     before: int = 0,
+    rule: str = "",
+    over_budget: bool = False,
 ) -> Verdict:
     """Return the verdict on configurations, in any order.
 
     Args:
         margin: differences below it do not matter, in the unit of the metric; None: all do.
-        confirming, before: as in `Verdict`.
+        confirming, before, rule, over_budget: as in `Verdict`.
     """
     sign = 1.0 if metric.goal == "maximize" else -1.0
     usable = [c for c in candidates if c.scores and not c.missing and not c.diverged]
@@ -139,6 +144,8 @@ def judge(
         ),
         confirming=confirming,
         before=before,
+        rule=rule,
+        over_budget=over_budget,
         diverged=tuple(c.configuration for c in candidates if c.diverged),
         at_chance=tuple(c.configuration for c in usable if c.at_chance),
     )

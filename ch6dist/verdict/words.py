@@ -22,7 +22,7 @@ from ch6dist.catalog.wording import (
     metric_label,
 )
 from ch6dist.shell import command
-from ch6dist.verdict.verdict import Member, Missing, Unfinished, Verdict
+from ch6dist.verdict.verdict import BY_RULE, Member, Missing, Unfinished, Verdict
 
 NAMED = 3  # so many configurations are named in a sentence, the others counted
 SELECTED = "Selected by validation; the test set is for the final training, once."
@@ -62,6 +62,9 @@ def next_step(verdict: Verdict, *, run: str | None) -> list[str]:
         return [f"A confirmation has not ended: `{command('sweeps', 'resume', run)}` continues it."]
     if "failed" in missing:
         return [f"Train what failed first: `{command('sweeps', 'rerun', run, '--failed')}`."]
+    if "not finished" in missing and verdict.over_budget:
+        status = command("sweeps", "status", run)
+        return [f"The budget is spent before they have finished: `{status}` says how much more would finish them."]
     if "not finished" in missing:
         return [f"Finish them first: `{command('sweeps', 'resume', run)}`."]
     if verdict.state == "repeat":
@@ -156,8 +159,10 @@ def _open(verdict: Verdict, names: Mapping[str, str]) -> list[str]:
         found = [item for item in verdict.unfinished if item.missing == missing]
         if found:
             shown = {item.configuration: names[item.configuration] + _so_far(item, verdict) for item in found}
-            count = format_count(len(found), "configuration")
-            said.append(f"{count} {verb if len(found) == 1 else verbs}{end}: {_list(list(shown), shown)}.")
+            count, one = format_count(len(found), "configuration"), len(found) == 1
+            why = end.format(rule=verdict.rule or "the sweep's rule", them="it" if one else "them")
+            listed = "" if missing == BY_RULE and not one else f": {_list(list(shown), shown)}"
+            said.append(f"{count} {verb if one else verbs}{why}{listed}.")
     return said
 
 
@@ -165,6 +170,7 @@ _MISSING: dict[Missing, tuple[str, str, str]] = {
     "not finished": ("has", "have", " not finished and may yet win"),
     "failed": ("has", "have", " a failed seed and may yet win"),
     "stopped early": ("was", "were", " stopped early, so cannot be compared"),
+    BY_RULE: ("was", "were", " stopped early by {rule}; not compared, since an early rung saw {them} behind"),
     "without a score": ("has", "have", " a seed without a finite score, so cannot win"),
 }
 

@@ -48,7 +48,7 @@ class LookAhead:
             entry.until = self.search.decision(trial).until if entry.config["type"] == "train" else None
             if step is None:
                 lines += self._waiting(entry)
-            elif before is not None and entry.epoch and step.until > before and self.search.waits:
+            elif before is not None and entry.epoch and step.until > max(before, entry.epoch) and self.search.waits:
                 lines.append(_decision(trial, "go_on", step.until, step.why))
                 if entry.status == Status.STOPPED:  # the sweep was extended
                     lines.append(self.ledger.ending(trial, Status.PAUSED, step.why))

@@ -39,6 +39,7 @@ from sweeps.plan.slots import Slots
 from sweeps.search.fresh_trials import fresh_lines
 from sweeps.spec.sections import MAX_TRIALS
 from sweeps.status.queries import labels_of
+from sweeps.status.waiting import waiting_in
 from sweeps.units import format_seconds
 
 TOLD_APART = 0.01  # of an accuracy: the difference for which the default number of seeds is enough
@@ -176,7 +177,7 @@ def _refuse_unready(run: Path, ledger: Ledger) -> None:
         raise UsageError(f"process {driver.pid} on {driver.host} is training {run}", stop)
     missing = max((head.get("trials", 0) for head in ledger.sweeps), default=0) - len(ledger.trials)
     waiting = sum(ledger.status(trial) not in ENDED for trial in ledger.trials) + max(0, missing)
-    if waiting:
+    if waiting and not waiting_in(ledger):  # what waits on a larger budget is left out: a confirmation does not
         what = format_count(waiting, "trial") + (" has" if waiting == 1 else " have")
         raise UsageError(f"{what} not ended in {run}", f"{command('sweeps', 'resume', run)} trains what is left")
 

@@ -167,7 +167,12 @@ def _close(driver: Driver, how: Launch) -> int:
     if table.epochs_shared:
         shared = format_count(table.epochs_shared, "epoch")
         say(f"{format_count(table.epochs_done, 'epoch')} trained, {shared} more shared with another trial")
-    say(f"done in {format_seconds(time.monotonic() - table.started)}; next: {command('analysis', 'report', run)}")
+    took = format_seconds(time.monotonic() - table.started)
+    if waiting := len(table.unfinished()):
+        on = command("sweeps", "status", run)
+        say(f"the budget is spent, after {took}: {format_count(waiting, 'trial')} left; {on} says how they go on")
+    else:
+        say(f"done in {took}; next: {command('analysis', 'report', run)}")
     return 1 if failed else 0
 
 

@@ -1,5 +1,7 @@
 """What a confirmation leaves out as not complete, and which command would let it take part, by the reason.
 
+What the sweep's own rule stopped is out: no command is named for it.
+
 for line in left_out(run, ledger, verdict): ...      # "1 configuration with a failed seed left out: `sweeps rerun …`"
 """
 
@@ -12,12 +14,14 @@ from ch6dist.catalog.wording import format_count
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.schema import Status
 from ch6dist.shell import command
-from ch6dist.verdict.verdict import Missing, Verdict
+from ch6dist.verdict.verdict import BY_RULE, Missing, Verdict
+from sweeps.status.waiting import waiting_in
 
 NAMED = 5  # trials; where there are more, the command has TRIAL in their place
 WITH: dict[Missing, str] = {
     "failed": "with a failed seed",
     "stopped early": "with a seed stopped early",
+    BY_RULE: "stopped early by the sweep's own rule",
     "not finished": "with a seed not finished",
     "without a score": "with a seed without a finite score",
 }
@@ -45,12 +49,13 @@ def _lines(run: Path, ledger: Ledger, verdict: Verdict) -> Iterator[str]:
 
 def _command(run: Path, ledger: Ledger, verdict: Verdict, missing: Missing) -> str:
     names = {item.configuration for item in verdict.unfinished if item.missing == missing}
-    if not names or missing == "without a score":
+    if not names or missing in ("without a score", BY_RULE):
         return ""  # it would end the same again
     if missing == "failed":
         return command("sweeps", "rerun", run, "--failed")
     if missing == "not finished":
-        return command("sweeps", "resume", run)
+        found = waiting_in(ledger) if verdict.over_budget else None
+        return command("sweeps", "resume", run, *(found["changes"] if found else []))
     stopped = [
         trial
         for trial, line in ledger.trials.items()

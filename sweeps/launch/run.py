@@ -35,7 +35,7 @@ from sweeps.record.record import opened
 from sweeps.record.uploader import runs_in_store
 from sweeps.search.next_trials import Search
 from sweeps.search.sharing import with_branches
-from sweeps.spec.extend import changed_sweep, refuse_lost
+from sweeps.spec.extend import changed_sweep, extensions, refuse_lost
 
 
 def start(
@@ -139,8 +139,9 @@ def _continue(
     before = Settings.of(ledger.spec).resources
     spec = changed_sweep(ledger.spec, changes)
     settings = Settings.of(spec)
-    search = Search.of(spec, ledger, extended=bool(changes))
-    if changes:
+    extended = bool(extensions(changes))
+    search = Search.of(spec, ledger, extended=extended)
+    if extended:
         refuse_lost(changes, {trial: trial for trial in ledger.trials}, *search.spans())
     anew = [status_line(trial, Status.PLANNED, "rerun", attempt=ledger.attempt(trial) + 1) for trial in again]
     search.take([*added, *anew])

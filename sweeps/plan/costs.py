@@ -16,23 +16,37 @@ from ch6dist.runs.schema import EngineName
 
 WORKER_BYTES = {"cpu": 900_000_000, "gpu": 1_500_000_000}  # CPU: a process with torch and ray; GPU: CUDA's own share
 FP32_BYTES = 4
-CORE_MFLOPS = 38_000.0  # per second of a core: LeNet-5, one thread, AMD EPYC, measured
+CORE_MFLOPS = 27_000.0  # per second of a core: LeNet-5, one thread, AMD EPYC, measured, its activations included
+ACTIVATION_BYTES_PER_SECOND = 5.8e8  # of a core: fitted, with the next, to five models, which it meets within a fifth
+MULTIPLY_MFLOPS = 200_000.0  # per second of a core, where the matrices are large
 PACK_SECONDS = 1.6  # start of a Ray Tune trial, measured
 JOIN_SECONDS = 4.0  # extra start-up where several processes train a trial: they start and connect, estimated
 LINK_SECONDS = {"cpu": 5e-4, "gpu": 1e-4, "hosts": 1e-3}  # per message between workers, estimated
 LINK_BYTES = {"cpu": 1e9, "gpu": 20e9, "hosts": 1e9}  # per second between two workers, estimated
 
 
-def image_passes(trial: TrialConfig) -> float:
-    """Return the images that a trial trains on, repeats counted; validation, forward only, counts a third per image."""
+def image_passes(trial: TrialConfig, epochs: float | None = None) -> float:
+    """Return the images that a trial trains on, repeats counted; validation, forward only, counts a third per image.
+
+    Args:
+        epochs: that it trains itself; None: all. A range test has none.
+    """
     if trial.type == "range_test":
         return trial.range_test.steps * min(trial.data.batch_size, trial.data.train_size)
-    return trial.epochs * trial.data.train_size + trial.epochs * trial.data.val_size / 3
+    trained = trial.epochs if epochs is None else epochs
+    return trained * (trial.data.train_size + trial.data.val_size / 3)
 
 
 def work(trial: TrialConfig) -> float:
     """Return the MFLOP of a trial, training and validation."""
     return image_passes(trial) * MODELS[trial.model["name"]].mflop_per_image
+
+
+def core_seconds(model: str) -> float:
+    """Estimate the seconds in which a core trains on one image: small models wait for memory, large ones multiply."""
+    entry = MODELS[model]
+    memory = entry.activation_bytes_per_image / ACTIVATION_BYTES_PER_SECOND
+    return memory + entry.mflop_per_image / MULTIPLY_MFLOPS
 
 
 def worker_speed(trial: TrialConfig, speed: float, *, workers: int, link: str, step_seconds: float = 0.0) -> float:

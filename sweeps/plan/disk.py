@@ -6,7 +6,7 @@ left = bytes_for_ended_trials(total_bytes("auto", path), packs, at_once=slots.co
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ch6dist.capture import capture_bytes
@@ -57,6 +57,20 @@ def peak_bytes(packs: Iterable[Sequence[TrialConfig]], *, at_once: int, keep: Co
         kept += stays
         extra.append(sum(map(running_bytes, pack)) - stays)
     return kept + sum(sorted(extra, reverse=True)[:at_once])
+
+
+def waiting_bytes(trials: Iterable[TrialConfig], *, keep: Collection[str]) -> int:
+    """Return what trials take that wait at a rung, beyond what stays of them: `last`, whatever is kept at the end."""
+    return 0 if "last" in keep else sum(checkpoint_bytes(trial).get("last", 0) for trial in trials)
+
+
+def branch_bytes(trials: Iterable[TrialConfig], kept: Mapping[str, Collection[int]]) -> int:
+    """Return what checkpoints take that trials leave for others that branch off there.
+
+    Args:
+        kept: the epochs of each, by trial id.
+    """
+    return sum(len(kept.get(trial.trial_id, ())) * checkpoint_bytes(trial).get("last", 0) for trial in trials)
 
 
 def total_bytes(given: int | str, path: str) -> int | None:

@@ -11,15 +11,18 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from ch6dist.branches import kept_epochs
 from ch6dist.catalog.models import MODELS
 from ch6dist.config import TrialConfig
 from ch6dist.runs.schema import EngineName
 from sweeps.plan.balance import makespan
 from sweeps.plan.calibration import calibration_key
-from sweeps.plan.costs import CORE_MFLOPS, JOIN_SECONDS, PACK_SECONDS, image_passes, pack_bytes, worker_speed
-from sweeps.plan.disk import captured_bytes, peak_bytes
+from sweeps.plan.costs import JOIN_SECONDS, PACK_SECONDS, core_seconds, image_passes, pack_bytes, worker_speed
+from sweeps.plan.course import Course
+from sweeps.plan.disk import branch_bytes, captured_bytes, peak_bytes, waiting_bytes
 from sweeps.plan.packs import Pack
 from sweeps.plan.slots import Slots
+from sweeps.plan.wall_time import wall_seconds
 
 GPU_MFLOPS = 20e6  # per second of a GPU: a third of an H200's fp32 peak, estimated
 GPU_STEP_SECONDS = {"eager": 1e-3, "fused": 2e-4}  # fixed part of a step, estimated
@@ -37,17 +40,25 @@ class Estimate:
     calibrated: bool  # the speed of one process was measured for every model and engine on such a device
     memory_bytes: int  # per worker of the largest pack, in its device's memory
     disk_bytes: int  # the ledger, captures, and the most that checkpoints take without a limit
-    epochs: int  # over all trials; 0 if there are only range tests
+    epochs: int  # over all trials, if all are trained to their end; 0 if there are only range tests
+    expected_epochs: float  # of them those that are expected to be trained
+    device_hours: float  # of training and evaluation, as `budget` counts them
 
 
 def estimate(
-    packs: Sequence[Pack], *, slots: Slots, calibration: Mapping[str, float], keep: Collection[str] = ("last", "best")
+    packs: Sequence[Pack],
+    *,
+    slots: Slots,
+    calibration: Mapping[str, float],
+    keep: Collection[str] = ("last", "best"),
+    course: Course | None = None,
 ) -> Estimate:
     """Estimate time, memory and disk of `packs`.
 
     Args:
         calibration: images per second by `calibration_key`.
         keep: `checkpoints.keep` of the sweep.
+        course: what of the trials is expected to be trained; None: all.
     """
     largest: dict[tuple[str, EngineName], Pack] = {}
     for pack in packs:
@@ -56,29 +67,79 @@ def estimate(
     keys = {kind: calibration_key(slots.device, *kind) for kind in largest}
     alone = {kind: calibration.get(keys[kind]) or _assumed_speed(pack, slots) for kind, pack in largest.items()}
     start = PACK_SECONDS + (JOIN_SECONDS if slots.workers > 1 else 0.0)
-    seconds = [
-        start + sum(map(image_passes, pack.trials)) / _pack_speed(pack, alone[_kind(pack)], slots) for pack in packs
+    speeds = [_pack_speed(pack, alone[_kind(pack)], slots) for pack in packs]
+    names = [[trial.trial_id if course else "" for trial in pack.trials] for pack in packs]  # hashed once
+    passes = [
+        sum(
+            image_passes(trial, course.expected.of_trials.get(name) if course else None)
+            for trial, name in zip(pack.trials, own, strict=True)
+        )
+        for pack, own in zip(packs, names, strict=True)
     ]
+    training = [each / speed for each, speed in zip(passes, speeds, strict=True)]
+    seconds = [start + each for each in training]
     memory = [pack_bytes(p.trials, kind=slots.kind, engine=p.engine, workers=slots.workers) for p in packs]
     trials = [trial for pack in packs for trial in pack.trials]
+    asked = sum(trial.epochs for trial in trials if trial.type == "train")
     checkpoints = peak_bytes((pack.trials for pack in packs), at_once=slots.count, keep=keep)
+    if course:
+        checkpoints += waiting_bytes(trials, keep=keep) if course.waits else 0
+        checkpoints += branch_bytes(trials, kept_epochs(course.branches)) if course.branches else 0
     return Estimate(
-        seconds=START_SECONDS + _one_after_another(packs, seconds, slots.count),
+        seconds=START_SECONDS + _wall(packs, seconds, training, slots.count, course, start),
         pack_seconds=tuple(seconds),
         images_per_second={_label(*kind): _pack_speed(largest[kind], speed, slots) for kind, speed in alone.items()},
         calibrated=all(key in calibration for key in keys.values()),
         memory_bytes=max(memory, default=0),
         disk_bytes=checkpoints + ROW_BYTES * sum(map(_rows, trials)) + sum(map(captured_bytes, trials)),
-        epochs=sum(trial.epochs for trial in trials if trial.type == "train"),
+        epochs=asked,
+        expected_epochs=course.expected.epochs if course else asked,
+        device_hours=slots.workers * sum(training) / 3600,
     )
 
 
-def _one_after_another(packs: Sequence[Pack], seconds: Sequence[float], slots: int) -> float:
-    """Return how long the packs take: those of range tests first, as training runs may wait for their bounds."""
-    stages: dict[str, list[float]] = {}
-    for pack, duration in zip(packs, seconds, strict=True):
-        stages.setdefault(pack.trials[0].type, []).append(duration)
-    return sum(makespan(stage, slots) for stage in stages.values())
+def _wall(
+    packs: Sequence[Pack],
+    seconds: Sequence[float],
+    training: Sequence[float],
+    slots: int,
+    course: Course | None,
+    start: float,
+) -> float:
+    """Return how long the packs take: those of range tests first, as training runs may wait for their bounds.
+
+    Args:
+        training: `seconds` of the packs without their starts.
+    """
+    stages: dict[str, list[int]] = {}
+    for number, pack in enumerate(packs):
+        stages.setdefault(pack.trials[0].type, []).append(number)
+    total = 0.0
+    for kind, stage in stages.items():
+        together = makespan((seconds[number] for number in stage), slots)
+        if course and kind == "train" and course.expected.epochs:
+            total += max(together, _in_levels([training[number] for number in stage], slots, course, start))
+        else:
+            total += together
+    return total
+
+
+def _in_levels(training: Sequence[float], slots: int, course: Course, start: float) -> float:
+    """Return how long the training runs take if some wait for others; as long as one that trains to its end takes."""
+    expected = course.expected
+    epoch = sum(training) / expected.epochs
+    longest = start + epoch * max((high for _, high, count in expected.levels if count), default=0)
+    if not (course.waits or course.batches > 1):
+        return longest if expected.epochs < expected.asked else 0.0
+    in_turn = wall_seconds(
+        epoch * expected.epochs / expected.reached,
+        levels=expected.levels,
+        batches=course.batches,
+        slots=slots,
+        packs=len(training),
+        start=start,
+    )
+    return max(longest, in_turn)
 
 
 def _kind(pack: Pack) -> tuple[str, EngineName]:
@@ -100,9 +161,9 @@ def _pack_speed(pack: Pack, speed: float, slots: Slots) -> float:
 def _assumed_speed(pack: Pack, slots: Slots) -> float:
     """Return the training speed of one process, in images per second, without a measurement."""
     first = pack.trials[0]
-    mflop = MODELS[first.model["name"]].mflop_per_image
     if slots.kind == "cpu":
-        return CORE_MFLOPS / mflop
+        return 1 / core_seconds(first.model["name"])
+    mflop = MODELS[first.model["name"]].mflop_per_image
     step = first.data.batch_size * (len(pack.trials) if pack.engine == "fused" else 1)
     return step / (GPU_STEP_SECONDS[pack.engine] + step * mflop / GPU_MFLOPS)
 

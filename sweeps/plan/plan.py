@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ch6dist.branches import Branches
 from ch6dist.catalog.labels import label_all
 from ch6dist.catalog.schedule_warnings import schedule_warnings
 from ch6dist.catalog.wording import format_count
@@ -20,10 +21,13 @@ from ch6dist.config import TrialConfig
 from ch6dist.host.hardware import Devices
 from ch6dist.runs.folders import checkpoints_root, home_of, runs_root
 from ch6dist.storage.files import join
+from sweeps.plan.course import Course, course_of
 from sweeps.plan.disk import bytes_for_ended_trials, total_bytes
 from sweeps.plan.estimate import Estimate, estimate
+from sweeps.plan.expected import Expected
 from sweeps.plan.hosts import describe_workers, shared_storage_note, total
 from sweeps.plan.packs import Pack, make_packs, pack_notes
+from sweeps.plan.search_facts import Outlook, search_json, search_notes
 from sweeps.plan.slots import Hosts, Slots, as_hosts, find_slots
 from sweeps.spec.expand import case_names, stand_in
 from sweeps.spec.stages import range_axis, stated
@@ -40,6 +44,7 @@ class Plan:
     hosts: tuple[Devices, ...]
     slots: Slots
     estimate: Estimate
+    course: Course
     ended_limit_bytes: int | None  # for checkpoints of ended trials; None: no limit
 
     @property
@@ -54,6 +59,16 @@ class Plan:
             [trial for trial in self.trials if trial.type == "range_test"] if range_axis(self.spec.parameters) else []
         )
 
+    @property
+    def outlook(self) -> Outlook:
+        """Return what is known of the sweep's search."""
+        return Outlook(self.spec, self.course, self.estimate, self.configurations, len(self.trials))
+
+    @property
+    def lanes(self) -> int:
+        """Return how many trials train at once."""
+        return sum(sorted((len(pack.trials) for pack in self.packs), reverse=True)[: self.slots.count])
+
 
 def make_plan(
     spec: SweepSpec,
@@ -63,6 +78,8 @@ def make_plan(
     calibration: Mapping[str, float],
     packs: str | int = "auto",
     runs: Path | None = None,
+    branches: Branches | None = None,
+    found: Expected | None = None,
 ) -> Plan:
     """Return the packs of `trials` and what they cost.
 
@@ -71,6 +88,8 @@ def make_plan(
         calibration: images per second by `calibration_key`; missing speeds are assumed.
         packs: as for `make_packs`.
         runs: folder that will hold the run folder; None: as for `run`.
+        branches: where trials leave others whose epochs they share; None: nowhere.
+        found: what is expected of the trials; None: by the early stopping rule alone.
 
     Raises InputError for packs that are not allowed, resources that no host has, and checkpoints that do not fit.
     """
@@ -80,13 +99,15 @@ def make_plan(
     slots, rules = find_slots(spec.resources, devices), spec.checkpoints
     path = checkpoints_root(runs_root(home_of(runs, spec.storage)), storage=spec.storage)
     limit = total_bytes(rules.total, path)
+    course = course_of(spec, trials, branches or {}, found=found)
     return Plan(
         spec=spec,
         trials=tuple(trials),
         packs=tuple(made),
         hosts=as_hosts(devices),
         slots=slots,
-        estimate=estimate(made, slots=slots, calibration=calibration, keep=rules.keep),
+        estimate=estimate(made, slots=slots, calibration=calibration, keep=rules.keep, course=course),
+        course=course,
         ended_limit_bytes=bytes_for_ended_trials(limit, [pack.trials for pack in made], at_once=slots.count, path=path),
     )
 
@@ -108,6 +129,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "workers": describe_workers(plan.trials, plan.slots) if plan.slots.workers > 1 else "",
         "slots": asdict(plan.slots),
         "estimate": asdict(plan.estimate),
+        "search": search_json(plan.outlook),
         "room_bytes": plan.ended_limit_bytes,
         "notes": plan_notes(plan),
         "warnings": plan_warnings(plan),
@@ -133,6 +155,7 @@ def plan_notes(plan: Plan) -> list[str]:
     notes = [
         _stages_note(plan),
         _search_note(plan.spec),
+        *search_notes(plan.outlook),
         _split_note(plan),
         shared_storage_note(plan.hosts, plan.trials, run=run),
         gpus if assumed else "",

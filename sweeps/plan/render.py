@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ch6dist.branches import tree_text
 from ch6dist.catalog.text import number_text
 from ch6dist.catalog.wording import format_count
 from ch6dist.config import TrialConfig
@@ -18,9 +19,11 @@ from sweeps.plan.disk import kept_bytes
 from sweeps.plan.hosts import describe_devices, describe_hosts, describe_workers, total
 from sweeps.plan.packs import Pack
 from sweeps.plan.plan import Plan, plan_notes, plan_warnings
+from sweeps.plan.search_facts import search_facts
 from sweeps.units import format_bytes, format_seconds
 
 SHOWN_PACKS = 20
+SHOWN_LINES = 40  # of a drawing of shared epochs
 
 
 def render_plan(plan: Plan) -> RenderableType:
@@ -31,7 +34,8 @@ def render_plan(plan: Plan) -> RenderableType:
     hidden = len(plan.packs) - SHOWN_PACKS
     rest = [f"… and {format_count(hidden, 'more pack')} (--json lists all)"] if hidden > 0 else []
     warnings = [f"warning: {warning}" for warning in plan_warnings(plan)]
-    return Group(facts, *_case_tables(plan), _pack_table(plan), *map(Text, rest + plan_notes(plan) + warnings))
+    tables: list[RenderableType] = [*_case_tables(plan), *_tree(plan), _pack_table(plan)]
+    return Group(facts, *tables, *map(Text, rest + plan_notes(plan) + warnings))
 
 
 def _facts(plan: Plan) -> list[tuple[str, str]]:
@@ -48,7 +52,7 @@ def _facts(plan: Plan) -> list[tuple[str, str]]:
         ("stage 2", f"{format_count(trained, 'training run')}: {grid}")
         if plan.range_tests
         else ("trials", f"{trained:,}: {grid}"),
-        ("epochs", f"{cost.epochs:,} over all trials"),
+        *search_facts(plan.outlook),
         ("packs", f"{len(plan.packs):,}, {min(slots.count, len(plan.packs))} at once"),
         *([("workers", describe_workers(plan.trials, slots))] if several else []),
         ("engine", _one_engine(plan) or "differs by pack, see below"),
@@ -125,6 +129,16 @@ def _case_tables(plan: Plan) -> list[Table]:
                 table.add_row(Text(name), Text(sets or "nothing: the trial as it stands"))
             tables.append(table)
     return tables
+
+
+def _tree(plan: Plan) -> list[Text]:
+    """Return which epochs trials share, as a drawing; nothing where none are shared."""
+    lines = tree_text(plan.trials, plan.course.branches).splitlines()
+    hidden = len(lines) - SHOWN_LINES
+    rest = [f"… and {format_count(hidden, 'more line')} (--json lists all)"] if hidden > 0 else []
+    return (
+        [Text("\n".join(["Shared epochs, trained once: " + lines[0], *lines[1:SHOWN_LINES], *rest]))] if lines else []
+    )
 
 
 def _written(value: Any) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
+from ch6dist.runs.early_stops import OVER
 from sweeps.search.groups import groups
 from sweeps.search.observed import Observed
 from sweeps.search.rules.contestant import Decision
@@ -29,7 +30,7 @@ def decisions(observed: Observed, spec: SweepSpec | None, *, over: str) -> Decis
         _stop_early(found, observed, spec, spec.early_stop)
     for trial, seen in observed.trials.items() if over else ():
         if not seen.confirms and not seen.closed and seen.epoch < found[trial].until:
-            found[trial] = Decision(seen.epoch, False, partial(str, f"the budget is spent: {over}"))
+            found[trial] = Decision(seen.epoch, False, partial(str, f"{OVER}: {over}"))
     return found
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from ch6dist.runs.provenance import trial_line
 from ch6dist.runs.ranking import rank
 from ch6dist.runs.schema import BROKEN, Status, TrialLine
+from sweeps.search.fresh_trials import with_seed
 from sweeps.search.model_based import Told, propose, write_journal
 from sweeps.search.observed import Observed, Seen
 from sweeps.spec.expand import cases_at, configure
@@ -48,6 +49,16 @@ def keep_journal(path: Path, observed: Observed, spec: SweepSpec, *, settled: Ca
     there = drawn(observed, spec)
     done = {name: trials for name, trials in there.items() if all(map(settled, trials))}
     write_journal(path, spec, told(observed, done))
+
+
+def missing_seeds(observed: Observed, spec: SweepSpec) -> list[TrialLine]:
+    """Return the lines of seeds that the sweep was given after points were drawn, for each of these."""
+    return [
+        {**with_seed(trials[0].line, seed), "point": trials[0].line["point"]}
+        for trials in drawn(observed, spec).values()
+        for seed in spec.seeds.values
+        if seed not in {seen.config["seed"] for seen in trials}
+    ]
 
 
 def drawn(observed: Observed, spec: SweepSpec) -> Drawn:

@@ -9,7 +9,6 @@ configurations, by the mean of their seeds. One that does not compares trials of
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -39,11 +38,10 @@ def groups(observed: Observed, *, seeds: Collection[int] | None, together: bool)
         config = seen.config
         if config["type"] != "train" or seen.confirms or (seeds is not None and config["seed"] not in seeds):
             continue
-        key = (json.dumps(config["schedule"], sort_keys=True), config["epochs"])
         if together:
-            found.setdefault(key, {}).setdefault(seen.line["configuration"], []).append(seen)
+            found.setdefault(seen.alike, {}).setdefault(seen.line["configuration"], []).append(seen)
         else:
-            found.setdefault((*key, config["seed"]), {})[trial] = [seen]
+            found.setdefault((*seen.alike, config["seed"]), {})[trial] = [seen]
     total = sum(map(len, found.values()))
     return [
         Group(

@@ -22,8 +22,14 @@ from sweeps.spec.axes import Point
 from sweeps.spec.sweep_file import SweepSpec
 
 INSTALL = "pip install 'ch6dist[train]'"
-NEEDS = {"tpe": ("optuna",), "gp": ("optuna", "torch", "scipy")}  # by sampler, the packages that it imports
-STUDY, JOURNAL = "sweeps.search.optuna_study", "sweeps.search.journal"  # by name: they import optuna
+NEEDS = {  # by sampler, the packages that it imports; the journal is Optuna's
+    "tpe": ("optuna",),
+    "gp": ("optuna", "torch", "scipy"),
+    "cmaes": ("optuna", "cmaes"),
+}
+STUDY, EVOLUTION = "sweeps.search.optuna_study", "sweeps.search.evolution"  # by name: they import these packages
+PROPOSING = {"tpe": STUDY, "gp": STUDY, "cmaes": EVOLUTION}
+JOURNAL = "sweeps.search.journal"
 
 
 @dataclass(frozen=True)
@@ -43,10 +49,11 @@ def propose(spec: SweepSpec, told: Sequence[Told], count: int) -> list[Point]:
 
     Finished points count by their value. Those stopped early count by their last one, behind the finished ones (gp:
     among them, as it knows no others). Diverged ones are the worst of all, so that the model keeps away from them;
-    broken ones say nothing but that they are known.
+    broken ones say nothing but that they are known. Of cmaes each batch is a generation, which is ranked by itself:
+    `told` begins with whole batches, in the order in which they were drawn.
     Raises UsageError where a package is missing, InputError when the axes hold no more points.
     """
-    points: list[Point] = _module(STUDY, spec).propose(spec, told, count)
+    points: list[Point] = _module(PROPOSING[spec.sampler or "tpe"], spec).propose(spec, told, count)
     return points
 
 

@@ -15,7 +15,7 @@ what the file adds to them (more values, seeds, draws) follows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,35 +25,19 @@ from ch6dist.runs.provenance import trial_line
 from ch6dist.runs.schema import ENDED, Line, Metric, Status, TrialLine
 from sweeps.search.budget import places_left, spent
 from sweeps.search.decisions import decisions
-from sweeps.search.draws import drawn, keep_journal, next_batch
+from sweeps.search.draws import drawn, keep_journal, missing_seeds, next_batch
 from sweeps.search.fresh_trials import fresh_lines, with_seed
 from sweeps.search.observed import Observed, Seen
-from sweeps.search.racing import Round, rounds
+from sweeps.search.racing import DecidedRounds, Round, rounds
 from sweeps.search.range_stage import range_trials, second_stage
 from sweeps.search.rules.contestant import Decision
 from sweeps.search.sharing import may_begin, with_branches
+from sweeps.search.step import New, Step
 from sweeps.spec.expand import case_names, expand
 from sweeps.spec.load import recorded_sweep
 
 JOURNAL = "optuna.log"  # in the run folder
 CHANGES = ENDED | {Status.PLANNED, Status.PAUSED}  # statuses that may change what is to be trained
-
-
-@dataclass(frozen=True)
-class Step:
-    """Train a trial from where it is up to an epoch."""
-
-    trial: str
-    until: int
-    why: str = ""  # empty: the sweep begins with it
-
-
-@dataclass(frozen=True)
-class New:
-    """A trial that is to be added to the ledger, and why now."""
-
-    line: TrialLine
-    why: str = ""  # empty: the sweep begins with it
 
 
 def next_trials(spec: Mapping[str, Any], ledger: Ledger) -> list[Step]:
@@ -78,9 +62,11 @@ class Search:
         self.spec = recorded_sweep(spec)
         self.decisions: dict[str, Decision] = {}
         self.stale = True  # something has been written that may change a decision
+        self.over = ""  # the bound of the budget that was reached when it decided last
         # that the ledger has all trials of the file: they are made again only where a kill has cut some off
         self.whole = bool(observed.trials) and len(observed.trials) >= observed.announced
         self.rounds: list[Round] = []
+        self.decided_rounds: DecidedRounds = {}
         rule = self.spec.early_stop if self.spec else None
         self.rule = rule
         self.tests = [trial.trial_id for trial in range_trials(self.spec)] if self.spec else []
@@ -120,7 +106,8 @@ class Search:
         """Take lines that have just been written."""
         written = list(lines)
         self.observed.take(written)
-        self.stale = self.stale or (not self.static and any(map(self._matters, written)))
+        if not self.static and not self.stale:
+            self.stale = self.spent != self.over or any(map(self._matters, written))
 
     def new_trials(self) -> list[New]:
         """Return trials that the ledger lacks: all at the start, later those that a decision or a kill has left."""
@@ -153,7 +140,7 @@ class Search:
                 if left == 0:
                     continue
                 left -= 1
-            found.append(Step(trial, decision.until, decision.why))
+            found.append(Step(trial, decision.until, decision.say))
         return found
 
     def keep_journal(self, folder: Path) -> None:
@@ -167,9 +154,13 @@ class Search:
         if self.spec is None:
             return set(), set()
         seeds = set(self.spec.seeds.values) if self.spec.seeds.up_to else None
-        own = {t for t, seen in self.observed.trials.items() if not seen.confirms}
+        own = {t for t, seen in self.observed.trials.items() if not (seen.confirms or "point" in seen.line)}
         first = {t for t in own if seeds is None or self.observed.trials[t].config["seed"] in seeds}
         after = {line["trial"] for line, _ in second_stage(self.spec, self._found())} if self.tests else set()
+        if self.spec.method == "optuna":
+            first |= {t for t, seen in self.observed.trials.items() if "point" in seen.line and not seen.confirms}
+            points = list(drawn(self.observed, self.spec).values())[: self.spec.trials]
+            after |= {seen.line["trial"] for members in points for seen in members}
         return first, {trial.trial_id for trial in expand(self.spec)} | after
 
     def decision(self, trial: str) -> Decision:
@@ -190,8 +181,8 @@ class Search:
         """Bring the decisions up to date."""
         if not self.stale:
             return
-        self.stale = False
-        self.decisions = decisions(self.observed, self.spec, over=self.spent)
+        self.stale, self.over = False, self.spent
+        self.decisions = decisions(self.observed, self.spec, over=self.over)
 
     def _may_begin(self, seen: Seen) -> bool:
         """Return whether a trial that shares epochs with another can begin: the other has trained them."""
@@ -222,7 +213,8 @@ class Search:
         """Return the rounds of seeds that have been decided; the last one may say why there are no more."""
         if self.spec and self.spec.seeds.up_to:
             self._decide()
-            self.rounds = rounds(self.observed, self.content, self.spec.seeds, settled=self.settled)
+            seeds, before = self.spec.seeds, self.decided_rounds
+            self.rounds = rounds(self.observed, self.content, seeds, settled=self.settled, decided=before)
         return self.rounds
 
     def _of_rounds(self) -> list[New]:
@@ -241,6 +233,8 @@ class Search:
         if self.spec is None or self.spec.method != "optuna":
             return []
         self._decide()
+        if lines := missing_seeds(self.observed, self.spec):
+            return [New(line, "a further seed of a point that was drawn") for line in lines]
         number = 1 + len(drawn(self.observed, self.spec)) // (self.spec.batch or 1)
         why = f"batch {number} of sampler {self.spec.sampler}, by the results of those before it"
         return [New(line, why) for line in next_batch(self.observed, self.spec, settled=self.settled)]
@@ -250,7 +244,10 @@ class Search:
         kind = line["kind"]
         if kind == "row" and self.spec:
             epochs = self.observed.trials[line["trial"]].epochs
-            return bool(self.spec.budget) or (self.rule is not None and line["epoch"] in self.rule.rungs(epochs))
+            decided = self.decisions.get(line["trial"])
+            if decided is None or line["epoch"] > decided.until:  # it was under way when that was decided
+                return True
+            return self.rule is not None and line["epoch"] in self.rule.rungs(epochs)
         if kind == "artifact":
             return bool(line["name"].startswith(EPOCH))
         return kind == "trial" or (kind == "status" and line["status"] in CHANGES)

@@ -10,17 +10,19 @@ value counts, and the first arrival: what was decided by the order of arrival st
 
 from __future__ import annotations
 
+import json
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import Any, cast
 
 from ch6dist.runs.confirmations import key_of
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.names import EPOCH
 from ch6dist.runs.ranking import RANKED_ROWS
-from ch6dist.runs.schema import ENDED, ConfirmationPlan, Line, Metric, Status, TrialLine
+from ch6dist.runs.schema import ENDED, ConfirmationPlan, Line, Metric, Status, StatusLine, TrialLine
 
 
 @dataclass
@@ -45,12 +47,12 @@ class Seen:
     found: Mapping[str, Any] | None = None  # of a range test: what it suggests
     judged: bool = False  # it has ended once; what a range test finds when it is trained again moves no bounds
 
-    @property
+    @cached_property
     def config(self) -> Mapping[str, Any]:
         """Return the trial's configuration as data."""
         return self.line["config"]
 
-    @property
+    @cached_property
     def epochs(self) -> int:
         """Return the epochs that the trial takes in all; a range test counts as one."""
         return int(self.config["epochs"]) if self.config["type"] == "train" else 1
@@ -59,6 +61,12 @@ class Seen:
     def closed(self) -> bool:
         """Return whether it gets no further whatever is decided: it has ended, and not by the sweep's own rule."""
         return self.status in ENDED and not (self.rule and self.status == Status.STOPPED)
+
+    def status_line(self) -> StatusLine:
+        """Return its newest status as a line of the ledger."""
+        place = {"kind": "status", "trial": self.line["trial"], "attempt": self.attempt, "epoch": self.epoch}
+        line = {**place, "status": self.status, "time": self.span[1], **({"rule": True} if self.rule else {})}
+        return cast(StatusLine, line)
 
     @property
     def lost(self) -> bool:
@@ -70,7 +78,12 @@ class Seen:
         """Return whether its newest row has no value and nothing says why: it may diverge there, if nobody stops it."""
         return self.status == Status.RUNNING and self.epoch > 0 and self.epoch not in self.values
 
-    @property
+    @cached_property
+    def alike(self) -> tuple[str, int]:
+        """Return in what trials are equal that are compared at a rung: schedule and planned epochs."""
+        return json.dumps(self.config["schedule"], sort_keys=True), self.epochs
+
+    @cached_property
     def confirms(self) -> bool:
         """Return whether it has a fresh seed of a confirmation."""
         return key_of(self.line) is not None
@@ -125,7 +138,7 @@ class Observed:
         for seen in chosen:
             trial = seen.line["trial"]
             ledger.trials[trial] = seen.line
-            ledger.statuses[trial] = {"kind": "status", "trial": trial, "status": seen.status}  # type: ignore[typeddict-item]
+            ledger.statuses[trial] = seen.status_line()
             ledger.rows += seen.last
             ledger.seconds[trial] = seen.seconds
         return ledger

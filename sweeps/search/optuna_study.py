@@ -8,21 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from random import Random
 
 import optuna
 from optuna.samplers import BaseSampler, GPSampler, TPESampler
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from ch6dist.errors import InputError
 from sweeps.search.model_based import Told
+from sweeps.search.one_left import one_left, seed_of
 from sweeps.search.optuna_space import Space, finite, is_finite, key_of, new_study, quiet
 from sweeps.spec.axes import Point
-from sweeps.spec.points import random
 from sweeps.spec.sweep_file import SweepSpec
-
-LEFT = 1000  # points among which one is drawn where the sampler wants none
 
 
 def propose(spec: SweepSpec, told: Sequence[Told], count: int) -> list[Point]:
@@ -46,7 +41,7 @@ def _ask(spec: SweepSpec, study: optuna.Study, space: Space, known: set[str]) ->
     """
     sampler = SAMPLERS[spec.sampler or "tpe"]
     for attempt in range(sampler.tries):
-        study.sampler = sampler.make(space, _seed(spec.seed, len(known), attempt))
+        study.sampler = sampler.make(space, seed_of(spec.seed, len(known), attempt))
         trial = study.ask()
         point = space.suggest(trial)
         study.tell(trial, state=TrialState.FAIL)  # no part of what is known, but as the running trial of its point
@@ -54,24 +49,9 @@ def _ask(spec: SweepSpec, study: optuna.Study, space: Space, known: set[str]) ->
             break
         study.add_trial(create_trial(state=TrialState.RUNNING, **space.parameters(point)))
     else:
-        point = _one_left(spec, space, known)
+        point = one_left(spec, space, known)
     study.add_trial(create_trial(state=TrialState.RUNNING, **space.parameters(point)))
     return point
-
-
-def _one_left(spec: SweepSpec, space: Space, known: set[str]) -> Point:
-    """Return one of the points that are left, by chance: the sampler wants none of them. InputError without one."""
-    rng, conditions = Random(_seed(spec.seed, len(known), -1)), space.conditions
-    whole = conditions.whole(at_most=LEFT)
-    if whole is None:
-        points = islice(map(conditions.applying, random(conditions.axes, rng=rng)), LEFT)
-        left = list(islice((point for point in points if key_of(point) not in known), 1))
-    else:
-        left = list(islice((point for point in whole.points() if key_of(point) not in known), LEFT))
-    if not left:
-        allowed = f"at most {len(known)}: the axes {', '.join(spec.parameters)} hold no more different points"
-        raise InputError("trials", spec.trials, allowed)
-    return rng.choice(left)
 
 
 def _tpe(space: Space, seed: int) -> BaseSampler:
@@ -117,10 +97,6 @@ class Sampler:
 
 
 SAMPLERS = {"tpe": Sampler(_tpe, _told_to_tpe, tries=40), "gp": Sampler(_gp, _told_to_gp, tries=20)}
-
-
-def _seed(seed: int | None, known: int, attempt: int) -> int:
-    return Random(f"{seed} {known} {attempt}").getrandbits(32)
 
 
 def _last(one: Told) -> float | None:

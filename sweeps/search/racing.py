@@ -1,6 +1,7 @@
 """Seeds where they decide: one more in each round, for the configurations that cannot be told from the best.
 
-    rounds(observed, spec, seeds, settled=search.settled)      # [Round(seed=1, members=("…", "…"), why="…"), …]
+    rounds(observed, spec, seeds, settled=search.settled, decided={})
+    # [Round(seed=1, members=("…", "…"), why="…"), …]
 
 A round's members are decided by the seeds of the rounds before it alone, so that a kill in the middle of a round
 changes nothing; all seeds of a round end before the next one. It is racing as in irace (López-Ibáñez et al. 2016), with
@@ -11,15 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from ch6dist.catalog.wording import format_count
 from ch6dist.runs.ranking import rank
-from ch6dist.verdict.candidates import verdict_on
-from ch6dist.verdict.verdict import Verdict
 from sweeps.search.observed import Observed, Seen
 from sweeps.spec.sections import Seeds
 
+if TYPE_CHECKING:
+    from ch6dist.verdict.verdict import Verdict
+
+VERDICT = "ch6dist.verdict.candidates"  # by name: it imports scipy, and who only looks at a run needs no verdict
 WITHOUT_A_SET = 5  # best configurations that get a second seed where one each tells nothing apart
 
 
@@ -32,14 +36,23 @@ class Round:
     why: str
 
 
+DecidedRounds = dict[tuple[int, int, int], Round]  # by seed, trials before it, and the place of their newest status
+
+
 def rounds(
-    observed: Observed, spec: Mapping[str, Any], seeds: Seeds, *, settled: Callable[[Seen], bool]
+    observed: Observed,
+    spec: Mapping[str, Any],
+    seeds: Seeds,
+    *,
+    settled: Callable[[Seen], bool],
+    decided: DecidedRounds,
 ) -> list[Round]:
     """Return the rounds that have been decided, the last one perhaps without members: then it says why seeds end.
 
     Args:
         spec: of the sweep, as `dump` gives it.
         settled: whether a trial is done with, by the early stopping rule too.
+        decided: rounds that were decided before, added to: a verdict over thousands of trials takes a second.
     """
     assert seeds.up_to is not None
     own = [seen for seen in observed.trials.values() if not seen.confirms and seen.config["type"] == "train"]
@@ -51,7 +64,10 @@ def rounds(
         there = {seen.line["configuration"] for seen in before if seen.config["seed"] == used[-1]}
         if not before or not all(map(settled, before)) or not members <= there:
             return made
-        made.append(_round(observed, spec, seeds, before, seed))
+        key = (seed, len(before), max(seen.closed_at for seen in before))
+        if key not in decided:
+            decided[key] = _round(observed, spec, seeds, before, seed)
+        made.append(decided[key])
         if not made[-1].members:
             return made
         used.append(seed)
@@ -61,7 +77,7 @@ def rounds(
 def _round(observed: Observed, spec: Mapping[str, Any], seeds: Seeds, before: Sequence[Seen], seed: int) -> Round:
     margin = {} if seeds.margin is None else {"margin": seeds.margin}
     ledger = observed.as_ledger({**spec, **margin}, [seen.line["trial"] for seen in before])
-    verdict = verdict_on(ledger, rank(ledger, observed.metric), observed.metric)
+    verdict: Verdict = import_module(VERDICT).verdict_on(ledger, rank(ledger, observed.metric), observed.metric)
     names = tuple(member.configuration for member in verdict.members)
     if verdict.state == "repeat":
         best = tuple(member.configuration for member in verdict.compared[:WITHOUT_A_SET])

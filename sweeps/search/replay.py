@@ -10,6 +10,7 @@ from typing import Any
 
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.schema import Line, Status
+from sweeps.search.decisions import Decisions
 from sweeps.search.next_trials import Search
 
 
@@ -21,15 +22,36 @@ def departures(ledger: Ledger) -> list[str]:
     """
     found: list[str] = []
     search: Search | None = None
+    allowed = _Allowed()
     for line in ledger.lines:
         if line["kind"] == "sweep":
             search = _from_here(search, line["spec"])
         if search is None:
             continue
-        said = _departure(search, line)
+        said = _departure(search, line, allowed)
         search.take([line])
+        allowed.take(search, line)
         found += [said] if said else []
     return found
+
+
+class _Allowed:
+    """The most epochs that each trial was given since it began its newest one: that is ended, whatever is decided."""
+
+    def __init__(self) -> None:
+        self.epochs: dict[str, int] = {}
+        self._newest: Decisions = {}
+
+    def take(self, search: Search, line: Line) -> None:
+        """Take what is decided once a line is there."""
+        if line["kind"] not in ("row", "status"):
+            return
+        until = search.decision(line["trial"]).until
+        if search.decisions is not self._newest:
+            self._newest = search.decisions
+            for trial, decision in self._newest.items():
+                self.epochs[trial] = max(self.epochs.get(trial, 0), decision.until)
+        self.epochs[line["trial"]] = until
 
 
 def _from_here(before: Search | None, spec: Mapping[str, Any]) -> Search:
@@ -40,14 +62,13 @@ def _from_here(before: Search | None, spec: Mapping[str, Any]) -> Search:
     return search
 
 
-def _departure(search: Search, line: Line) -> str:
+def _departure(search: Search, line: Line, allowed: _Allowed) -> str:
     trial = line.get("trial", "")
     if trial not in search.observed.trials or search.observed.trials[trial].config["type"] != "train":
         return ""
-    if line["kind"] == "row":
+    if line["kind"] == "row" and "shared" not in line:
         decision = search.decision(trial)
-        under_way = 0 if search.rule and search.rule.together else 1  # an epoch that another trial's row stops is ended
-        if line["epoch"] > decision.until + under_way and not search.spent:
+        if line["epoch"] > max(decision.until, allowed.epochs.get(trial, 0)):
             return f"{trial} trained epoch {line['epoch']}, and was allowed {decision.until}: {decision.why}"
     if line["kind"] == "decision" and line["what"] == "go_on":
         decision = search.decision(trial)

@@ -100,6 +100,14 @@ def cases_at(spec: SweepSpec, point: Point) -> dict[str, str]:
     return {key: point[key] for key in chosen_cases(spec.parameters, point)}
 
 
+def left_out(spec: SweepSpec) -> int:
+    """Return how many combinations of a grid are none of its configurations, as they differ only where nothing acts."""
+    conditions = conditions_of(_positioned(spec))
+    if spec.method != "grid" or not conditions.conditional:
+        return 0
+    return math.prod(len(axis.listed) for axis in conditions.axes.values()) - sum(1 for _ in conditions.points())
+
+
 def conditions_of(spec: SweepSpec) -> Conditions:
     """Return which axes of a sweep apply where."""
     return Conditions(spec.parameters, spec.trial)

@@ -34,8 +34,8 @@ ALLOWED = f"resources.KEY, {', '.join(ADDABLE)}, {', '.join(FREE)}"
 def changed_sweep(spec: Mapping[str, Any], changes: Iterable[str]) -> dict[str, Any]:
     """Return a sweep, as `dump` gives it, after `key=value` changes; InputError for one that a run cannot take."""
     texts = list(changes)
-    resources = [text for text in texts if text.strip().startswith(PREFIX)]
-    others = [text for text in texts if text not in resources]
+    others = extensions(texts)
+    resources = [text for text in texts if text not in others]
     content = change_resources(spec, resources)
     if not others:
         return content
@@ -46,8 +46,15 @@ def changed_sweep(spec: Mapping[str, Any], changes: Iterable[str]) -> dict[str, 
     for text in others:
         key, value = parse_override(text)
         _refuse_fixed(key, value)
+        if key.startswith("parameters") and spec.get("method") == "optuna":
+            raise InputError(key, value, "nothing: the model has drawn from these axes; trials=N draws more")
         whole = set_key(whole, key, value, fields=SweepSpec.model_fields)
     return dump(parse_section(SweepSpec, whole))
+
+
+def extensions(changes: Iterable[str]) -> list[str]:
+    """Return the changes that are more than other resources: they may add trials."""
+    return [text for text in changes if not text.strip().startswith(PREFIX)]
 
 
 def refuse_lost(
@@ -62,7 +69,7 @@ def refuse_lost(
     """
     lost = sorted(set(there) - set(spanned))
     if lost:
-        key, value = parse_override(next(text for text in changes if not text.strip().startswith(PREFIX)))
+        key, value = parse_override(extensions(changes)[0])
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
         raise InputError(key, value, f"all that the run has, and more: it would lose {names[lost[0]]}{more}")
 

@@ -85,6 +85,9 @@ def sweep_schema() -> Schema:
         "anyOf": [{"enum": list(get_args(MetricName))}, {"$ref": "#/$defs/Metric"}],
         "description": properties["metric"]["description"],
     }
+    definitions["Budget"]["minProperties"] = 1
+    hour = definitions["Price"]["properties"]["per_device_hour"]
+    properties["price"]["anyOf"].insert(0, {key: hour[key] for key in hour if key != "description"})
     definitions["Metric"] |= {"if": LOSS, "then": _goal("minimize"), "else": _goal("maximize")}
     keys = _trial_keys(fields, definitions)
     definitions |= {f"{key}.value": schema for key, schema in keys.items()}

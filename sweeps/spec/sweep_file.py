@@ -25,6 +25,7 @@ from sweeps.spec.budget import Budget
 from sweeps.spec.cases import check_cases, flat_parameters
 from sweeps.spec.early_stop import EarlyStop, parse_early_stop
 from sweeps.spec.methods import Method, Sampler, check_method, with_method_defaults
+from sweeps.spec.price import Price, parse_price
 from sweeps.spec.sections import MAX_TRIALS, CheckpointRules, Metric, Resources, Seeds, check_on_finish
 from sweeps.spec.shorthand import refuse_dotted, refuse_misplaced
 from sweeps.spec.stages import check_range_axis
@@ -60,7 +61,8 @@ class SweepSpec(Frozen):
     sampler: Sampler | None = Field(
         None,
         description="method optuna: the model. `tpe`: densities of the good and of the other values. `gp`: a Gaussian "
-        "process, for few axes, some of them drawn from fractions and none with a `where`; left out: `tpe`",
+        "process, for few axes, some of them drawn from fractions and none with a `where`. `cmaes`: an evolution "
+        "strategy, a batch its generation, for two axes or more, all drawn from fractions; left out: `tpe`",
     )
     batch: int | None = Field(
         None,
@@ -84,6 +86,11 @@ class SweepSpec(Frozen):
     )
     early_stop: EarlyStop | None = Field(
         None, description="which trials end before their last epoch, by a rule below; left out: none"
+    )
+    price: Price | None = Field(
+        None,
+        description="what an hour of a device costs, for `sweeps plan`: `price: 1.5`, or `{per_device_hour: 1.5, "
+        "currency: EUR}`; left out: no money is mentioned",
     )
     resources: Resources = Field(default_factory=Resources, description="what one pack of trials gets")
     max_retries: int = Field(
@@ -124,6 +131,11 @@ class SweepSpec(Frozen):
     @classmethod
     def _early_stop(cls, given: Any) -> Any:
         return None if given is None else parse_early_stop(given)
+
+    @field_validator("price", mode="before")
+    @classmethod
+    def _price(cls, given: Any) -> Any:
+        return None if given is None else parse_price(given)
 
     @field_validator("on_finish")
     @classmethod
@@ -172,6 +184,7 @@ class SweepSpec(Frozen):
 
     @model_validator(mode="after")
     def _fits_method(self) -> SweepSpec:
+        check_range_axis(self.parameters, method=self.method)
         check_method(
             self.method,
             self.parameters,
@@ -179,7 +192,6 @@ class SweepSpec(Frozen):
         )
         if self.margin is not None and self.margin >= 1 and is_fraction(self.metric.name):
             raise InputError("margin", self.margin, "a share below 1, as accuracies are: 0.005 is half a point")
-        check_range_axis(self.parameters, method=self.method)
         _refuse_lost(self)
         Conditions(self.parameters, self.trial).check()
         return self

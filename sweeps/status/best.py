@@ -31,13 +31,14 @@ from ch6dist.runs.moved_fractions import refuse_moved_fractions
 from ch6dist.runs.ranking import RANKED_ROWS, Ranked, by_fresh_seeds, by_seeds, rank
 from ch6dist.runs.schema import Metric
 from ch6dist.verdict.candidates import verdict_on
-from ch6dist.verdict.verdict import Missing, Verdict
+from ch6dist.verdict.verdict import BY_RULE, Missing, Verdict
 from sweeps.status.queries import is_on_synthetic, labels_of, rule_of
 
 MISSING: dict[Missing, str] = {
     "failed": "failed",
     "not finished": "has not finished",
     "stopped early": "was stopped early",
+    BY_RULE: "was stopped early by the sweep's rule",
     "without a score": "has no finite score",
 }
 NOTHING_LEARNED = "no configuration learned more than chance: this one came first by chance alone"

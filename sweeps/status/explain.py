@@ -78,8 +78,10 @@ def _rungs(search: Search) -> list[dict[str, Any]]:
         return []
     came: Counter[int] = Counter()
     beyond: Counter[int] = Counter()
+    seeds = search.spec.seeds if search.spec else None
     for seen in search.observed.trials.values():
-        if seen.config["type"] == "train" and not seen.confirms:
+        added = seeds and seeds.up_to and seen.config["seed"] not in seeds.values
+        if seen.config["type"] == "train" and not seen.confirms and not added:
             for rung in _rungs_of(search.rule, seen.epochs):
                 came[rung] += rung in seen.arrived
                 beyond[rung] += any(epoch > rung for epoch in seen.arrived)

@@ -18,12 +18,14 @@ from ch6dist.catalog.labels import explain, label_all
 from ch6dist.catalog.wording import format_count
 from ch6dist.errors import InputError
 from ch6dist.runs.confirmations import counted_confirmations, open_confirmation
+from ch6dist.runs.early_stops import rule_name, stopped_by_rule
 from ch6dist.runs.ledger import Ledger, find_trial, observe
 from ch6dist.runs.names import LEDGER
 from ch6dist.runs.ranking import CONFIRMED_FIRST, RANKED_ROWS, rank, rule
 from ch6dist.runs.schema import BROKEN, ENDED, HALTED, UNFINISHED, Line, Metric, Status
 from ch6dist.shell import command
 from sweeps.record.pace_file import NOTHING, read_pace
+from sweeps.status.waiting import Waiting, waiting
 
 SHOWN_ROWS = 5
 SHOWN_EVENTS = 20
@@ -34,12 +36,16 @@ def status(run: Path | str) -> dict[str, Any]:
     folder, (ledger, driver) = Path(run), observe(run, last=1)
     states = {trial: ledger.status(trial) for trial in ledger.trials}
     counts = Counter(states.values())
+    found = waiting(folder) if driver is None and ledger.spec.get("budget") else None
     return {
         "run": str(folder),
         "name": ledger.spec.get("name", folder.name),
         "question": ledger.spec.get("question", ""),
         "trials": len(states),
         "counts": {status.value: counts[status] for status in Status if counts[status]},
+        "stopped_by_rule": sum(stopped_by_rule(ledger, trial) for trial in states),
+        "rule": rule_name(ledger.spec),
+        "waiting": found,
         "progress": _progress(ledger, states),
         **_running(folder, ledger, states, alive=driver is not None),
         "driver": {"host": driver.host, "pid": driver.pid} if driver else None,
@@ -50,7 +56,7 @@ def status(run: Path | str) -> dict[str, Any]:
         "events": [_without_kind(line) for line in ledger.events[-SHOWN_EVENTS:]],
         "failures": [_failure(ledger, trial) for trial, state in states.items() if state in BROKEN],
         "bounds": _bounds(ledger),
-        "next": _next(folder, ledger, counts, alive=driver is not None),
+        "next": _next(folder, ledger, counts, alive=driver is not None, found=found),
     }
 
 
@@ -162,23 +168,32 @@ def _age_seconds(folder: Path) -> float:
     return max(0.0, time.time() - newest)
 
 
-def _next(folder: Path, ledger: Ledger, counts: Counter[Status], *, alive: bool) -> str:
-    """Return what the user may do now, in one sentence."""
+def _next(folder: Path, ledger: Ledger, counts: Counter[Status], *, alive: bool, found: Waiting | None = None) -> str:
+    """Return what the user may do now, in one sentence.
+
+    Args:
+        found: what waits on a larger budget.
+    """
 
     def of(program: str, name: str, *more: object) -> str:
         """Return a command of this run."""
         return command(program, name, folder, *more)
 
-    waiting = sum(counts[state] for state in UNFINISHED)
+    left = sum(counts[state] for state in UNFINISHED)
     broken = sum(counts[state] for state in BROKEN)
     if alive:
         return f"running: `{of('sweeps', 'stop')}` stops it, `{of('sweeps', 'top')}` ranks the trials so far"
     address = ledger.sweeps[-1].get("address") if ledger.sweeps else None
-    again = of("sweeps", "resume", *(["--address", address] if address else []))
+    joined = ["--address", address] if address else []
+    again = of("sweeps", "resume", *joined)
     if open_confirmation(ledger):
         return f"a confirmation is unfinished: `{again}` trains what is left of it"
-    if waiting:
-        return f"the driver is not running: `{again}` trains the remaining {format_count(waiting, 'trial')}"
+    if found:
+        more = of("sweeps", "resume", *joined, *found["changes"])
+        wait = "trial waits" if found["trials"] == 1 else "trials wait"
+        return f"{found['why']}, and {found['trials']} {wait}: `{more}` goes on"
+    if left:
+        return f"the driver is not running: `{again}` trains the remaining {format_count(left, 'trial')}"
     if _between_stages(ledger):
         return f"the range tests have ended: `{again}` trains between the bounds that they give"
     if broken:

@@ -23,7 +23,7 @@ from sweeps.units import format_seconds
 
 COLOURS = {"finished": "green", "running": "cyan", "failed": "red", "out_of_memory": "red", "diverged": "yellow"}
 METRICS = tuple(f"{split}_{metric}" for split in ("train", "val", "test") for metric in ("loss", "accuracy"))
-ROW_COLUMNS = ("epoch", "step", "lr", *METRICS, *SIGNS, "seconds")  # those without a value are not shown
+ROW_COLUMNS = ("epoch", "step", "lr", *METRICS, *SIGNS, "seconds", "shared")  # those without a value are not shown
 PER_CENT = ("train_accuracy", "val_accuracy", "test_accuracy")
 SHOWN_EVENTS = 5
 SHOWN_RUNNING = 12
@@ -34,7 +34,8 @@ NAMES = ("trial",)  # columns that a reader copies from, so their lines are neve
 def render_status(data: Mapping[str, Any]) -> RenderableType:
     """Return the result of `status` for a terminal."""
     counts = Text(", ").join(
-        Text(f"{count} {state}", style=COLOURS.get(state, "")) for state, count in data["counts"].items()
+        Text(f"{count} {state}{_by_rule(data, state)}", style=COLOURS.get(state, ""))
+        for state, count in data["counts"].items()
     )
     progress = ", ".join(f"{part['done']:,} of {part['total']:,} {unit}" for unit, part in data["progress"].items())
     driver = data["driver"]
@@ -58,6 +59,14 @@ def render_status(data: Mapping[str, Any]) -> RenderableType:
     heading = [Text("Events, newest last", style="italic")] if events else []
     running = [_running(data["running"])] if data["running"] else []
     return Group(_grid(facts), *running, *heading, *events, *([failures] if data["failures"] else []))
+
+
+def _by_rule(data: Mapping[str, Any], state: str) -> str:
+    """Return how many of the stopped trials the sweep's own rule has stopped."""
+    number, rule = data["stopped_by_rule"], data["rule"] or "the sweep's rule"
+    if state != "stopped" or not number:
+        return ""
+    return f" by {rule}" if number == data["counts"][state] else f" ({number} by {rule})"
 
 
 def _to_go(data: Mapping[str, Any]) -> str:
@@ -126,7 +135,8 @@ def render_top(data: Mapping[str, Any]) -> RenderableType:
     table = _table(title, headings, rows, unbroken=("rank", data["metric"], "seeds"))
     mark = [Text(SYNTHETIC, style="bold red")] if data["synthetic"] else []
     partial = any(item["score"] is None and item["latest"] is not None for item in data["top"])
-    note = [Text("[in brackets]: latest epoch of unfinished seeds; not ranked by the rule")] if partial else []
+    brackets = "[in brackets]: latest epoch of what has not trained all of its epochs; not comparable, so not ranked"
+    note = [Text(brackets)] if partial else []
     numbered = [Text(f"{part}: {whole}") for part, whole in data["numbered"].items()]
     trials = [Text(f"{item['rank'] or NO_RANK:>4} {item['trials'][0]}", no_wrap=True) for item in data["top"]]
     legend = [

@@ -9,6 +9,7 @@ from sweeps.spec.sections import MAX_TRIALS
 from tests.support.sweep_files import axes, sweep
 
 DRAWN = {"optimizer.lr": {"distribution": "log_uniform", "min": "1e-4", "max": 0.1}}
+PLANE = {**DRAWN, "optimizer.momentum": {"distribution": "uniform", "min": 0, "max": 0.9}}
 
 
 def ranged(key: str = "optimizer.lr", *, otherwise: Any = (1e-4, 1), **changes: Any) -> dict[str, Any]:
@@ -278,6 +279,42 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
         searched("optuna", sampler="gp", parameters={"optimizer.lr": [0.1, 0.2], "epochs": whole(1, 3)}),
         ["sampler: 'gp'", "tpe: no axis is drawn from uniform or log_uniform"],
     ),
+    "an evolution along a list": (
+        searched("optuna", sampler="cmaes", parameters={**PLANE, "optimizer.nesterov": [False, True]}),
+        ["parameters.optimizer.nesterov.values: [False, True]", "uniform or log_uniform with sampler cmaes", "tpe"],
+    ),
+    "an evolution of one value": (
+        searched("optuna", sampler="cmaes", parameters={**PLANE, "label_smoothing": 0.1}),
+        ["parameters.label_smoothing.values: [0.1]", "one value goes under `trial`"],
+    ),
+    "an evolution of whole numbers": (
+        searched("optuna", sampler="cmaes", parameters={**PLANE, "epochs": whole(1, 3)}),
+        ["parameters.epochs.distribution: 'int_uniform'", "uniform or log_uniform with sampler cmaes"],
+    ),
+    "an evolution of cases": (
+        searched("optuna", sampler="cmaes", parameters={**PLANE, "change": {"cases": {"a": {}, "b": {"epochs": 3}}}}),
+        ["parameters.change.cases: ['a', 'b']", "uniform or log_uniform with sampler cmaes"],
+    ),
+    "an evolution between bounds to come": (
+        searched("optuna", sampler="cmaes", parameters={**PLANE, **ranged()}),
+        ["parameters.optimizer.lr.from: 'range_test'", "method grid, random or quasi beside it"],
+    ),
+    "an evolution with a where": (
+        searched(
+            "optuna",
+            sampler="cmaes",
+            parameters={**DRAWN, "optimizer.momentum": {**PLANE["optimizer.momentum"], "where": {"epochs": 3}}},
+        ),
+        ["parameters.optimizer.momentum.where: {'epochs': (3,)}", "nothing with sampler cmaes", "sampler tpe takes it"],
+    ),
+    "an evolution along one axis": (
+        searched("optuna", sampler="cmaes", parameters=DRAWN),
+        ["sampler: 'cmaes'", "tpe or gp", "optimizer.lr is the only axis"],
+    ),
+    "a generation of three": (
+        searched("optuna", sampler="cmaes", batch=3, parameters=PLANE),
+        ["batch: 3", "at least 4 with sampler cmaes", "6 are usual here"],
+    ),
     "a where on nothing": (
         sweep(parameters=momentum({"optimizer.nmae": "SGD"})),
         ["parameters.optimizer.momentum.where.optimizer.nmae: ['SGD']", "did you mean 'optimizer.name'"],
@@ -519,6 +556,40 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "early stopping by a metric without images": (
         sweep(trial={"data": {"val_size": 0}}, early_stop={"name": "median", "after": 2}),
         ["metric.name: 'val_accuracy'", "data.val_size is 0"],
+    ),
+    "an hour for nothing": (sweep(price=0), ["price.per_device_hour: 0", "a number > 0"]),
+    "an hour that pays": (sweep(price={"per_device_hour": -1.5}), ["price.per_device_hour: -1.5", "a number > 0"]),
+    "a price in words": (sweep(price="cheap"), ["price.per_device_hour: 'cheap'", "a number"]),
+    "a currency alone": (sweep(price={"currency": "EUR"}), ["price.per_device_hour is required"]),
+    "a currency that is a sentence": (
+        sweep(price={"per_device_hour": 1, "currency": "euros and cents"}),
+        ["price.currency: 'euros and cents'", "up to 8 letters, such as EUR"],
+    ),
+    "a misspelt price": (
+        sweep(price={"per_device_hour": 1, "curency": "EUR"}),
+        ["price.curency", "did you mean 'currency'"],
+    ),
+    "sharing in words": (sweep(share_prefixes="often"), ["share_prefixes: 'often'", "true or false"]),
+    "a budget of no hours": (sweep(budget={"device_hours": 0}), ["budget.device_hours: 0", "a number > 0"]),
+    "a budget of no trials": (sweep(budget={"trials": 0}), ["budget.trials: 0", "≥ 1"]),
+    "a budget of no time": (sweep(budget={"wall_time": "0 h"}), ["budget.wall_time: '0 h'", "a time above zero"]),
+    "a budget of a number": (sweep(budget={"wall_time": 90}), ["budget.wall_time", "with its unit"]),
+    "a budget of nothing": (sweep(budget={}), ["budget", "at least one of device_hours"]),
+    "bounds the wrong way round": (
+        searched("random", parameters={"optimizer.lr": {"distribution": "log_uniform", "min": 0.1, "max": 0.01}}),
+        ["parameters.optimizer.lr", "0.1"],
+    ),
+    "bounds without room": (
+        searched("quasi", parameters={"optimizer.lr": {"distribution": "uniform", "min": 0.1, "max": 0.1}}),
+        ["parameters.optimizer.lr", "0.1"],
+    ),
+    "early stopping by an unknown metric": (
+        sweep(metric="val_acuracy", early_stop={"name": "halving", "first": 1}),
+        ["metric.name: 'val_acuracy'", "did you mean 'val_accuracy'"],
+    ),
+    "trials of a grid with a rule": (
+        sweep(trials=5, early_stop={"name": "halving", "first": 1}),
+        ["trials: 5", "only the methods random, quasi, optuna take it"],
     ),
     "ignored lrs inside an axis": (
         {

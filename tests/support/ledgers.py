@@ -53,6 +53,7 @@ class HandTrial:
     begun: float | None = None  # seconds after START; None: a minute after the trial before
     confirms: tuple[str, int] | None = None  # a fresh seed, of `set` or `default`, and of which confirmation
     case: Mapping[str, str] | None = None  # the names of its cases, by axis
+    rule: bool = False  # the sweep's own rule stopped it
 
 
 def trial(
@@ -72,6 +73,7 @@ def trial(
     begun: float | None = None,
     confirms: tuple[str, int] | None = None,
     case: Mapping[str, str] | None = None,
+    rule: bool = False,
     **config: Any,
 ) -> HandTrial:
     """One training. `epochs` is the length of the curve unless given; `parameters` are the optimizer's.
@@ -100,6 +102,7 @@ def trial(
         begun=begun,
         confirms=confirms,
         case=case,
+        rule=rule,
     )
 
 
@@ -147,6 +150,41 @@ def twelve(folder: Path, **sweep: Any) -> Path:
         burst = {"curve": [*rise[:2], None], "status": "diverged", "epochs": 6, "reason": "loss is nan"}
         trials.append(trial("Adam", lr=0.1, seed=seed, **(burst if seed == 2 else {"curve": [*rise, 0.45, 0.45]})))
     return write_ledger(folder, trials, **sweep)
+
+
+HALVING = {"early_stop": {"name": "halving", "first": 1, "factor": 2}}
+
+
+def halved_trials() -> list[HandTrial]:
+    """A halved sweep of 4 epochs with rungs of 1 and 2: 20 epochs asked for, 9 trained, 8 saved, 3 lost."""
+    return [
+        trial(lr=0.4, curve=[0.4, 0.5, 0.6, 0.7]),
+        trial(lr=0.3, curve=[0.3, 0.45], epochs=4, status="stopped", rule=True),
+        trial(lr=0.2, curve=[0.2], epochs=4, status="stopped", rule=True),
+        trial(lr=0.1, curve=[0.1], epochs=4, status="stopped", rule=True),
+        trial(lr=0.5, curve=[None], epochs=4, status="diverged"),
+    ]
+
+
+def halved(folder: Path, *more: HandTrial, **spec: Any) -> Path:
+    """The run folder of a halved sweep, with more trials, and more keys in its spec."""
+    return write_ledger(folder, [*halved_trials(), *more], spec={**SWEEP["spec"], **HALVING, **spec})
+
+
+def add_decision(folder: Path, item: HandTrial, why: str) -> Path:
+    """Add to a run folder the decision by which a trial was added to the sweep."""
+    with Writer(folder) as writer:
+        line = {"kind": "decision", "trial": item.config.trial_id, "what": "begin", "why": why, "time": START}
+        writer.append([{**line, "until": item.config.epochs}])
+    return folder
+
+
+def sharing(folder: Path) -> Path:
+    """Two trials of 4 epochs of 2.1 s; the second has its first 2 epochs from the first."""
+    first, other = trial(lr=0.1, curve=[0.1, 0.2, 0.3, 0.4]), {"name": "StepLR", "step_size": 2}
+    source = first.config.trial_id
+    shared = {"shared": [source, source, None, None]}
+    return write_ledger(folder, [first, trial(lr=0.1, curve=[0.1, 0.2, 0.4, 0.5], schedule=other, columns=shared)])
 
 
 # what a person may call a folder or ask as a question, and what is markup somewhere
@@ -210,5 +248,6 @@ def _lines(item: HandTrial, begun: float) -> list[Line]:
         lines.append({"kind": "artifact", **ids, "name": "range_test", "value": dict(item.artifact)})
     if item.status != "running":
         end = {"epoch": len(item.rows), "step": 100 * len(item.rows), "time": begun + 50}
-        lines.append({"kind": "status", **ids, "status": item.status, "reason": item.reason, **end})
+        by = {"rule": True} if item.rule else {}
+        lines.append({"kind": "status", **ids, "status": item.status, "reason": item.reason, **end, **by})
     return lines

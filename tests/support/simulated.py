@@ -11,6 +11,7 @@ it was due. The next `go` is a resume.
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
@@ -40,6 +41,9 @@ Value = Callable[[Mapping[str, Any], int], float | None]  # of the metric after 
 Finds = Callable[[Mapping[str, Any]], Mapping[str, Any]]  # the artifact of a range test; left out: no signal
 
 
+PENDING = 4  # packs that Ray Tune takes before there is a slot for them
+
+
 class KilledError(Exception):
     """The driver is gone, and its workers with it."""
 
@@ -58,16 +62,17 @@ class Simulated:
         seed: int = 0,
         every: int = 1,
         finds: Finds | None = None,
+        max_retries: int = 2,
     ) -> None:
         """`lanes`: of a pack at most; `every`: epochs between two checkpoints; `finds`: what a range test suggests."""
         self.run, self.content, self.value = run, dump(spec), value
         self.finds = finds or (lambda _: {"no_signal": True})
         self.metric = spec.metric.name
-        self.slots, self.lanes, self.every = slots, lanes, every
+        self.slots, self.lanes, self.every, self.max_retries = slots, lanes, every, max_retries
         self.rng = Random(seed)
         self.messages = 0
         self.limit: int | None = None
-        self.clock = 0.0
+        self.clock = time.time()  # the driver's own lines have the time of day
         self.stop: set[str] = set()  # trials that a person stops
         self.from_scratch = 0  # branches whose checkpoint was gone
 
@@ -90,12 +95,13 @@ class Simulated:
             }
             writer.append([{**head, "time": self.tick()}, *new])
             ledger = read(self.run)
-            search = Search.of(self.content, ledger)
             table = TrialTable.from_ledger(ledger)
-            packs = self.pack([ledger.trials[step.trial]["config"] for step in search.steps()])
+            steps = Search.of(self.content, ledger).steps()
+            packs = self.pack([ledger.trials[step.trial]["config"] for step in steps])
+            search = Search.of(self.content, ledger)
             record = Record(self.run, writer, NoUploader(self.run), str(self.run / "checkpoints"), print)
             progress = Progress(table, Console(file=io.StringIO()), title="simulated")
-            rules = Rules(max_retries=2, slots=self.slots)
+            rules = Rules(max_retries=self.max_retries, slots=self.slots)
             self.driver = Driver(record, table, progress, rules, search=search, pack=self.pack)
             self.driver.begin(ledger, packs)
             self.driver.stops |= self.stop
@@ -118,22 +124,32 @@ class Simulated:
         ]
 
     def _train(self) -> None:
-        running: dict[int, _Worker] = {}
+        running: dict[int, Worker] = {}
+        pending: list[int] = []
         idle = 0
         while True:
-            while len(running) < self.slots and (number := self.driver.next_pack()) is not None:
-                running[number] = _Worker(self, number)
-            if not running:
-                if self.driver.over:
-                    return
+            while len(pending) < PENDING and (number := self.driver.next_pack()) is not None:
+                pending.append(number)
+            if pending and len(running) < self.slots:
+                number = pending.pop(0)
+                running[number] = Worker(self, number)
+                self.turn(number, running[number].begin, running)
+            elif running:
+                number = self.rng.choice(sorted(running))
+                self.turn(number, running[number].work, running)
+            elif self.driver.over:
+                return
+            else:
                 idle += 1  # Ray Tune asks again
                 assert idle < 3, "nothing runs, nothing waits, and the driver goes on"
                 continue
             idle = 0
-            number = self.rng.choice(sorted(running))
-            if not running[number].work():
-                del running[number]
-                self.driver.on_end(number)
+
+    def turn(self, number: int, act: Callable[[], bool], running: dict[int, Worker]) -> None:
+        """Let a worker do something; when it is done with its pack, tell the driver."""
+        if not act():
+            del running[number]
+            self.driver.on_end(number)
 
     def send(self, number: int, message: Any) -> Reply:
         """A worker's message and its reply; KilledError at the limit."""
@@ -154,14 +170,17 @@ class Simulated:
         return self.run / "checkpoints" / checkpoint_name(trial, name, attempt=attempt)
 
 
-class _Worker:
+class Worker:
     """A pack's worker: an epoch of all lanes with each call of `work`."""
 
     def __init__(self, run: Simulated, number: int) -> None:
         self.run, self.number = run, number
-        reply = run.send(number, Begin())
-        self.lanes: dict[str, _Lane] = {}
-        self._open(reply)
+        self.lanes: dict[str, Lane] = {}
+
+    def begin(self) -> bool:
+        """Open the lanes of the pack; False when there are none."""
+        self._open(self.run.send(self.number, Begin()))
+        return bool(self.lanes)
 
     def work(self) -> bool:
         """An epoch; False when no lane is left."""
@@ -189,18 +208,27 @@ class _Worker:
 
     def _open(self, reply: Reply) -> None:
         """Lanes of the trials that a reply admits, at their checkpoints."""
-        made = [_Lane(parse_trial(config), reply, self.run) for config in reply.admit]
+        made = [Lane(parse_trial(config), reply, self.run) for config in reply.admit]
         if made:
             self.lanes |= {lane.name: lane for lane in made}
             leave = self._send([lane.line(self.run, "status", status="running", engine="eager") for lane in made]).leave
-            assert not leave, "a trial is opened only to train"
-        if ended := [lane for lane in made if lane.epoch >= lane.epochs]:  # a finished checkpoint ends its lane
-            more = self._send([lane.closing(self.run, Leave(Status.FINISHED, "")) for lane in ended])
-            self.lanes = {name: lane for name, lane in self.lanes.items() if lane not in ended}
+            self._end({lane.name: leave[lane.name] for lane in made if lane.name in leave})
+        done = {lane.name: Leave(Status.FINISHED, "") for lane in made if lane.epoch >= lane.epochs}
+        self._end({name: end for name, end in done.items() if name in self.lanes})
+
+    def _end(self, ends: Mapping[str, Leave]) -> None:
+        """Report lanes that end before they train: a finished checkpoint, or a decision since it was packed."""
+        if ends:
+            for name in ends:
+                self.lanes[name].save(self.run)
+            more = self._send([self.lanes[name].closing(self.run, end) for name, end in ends.items()])
+            self.lanes = {name: lane for name, lane in self.lanes.items() if name not in ends}
             self._open(more)
 
 
-class _Lane:
+class Lane:
+    """A trial of a worker."""
+
     def __init__(self, trial: TrialConfig, reply: Reply, run: Simulated) -> None:
         self.trial, self.name = trial, trial.trial_id
         self.attempt, self.keep = reply.attempts[self.name], reply.keep.get(self.name, ())

@@ -23,6 +23,8 @@ from sweeps.__main__ import app
 from tests.support.bad_sweeps import BAD, DAMAGED
 from tests.support.commands import TINY, command, environment, sweep_file
 from tests.support.commands import refused as refused_elsewhere
+from tests.support.ledgers import trial as hand_trial
+from tests.support.ledgers import write_ledger
 from tests.support.sweep_files import sweep, write
 
 pytestmark = pytest.mark.usefixtures("in_tmp_path")
@@ -199,6 +201,7 @@ HEAVY = ("torch", "ray", "pandas", "matplotlib", "scipy")
         ("run", "--help"),
         ("schema",),
         ("plan", "tiny.yaml"),
+        ("plan", "tiny.yaml", "epochs=3", "early_stop={name: halving, first: 1}", "price=1.5", "seeds=2"),
         ("status", "tiny"),
         ("top", "tiny"),
         ("show", "tiny", "sgd-lr0.1-s0"),
@@ -249,9 +252,19 @@ def test_stop_writes_requests_for_the_running_driver(run: Path) -> None:
 
 def test_a_plan_writes_nothing(tmp_path: Path) -> None:
     spec = sweep_file(tmp_path)
+    write_ledger(tmp_path / "runs" / "grid", [hand_trial(lr=lr, curve=[0.1, lr]) for lr in (0.1, 0.01)])
     before = everything()
     assert ask("plan", spec)[0] == 0
+    stopping = ("epochs=2", "early_stop={name: median, after: 1}", "price=1.5")
+    assert "rehearsed on the curves of grid" in ask("plan", spec, *stopping, "--from", "grid")[1]
     assert everything() == before
+
+
+def test_a_plan_rehearses_only_where_there_is_something_to_rehearse(run: Path, tmp_path: Path) -> None:
+    spec, stopping = sweep_file(tmp_path), "early_stop={name: halving, first: 1}"
+    assert "the sweep has no early_stop" in refused("plan", spec, "--from", "tiny")
+    assert "RUN: 'nowhere'" in refused("plan", spec, "epochs=3", stopping, "--from", "nowhere")
+    assert "they say nothing about its end" in refused("plan", spec, "epochs=99", stopping, "--from", "tiny")
 
 
 def test_best_writes_a_trial_file_that_can_be_read_back(run: Path) -> None:

@@ -12,12 +12,12 @@ from analysis.plots.registry import PLOTS
 from analysis.report.page import write_report
 from analysis.study.load import load_study
 from analysis.study.results import analyse
-from tests.support.ledgers import trial, twelve, write_ledger
+from tests.support.ledgers import add_decision, halved, trial, twelve, write_ledger
 from tests.support.paths import ROOT
 
 PAGE = ROOT / "docs" / "report-json.md"
 DOCUMENTED = set(re.findall(r"^\| `([^`]+)` \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
-MAPS = ("names", "numbered", "runs[].made")  # whose keys are names
+MAPS = ("names", "numbered", "runs[].made", "search[].budget")  # whose keys are names
 
 
 def keys(value, path=""):
@@ -46,13 +46,32 @@ def swept(tmp_path_factory):
     return document(folder / "out", twelve(folder / "twelve"))
 
 
-def test_every_key_is_documented_and_every_documented_key_is_there(swept, tmp_path):
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("searched")
+    seed = trial(lr=0.4, seed=1, curve=[0.4] * 4)
+    run = halved(folder / "halved", seed, seeds={"start": 1, "up_to": 2}, budget={"trials": 9})
+    found, _ = document(folder / "out", add_decision(run, seed, "round of seed 1: one is left"))
+    return found, (folder / "out" / "index.html").read_text(encoding="utf-8")
+
+
+def test_every_key_is_documented_and_every_documented_key_is_there(swept, searched, tmp_path):
     trials = [trial(seed=s, curve=[0.1] * 3, evaluate_test=True, extra={"test_accuracy": 0.4}) for s in range(2)]
     tested, _ = document(tmp_path / "out", write_ledger(tmp_path / "final", trials))
     begun, _ = document(tmp_path / "third", write_ledger(tmp_path / "begun", [trial(curve=[0.1] * 3, status=None)]))
-    there = {*keys(swept[0]), *keys(tested), *keys(begun)}
+    there = {*keys(swept[0]), *keys(tested), *keys(begun), *keys(searched[0])}
     assert there - DOCUMENTED == set(), "explain it in docs/report-json.md"
     assert DOCUMENTED - there == set(), "it is no longer there"
+
+
+def test_it_says_what_the_search_did_and_so_does_the_page(swept, searched):
+    [run] = searched[0]["search"]
+    assert (run["asked"], run["trained"], run["stopped"], run["lost"]) == (24, 13, 8, 3)
+    assert run["rounds"] == [{"seed": 1, "configurations": 1, "why": "one is left"}]
+    assert "<h2>How it was searched</h2>" in searched[1]
+    for sentence in run["sentences"]:
+        assert f"<p>{sentence}</p>" in searched[1]
+    assert swept[0]["search"] == []
 
 
 def test_its_numbers_are_those_of_the_verdict_and_the_leaderboard(swept):

@@ -99,6 +99,7 @@ def test_the_answer_comes_first_then_whether_to_trust_it_then_the_sections_in_or
     heads = ["The answer", "Can this sweep be trusted?", "What won", "Leaderboard", "Explore", "The set of the best"]
     places = [text.index(head, text.index("The answer")) for head in [*heads, "Learning-rate sensitivity", "Command"]]
     assert places == sorted(places)
+    assert "How it was searched" not in text, "a grid that trains everything was not searched"
 
 
 def test_the_rule_stands_beside_the_ranking(made):

@@ -343,13 +343,13 @@ def test_without_the_others_checkpoint_a_trial_trains_from_the_start_and_says_so
     )
 
 
-def test_the_opening_line_says_where_a_trial_branches_off(tmp_path):
+def test_the_opening_line_of_a_branch_begins_where_it_leaves_the_other(tmp_path):
     first, second, _ = family_of("WSD")
     branches, keep = tree_of([first, second])
     one(first, Checkpoints(tmp_path), keep=keep)
     opening = one(second, Checkpoints(tmp_path), branches=branches)[0].of_kind("status")[0]
     assert (opening["epoch"], opening["status"]) == (2, Status.RUNNING)
-    assert f"its first 2 epochs are those of {first.trial_id}" in opening["notes"]
+    assert not any(first.trial_id in note for note in opening.get("notes", ())), "nothing is amiss"
 
 
 def test_a_finished_trial_can_be_left_at_its_end_though_nobody_asked_to_keep_that(tmp_path):

@@ -149,7 +149,7 @@ def repeated(lines: Sequence[dict[str, Any]]) -> list[str]:
             newest[trial] = epoch
         elif line["status"] == "running" and epoch < newest[trial] - 1:
             found.append(f"{trial} again at epoch {epoch}, though it had {newest[trial]}")
-        elif line["status"] not in ("running", "planned"):
+        elif line["status"] not in ("running", "planned", "paused"):
             ended.add(trial)
     return found
 

@@ -72,12 +72,14 @@ def texts(points: list[Point]) -> set[str]:
     return {json.dumps(point, sort_keys=True) for point in points}
 
 
-@pytest.mark.parametrize("sampler", ["tpe", pytest.param("gp", marks=pytest.mark.slow)])  # gp imports torch, twice
+@pytest.mark.parametrize(
+    "sampler", ["tpe", pytest.param("gp", marks=pytest.mark.slow), "cmaes"]
+)  # gp imports torch, twice
 def test_the_same_results_give_the_same_points_here_and_in_another_process(sampler: str) -> None:
     spec = search(PLANE, trials=20, sampler=sampler)
     drawn = different(random(spec.parameters, rng=Random(1)), count=12)
     told = [Told(point, height(point)) for point in drawn]
-    count = {"tpe": 4, "gp": 1}[sampler]
+    count = {"tpe": 4, "gp": 1, "cmaes": 4}[sampler]
     here = propose(spec, told, count)
     assert propose(spec, told, count) == here
     script = f"""
@@ -122,11 +124,12 @@ def test_a_search_draws_among_cases_and_lists_of_any_values() -> None:
     assert len({configure(spec, one.point).configuration_id for one in told}) == 6
 
 
-def test_tpe_is_better_than_chance_on_a_hill() -> None:
+@pytest.mark.parametrize("sampler", ["tpe", "cmaes"])
+def test_a_model_is_better_than_chance_on_a_hill(sampler: str) -> None:
     """Medians of 20 searches, 40 points each."""
     found, drawn = [], []
     for seed in range(20):
-        spec = search(PLANE, trials=40, seed=seed)
+        spec = search(PLANE, trials=40, seed=seed, sampler=sampler)
         found.append(max(one.value or 0 for one in trained(spec, height, count=40, batch=8)))
         drawn.append(max(map(height, different(random(spec.parameters, rng=Random(seed)), count=40))))
     assert statistics.median(found) > statistics.median(drawn) / 2  # less than half as far below the top
@@ -174,7 +177,7 @@ def test_points_that_left_the_axes_and_broken_ones_are_known_and_no_more(tmp_pat
     assert (tmp_path / "optuna.log").read_text().count("datetime_complete") == len(told)
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "gp"])
+@pytest.mark.parametrize("sampler", ["tpe", "gp", "cmaes"])
 def test_a_search_draws_no_number_of_anybody_elses(sampler: str) -> None:
     torch = pytest.importorskip("torch")
 
@@ -202,12 +205,15 @@ def test_what_the_sampler_never_wants_is_drawn_in_the_end(monkeypatch: pytest.Mo
     assert propose(spec, told, 1)[0]["optimizer.name"] == "SGD"
 
 
-def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(model_based.NEEDS, "tpe", ("no_such_package",))
+@pytest.mark.parametrize("sampler", model_based.NEEDS)
+def test_a_missing_package_is_named_with_the_command_that_installs_it(
+    sampler: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(model_based.NEEDS, sampler, ("no_such_package",))
     with pytest.raises(
         UsageError, match=r"needs no_such_package, which is not installed; pip install 'ch6dist\[train\]'"
     ):
-        propose(search(PLANE, trials=3), [], 1)
+        propose(search(PLANE, trials=3, sampler=sampler), [], 1)
 
 
 def test_the_journal_loads_in_optuna_with_every_trial(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -41,6 +42,17 @@ RULES: dict[str, dict[str, Any]] = {
             "optimizer.momentum": {"values": [0, 0.9], "where": {"optimizer": "SGD"}},
         },
     },
+    "an evolution": {
+        "method": "optuna",
+        "sampler": "cmaes",
+        "trials": 10,
+        "batch": 4,
+        "seed": 0,
+        "parameters": {
+            "optimizer.lr": {"distribution": "log_uniform", "min": 1e-4, "max": 0.3},
+            "optimizer.momentum": {"distribution": "uniform", "min": 0, "max": 0.99},
+        },
+    },
     "racing": {"seeds": {"start": 1, "up_to": 4}},
     "halving and racing": {
         "early_stop": {"name": "halving", "first": 2, "factor": 2},
@@ -52,6 +64,7 @@ ORDERLY = [
     "top_k",
     "halving",
     "a model",
+    "an evolution",
     "racing",
     "halving and racing",
 ]  # the order of arrival decides nothing
@@ -73,7 +86,7 @@ def value(config: Any, epoch: int) -> float | None:
     if lr == 0.3 and name == "Adam" and epoch == 2:
         return None
     noise = Random(f"{name} {lr} {seed} {epoch}").gauss(0, 0.01)
-    place = LRS.index(lr) - (2 if name == "SGD" else 4)
+    place = round(-2 * math.log10(lr / 0.3)) - (2 if name == "SGD" else 4)
     return 0.5 * (1 - 0.7**epoch) - 0.05 * abs(place) + noise
 
 

@@ -13,16 +13,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ch6dist.branches import branches_of, epochs_asked, epochs_to_train
 from ch6dist.optim.digests import digests
 from ch6dist.runs.ledger import Ledger, differences
 from ch6dist.runs.schema import Status
 from ch6dist.sections import parse_section
 from sweeps.search import sharing
 from sweeps.search.replay import departures
+from sweeps.spec.expand import expand
 from sweeps.spec.extend import changed_sweep
+from sweeps.spec.load import load_spec
 from sweeps.spec.sweep_file import SweepSpec
+from tests.support.paths import ROOT
 from tests.support.simulated import Simulated
 
+CONFIGS = ROOT / "sweeps" / "configs"
 SCHEDULES: list[Any] = [
     "none",
     {"name": "StepLR", "step_size": 3},
@@ -128,3 +133,10 @@ def test_seeds_that_are_added_share_too(tmp_path: Path) -> None:
     assert run.go()
     assert trained(run.ledger()) == 2 * before
     assert set(Counter(outcome(run.ledger()).values())) == {("finished", 6), ("finished", 8)}
+
+
+@pytest.mark.parametrize(("file", "share"), [("schedules", 0.85), ("lengths", 0.65)])
+def test_shipped_sweeps_train_so_much_of_what_they_ask_for(file: str, share: float) -> None:
+    trials = expand(load_spec(CONFIGS / f"{file}.yaml"))
+    branches = branches_of(trials, digests(trials))
+    assert epochs_to_train(trials, branches) <= share * epochs_asked(trials)

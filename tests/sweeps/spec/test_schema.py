@@ -20,7 +20,7 @@ from ch6dist.sections import parse_section
 from sweeps.spec.expand import expand
 from sweeps.spec.schema import DRAFT, schema_text, sweep_schema
 from sweeps.spec.sweep_file import SweepSpec
-from tests.support.bad_sweeps import BAD, ranged
+from tests.support.bad_sweeps import BAD, PLANE, ranged
 from tests.support.paths import ROOT
 from tests.support.sweep_files import CONFIGS, sweep
 
@@ -186,6 +186,7 @@ GOOD: dict[str, dict[str, Any]] = {
         seed=0,
         parameters={"optimizer.lr": {"distribution": "log_uniform", "min": 1e-4, "max": 0.1}},
     ),
+    "a search by evolution": sweep(method="optuna", sampler="cmaes", batch=4, trials=8, seed=0, parameters=PLANE),
     "an evenly spread search": sweep(
         method="quasi",
         trials=3,
@@ -205,7 +206,10 @@ GOOD: dict[str, dict[str, Any]] = {
         }
     ),
 }
-BEYOND_THE_SCHEMA = {  # what only the program can see
+BEYOND_THE_SCHEMA = {
+    "a budget of no time",
+    "bounds the wrong way round",
+    "bounds without room",  # what only the program can see
     "stated bounds that fall",
     "bounds for range tests",
     "bounds that a schedule ignores",
@@ -252,6 +256,14 @@ BEYOND_THE_SCHEMA = {  # what only the program can see
     "a search in a where that lets too much in",
     "a Gaussian process with a where",
     "a Gaussian process of listed values",
+    "an evolution along a list",
+    "an evolution of one value",
+    "an evolution of whole numbers",
+    "an evolution of cases",
+    "an evolution between bounds to come",
+    "an evolution with a where",
+    "an evolution along one axis",
+    "a generation of three",
     "a where on nothing",
     "a where on a value that never occurs",
     "a where on another kind of value",

@@ -22,7 +22,7 @@ from sweeps.record.pace_file import write_pace
 from sweeps.status.best import best, best_yaml
 from sweeps.status.queries import show, status, top
 from sweeps.status.views import render_show, render_status, render_top
-from tests.support.ledgers import NASTY, write_ledger
+from tests.support.ledgers import NASTY, sharing, write_ledger
 from tests.support.ledgers import trial as by_hand
 
 SPEC = {"name": "lrs", "question": "Which learning rate?", "metric": {"name": "val_accuracy", "goal": "maximize"}}
@@ -458,3 +458,11 @@ def test_the_name_of_a_case_is_in_the_ranking_and_with_its_trial(tmp_path: Path)
     assert show(run, low.trial_id)["case"] == {"change": "low *lr*"}
     assert "change  low *lr* " in " ".join(printed(render_show(show(run, low.trial_id))).split("\n")[:3])
     assert show(run, base.trial_id)["case"] is None
+
+
+def test_show_says_which_rows_another_trial_has_trained(tmp_path: Path) -> None:
+    sharing(tmp_path)
+    first, other = read(tmp_path).trials
+    for trial, expected in ((first, False), (other, True)):
+        lines = printed(render_show(show(tmp_path, trial)))
+        assert ("shared" in lines) is expected

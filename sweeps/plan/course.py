@@ -1,0 +1,45 @@
+"""The course of a sweep that searches: what is expected of its trials, and who waits for whom.
+
+course = course_of(spec, trials, shared_branches(spec, trials))
+course.expected.epochs, course.batches, course.waits
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ch6dist.branches import Branch, Branches, alike, branches_of, read_digests
+from ch6dist.config import TrialConfig
+from sweeps.plan.by_rule import by_rule
+from sweeps.plan.expected import Expected
+from sweeps.spec.sweep_file import SweepSpec
+
+
+@dataclass(frozen=True)
+class Course:
+    """What is expected of a sweep's trials."""
+
+    expected: Expected
+    batches: int = 1  # in which a search by a model draws its configurations
+    waits: bool = False  # trials wait at rungs until all are there
+    branches: Branches = field(default_factory=dict)
+
+
+def course_of(
+    spec: SweepSpec, trials: Sequence[TrialConfig], branches: Branches, *, found: Expected | None = None
+) -> Course:
+    """Return the course of a sweep.
+
+    Args:
+        found: what is expected; None: by the rule alone.
+    """
+    batches = -(-(spec.trials or 0) // spec.batch) if spec.batch else 1
+    waits = bool(spec.early_stop and spec.early_stop.name in ("top_k", "halving"))
+    return Course(found or by_rule(spec, trials, branches), batches, waits, branches)
+
+
+def shared_branches(spec: SweepSpec, trials: Sequence[TrialConfig]) -> dict[str, Branch]:
+    """Return where trials leave others; a program with torch, seconds long, is asked where any might."""
+    candidates = alike(trials) if spec.share_prefixes else []
+    return branches_of(candidates, read_digests(candidates)) if candidates else {}
