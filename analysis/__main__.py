@@ -5,6 +5,7 @@
     analysis report RUN --for article        figures in print quality, captions, LaTeX tables
     analysis table RUN [--json]              the leaderboard
     analysis plot NAME RUN [-o DIR]          one figure
+    analysis contest RUN -o DIR              who reaches a target first, all optimizers tuned with equal effort
     analysis averages FILE.csv --column NAME -o DIR     moving averages of a series
     analysis inside RUN TRIAL -o DIR         what its optimizer and each setting make of captured gradients
     analysis norms RUN TRIAL -o DIR          how large its gradients and parameters are, layer by layer
@@ -126,6 +127,27 @@ def plot(
 
 
 @app.command()
+def contest(
+    run: Run,
+    target: Annotated[
+        float | None, typer.Option("--target", help="Value to reach, as 0.25. Default: untuned Adam's score.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Folder to write to; required.")] = None,
+    root: Root = None,
+) -> None:
+    """Rank optimizers by the epochs to a target, each tuned with as many trials; and what it does untuned."""
+    from analysis.report.contest import write_contest
+    from analysis.study.contest import contest_of
+    from analysis.study.load import load_study
+    from analysis.study.results import analyse
+
+    if output is None:
+        raise InputError("-o", MISSING, "a folder for the table and the figures")
+    results = analyse(load_study([find_run(run, root=root)]))
+    print(write_contest(contest_of(results, target=target), results.study, given_path(output, key="-o")))
+
+
+@app.command()
 def averages(
     file: Annotated[Path | None, typer.Argument(metavar="FILE.csv", help="Left out: a made-up series.")] = None,
     column: Annotated[str | None, typer.Option("--column", metavar="NAME", help="The column of the series.")] = None,
@@ -165,27 +187,11 @@ def inside(
     root: Root = None,
 ) -> None:
     """Draw what the optimizer of a trial makes of its gradients, what each of its settings does, and print both."""
-    from analysis.chapter.drawing import write_drawing, write_table
-    from analysis.chapter.influence import INFLUENCE, influence_data, influence_statistics
-    from analysis.chapter.inside import INSIDE, inside_data, inside_statistics, kept_by_the_optimizer, look_inside
-    from analysis.chapter.tables import influence_text, statistics_text
-    from analysis.report.figures import writing
-    from ch6dist.runs.ledger import find_trial, observe
+    from analysis.report.one_trial import write_inside
 
     if output is None:
         raise InputError("-o", MISSING, "a folder for the figure")
-    folder, home = given_path(output, key="-o"), find_run(run, root=root)
-    ledger, _ = observe(home)
-    found = look_inside(home, ledger, find_trial(ledger, trial), name=name)
-    stages, influence = inside_statistics(found), influence_statistics(found)
-    with writing(folder):
-        paths = [
-            write_drawing(INSIDE, inside_data(found), folder),
-            write_table("inside_statistics", stages, folder),
-            write_drawing(INFLUENCE, influence_data(found), folder),
-            write_table("influence_statistics", influence, folder),
-        ]
-    print(statistics_text(stages), *kept_by_the_optimizer(found), "", influence_text(influence), "", *paths, sep="\n")
+    print(write_inside(find_run(run, root=root), trial, given_path(output, key="-o"), name=name))
 
 
 @app.command()
@@ -197,26 +203,13 @@ def norms(
     root: Root = None,
 ) -> None:
     """Draw how large the gradients and parameters of a trial are over its steps, raw and smoothed."""
-    from analysis.chapter.drawing import write_drawing
-    from analysis.chapter.norm_drawings import MAGNITUDE, NORMS
-    from analysis.chapter.norms import magnitude_data, magnitude_statistics, norms_data, read_norms
-    from analysis.chapter.tables import statistics_text
-    from analysis.report.figures import writing
+    from analysis.report.one_trial import write_norms
     from ch6dist.averages import beta_of
-    from ch6dist.runs.ledger import find_trial, observe
 
     if output is None:
         raise InputError("-o", MISSING, "a folder for the figures")
-    beta = beta_of(beta=beta)
-    folder, home = given_path(output, key="-o"), find_run(run, root=root)
-    ledger, _ = observe(home)
-    found = read_norms(home, ledger, find_trial(ledger, trial))
-    drawn = [(NORMS, norms_data(found, beta=beta)), (MAGNITUDE, magnitude_data(found, beta=beta))]
-    with writing(folder):
-        paths = [write_drawing(drawing, data, folder) for drawing, data in drawn if len(data)]
-    if len(drawn[1][1]):
-        print(statistics_text(magnitude_statistics(drawn[1][1])))
-    print(*paths, sep="\n")
+    chosen = beta_of(beta=beta)
+    print(write_norms(find_run(run, root=root), trial, given_path(output, key="-o"), beta=chosen))
 
 
 @app.command()

@@ -76,6 +76,9 @@ class Axis(Frozen):
         description="with `from`, method grid: how many learning rates, evenly spaced on a logarithmic axis, the "
         "bounds among them; left out: 5",
     )
+    default: bool = Field(
+        False, description="with `from`, method grid: true: one more, the learning rate that is the optimizer's default"
+    )
     where: dict[str, tuple[Any, ...]] | None = Field(
         None,
         description="when the axis applies: trial keys, or names of axes of cases, each with a value or a list of "

@@ -5,6 +5,7 @@ optimizer.lr: {from: range_test, otherwise: [1e-5, 1]}
 bounds = Bounds(low=0.0002, high=0.016, why="…")
 bounds.grid(5)              # [0.0002, 0.0006, 0.0018, 0.0053, 0.016]
 bounds.at(STEPS // 2)       # 0.0017889: half way, on a logarithmic axis
+bounds.beside(0.001, 5)     # [0.001, 0.0002, 0.0006, 0.0018, 0.0053, 0.016]: a default first, then as many others
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ch6dist.catalog.text import distinct_numbers
 from ch6dist.errors import MISSING, InputError
 
 LR = "optimizer.lr"  # the only axis that range tests give bounds to
-OF_RANGE = ("seeds", "widen", "otherwise", "points")  # fields of an axis that go with `from`
+OF_RANGE = ("seeds", "widen", "otherwise", "points", "default")  # fields of an axis that go with `from`
 OTHERWISE = "[min, max], two numbers > 0: the bounds where range tests have no signal"
 DIGITS = 2  # of bounds and of learning rates of a grid, or as many as tell them apart: names of trials stay short
 DRAWN_DIGITS = 4  # of a learning rate that is drawn between bounds, or as many as tell neighbouring steps apart
@@ -41,6 +42,17 @@ class Bounds:
         found = [self.low * math.exp(ratio * number / (points - 1)) for number in range(points)]
         rounded = distinct_numbers(found, digits=DIGITS)
         return [self.low, *(rounded[lr] for lr in found[1:-1]), self.high]
+
+    def beside(self, default: float, points: int) -> list[float]:
+        """Return a default learning rate and, behind it, so many others: those of `grid`.
+
+        Where the default is one of them, another lies half way, on a logarithmic axis, to the nearest.
+        """
+        others = [lr for lr in self.grid(points) if lr != default]
+        if len(others) < points:
+            half = math.sqrt(default * min(others, key=lambda lr: abs(math.log(lr / default))))
+            others = sorted([*others, distinct_numbers([default, half, *others], digits=DIGITS)[half]])
+        return [default, *others]
 
     def at(self, step: int) -> float:
         """Return the learning rate so many STEPS up from the lower bound, on a logarithmic axis; each has its own."""

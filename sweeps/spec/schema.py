@@ -104,7 +104,7 @@ def sweep_schema() -> Schema:
     sweep["required"] = [name for name in sweep["required"] if name != "name"]  # left out: the file's
     drawn = {"properties": {"method": {"enum": list(DRAWN)}}, "required": ["method"]}
     modelled = {"properties": {"method": {"const": "optuna"}}, "required": ["method"]}
-    searched = {"required": ["trials", "seed"], "properties": {"parameters": _no_axis_with("points")}}
+    searched = {"required": ["trials", "seed"], "properties": {"parameters": _no_axis_with("points", "default")}}
     grid = {"properties": {"trials": False, "seed": False, "parameters": _no_axis_with("distribution")}}
     sweep |= {"if": drawn, "then": searched, "else": grid}
     sweep["anyOf"] = [modelled, {"properties": dict.fromkeys(MODEL, False)}]
@@ -199,9 +199,9 @@ def _parameter_keys(section: str, entries: Iterable[Entry]) -> dict[str, Schema]
     return {key: any_of(schemas) for key, schemas in found.items()}
 
 
-def _no_axis_with(field: str) -> Schema:
-    """Return the schema of axes, those in a section too, none of which has a field."""
-    without = {"properties": {field: False}}
+def _no_axis_with(*fields: str) -> Schema:
+    """Return the schema of axes, those in a section too, none of which has one of these fields."""
+    without = {"properties": dict.fromkeys(fields, False)}
     return {"additionalProperties": {**without, "additionalProperties": without}}
 
 

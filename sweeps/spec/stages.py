@@ -38,8 +38,10 @@ def check_range_axis(parameters: Mapping[str, Axis], *, method: str) -> None:
             raise InputError(f"parameters.{key}.from", axis.source, f"values: […] ({LR} alone has range tests)")
         if method == "optuna":
             raise InputError(f"parameters.{key}.from", axis.source, "method grid, random or quasi beside it")
-        if method != "grid" and "points" in axis.model_fields_set:
-            raise InputError(f"parameters.{key}.points", axis.points, "nothing (only method grid takes it)")
+        for name in ("points", "default") if method != "grid" else ():
+            if name in axis.model_fields_set:
+                given = getattr(axis, name)
+                raise InputError(f"parameters.{key}.{name}", given, "nothing (only method grid takes it)")
 
 
 def check_bounded(config: TrialConfig) -> None:
@@ -58,13 +60,13 @@ def check_bounded(config: TrialConfig) -> None:
 def with_positions(parameters: Mapping[str, Axis], *, drawn: bool) -> dict[str, Axis]:
     """Return the axes, that of the range tests as one of positions between bounds to come: whole numbers from 0.
 
-    In a grid there are as many as `points`, drawn ones are from 0 to STEPS.
+    In a grid there are as many as `points`, and one for a default; drawn ones are from 0 to STEPS.
     """
     axis = range_axis(parameters)
     if axis is None:
         return dict(parameters)
     drawing = {"distribution": "int_uniform", "min": 0, "max": STEPS}
-    positions = parse_section(Axis, drawing if drawn else {"values": list(range(axis.points))})
+    positions = parse_section(Axis, drawing if drawn else {"values": list(range(axis.points + axis.default))})
     return {**parameters, LR: positions}
 
 
@@ -90,7 +92,11 @@ def placing(
         found, position = known[name], point[LR]
         if found is None:
             return None
-        return {**point, LR: found.at(position) if drawn else found.grid(axis.points)[position]}
+        if drawn:
+            return {**point, LR: found.at(position)}
+        default = test_of(rest).optimizer["lr"] if axis.default else None  # as_range_test
+        lrs = found.grid(axis.points) if default is None else found.beside(default, axis.points)
+        return {**point, LR: lrs[position]}
 
     return place
 

@@ -6,6 +6,7 @@ code with those that made it.
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
 import tempfile
@@ -18,9 +19,12 @@ from hypothesis import strategies as st
 from analysis.plots import style
 from analysis.plots.registry import PLOTS, draw
 from analysis.report.conclusion import conclusion
+from analysis.report.contest import contest_text
 from analysis.report.page import write_report
+from analysis.study.contest import contest_of
 from analysis.study.load import load_study
 from analysis.study.results import analyse
+from ch6dist.errors import UsageError
 from tests.support.ledgers import HandTrial, trial, write_ledger
 
 ENDS = (*["finished"] * 4, *["diverged"] * 2, "failed", "stopped", "out_of_memory", "running", None)
@@ -113,6 +117,31 @@ def test_no_sentence_contradicts_the_numbers(metric: str, trials: list[HandTrial
         assert sum(member.p_best or 0 for member in results.verdict.compared) == pytest.approx(
             1 if results.verdict.sd is not None else 0
         )
+
+
+@pytest.mark.parametrize("metric", ["val_accuracy", "val_loss"])
+@settings(SETTINGS, max_examples=25)
+@given(trials=hand_trials())
+def test_a_contest_over_any_ledger_is_what_its_rows_say(metric: str, trials: list[HandTrial]) -> None:
+    contestants = {item.config.optimizer["name"] for item in trials}
+    with tempfile.TemporaryDirectory() as folder:
+        results = analyse(load_study([write_ledger(Path(folder) / "run", trials, spec={"metric": {"name": metric}})]))
+        if len(contestants) < 2:
+            with pytest.raises(UsageError, match="no contest"):
+                contest_of(results, target=0.5)
+            return
+        contest = contest_of(results, target=0.5)
+        text = contest_text(contest, results.study)
+    note(text)
+    assert not re.search(r"\b(nan|inf)\b", text)
+    assert set(contest.table["optimizer"]) == contestants
+    for heat in contest.heats.to_dict("records"):
+        its = [t for t in trials if (t.config.optimizer["name"], t.config.seed) == (heat["optimizer"], heat["heat"])]
+        values = [(row["epoch"], row[metric]) for item in its for row in item.rows if row[metric] is not None]
+        times = [epoch for epoch, y in values if (y >= 0.5 if metric == "val_accuracy" else y <= 0.5)]
+        assert heat["complete"] == all(item.status in ("finished", "diverged", "stopped") for item in its)
+        if heat["complete"]:
+            assert heat["epochs"] == min(times, default=math.inf)
 
 
 @pytest.mark.slow

@@ -441,6 +441,14 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
         sweep(parameters=ranged(points=3), method="random", trials=2, seed=0),
         ["parameters.optimizer.lr.points: 3", "only method grid"],
     ),
+    "a default beside what is drawn": (
+        sweep(parameters=ranged(default=True), method="random", trials=2, seed=0),
+        ["parameters.optimizer.lr.default: True", "only method grid"],
+    ),
+    "a default that is no switch": (
+        sweep(parameters=ranged(default=0.1)),
+        ["parameters.optimizer.lr.default: 0.1", "true or false"],
+    ),
     "bounds that are narrowed": (sweep(parameters=ranged(widen=0.5)), ["parameters.optimizer.lr.widen: 0.5", "≥ 1"]),
     "no range test": (sweep(parameters=ranged(seeds=0)), ["parameters.optimizer.lr.seeds: 0", "≥ 1"]),
     "range tests that nothing asks for": (

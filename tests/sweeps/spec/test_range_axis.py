@@ -92,6 +92,43 @@ def test_each_optimizer_trains_between_the_bounds_of_its_own_range_tests() -> No
     assert all(len(trial.name) < 40 for trial in trials)
 
 
+def test_a_default_stands_before_the_learning_rates_of_its_own_range_tests() -> None:
+    spec = spec_with({"optimizer": OPTIMIZERS}, lr=ranged(points=3, default=True))
+    sgd, adam = groups(stage_one(spec))
+    assert len(forecast(spec)) == 2 * 3 + 2 * (1 + 3)
+    found = lrs_by_optimizer(expand(spec, bounds={sgd: Bounds(0.01, 0.16), adam: Bounds(0.0002, 0.02)}))
+    assert found == {"SGD": [0.001, 0.01, 0.04, 0.16], "Adam": [0.001, 0.0002, 0.002, 0.02]}
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected"),
+    [
+        (Bounds(0.001, 0.1), [0.001, 0.0032, 0.01, 0.1]),  # √(0.001 · 0.01)
+        (Bounds(0.0001, 0.01), [0.001, 0.0001, 0.00032, 0.01]),  # √(0.0001 · 0.001), one of two as near
+        (Bounds(0.00001, 0.001), [0.001, 0.00001, 0.0001, 0.00032]),
+    ],
+)
+def test_where_the_default_is_one_of_them_another_stands_beside_it(bounds: Bounds, expected: list[float]) -> None:
+    """So that each optimizer is tried as often as the others, and no configuration twice."""
+    assert bounds.beside(0.001, 3) == expected
+    spec = spec_with({"optimizer": OPTIMIZERS[1:]}, lr=ranged(points=3, default=True))
+    (adam,) = groups(stage_one(spec))
+    assert lrs_by_optimizer(expand(spec, bounds={adam: bounds})) == {"Adam": expected}
+
+
+@given(st.floats(1e-6, 10), st.floats(1.001, 1e5), st.integers(2, 9), st.floats(1e-6, 10))
+def test_a_default_and_others_are_always_as_many_and_different(
+    low: float, factor: float, points: int, default: float
+) -> None:
+    bounds = Bounds(low, low * factor)
+    for given_default in (default, *bounds.grid(points)):
+        found = bounds.beside(given_default, points)
+        assert found[0] == given_default
+        assert len(set(found)) == len(found) == points + 1
+        assert found[1:] == sorted(found[1:])
+        assert all(bounds.low <= lr <= bounds.high for lr in found[1:])
+
+
 def test_drawn_learning_rates_lie_between_the_bounds_of_their_own_range_tests() -> None:
     spec = spec_with({"optimizer": OPTIMIZERS}, **DRAWN)
     tests = stage_one(spec)
