@@ -63,8 +63,9 @@ class Search:
         self.decisions: dict[str, Decision] = {}
         self.stale = True  # something has been written that may change a decision
         self.over = ""  # the bound of the budget that was reached when it decided last
-        # that the ledger has all trials of the file: they are made again only where a kill has cut some off
-        self.whole = bool(observed.trials) and len(observed.trials) >= observed.announced
+        self.whole = (
+            False  # the ledger has all trials of the file: they are made again only where a kill has cut some off
+        )
         self.rounds: list[Round] = []
         self.decided_rounds: DecidedRounds = {}
         rule = self.spec.early_stop if self.spec else None
@@ -82,8 +83,11 @@ class Search:
         Args:
             extended: the sweep may span more trials than the ledger has.
         """
-        search = cls(spec, Observed.from_ledger(ledger, Metric.of(spec)))
-        search.whole = search.whole and not extended
+        observed = Observed(Metric.of(spec))
+        search = cls(spec, observed)
+        observed.curves = not search.plain
+        observed.take(ledger.lines)
+        search.whole = bool(observed.trials) and len(observed.trials) >= observed.announced and not extended
         return search
 
     @property

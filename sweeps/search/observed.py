@@ -95,6 +95,9 @@ class Observed:
     def __init__(self, metric: Metric) -> None:
         self.metric, self.sign = metric, 1.0 if metric.goal == "maximize" else -1.0
         self.trials: dict[str, Seen] = {}
+        self.curves = (
+            True  # values and arrivals of every epoch are kept: where nothing is decided by them, they are not
+        )
         self.branching: dict[str, list[str]] = {}  # by trial, those that leave it
         self.rows: dict[str, dict[int, Line]] = {}  # of trials that others leave, by epoch
         self.confirmations: list[ConfirmationPlan] = []
@@ -153,12 +156,8 @@ class Observed:
     def _take_row(self, line: Line) -> None:
         seen, epoch = self.trials[line["trial"]], line["epoch"]
         seen.epoch, seen.attempt = epoch, line["attempt"]
-        value = line.get(self.metric.name)
-        if value is not None and math.isfinite(value):
-            seen.values[epoch] = self.sign * value
-        else:
-            seen.values.pop(epoch, None)
-        seen.arrived.setdefault(epoch, self.count)
+        if self.curves:
+            self._take_curve(seen, line)
         if line["trial"] in self.rows:
             self.rows[line["trial"]][epoch] = line
         if "shared" in line:
@@ -168,9 +167,18 @@ class Observed:
         took = (line.get("seconds") or 0.0) + (line.get("eval_seconds") or 0.0)
         seen.seconds += took
         self.seconds += 0.0 if "shared" in line else took
-        while seen.last and seen.last[-1]["step"] >= line["step"]:
+
+    def _take_curve(self, seen: Seen, row: Line) -> None:
+        """Keep a row's value, and when it came."""
+        value, epoch = row.get(self.metric.name), row["epoch"]
+        if value is not None and math.isfinite(value):
+            seen.values[epoch] = self.sign * value
+        else:
+            seen.values.pop(epoch, None)
+        seen.arrived.setdefault(epoch, self.count)
+        while seen.last and seen.last[-1]["step"] >= row["step"]:
             seen.last.pop()
-        seen.last.append(line)
+        seen.last.append(row)
 
     def _take_kept(self, line: Line) -> None:
         """Note that the checkpoint of an epoch is there, or is gone."""
