@@ -149,7 +149,7 @@ def test_a_retry_is_counted(tmp_path):
     found = analyse(load_study([folder]))
     data = timeline.timeline_data(found)
     assert data["status"].tolist() == ["failed", "finished"]
-    assert "1 trial, 1 time more after a failure or a stop, on 1 device" in timeline.PLOT.caption(data)
+    assert "1 trial, 1 time more after a pause, a failure or a stop, on 1 device" in timeline.PLOT.caption(data)
 
 
 def test_thousands_of_bars_are_drawn_as_few(tmp_path):
