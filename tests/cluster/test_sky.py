@@ -18,7 +18,7 @@ from tests.support.paths import ROOT
 from tests.support.runs import statuses
 from tests.support.slurm import job_hosts
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.exhaustive, pytest.mark.timeout(600)]
 SECONDS = 300
 TOKEN = "5" * 64
 
