@@ -24,7 +24,7 @@ def rows_there(url: str) -> int:
     return (open_folder(url).read("ledger/000001.jsonl") or b"").count(b'"kind":"row"')
 
 
-@pytest.mark.parametrize("by", ["resume", "the same command"])
+@pytest.mark.parametrize("by", ["resume", pytest.param("the same command", marks=pytest.mark.exhaustive)])
 def test_a_lost_head_is_replaced_and_the_sweep_ends_like_an_undisturbed_one(
     by: str, storage: str, tmp_path: Path
 ) -> None:
