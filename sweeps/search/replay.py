@@ -57,6 +57,7 @@ class _Allowed:
 def _from_here(before: Search | None, spec: Mapping[str, Any]) -> Search:
     """Return the search as the head line of a driver has it: the sweep may have been extended."""
     search = Search.of(spec, Ledger())
+    search.observed.curves = True  # what comes later may be decided by what comes now
     if before:
         search.observed = before.observed
     return search
