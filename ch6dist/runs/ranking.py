@@ -85,6 +85,7 @@ def rank(ledger: Ledger, metric: Metric | None = None) -> list[Ranked]:
     searched = bool(rule_name(ledger.spec) or ledger.spec.get("budget"))
 
     def order(item: Ranked) -> tuple[Any, ...]:
+        """Return what a configuration is sorted by: the scored before those that were stopped, by how far they came."""
         share = item.diverged / len(item.trials)
         value = item.latest if item.score is None else item.score  # without a score, only among the incomplete
         place = math.inf if value is None else sign * value

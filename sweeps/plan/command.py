@@ -48,6 +48,7 @@ def planner(
     branches = shared_branches(spec, trials)
 
     def make(hosts: Hosts, found: Expected | None = None) -> Plan:
+        """Return the plan for these hosts; `found`: the epochs that a rehearsal has shown."""
         return make_plan(
             spec,
             trials,

@@ -11,12 +11,9 @@ checkpoint.
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
-from ch6dist.branches import Branch, branches_of, read_digests
+from ch6dist.branches import Branch, alike, branches_of, read_digests
 from ch6dist.config import parse_trial
 from ch6dist.runs.schema import ENDED, Line, TrialLine
 from sweeps.search.observed import Observed, Seen
@@ -27,14 +24,10 @@ def with_branches(lines: Sequence[TrialLine]) -> list[TrialLine]:
 
     Learning rates are computed, by a program that has torch, only where trials differ in schedule or length alone.
     """
-    alike: dict[str, list[TrialLine]] = defaultdict(list)
-    for line in lines:
-        if line["config"]["type"] == "train":
-            alike[_without_schedule(line["config"])].append(line)
-    several = {line["trial"] for members in alike.values() if len(members) > 1 for line in members}
-    if not several:
+    lengths = {(str(line["config"]["schedule"]), line["config"]["epochs"]) for line in lines}
+    trials = alike([parse_trial(line["config"]) for line in lines]) if len(lengths) > 1 else []
+    if not trials:
         return list(lines)
-    trials = [parse_trial(line["config"]) for line in lines if line["trial"] in several]
     found = branches_of(trials, read_digests(trials))
     return [
         {**line, "branch": {"trial": found[line["trial"]].trial, "epoch": found[line["trial"]].epoch}}
@@ -108,7 +101,3 @@ def points_done_with(observed: Observed) -> list[tuple[str, int]]:
         wanted = branch_points(observed, [trial]).get(trial, [])
         found += [(trial, epoch) for epoch in sorted(observed.trials[trial].kept) if epoch not in wanted]
     return found
-
-
-def _without_schedule(config: Mapping[str, Any]) -> str:
-    return json.dumps({k: v for k, v in config.items() if k not in ("schedule", "epochs", "capture")}, sort_keys=True)

@@ -85,6 +85,7 @@ def placing(
     known: dict[str, Bounds | None] = {}
 
     def place(point: Point) -> Point | None:
+        """Return the point with the learning rate at its position between the bounds of its range tests."""
         rest = _without_lr(point)
         name = repr(rest)
         if name not in known:

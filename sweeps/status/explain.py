@@ -22,7 +22,6 @@ from ch6dist.runs.ledger import Ledger, find_trial, read
 from ch6dist.runs.schema import Line, Metric, Status
 from sweeps.search.next_trials import Search
 from sweeps.search.replay import departures
-from sweeps.spec.early_stop import EarlyStop
 
 SAID = {
     Status.PLANNED: "is to begin",
@@ -82,14 +81,10 @@ def _rungs(search: Search) -> list[dict[str, Any]]:
     for seen in search.observed.trials.values():
         added = seeds and seeds.up_to and seen.config["seed"] not in seeds.values
         if seen.config["type"] == "train" and not seen.confirms and not added:
-            for rung in _rungs_of(search.rule, seen.epochs):
+            for rung in search.rule.rungs(seen.epochs):
                 came[rung] += rung in seen.arrived
                 beyond[rung] += any(epoch > rung for epoch in seen.arrived)
     return [{"epochs": rung, "came": came[rung], "went_on": beyond[rung]} for rung in sorted(came)]
-
-
-def _rungs_of(rule: EarlyStop, epochs: int) -> tuple[int, ...]:
-    return rule.rungs(epochs)
 
 
 def _of_trial(run: Path | str, ledger: Ledger, search: Search, trial: str) -> dict[str, Any]:
