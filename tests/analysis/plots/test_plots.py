@@ -19,7 +19,7 @@ from analysis.study.results import analyse
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.wording import short_number
 from ch6dist.config import parse_trial
-from tests.support.ledgers import NASTY, range_trial, trial, twelve, write_ledger
+from tests.support.ledgers import NASTY, halved, range_trial, trial, twelve, write_ledger
 
 LRS = [1e-4, 1e-3, 1e-2, 1e-1]
 # figures of the sweep as a whole, which name no single configuration; and those that need not name an optimizer
@@ -36,7 +36,7 @@ OF_THE_WHOLE = {
     "scaling",
     "generalization_gap",
 }
-WITHOUT_OPTIMIZERS = {"parallel_coordinates", *OF_THE_WHOLE} - {
+WITHOUT_OPTIMIZERS = {"parallel_coordinates", "search_history", *OF_THE_WHOLE} - {
     *("sweep_health", "edf", "generalization_gap", "tuning_curve", "stability", "optimizer_schedule")
 }
 
@@ -134,8 +134,11 @@ def for_every_figure():
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PLOTS)
 def test_a_figure_has_its_question_and_optimizers_and_is_the_same_file_each_time(tmp_path, name):
-    for made in (enough_for_every_figure, for_every_figure):  # the second: with what the first has no axis for
-        results = written(tmp_path / made.__name__, made())
+    write_ledger(tmp_path / "enough", enough_for_every_figure())
+    write_ledger(tmp_path / "axes", for_every_figure())  # with what the first has no axis for
+    halved(tmp_path / "halved", method="random")
+    for run in ("enough", "axes", "halved"):
+        results = analyse(load_study([tmp_path / run]))
         data = PLOTS[name].data(results)
         if len(data):
             break

@@ -39,10 +39,11 @@ def write(run: Path, *lines: dict[str, object]) -> Path:
 
 @pytest.mark.slow
 def test_every_line_of_a_real_sweep_fits_its_type(tmp_path: Path) -> None:
-    """Trials that finish and one that diverges, a fused range test, a rerun, a confirmation, a final."""
+    """Trials of which a rung lets one go on and one diverges, a fused range test, a rerun, a confirmation, a final."""
     axes = {"model": ["simple_nn"], "optimizer": [{"name": "SGD", "momentum": 0.9}], "optimizer.lr": [0.01, 1e6]}
     data = {"name": "synthetic_mnist", "train_size": 1000, "val_size": 500, "batch_size": 100}
-    spec = sweep_file(tmp_path, parameters=axes, data=data, checkpoints={"keep": ["best"]})
+    stop = {"name": "top_k", "after": 1, "keep": 1}
+    spec = sweep_file(tmp_path, parameters=axes, data=data, checkpoints={"keep": ["best"]}, early_stop=stop)
     succeed("run", spec, cwd=tmp_path)
     trial = next(iter(read(tmp_path / "runs" / "tiny").trials))
     succeed("rerun", "tiny", trial, cwd=tmp_path)
