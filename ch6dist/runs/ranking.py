@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,9 +60,10 @@ def last_k(epochs: int) -> int:
 
 def trial_score(rows: Sequence[Line], metric: str, *, epochs: int) -> float | None:
     """Return the mean of `metric` over the last `last_k(epochs)` rows; None unless all are there and finite."""
-    values = [row.get(metric) for row in rows if row.get("epoch", 0) > epochs - last_k(epochs)]
+    count = last_k(epochs)
+    values = [row.get(metric) for row in rows if row.get("epoch", 0) > epochs - count]
     numbers = [float(v) for v in values if v is not None and math.isfinite(v)]
-    return sum(numbers) / len(numbers) if len(numbers) == last_k(epochs) else None
+    return sum(numbers) / count if len(numbers) == count else None
 
 
 def rank(ledger: Ledger, metric: Metric | None = None) -> list[Ranked]:
@@ -139,7 +140,7 @@ def _rank_one(ledger: Ledger, rows: dict[str, list[Line]], every: list[str], met
         trials=tuple(trials),
         eligible=bool(scores) and len(scores) + counts[Status.DIVERGED] == len(trials),
         diverged=counts[Status.DIVERGED],
-        note=_note(ledger, trials, metric, scored=len(scores), waiting=waiting),
+        note=_note(ledger, trials, counts, metric, scored=len(scores), waiting=waiting),
         latest=_mean(newest) if newest else None,
         reached=min(rows[trial][-1]["epoch"] if rows[trial] else 0 for trial in trials),
         confirmed=confirmed,
@@ -159,9 +160,18 @@ def _scores(ledger: Ledger, rows: dict[str, list[Line]], trials: Sequence[str], 
     return tuple(score for score in found if score is not None)
 
 
-def _note(ledger: Ledger, trials: Sequence[str], metric: str, *, scored: int, waiting: Sequence[str]) -> str:
+def _note(
+    ledger: Ledger,
+    trials: Sequence[str],
+    counts: Mapping[Status, int],
+    metric: str,
+    *,
+    scored: int,
+    waiting: Sequence[str],
+) -> str:
     """Return how many of the seeds that rank a configuration have none, and how far its confirmation is."""
-    counts = Counter(ledger.status(trial) for trial in trials)
+    if not waiting and scored == len(trials):
+        return ""
     number, by_rule = len(trials), [trial for trial in trials if stopped_by_rule(ledger, trial)]
     paused = [trial for trial in trials if ledger.status(trial) == Status.PAUSED]
     notes = [

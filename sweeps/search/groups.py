@@ -1,7 +1,8 @@
 """Who is compared with whom at a rung: trials of one schedule and one number of planned epochs.
 
     for group in groups(observed, seeds={0, 1}, together=True):
-        decide(rule, group.contestants, epochs=group.epochs, share=group.share, metric=metric)
+        contestants = [contestant(name, trials) for name, trials in group.members]
+        compare(rule, contestants, epochs=group.epochs, share=group.share, metric=metric)
 
 Rankings flip while learning rates decay, so each such group is ranked by itself. A rule that lets trials wait compares
 configurations, by the mean of their seeds. One that does not compares trials of one seed.
@@ -18,10 +19,9 @@ from sweeps.search.rules.contestant import Contestant
 
 @dataclass(frozen=True)
 class Group:
-    """Contestants that are compared, and the trials of each."""
+    """The trials that are compared, by contestant."""
 
-    contestants: list[Contestant]
-    members: dict[str, list[Seen]]  # by the contestant's name
+    members: list[tuple[str, list[Seen]]]  # of each contestant its name and its trials
     epochs: int  # planned, of each
     share: float  # the part of all contestants of the sweep that is in this group
 
@@ -45,8 +45,7 @@ def groups(observed: Observed, *, seeds: Collection[int] | None, together: bool)
     total = sum(map(len, found.values()))
     return [
         Group(
-            contestants=[_contestant(name, trials) for name, trials in members.items()],
-            members=members,
+            members=list(members.items()),
             epochs=next(iter(members.values()))[0].epochs,
             share=len(members) / total,
         )
@@ -54,7 +53,7 @@ def groups(observed: Observed, *, seeds: Collection[int] | None, together: bool)
     ]
 
 
-def _contestant(name: str, trials: Sequence[Seen]) -> Contestant:
+def contestant(name: str, trials: Sequence[Seen]) -> Contestant:
     """Return the seeds of a configuration as one, by the mean of their values where all have come.
 
     Once a seed is lost it stays as it was then: rows that the others still get take nothing back that was decided.

@@ -24,7 +24,7 @@ from ch6dist.runs.names import EPOCH
 from ch6dist.runs.provenance import trial_line
 from ch6dist.runs.schema import ENDED, Line, Metric, Status, TrialLine
 from sweeps.search.budget import places_left, spent
-from sweeps.search.decisions import decisions
+from sweeps.search.decisions import Decider, Decisions
 from sweeps.search.draws import drawn, keep_journal, missing_seeds, next_batch
 from sweeps.search.fresh_trials import fresh_lines, with_seed
 from sweeps.search.observed import Observed, Seen
@@ -60,7 +60,7 @@ class Search:
     def __init__(self, spec: Mapping[str, Any], observed: Observed) -> None:
         self.content, self.observed = dict(spec), observed
         self.spec = recorded_sweep(spec)
-        self.decisions: dict[str, Decision] = {}
+        self.decisions: Decisions = {}
         self.stale = True  # something has been written that may change a decision
         self.over = ""  # the bound of the budget that was reached when it decided last
         self.whole = (
@@ -70,6 +70,7 @@ class Search:
         self.decided_rounds: DecidedRounds = {}
         rule = self.spec.early_stop if self.spec else None
         self.rule = rule
+        self._decider = Decider(self.spec)
         self.tests = [trial.trial_id for trial in range_trials(self.spec)] if self.spec else []
         self.bounded = not self.tests  # what follows from them has been made
         self.plain = self.spec is None or not (
@@ -186,7 +187,7 @@ class Search:
         if not self.stale:
             return
         self.stale, self.over = False, self.spent
-        self.decisions = decisions(self.observed, self.spec, over=self.over)
+        self.decisions = self._decider.decide(self.observed, over=self.over)
 
     def _may_begin(self, seen: Seen) -> bool:
         """Return whether a trial that shares epochs with another can begin: the other has trained them."""

@@ -98,6 +98,8 @@ class Observed:
         self.curves = (
             True  # values and arrivals of every epoch are kept: where nothing is decided by them, they are not
         )
+        self.fresh: set[str] = set()  # trials with new epochs, since somebody has cleared it
+        self.upheavals = 0  # how often anything but a new epoch has come that may change who ranks where
         self.branching: dict[str, list[str]] = {}  # by trial, those that leave it
         self.rows: dict[str, dict[int, Line]] = {}  # of trials that others leave, by epoch
         self.confirmations: list[ConfirmationPlan] = []
@@ -132,6 +134,7 @@ class Observed:
                 self._take_kept(line)
             elif kind == "trial" and line["trial"] not in self.trials:
                 self.trials[line["trial"]] = Seen(line, len(self.trials))  # type: ignore[arg-type]
+                self.upheavals += 1
                 if branch := line.get("branch"):
                     self.branching.setdefault(branch["trial"], []).append(line["trial"])
                     self.rows.setdefault(branch["trial"], {})
@@ -171,11 +174,17 @@ class Observed:
     def _take_curve(self, seen: Seen, row: Line) -> None:
         """Keep a row's value, and when it came."""
         value, epoch = row.get(self.metric.name), row["epoch"]
+        before = seen.values.get(epoch)
         if value is not None and math.isfinite(value):
             seen.values[epoch] = self.sign * value
         else:
             seen.values.pop(epoch, None)
-        seen.arrived.setdefault(epoch, self.count)
+        if epoch in seen.arrived:  # trained again
+            self.upheavals += before != seen.values.get(epoch)
+        else:
+            seen.arrived[epoch] = self.count
+            self.fresh.add(row["trial"])
+            self.upheavals += seen.lost  # what ended was under way: it had a place at a rung, and used it
         while seen.last and seen.last[-1]["step"] >= row["step"]:
             seen.last.pop()
         seen.last.append(row)
@@ -187,6 +196,7 @@ class Observed:
 
     def _take_status(self, line: Line) -> None:
         seen = self.trials[line["trial"]]
+        was_lost = seen.lost
         seen.status, seen.rule = Status(line["status"]), bool(line.get("rule"))
         now = line.get("time", 0.0)
         if seen.status == Status.RUNNING and not seen.begun:
@@ -194,6 +204,7 @@ class Observed:
         seen.span = (seen.span[0], now)
         seen.judged |= seen.status in ENDED
         seen.closed_at = self.count
+        self.upheavals += was_lost or seen.lost
         if line["attempt"] > seen.attempt:  # from scratch: its values count until they come again
             seen.attempt, seen.epoch, seen.shared = line["attempt"], 0, 0
             seen.last.clear()

@@ -5,20 +5,21 @@ decide(TopK(name="top_k", after=2, keep=1), group, epochs=9, metric=Metric("val_
 # Decision(until=9, out=False, why="rung of 2 epochs: 1st of 3 by validation accuracy (14.00 %), goes on: 1 goes on, …")
 
 Nothing is remembered from one call to the next: the same rows give the same decisions after any kill. More rows never
-take back an `until`.
+take back an `until`. `compare` gives what decides anew when more has come, and costs as much as that is.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from ch6dist.runs.schema import Metric
-from sweeps.search.rules.asha import at_once, promoting
+from sweeps.search.rules.asha import AtOnce, Promoting
+from sweeps.search.rules.comparison import Comparison
 from sweeps.search.rules.contestant import Contestant, Decision
-from sweeps.search.rules.median import against_the_median
-from sweeps.search.rules.waiting import when_all_are_there
+from sweeps.search.rules.median import AgainstTheMedian
+from sweeps.search.rules.waiting import WhenAllAreThere
 from sweeps.search.rules.words import ENDED, Words
 from sweeps.spec.early_stop import Asha, EarlyStop, Halving, TopK
 
@@ -28,7 +29,15 @@ ROUNDING = 1e-9  # a third of 9 is 3, whatever a float says
 def decide(
     rule: EarlyStop, group: Sequence[Contestant], *, epochs: int, metric: Metric, share: float = 1.0
 ) -> dict[str, Decision]:
-    """Return the decision of each contestant, by its name.
+    """Return the decision of each contestant, by its name; the arguments are those of `compare`."""
+    comparison = compare(rule, group, epochs=epochs, metric=metric, share=share)
+    return {one.name: decision for one, decision in zip(group, comparison.decisions, strict=True)}
+
+
+def compare(
+    rule: EarlyStop, group: Sequence[Contestant], *, epochs: int, metric: Metric, share: float = 1.0
+) -> Comparison:
+    """Return a group with the decisions that the rule takes by now.
 
     Args:
         group: what is compared: of one schedule and one number of planned epochs, in the order of the sweep, which is
@@ -38,22 +47,31 @@ def decide(
         share: the part of the sweep's contestants that this group is: of `keep` it keeps its share, at least one.
     """
     rungs, words = rule.rungs(epochs), Words(metric)
+    made: Comparison
     if not rungs:
-        found = [_to_the_end(one, epochs) for one in group]
+        made = ToTheEnd(group, [epochs])
     elif isinstance(rule, TopK):
         keep = max(1, math.floor(rule.keep * share + ROUNDING))
-        found = when_all_are_there(group, rungs, epochs=epochs, keep=lambda _: keep, words=words)
+        made = WhenAllAreThere(group, rungs, epochs=epochs, keep=lambda _: keep, words=words)
     elif isinstance(rule, Halving):
         factor = rule.factor
-        found = when_all_are_there(group, rungs, epochs=epochs, keep=lambda n: max(1, n // factor), words=words)
+        made = WhenAllAreThere(group, rungs, epochs=epochs, keep=lambda n: max(1, n // factor), words=words)
     elif isinstance(rule, Asha):
-        by_arrival = promoting if rule.promote else at_once
-        found = by_arrival(group, rungs, epochs=epochs, factor=rule.factor, words=words)
+        kind = Promoting if rule.promote else AtOnce
+        made = kind(group, rungs, epochs=epochs, factor=rule.factor, words=words)
     else:
-        found = against_the_median(group, rungs, words=words)
-    return {one.name: decision for one, decision in zip(group, found, strict=True)}
+        made = AgainstTheMedian(group, rungs, words=words)
+    made.take(range(len(group)))
+    return made
 
 
-def _to_the_end(one: Contestant, epochs: int) -> Decision:
-    is_out = one.ends_before(epochs)
-    return Decision(epochs, is_out, partial("all epochs: {}".format, ENDED if is_out else "no rung is left"))
+class ToTheEnd(Comparison):
+    """A group with no rung before its last epoch."""
+
+    def take(self, came: Collection[int]) -> Collection[int]:
+        """Decide by what has come of some; return whose decisions may be others now."""
+        for i in came:
+            [epochs], is_out = self.rungs, self.group[i].ends_before(self.rungs[0])
+            why = partial("all epochs: {}".format, ENDED if is_out else "no rung is left")
+            self.decisions[i] = Decision(epochs, is_out, why)
+        return came

@@ -6,44 +6,42 @@ from bisect import insort
 from collections.abc import Sequence
 from functools import partial
 
-from sweeps.search.rules.contestant import LAST, Contestant, Decision, up_to
+from sweeps.search.rules.comparison import InOrder
+from sweeps.search.rules.contestant import LAST, Contestant, Decision
 from sweeps.search.rules.words import Words
 
 LEAST = 3  # that came before, until which nobody is out
 
 
-def against_the_median(group: Sequence[Contestant], rungs: Sequence[int], *, words: Words) -> list[Decision]:
-    """Return the decisions of comparing the best value so far with the median of running means, after each epoch.
+class AgainstTheMedian(InOrder):
+    """The best value so far is compared with the median of running means, after each epoch.
 
-    The means are over all epochs so far, of those that came to this one before, at least LEAST; nobody waits. What
-    ended on the way to an epoch has never come there. Without a finite value at an epoch one is out, and its mean the
-    lowest.
-
-    Args:
-        rungs: all epochs but the last, from the first on after which one may end.
+    The means are over all epochs so far, of those that came to this one before, at least LEAST. What ended on the way
+    to an epoch has never come there. Without a finite value at an epoch one is out, and its mean the lowest.
     """
-    decisions = up_to(rungs[0], group)
-    begins = range(1, rungs[0])
-    sums = [sum([one.values.get(epoch, LAST) for epoch in begins]) for one in group]
-    bests = [max([one.values.get(epoch, LAST) for epoch in begins], default=LAST) for one in group]
-    here = list(range(len(group)))
-    for rung in rungs:
-        came = sorted([i for i in here if rung in group[i].arrived], key=lambda i: group[i].arrived[rung])
-        seen: list[float] = []
-        here = []
-        for i in came:
-            value = group[i].values.get(rung, LAST)
-            sums[i] += value
-            bests[i] = max(bests[i], value)
-            limit = _median(seen) if len(seen) >= LEAST else LAST
-            on = bests[i] >= limit and group[i].goes_on_after(rung)
-            out = not on or group[i].ends_before(rung + 1)
-            why = partial(_compared, rung, on, bests[i], limit, len(seen), words)
-            decisions[i] = Decision(rung + 1 if on else rung, out, why)
-            insort(seen, sums[i] / rung)
-            if on:
-                here.append(i)
-    return decisions
+
+    def __init__(self, group: Sequence[Contestant], rungs: Sequence[int], *, words: Words) -> None:
+        """Begin; `rungs` are all epochs but the last, from the first on after which one may end."""
+        super().__init__(group, rungs)
+        self._words = words
+        self._means: list[list[float]] = [[] for _ in self.rungs]  # of those that came to each, rising
+        self._sums = [0.0] * len(self.group)
+        self._bests = [LAST] * len(self.group)
+
+    def goes_on(self, i: int, number: int) -> bool:
+        """Decide of one at the rung to which it has come; return whether it goes on."""
+        rung, one, means = self.rungs[number], self.group[i], self._means[number]
+        for epoch in range(1 if number == 0 else rung, rung + 1):
+            value = one.values.get(epoch, LAST)
+            self._sums[i] += value
+            self._bests[i] = max(self._bests[i], value)
+        best, limit = self._bests[i], _median(means) if len(means) >= LEAST else LAST
+        on = best >= limit and one.goes_on_after(rung)
+        out = not on or one.ends_before(rung + 1)
+        why = partial(_compared, rung, on, best, limit, len(means), self._words)
+        self.decisions[i] = Decision(rung + 1 if on else rung, out, why)
+        insort(means, self._sums[i] / rung)
+        return on
 
 
 def _median(ordered: Sequence[float]) -> float:

@@ -13,7 +13,7 @@ from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
 from ch6dist.runs.schema import Metric
 from sweeps.search.rules.contestant import Contestant, Decision
-from sweeps.search.rules.decide import decide
+from sweeps.search.rules.decide import compare, decide
 from sweeps.spec.early_stop import RULES, EarlyStop, parse_early_stop
 
 EPOCHS = 9
@@ -322,6 +322,44 @@ def test_the_sentence_of_a_rung_says_place_value_and_from_where_others_go_on() -
     assert found["26"].why == (
         "rung of 3 epochs: 1st of 27 by validation accuracy (26.00 %), goes on: 9 go on, from 18.00 %"
     )
+
+
+@pytest.mark.parametrize("rule", ALL, ids=name_of)
+@pytest.mark.parametrize("recorded", [False, True], ids=["held back by the rule", "recorded without it"])
+def test_what_comes_one_by_one_or_by_the_dozen_is_decided_as_all_at_once(rule: Any, recorded: bool) -> None:
+    """Beside contestants that have ended; in a recording trials are at rungs to which nobody has sent them yet."""
+    for seed in SEEDS:
+        rng = Random(seed)
+        table = curves(rng, rng.randint(1, 14), ties=seed % 2 == 0)
+        for name in table:
+            if rng.random() < 0.3:
+                table[name][rng.randrange(EPOCHS) :] = [math.nan] * EPOCHS
+        ended = {name: rng.randrange(EPOCHS) for name in table if rng.random() < 0.2}
+        early = [(name, epoch, table[name][epoch - 1]) for name in ended for epoch in range(1, ended[name] + 1)]
+        going = {name: curve for name, curve in table.items() if name not in ended}
+        rows = [*early, *(interleaved(going, rng) if recorded else sweep(rule, going, rng)[0])]
+        names, count = list(table), len(early)
+        comparison = compare(rule, contestants(names, early, ended), epochs=EPOCHS, metric=ACCURACY)
+        while count < len(rows):
+            more = rows[count : count + rng.choice((1, 1, 2, 5))]
+            count += len(more)
+            comparison.group, before = contestants(names, rows[:count], ended), list(comparison.decisions)
+            changed = set(comparison.take({names.index(who) for who, _, _ in more}))
+            at_once = decide(rule, comparison.group, epochs=EPOCHS, metric=ACCURACY).values()
+            assert [(d, d.why) for d in comparison.decisions] == [(d, d.why) for d in at_once]
+            assert all(before[i] == d for i, d in enumerate(comparison.decisions) if i not in changed)
+
+
+def interleaved(table: Mapping[str, Sequence[float]], rng: Random) -> list[Row]:
+    """Return the rows of all epochs, each trial's in their order."""
+    order = [name for name in table for _ in range(EPOCHS)]
+    rng.shuffle(order)
+    done = dict.fromkeys(table, 0)
+    rows = []
+    for name in order:
+        done[name] += 1
+        rows.append((name, done[name], table[name][done[name] - 1]))
+    return rows
 
 
 def test_every_rule_is_tried_here() -> None:
