@@ -34,14 +34,18 @@ def _without_a_program() -> Any:
 
 
 def drawn_sweep(rng: Random) -> SweepSpec:
-    """Any rule, seeds and budget, few or many trials, drawn ahead or by a model, with shared epochs or none."""
+    """Any method, rule, seeds and budget, few or many trials, with shared epochs or none."""
     changes: dict[str, Any] = {"seeds": rng.choice(SEEDS)}
     if rule := rng.choice(EARLY):
         changes["early_stop"] = dict(rule)
     if rng.random() < 0.4:
         changes["budget"] = drawn_budget(rng)
-    method = rng.choice(["none", "none", "a model"])
-    if method == "none":
+    method = rng.choice(["none", "none", "random", "quasi", "a model", "an evolution"])
+    if method in ("random", "quasi"):
+        drawn = {**RULES["an evolution"]["parameters"], "optimizer": ["SGD"]}
+        changes |= {"method": method, "trials": rng.randint(1, 14), "seed": rng.randint(0, 9), "parameters": drawn}
+        method = "none"
+    elif method == "none":
         lrs = sorted(rng.sample(LRS, rng.randint(1, len(LRS))), reverse=True)
         changes["parameters"] = {"optimizer": ["SGD", "Adam"], "optimizer.lr": lrs}
         if rng.random() < 0.3:

@@ -15,7 +15,13 @@ from sweeps.search.observed import Observed
 from sweeps.spec.sweep_file import SweepSpec, dump
 
 EPOCHS, SEEDS = 6, 2
-AT_ONCE: list[dict[str, Any]] = [{"name": "asha", "first": 1, "factor": 2, "promote": False}, {"name": "median", "after": 1}]
+AT_ONCE: list[dict[str, Any]] = [
+    {"name": "asha", "first": 1, "factor": 2, "promote": False},
+    {"name": "median", "after": 1},
+]
+    {"name": "asha", "first": 1, "factor": 2, "promote": False},
+    {"name": "median", "after": 1},
+]
 RULES: list[dict[str, Any]] = [
     {"name": "top_k", "after": 2, "keep": 2},
     {"name": "halving", "first": 1, "factor": 2},
