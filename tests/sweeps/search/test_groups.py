@@ -19,9 +19,6 @@ AT_ONCE: list[dict[str, Any]] = [
     {"name": "asha", "first": 1, "factor": 2, "promote": False},
     {"name": "median", "after": 1},
 ]
-    {"name": "asha", "first": 1, "factor": 2, "promote": False},
-    {"name": "median", "after": 1},
-]
 RULES: list[dict[str, Any]] = [
     {"name": "top_k", "after": 2, "keep": 2},
     {"name": "halving", "first": 1, "factor": 2},
