@@ -16,7 +16,8 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ch6dist.catalog.layers import Layer
-from ch6dist.catalog.optimizers import OPTIMIZERS, keeps_state
+from ch6dist.catalog.lookup import optimizer_of
+from ch6dist.catalog.optimizers import keeps_state
 from ch6dist.errors import InputError, suggestion
 from ch6dist.sections import Frozen
 
@@ -159,7 +160,7 @@ def _series_bytes(kind: Kind, series: SeriesConfig, training: Capturable) -> int
     sizes = training.sizes(kind)
     chosen = [sizes[name] for name in matching(series.names, list(sizes), key=f"capture.{kind}.names")]
     if kind == "optimizer_state":
-        chosen *= OPTIMIZERS[training.optimizer["name"]].state_tensors if keeps_state(training.optimizer) else 0
+        chosen *= optimizer_of(training.optimizer).state_tensors if keeps_state(training.optimizer) else 0
     measures = len(SUMMARY) + (kind == "activations") if series.keep == "summary" else 1
     elements = sum(min(size, series.sample) for size in chosen) if series.keep == "sample" else 0
     in_a_step = STEP_BYTES + training.itemsize * (elements or measures * len(chosen))

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ch6dist.catalog.optimizers import OPTIMIZERS
+from ch6dist.catalog.lookup import optimizer_of
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
 from ch6dist.runs.schema import EngineName, Line, Status
@@ -45,12 +45,12 @@ def no_report(lines: Sequence[Line]) -> Orders:
 
 
 def engine_for(
-    optimizer: str, *, kind: str, wanted: str = "auto", workers: int = 1, captures: bool = False
+    optimizer: Mapping[str, Any], *, kind: str, wanted: str = "auto", workers: int = 1, captures: bool = False
 ) -> tuple[EngineName, str]:
     """Choose the engine for trials of an optimizer.
 
     Args:
-        optimizer: a key of OPTIMIZERS.
+        optimizer: of a trial.
         kind: of the device, `cpu` or `gpu`.
         wanted: `resources.engine`.
         workers: processes that train one trial together.
@@ -66,8 +66,8 @@ def engine_for(
         return "eager", "on a CPU, whose results do not depend on packs"
     if captures:
         return "eager", "it captures, and fused lanes cannot be looked into"
-    if OPTIMIZERS[optimizer].family is None:
-        return "eager", f"{optimizer} is not element-wise"
+    if optimizer_of(optimizer).family is None:
+        return "eager", f"{optimizer['name']} is not element-wise"
     return "fused", ""
 
 
@@ -103,7 +103,7 @@ def shared(config: Mapping[str, Any], *, engine: EngineName) -> dict[str, Any]:
     if engine == "eager":
         return content | {"seed": config["seed"]}
     content |= {"split of seed": config["seed"]} if "split" in vary else {}
-    return content | {"optimizer family": OPTIMIZERS[config["optimizer"]["name"]].family}
+    return content | {"optimizer family": optimizer_of(config["optimizer"]).family}
 
 
 def check_shared(trials: Sequence[TrialConfig], *, engine: EngineName = "eager") -> None:
@@ -122,7 +122,7 @@ def check_shared(trials: Sequence[TrialConfig], *, engine: EngineName = "eager")
         raise InputError("trials", [trial.trial_id for trial in trials], "each trial once")
     if engine == "fused":
         _check_without_capture(trials)
-        _check_fused([trial.optimizer["name"] for trial in trials])
+        _check_fused([trial.optimizer for trial in trials])
 
 
 def _check_without_capture(trials: Sequence[TrialConfig]) -> None:
@@ -131,11 +131,12 @@ def _check_without_capture(trials: Sequence[TrialConfig]) -> None:
             raise InputError("capture", trial.trial_id, "none in a fused pack: only the eager engine captures")
 
 
-def _check_fused(optimizers: Sequence[str]) -> None:
-    family = OPTIMIZERS[optimizers[0]].family
-    for name in optimizers:
-        if OPTIMIZERS[name].family is None:
+def _check_fused(optimizers: Sequence[Mapping[str, Any]]) -> None:
+    family = optimizer_of(optimizers[0]).family
+    for optimizer in optimizers:
+        name, own = optimizer["name"], optimizer_of(optimizer).family
+        if own is None:
             raise InputError("optimizer.name", name, "an element-wise optimizer: a fused pack has no place for others")
-        if OPTIMIZERS[name].family != family:
+        if own != family:
             allowed = f"an optimizer of the pack's family, {family}: fused packs share it"
             raise InputError("optimizer.name", name, allowed)

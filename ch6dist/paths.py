@@ -6,6 +6,8 @@ shown_path(Path("/home/me/runs/demo"))      # runs/demo, in /home/me: for a pers
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 from ch6dist.errors import InputError
@@ -25,6 +27,13 @@ def given_path(path: Path | str, *, key: str = "path") -> Path:
         raise InputError(
             key, str(path), "a path; `~` is the home folder, `~name` that of a user of this machine"
         ) from None
+
+
+def cache_folder() -> Path:
+    """Return the user's cache: `${XDG_CACHE_HOME:-~/.cache}/ch6dist`, below TMPDIR for a user without a home."""
+    home = os.path.expanduser("~")  # stays as it is for a user without a home, as in a container
+    cache = os.environ.get("XDG_CACHE_HOME") or (Path(home, ".cache") if home != "~" else tempfile.gettempdir())
+    return Path(cache, "ch6dist")
 
 
 def shown_path(path: Path) -> Path:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
-from ch6dist.catalog.parameters import Entry, as_number, unknown_key
+from ch6dist.catalog.parameters import as_number, unknown_key
 from ch6dist.errors import MISSING, InputError, unknown_name
 
 Section = TypeVar("Section", bound="Frozen")
@@ -62,19 +62,6 @@ def parse_section(kind: type[Section], content: Any) -> Section:
         return kind.model_validate(content)
     except ValidationError as error:
         raise _explain(kind, error) from None
-
-
-def parse_entry(given: Any, registry: Mapping[str, Entry]) -> dict[str, Any]:
-    """Check `{name: …, parameters…}` against a registry and fill in defaults. A bare name is short for `{name}`."""
-    given = {"name": given} if isinstance(given, str) else given
-    if not isinstance(given, Mapping):
-        raise InputError("name", given, f"a mapping with a name, one of {', '.join(registry)}")
-    if "name" not in given:
-        raise InputError("name", MISSING, f"one of {', '.join(registry)}")
-    if not isinstance(given["name"], str) or given["name"] not in registry:
-        raise unknown_name("name", given["name"], registry)
-    parameters = {key: value for key, value in given.items() if key != "name"}
-    return {"name": given["name"], **registry[given["name"]].resolve(parameters)}
 
 
 def _explain(kind: type[Frozen], error: ValidationError) -> InputError:

@@ -14,7 +14,8 @@ from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.schedule_entries import SCHEDULES
 from ch6dist.catalog.schedule_parts import LAMBDA_PRESETS
-from ch6dist.config import DataConfig, RangeTestConfig, TrialConfig
+from ch6dist.config import TrialConfig
+from ch6dist.trial_sections import DataConfig, RangeTestConfig
 from docs.tables import COMMAND, renew, tables
 from sweeps.__main__ import app as sweeps_app
 from sweeps.spec.axes import NOT_HERE, PRESETS, Axis

@@ -15,9 +15,11 @@ PACKAGES = ("ch6dist", "sweeps", "analysis")
 # From the bottom up; the order within a row counts. A file beside folders counts as one.
 FLOORS = [
     "ch6dist.errors ch6dist.paths ch6dist.shell ch6dist.seeding ch6dist.averages",
-    "ch6dist.catalog ch6dist.host ch6dist.storage ch6dist.cli",
-    "ch6dist.yamlfile ch6dist.sections ch6dist.previews ch6dist.capture ch6dist.config ch6dist.trial_file",
+    "ch6dist.host ch6dist.storage ch6dist.catalog ch6dist.cli",
+    "ch6dist.yamlfile ch6dist.sections ch6dist.previews ch6dist.capture",
+    "ch6dist.trial_sections ch6dist.config ch6dist.trial_file",
     "ch6dist.runs ch6dist.verdict ch6dist.packs ch6dist.branches",
+    "ch6dist.objects",
     "ch6dist.data ch6dist.distributed ch6dist.models ch6dist.optim ch6dist.lab",
     "ch6dist.engines.families ch6dist.engines",
     "ch6dist.training",
@@ -40,7 +42,19 @@ FLOORS = [
 ]
 FOLDERS = " ".join(FLOORS).split()
 LEVEL = {folder: level for level, folder in enumerate(FOLDERS)}
-TORCH = {"seeding", "data", "distributed", "models", "optim", "lab", "engines", "engines.families", "training", "look"}
+TORCH = {
+    "seeding",
+    "objects",
+    "data",
+    "distributed",
+    "models",
+    "optim",
+    "lab",
+    "engines",
+    "engines.families",
+    "training",
+    "look",
+}
 FENCES = {  # library → folders that may import it
     "torch": {f"ch6dist.{folder}" for folder in TORCH},
     "ray": {"sweeps.on_ray"},

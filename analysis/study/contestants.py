@@ -18,7 +18,7 @@ import pandas as pd
 
 from analysis.study.load import Study
 from analysis.study.results import Results
-from ch6dist.catalog.optimizers import OPTIMIZERS
+from ch6dist.catalog.lookup import RESERVED, known
 from ch6dist.catalog.wording import format_count, is_fraction
 from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.schema import Status
@@ -53,7 +53,8 @@ def _untuned(configs: Mapping[str, Mapping[str, Any]]) -> str | None:
 
 
 def _resolved(optimizer: Mapping[str, Any]) -> dict[str, Any]:
-    return OPTIMIZERS[optimizer["name"]].resolve({key: value for key, value in optimizer.items() if key != "name"})
+    given = {key: value for key, value in optimizer.items() if key not in RESERVED}
+    return known("optimizer", optimizer).resolve(given)
 
 
 def stated_target(target: float, study: Study) -> tuple[float, str]:

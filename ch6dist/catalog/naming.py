@@ -14,8 +14,7 @@ from collections.abc import Callable, Collection, Mapping
 from itertools import zip_longest
 from typing import Any
 
-from ch6dist.catalog.models import MODELS
-from ch6dist.catalog.optimizers import OPTIMIZERS
+from ch6dist.catalog.lookup import RESERVED, known
 from ch6dist.catalog.parameters import REQUIRED, Entry
 from ch6dist.catalog.schedules import SCHEDULES, WARMUP
 from ch6dist.catalog.text import number_text, value_text
@@ -31,15 +30,20 @@ def short_name(config: Mapping[str, Any]) -> str:
     optimizer, schedule, model = config["optimizer"], config["schedule"], config["model"]
     is_range = config["type"] == "range_test"
     parts = ["range"] if is_range else []
-    parts += [optimizer["name"].lower(), *_changes(optimizer, join="", text=_text)]
+    parts += [_word(optimizer["name"]), *_changes(optimizer, join="", text=_text)]
     if not is_range:  # a range test sets the learning rate itself, whatever lr and schedule the trial has
         parts.append(f"lr{optimizer['lr']:g}")
         parts += [f"warmup{schedule['warmup']['epochs']}"] if "warmup" in schedule else []
         parts += [_slug(schedule)] if schedule["name"] != "none" else []
     if model["name"] != "lenet5":
-        parts.append(model["name"])
-    parts += [f"{key}{_text(value)}" for key, value in differences(MODELS[model["name"]], model).items()]
+        parts.append(_word(model["name"]))
+    parts += [f"{key}{_text(value)}" for key, value in differences(known("model", model), model).items()]
     return re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join(parts))[:LIMIT].rstrip("-._")
+
+
+def _word(name: str) -> str:
+    """Return a name as a part of an id: `timm/lion` and `myoptim:Lion` are `lion`."""
+    return re.split(r"[/:.]", name)[-1].lower()
 
 
 def optimizer_label(optimizer: Mapping[str, Any], *, varied: Collection[str] = ()) -> str:
@@ -83,9 +87,10 @@ def _changes(
         join: what stands between a parameter's name and its value.
         text: returns a value as text.
     """
-    found = differences(OPTIMIZERS[optimizer["name"]], optimizer)
+    entry = known("optimizer", optimizer)
+    found = differences(entry, optimizer)
     found |= {key: optimizer[key] for key in varied if optimizer.get(key)}
-    order = [p.name for p in OPTIMIZERS[optimizer["name"]].parameters]
+    order = [p.name for p in entry.parameters]
     changed = {key: found[key] for key in [*order, *found] if key in found and key != "lr"}
     if optimizer.get("nesterov"):
         changed = {"nesterov": changed.pop("momentum"), **{k: v for k, v in changed.items() if k != "nesterov"}}
@@ -99,7 +104,8 @@ def differences(entry: Entry, resolved: Mapping[str, Any]) -> dict[str, Any]:
     """
     defaults = {p.name: p.default for p in entry.parameters}
     order = [*(key for key in defaults if key in resolved), *(key for key in resolved if key not in defaults)]
-    return {k: resolved[k] for k in order if k not in ("name", "warmup") and resolved[k] != defaults.get(k, REQUIRED)}
+    changed = (k for k in order if k not in (*RESERVED, "warmup") and resolved[k] != defaults.get(k, REQUIRED))
+    return {k: resolved[k] for k in changed}
 
 
 def _schedule_part(key: str, value: Any) -> str:

@@ -1,7 +1,6 @@
 """The optimizers as data: every generic `torch.optim` class by name, its parameters, defaults and bounds.
 
     OPTIMIZERS["SGD"].resolve({"momentum": "0.9"})      # {'lr': 0.001, 'momentum': 0.9, …}, or InputError
-    cycles_momentum({"name": "SGD", "momentum": 0.0})   # False: there is nothing a schedule could cycle
 
 A test compares names, parameters and defaults with torch's signatures. What only changes how torch computes
 (foreach, fused, capturable, differentiable, maximize) is no parameter of a trial. LBFGS (needs a closure), Muon (2-D
@@ -26,6 +25,10 @@ class OptimizerEntry(Entry):
     full_batch: bool = False  # made for gradients over all images: mini-batches mislead it
     family: str | None  # optimizers of a family share fused packs; None: not element-wise, packs of one trial
     state_tensors: int  # tensors of a parameter's size that it keeps per parameter, with every option on
+    closure: bool = False  # its step computes loss and gradients itself, by a closure
+    second_order: bool = False  # its step needs gradients that can be differentiated once more
+    modes: bool = False  # it has weights of its own for training and for evaluation: `train()` and `eval()`
+    needs: tuple[str, ...] = ()  # parameters that have to be given beside `lr`
 
     def check(self, resolved: Mapping[str, Any]) -> None:
         """Raise InputError where resolved parameters, each fine by itself, do not go together."""
@@ -38,12 +41,6 @@ class OptimizerEntry(Entry):
             raise InputError("eps", resolved["eps"], "a list of 2 numbers ≥ 0, the first may be null")
         if self.name == "Rprop":
             _check_rprop(resolved)
-
-
-def cycles_momentum(optimizer: Mapping[str, Any]) -> bool:
-    """Return whether a resolved optimizer has a momentum that a schedule may cycle: momentum > 0, or betas."""
-    key = OPTIMIZERS[optimizer["name"]].momentum
-    return key == "betas" or (key == "momentum" and optimizer["momentum"] > 0)
 
 
 def keeps_state(optimizer: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from ch6dist.errors import MISSING, InputError, suggestion, unknown_name
 
-Kind = Literal["float", "int", "bool", "choice", "floats", "duration", "durations"]
+Kind = Literal["float", "int", "bool", "choice", "floats", "duration", "durations", "text", "any"]
 
 
 class _Marker:
@@ -69,6 +69,8 @@ class Parameter:
             "choice": "one of " + ", ".join(self.choices),
             "floats": f"a list of {self.length} numbers" if self.length else "a list of numbers",
             "duration": "a whole number, a fraction of the training run (0 < x ≤ 1.0), or {epochs: x}",
+            "text": "text",
+            "any": "text, a number, true or false, or a list or mapping of these",
             "durations": "an increasing list of whole numbers or of fractions of the training run",
         }[self.kind]
         return (f"{base} {limits}" if limits else base) + (" or null" if self.none else "")
@@ -81,10 +83,16 @@ class Entry:
     name: str
     description: str
     parameters: tuple[Parameter, ...] = field(default=())
+    code: str = ""  # of what is the user's own: the hash of its files
 
     def parameter(self, name: str) -> Parameter:
         """Return the parameter called `name`; KeyError if there is none."""
         return {p.name: p for p in self.parameters}[name]
+
+    def default(self, name: str, otherwise: Any) -> Any:
+        """Return the default of a parameter; `otherwise` where it has none of its own."""
+        found = next((p.default for p in self.parameters if p.name == name), REQUIRED)
+        return otherwise if found in (REQUIRED, DERIVED) else found
 
     def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Check `given` and return it with the defaults filled in (DERIVED ones stay out). Raises InputError."""
@@ -203,6 +211,26 @@ def _durations(p: Parameter, value: Any) -> list[int | float]:
     return numbers
 
 
+def _text(p: Parameter, value: Any) -> str:
+    if not isinstance(value, str):
+        raise InputError(p.name, value, p.allowed())
+    return value
+
+
+def _any(p: Parameter, value: Any) -> Any:
+    """Return what a signature says nothing of, as the file has it; text that is a number is one."""
+    if isinstance(value, Mapping):
+        return {str(key): _any(p, item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_any(p, item) for item in value]
+    number = as_number(value) if isinstance(value, str) else None
+    if number is not None:
+        return int(number) if _is_whole(value) else number
+    if value is None or isinstance(value, (bool, str, int)) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    raise InputError(p.name, value, p.allowed())
+
+
 _PARSERS = {
     "float": _float,
     "int": _int,
@@ -211,4 +239,6 @@ _PARSERS = {
     "floats": _floats,
     "duration": _duration,
     "durations": _durations,
+    "text": _text,
+    "any": _any,
 }

@@ -21,8 +21,8 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
+from ch6dist.catalog.lookup import cycles_momentum
 from ch6dist.catalog.metrics import goal_of
-from ch6dist.catalog.optimizers import cycles_momentum
 from ch6dist.catalog.parameters import REQUIRED, Entry, Parameter
 from ch6dist.catalog.schedule_entries import SCHEDULES
 from ch6dist.catalog.schedule_parts import ScheduleEntry

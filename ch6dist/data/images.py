@@ -23,9 +23,9 @@ from torch import Tensor
 
 from ch6dist.catalog.dataset_files import check_files, data_root
 from ch6dist.catalog.datasets import DATASETS, Augment, DatasetEntry
-from ch6dist.config import DataConfig
 from ch6dist.data.synthetic import Part, coarse_of_class, synthetic_images, synthetic_labels
 from ch6dist.seeding import generator
+from ch6dist.trial_sections import DataConfig
 
 PAD = 4  # pixels of zeros on each side that a random crop may take in
 Device = torch.device | str

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from ch6dist.catalog.datasets import DATASETS
-from ch6dist.config import DataConfig
 from ch6dist.distributed.group import Group
 from ch6dist.engines.eager import EagerEngine
 from ch6dist.engines.engine import Engine
@@ -13,6 +12,7 @@ from ch6dist.engines.fused import FusedEngine
 from ch6dist.engines.kernels import AutotuneCache
 from ch6dist.errors import InputError
 from ch6dist.runs.schema import EngineName
+from ch6dist.trial_sections import DataConfig
 
 
 def make_engine(

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from ch6dist.config import DataConfig
 from ch6dist.data.images import Batch, EpochPlan, TrainData, epoch_plan
 from ch6dist.distributed.group import Group
 from ch6dist.engines.step_counter import StepCounter
+from ch6dist.trial_sections import DataConfig
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ class FusedEngine:
 
     def open(self, trial: TrialConfig) -> FusedLane:
         """Return a lane alone in a stack of its own; InputError for an optimizer that is not element-wise."""
-        family = family_of(trial.optimizer["name"])
+        family = family_of(trial.optimizer)
         if family is None:
             raise InputError(
                 "optimizer.name", trial.optimizer["name"], "an element-wise optimizer, or the eager engine"

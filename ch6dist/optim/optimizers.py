@@ -1,4 +1,4 @@
-"""Builds the `torch.optim` optimizer that a trial names.
+"""Builds the optimizer that a trial names: torch's, a library's, or the user's own.
 
 optimizer = build_optimizer(model.parameters(), trial.optimizer)
 momentum_of(optimizer)      # 0.9 for SGD with momentum 0.9, beta1 for Adam, None for Adagrad
@@ -13,18 +13,30 @@ from typing import Any
 
 import torch
 
+from ch6dist.catalog.lookup import RESERVED, optimizer_of
 from ch6dist.catalog.optimizers import OPTIMIZERS
+from ch6dist.errors import InputError
+from ch6dist.objects.find import find, why
 
 
 def build_optimizer(
     parameters: Iterable[torch.Tensor] | Iterable[dict[str, Any]], config: Mapping[str, Any]
 ) -> torch.optim.Optimizer:
-    """Build the optimizer of a resolved mapping (`TrialConfig.optimizer`) over `parameters`, or groups of them."""
-    # torch's betas are tuples
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in config.items() if key != "name"}
-    optimizer = _plain(getattr(torch.optim, config["name"]))(parameters, **given)
-    optimizer.register_load_state_dict_post_hook(_keep_type_of_scalars)
-    return optimizer
+    """Build the optimizer of a resolved mapping (`TrialConfig.optimizer`) over `parameters`, or groups of them.
+
+    Raises InputError with what a library's or the user's own says of its arguments.
+    """
+    given = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items() if k not in RESERVED}  # as torch's
+    found = find("optimizer", config["name"], code=config.get("code", ""))
+    if config["name"] in OPTIMIZERS:
+        optimizer = _plain(found)(parameters, **given)
+        optimizer.register_load_state_dict_post_hook(_keep_type_of_scalars)
+        return optimizer
+    try:
+        made: torch.optim.Optimizer = found(parameters, **given)
+    except Exception as error:
+        raise InputError("optimizer.name", config["name"], f"arguments that it takes: {why(error)}") from error
+    return made
 
 
 def momentum_of(optimizer: torch.optim.Optimizer) -> float | None:
@@ -32,13 +44,13 @@ def momentum_of(optimizer: torch.optim.Optimizer) -> float | None:
     group = optimizer.param_groups[0]
     if "betas" in group:
         return float(group["betas"][0])
-    return float(group["momentum"]) if "momentum" in group else None
+    return float(group["momentum"]) if isinstance(group.get("momentum"), (int, float)) else None
 
 
 def optimizer_notes(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what a person should know about the chosen optimizer before it trains; empty for most."""
     name = config["name"]
-    if OPTIMIZERS[name].full_batch:
+    if optimizer_of(config).full_batch:
         return (f"{name} expects the gradient over all images: mini-batches mislead it, and lr is only its first step",)
     return ()
 

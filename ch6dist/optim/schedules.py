@@ -21,10 +21,11 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from ch6dist.catalog.schedules import SCHEDULES
-from ch6dist.config import RangeTestConfig, TrialConfig
+from ch6dist.config import TrialConfig
 from ch6dist.optim.optimizers import build_optimizer, momentum_of
 from ch6dist.optim.schedule_notes import schedule_notes
 from ch6dist.optim.torch_schedulers import Span, arguments, build_scheduler, build_warmup, fill_cycle
+from ch6dist.trial_sections import RangeTestConfig
 
 UNCHANGING = {"train_loss": 1.0, "train_accuracy": 1.0, "val_loss": 1.0, "val_accuracy": 1.0}
 

@@ -26,7 +26,7 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
-from ch6dist.catalog.optimizers import cycles_momentum
+from ch6dist.catalog.lookup import cycles_momentum
 from ch6dist.catalog.parameters import DERIVED, Entry
 from ch6dist.catalog.schedule_entries import SCHEDULES
 from ch6dist.catalog.schedule_parts import LAMBDA_PRESETS

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ch6dist.catalog.datasets import DATASETS
+from ch6dist.catalog.lookup import known
 from ch6dist.catalog.naming import differences
-from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.schedule_entries import SCHEDULES
 from ch6dist.catalog.wording import is_fraction
 from ch6dist.runs.confirmations import open_confirmation
@@ -119,7 +119,7 @@ def noise_of_chance(chance: float, images: int) -> float:
 
 def _parts(config: Mapping[str, Any]) -> int:
     """Return how many settings differ from the defaults, a schedule and each of its parts being one."""
-    optimizer = set(differences(OPTIMIZERS[config["optimizer"]["name"]], config["optimizer"])) - {"lr"}
+    optimizer = set(differences(known("optimizer", config["optimizer"]), config["optimizer"])) - {"lr"}
     smoothing = bool(config.get("label_smoothing"))
     return smoothing + len(optimizer) + _schedule_parts(config.get("schedule") or {})
 

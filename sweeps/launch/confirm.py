@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from ch6dist.catalog.optimizers import OPTIMIZERS
+from ch6dist.catalog.lookup import REGISTRIES
 from ch6dist.catalog.text import list_text
 from ch6dist.catalog.wording import format_count, is_fraction
 from ch6dist.config import parse_trial
@@ -117,7 +117,7 @@ def default_configurations(ledger: Ledger, ranked: Sequence[Ranked]) -> list[str
     found: dict[str, str] = {}
     for line in ledger.trials.values():
         given = line["config"]["optimizer"]
-        name, entry = given["name"], OPTIMIZERS.get(given["name"])
+        name, entry = given["name"], REGISTRIES["optimizer"].get(given["name"])
         if line["config"]["type"] != "train" or name in found or entry is None:
             continue
         default = {"name": name, **entry.resolve({})}

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import tempfile
 from pathlib import Path
 
 from ch6dist.catalog.parameters import as_number
+from ch6dist.paths import cache_folder
 from ch6dist.storage.atomic import replace_file
 
 log = logging.getLogger(__name__)
@@ -23,9 +22,7 @@ log = logging.getLogger(__name__)
 
 def calibration_file() -> Path:
     """Return the path of the user's measured speeds; the file may be missing."""
-    home = os.path.expanduser("~")  # stays as it is for a user without a home, as in a container
-    cache = os.environ.get("XDG_CACHE_HOME") or (Path(home, ".cache") if home != "~" else tempfile.gettempdir())
-    return Path(cache, "ch6dist", "calibration.json")
+    return cache_folder() / "calibration.json"
 
 
 def calibration_key(device: str, model: str, engine: str = "eager") -> str:

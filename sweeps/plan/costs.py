@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ch6dist.catalog.datasets import DATASETS
+from ch6dist.catalog.lookup import optimizer_of
 from ch6dist.catalog.models import MODELS
-from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig
 from ch6dist.runs.schema import EngineName
 
@@ -84,5 +84,5 @@ def pack_bytes(trials: Sequence[TrialConfig], *, kind: str, engine: EngineName =
 
 def lane_bytes(trial: TrialConfig) -> int:
     """Return the bytes of a lane's weights, their best copy, the gradients and the optimizer's state."""
-    tensors = 3 + OPTIMIZERS[trial.optimizer["name"]].state_tensors
+    tensors = 3 + optimizer_of(trial.optimizer).state_tensors
     return MODELS[trial.model["name"]].parameter_count * FP32_BYTES * tensors

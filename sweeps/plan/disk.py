@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ch6dist.capture import capture_bytes
+from ch6dist.catalog.lookup import optimizer_of
 from ch6dist.catalog.models import MODELS
-from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
 from ch6dist.storage.files import LocalFolder, is_remote
@@ -29,7 +29,7 @@ def checkpoint_bytes(trial: TrialConfig) -> dict[str, int]:
     if trial.type != "train":
         return {}
     weights = MODELS[trial.model["name"]].parameter_count * FP32_BYTES
-    state = OPTIMIZERS[trial.optimizer["name"]].state_tensors
+    state = optimizer_of(trial.optimizer).state_tensors
     return {"last": (1 + state) * weights + OVERHEAD_BYTES, "best": weights + OVERHEAD_BYTES}
 
 

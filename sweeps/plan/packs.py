@@ -127,8 +127,8 @@ def _groups(trials: Iterable[TrialConfig], slots: Slots, wanted: str, most: int 
 
 
 def _engine_of(trial: TrialConfig, slots: Slots, wanted: str) -> tuple[EngineName, str]:
-    name, captures = trial.optimizer["name"], trial.capture is not None
-    return engine_for(name, kind=slots.kind, wanted=wanted, workers=slots.workers, captures=captures)
+    captures = trial.capture is not None
+    return engine_for(trial.optimizer, kind=slots.kind, wanted=wanted, workers=slots.workers, captures=captures)
 
 
 def _limit(trials: Sequence[TrialConfig], slots: Slots, engine: EngineName, most: int | None) -> tuple[int, str]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ch6dist.config import DataConfig
 from ch6dist.errors import InputError
 from ch6dist.sections import parse_section
+from ch6dist.trial_sections import DataConfig
 from ch6dist.yamlfile import parse_override
 from sweeps.spec.sweep_file import Resources
 

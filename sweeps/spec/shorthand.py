@@ -17,8 +17,9 @@ from ch6dist.catalog.parameters import Entry
 from ch6dist.catalog.schedule_entries import SCHEDULES
 from ch6dist.catalog.schedule_parts import LAMBDA_PRESETS
 from ch6dist.catalog.schedules import WARMUP
-from ch6dist.config import DataConfig, RangeTestConfig, TrialConfig
+from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError, nearest_name
+from ch6dist.trial_sections import DataConfig, RangeTestConfig
 from sweeps.spec.axes import axis_fields
 
 

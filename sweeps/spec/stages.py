@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from ch6dist.catalog.optimizers import OPTIMIZERS
+from ch6dist.catalog.lookup import optimizer_of
 from ch6dist.catalog.text import number_text
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
@@ -119,7 +119,7 @@ def as_range_test(config: TrialConfig, *, data_seed: int) -> TrialConfig:
 
     The learning rate, which it sets itself, is the optimizer's default, as in a sweep of range tests.
     """
-    optimizer = {**config.optimizer, "lr": OPTIMIZERS[config.optimizer["name"]].resolve({})["lr"]}
+    optimizer = {**config.optimizer, "lr": optimizer_of(config.optimizer).default("lr", config.optimizer["lr"])}
     data = config.data.model_copy(update={"seed": data_seed})
     update = {"type": "range_test", "data": data, "optimizer": optimizer, "schedule": {"name": "none"}, "capture": None}
     return config.model_copy(update=update)

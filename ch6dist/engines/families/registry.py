@@ -1,12 +1,15 @@
 """The families by name, and the one an optimizer belongs to.
 
-family_of("AdamW").name     # 'Adam'
-family_of("Adafactor")      # None: not element-wise, it trains alone
+family_of({"name": "AdamW"}).name   # 'Adam'
+family_of({"name": "Adafactor"})    # None: not element-wise, it trains alone
 """
 
 from __future__ import annotations
 
-from ch6dist.catalog.optimizers import OPTIMIZERS
+from collections.abc import Mapping
+from typing import Any
+
+from ch6dist.catalog.lookup import optimizer_of
 from ch6dist.engines.families.adam import ADAM, ADAMAX, NADAM, RADAM
 from ch6dist.engines.families.adaptive import ADADELTA, ADAGRAD, RMSPROP, RPROP
 from ch6dist.engines.families.family import Family
@@ -17,7 +20,7 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def family_of(optimizer: str) -> Family | None:
-    """Return the family of the optimizer named `optimizer` in the catalog; None where it has none."""
-    name = OPTIMIZERS[optimizer].family
+def family_of(optimizer: Mapping[str, Any]) -> Family | None:
+    """Return the family of a resolved optimizer; None where it has none."""
+    name = optimizer_of(optimizer).family
     return None if name is None else FAMILIES[name]

@@ -11,8 +11,9 @@ import pytest
 import torch
 import yaml
 
+from ch6dist.catalog.lookup import cycles_momentum
 from ch6dist.catalog.naming import LIMIT, optimizer_label, short_name
-from ch6dist.catalog.optimizers import OPTIMIZERS, cycles_momentum
+from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.parameters import DERIVED, REQUIRED, Parameter
 from ch6dist.catalog.schedule_entries import SCHEDULES
 from ch6dist.catalog.schedule_parts import LAMBDA_PRESETS

@@ -14,10 +14,11 @@ import torchvision
 
 from ch6dist.catalog.dataset_files import DataFilesError, data_root
 from ch6dist.catalog.datasets import DATASETS
-from ch6dist.config import DataConfig, parse_section
+from ch6dist.config import parse_section
 from ch6dist.data.download import download
 from ch6dist.data.images import ArrayUnpickler, TrainData, epoch_plan, load_split, load_test
 from ch6dist.errors import InputError
+from ch6dist.trial_sections import DataConfig
 from tests.support.trials import real
 
 torch.set_num_threads(1)

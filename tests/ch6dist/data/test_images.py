@@ -9,7 +9,7 @@ from torchvision.transforms import functional as reference
 
 from ch6dist.catalog.dataset_files import data_root
 from ch6dist.catalog.datasets import DATASETS
-from ch6dist.config import DataConfig, parse_section, parse_trial
+from ch6dist.config import parse_section, parse_trial
 from ch6dist.data.images import (
     PAD,
     TrainData,
@@ -21,6 +21,7 @@ from ch6dist.data.images import (
 )
 from ch6dist.data.synthetic import synthetic_images
 from ch6dist.errors import InputError
+from ch6dist.trial_sections import DataConfig
 from tests.support.programs import assert_same_elsewhere
 
 torch.set_num_threads(1)
@@ -151,7 +152,8 @@ def test_batches_of_ranks_make_up_the_global_batch():
 def test_plans_and_splits_are_equal_in_another_process(capsys):
     program = (
         "import torch, hashlib\n"
-        "from ch6dist.config import DataConfig, parse_section\n"
+        "from ch6dist.sections import parse_section\n"
+        "from ch6dist.trial_sections import DataConfig\n"
         "from ch6dist.data.images import epoch_plan, load_split\n"
         "torch.set_num_threads(1)\n"
         "plan = epoch_plan(seed=1, epoch=2, count=999, augment='crop_flip', device='cpu')\n"

@@ -9,10 +9,11 @@ import torch
 import torch.nn.functional as F
 
 from ch6dist.catalog.datasets import DATASETS
-from ch6dist.config import DataConfig, parse_section
+from ch6dist.config import parse_section
 from ch6dist.data.images import TrainData, epoch_plan, load_split, load_test, normalize
 from ch6dist.data.synthetic import synthetic_images, synthetic_labels
 from ch6dist.models.build import build_model
+from ch6dist.trial_sections import DataConfig
 
 torch.set_num_threads(1)
 

@@ -256,16 +256,18 @@ def assert_lane_is_its_solo_run(pack: Pack, k: int, solo: Solo) -> None:
 
 def test_registry_covers_the_catalog():
     assert {entry.family for entry in OPTIMIZERS.values()} == {*FAMILIES, None}
-    assert [name for name in OPTIMIZERS if family_of(name) is None] == ["Adafactor"]
+    assert [name for name in OPTIMIZERS if family_of({"name": name}) is None] == ["Adafactor"]
     assert all(name == family.name for name, family in FAMILIES.items())
-    assert {given["name"] for pack in PACKS.values() for given in pack} == {n for n in OPTIMIZERS if family_of(n)}
+    assert {given["name"] for pack in PACKS.values() for given in pack} == {
+        n for n in OPTIMIZERS if family_of({"name": n})
+    }
     for family in FAMILIES.values():
-        assert all(family_of(config["name"]) is family for config in lanes_of(family))
+        assert all(family_of(config) is family for config in lanes_of(family))
 
 
-@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if family_of(name)])
+@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if family_of({"name": name})])
 def test_every_option_of_the_catalog_is_tried(name: str):
-    family = family_of(name)
+    family = family_of({"name": name})
     assert family is not None
     for parameter in OPTIMIZERS[name].parameters:
         tried = [config[parameter.name] for config in lanes_of(family) if config["name"] == name]

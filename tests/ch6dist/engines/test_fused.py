@@ -487,7 +487,7 @@ def test_several_processes_are_refused():
     ],
 )
 def test_one_trial_alone_is_trained_by_the_engine_that_suits_its_device(optimizer, kind, workers, engine):
-    assert engine_for(optimizer, kind=kind, workers=workers)[0] == engine
+    assert engine_for({"name": optimizer}, kind=kind, workers=workers)[0] == engine
 
 
 # What a CUDA graph needs of a step, beside what test_device.py says

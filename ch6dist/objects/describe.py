@@ -1,0 +1,76 @@
+"""Find out about a thing that is not of the catalog: import it, read its signature, try it on something small.
+
+    python -m ch6dist.objects.describe optimizer timm/lion      # one line of JSON: a Description, or {"error": …}
+
+It runs the user's code, so it runs in a process of its own (ch6dist/catalog/described.py asks it).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from ch6dist.catalog.described import Description, installed_version, parameter_data
+from ch6dist.catalog.lookup import IMPORT_PATH, RESERVED
+from ch6dist.errors import InputError, UsageError
+from ch6dist.objects.find import find, module_of, why
+from ch6dist.objects.signature import parameters_of
+from ch6dist.objects.source import Sources, sources_of
+from ch6dist.objects.try_optimizer import HOW, optimizer_facts
+
+LEAVE_OUT = {"optimizer": {"params", *HOW}}  # by section, what the code gives and no file
+FACTS: dict[str, Callable[[Any], dict[str, Any]]] = {"optimizer": optimizer_facts}
+
+
+def describe(section: str, name: str) -> Description:
+    """Return what is known of a thing. Raises InputError or UsageError, or whatever the user's code does."""
+    found = find(section, name)
+    if not callable(found):
+        raise InputError("name", name, f"a class or a function; it is of type {type(found).__name__}")
+    parameters = parameters_of(found, leave_out=LEAVE_OUT[section])
+    if taken := [one.name for one in parameters if one.name in RESERVED]:
+        raise InputError("name", name, f"code without a parameter called {taken[0]}, which a file uses itself")
+    is_path = bool(IMPORT_PATH.fullmatch(name))
+    sources = sources_of(module_of(name)) if is_path else Sources("", {}, "")
+    package = name.partition(":")[0].partition(".")[0] if is_path else name.partition("/")[0]
+    return Description(
+        section=section,
+        name=name,
+        summary=_summary(found),
+        parameters=tuple(map(parameter_data, parameters)),
+        version="" if sources.files else installed_version(package),
+        code=sources.code,
+        files=sources.files,
+        root=sources.root,
+        facts=FACTS[section](found),
+    )
+
+
+def _summary(found: Any) -> str:
+    """Return the first line of a docstring."""
+    text = (getattr(getattr(found, "func", found), "__doc__", None) or "").strip()
+    return text.splitlines()[0].strip() if text else ""
+
+
+def main() -> None:
+    """Print the answer as the last line of stdout, whatever the user's code prints before."""
+    section, name = sys.argv[1:]
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    try:
+        content: dict[str, Any] = describe(section, name).as_data()
+    except InputError as error:
+        content = {"error": error.allowed}
+    except UsageError as error:
+        content = {"error": f"a package that is installed: {error}"}
+    except Exception as error:
+        content = {"error": f"code that can be used: {why(error)}"}
+    print(json.dumps(content), file=answer, flush=True)
+    os._exit(0)  # whatever threads the user's code has left
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""From the name in a file to the class or function that it stands for.
+
+    find("optimizer", "SGD")                # torch.optim.SGD
+    find("optimizer", "timm/lion")          # timm's class
+    find("model", "mynets:Net")             # imported: from the working directory, or from the code of a run
+    provide("1c0ffee5abcd", folder)         # where the code of that hash is
+
+A folder of the user's own comes last on the path: a `random.py` in it hides nothing that this project imports.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable, Collection
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from ch6dist.catalog.lookup import IMPORT_PATH
+from ch6dist.errors import InputError, UsageError, suggestion, unknown_name
+from ch6dist.objects.source import is_own, sources_of
+
+FRAMES = 3  # of the user's own code, the last ones, that an error names
+_PROVIDED: dict[str, Path] = {}  # folders by the hash of the code that is in them
+
+
+def provide(code: str, folder: Path) -> None:
+    """Say where the user's code of a hash is; left out, it is in the working directory."""
+    _PROVIDED[code] = folder
+
+
+def find(section: str, name: str, *, code: str = "") -> Any:
+    """Return the class or function of a name.
+
+    Args:
+        code: the hash that a user's own files have to have; empty: any, and what is installed.
+
+    Raises InputError, its key relative to the section, for what cannot be imported; UsageError for other files.
+    """
+    if IMPORT_PATH.fullmatch(name):
+        return _imported(name, code)
+    library, _, rest = name.partition("/")
+    if rest:
+        return LIBRARIES[section, library](rest)
+    return getattr(torch.optim, name)
+
+
+def module_of(name: str) -> ModuleType:
+    """Return the module of an import path that has been imported."""
+    return sys.modules[name.partition(":")[0]]
+
+
+def why(error: BaseException) -> str:
+    """Return an error of the user's code as one line: what it says, and where in their own files."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
+    if isinstance(error, SyntaxError) and error.filename:
+        places = [f"{Path(error.filename).name}:{error.lineno}"]
+    else:
+        places = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames[-FRAMES:]]
+    said = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
+    return f"{type(error).__name__}: {said}" + (f" ({', '.join(places)})" if places else "")
+
+
+def _imported(name: str, code: str) -> Any:
+    module_name, _, attributes = name.partition(":")
+    root = _PROVIDED.get(code, Path.cwd())
+    _make_room(module_name, root)
+    if str(root) not in sys.path:
+        sys.path.append(str(root))
+    try:
+        found: Any = import_module(module_name)
+    except BaseException as error:  # the user's code may raise anything, SystemExit too
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise InputError("name", name, f"an import path that can be imported: {why(error)}") from error
+    for part in attributes.split("."):
+        if not hasattr(found, part):
+            own = [key for key, value in vars(found).items() if callable(value) and not key.startswith("_")]
+            raise InputError("name", name, unknown_name("", part, own).allowed + f" of {module_name}")
+        found = getattr(found, part)
+    if code and (now := sources_of(sys.modules[module_name]).code) != code:
+        raise UsageError(f"{name} is not what it was: its files have the hash {now or 'of a package'}, not {code}")
+    return found
+
+
+def _make_room(module_name: str, root: Path) -> None:
+    """Forget the user's modules that came from another folder: the same name may be other code there."""
+    loaded = sys.modules.get(module_name)
+    if loaded is None or not is_own(loaded) or Path(loaded.__file__ or "").resolve().is_relative_to(root.resolve()):
+        return
+    for name, module in list(sys.modules.items()):
+        if is_own(module) and not Path(module.__file__ or "").resolve().is_relative_to(root.resolve()):
+            del sys.modules[name]
+    sys.path[:] = [path for path in sys.path if Path(path) not in _PROVIDED.values()]
+
+
+def _is_users(filename: str) -> bool:
+    own = ModuleType("frame")
+    own.__file__ = filename
+    return is_own(own) and not filename.startswith(str(Path(__file__).parents[1]) + os.sep)
+
+
+def _timm_optimizer(name: str) -> Any:
+    optim = _library("timm.optim", "timm")
+    if name not in (names := optim.list_optimizers()):
+        raise _unknown("timm", name, names)
+    return optim.get_optimizer_class(name, bind_defaults=True)
+
+
+def _pytorch_optimizer(name: str) -> Any:
+    library = _library("pytorch_optimizer", "pytorch_optimizer")
+    names = library.get_supported_optimizers()
+    if name not in names:
+        raise _unknown("pytorch_optimizer", name, names)
+    return library.load_optimizer(name)
+
+
+def _unknown(library: str, name: str, names: Collection[str]) -> InputError:
+    near = suggestion(f"{library}/{name}", [f"{library}/{known}" for known in names])
+    return InputError("name", f"{library}/{name}", f"{near}one of the {len(names)} that {library} has")
+
+
+def _library(module: str, package: str) -> Any:
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise UsageError(f"{package} is not installed ({error})", f"pip install {package}") from None
+
+
+LIBRARIES: dict[tuple[str, str], Callable[[str], Any]] = {
+    ("optimizer", "timm"): _timm_optimizer,
+    ("optimizer", "pytorch_optimizer"): _pytorch_optimizer,
+}
+
+
+def is_class(found: object) -> bool:
+    """Return whether a found thing is a class."""
+    return inspect.isclass(found)

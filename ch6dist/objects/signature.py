@@ -1,0 +1,122 @@
+"""A signature as the parameters that a file may give: names, defaults and kinds, as far as annotations say them.
+
+    parameters_of(Lion, leave_out={"params"})       # (Parameter("lr", "float", 1e-4, …), …)
+
+What has no annotation has the kind of its default; what has neither takes any plain value.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import types
+import typing
+from collections.abc import Callable, Collection
+from typing import Any, Literal, Union, get_args, get_origin
+
+from ch6dist.catalog.parameters import DERIVED, REQUIRED, Kind, Parameter
+
+SCALARS: dict[Any, Kind] = {bool: "bool", int: "int", float: "float", str: "text"}
+SEQUENCES = (tuple, list, typing.Sequence, typing.Iterable)
+COLLECTED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def parameters_of(found: Callable[..., Any], *, leave_out: Collection[str] = ()) -> tuple[Parameter, ...]:
+    """Return what a class or function may be given by name, in its order."""
+    hints = _hints(found)
+    return tuple(
+        _parameter(one, hints.get(one.name, one.annotation))
+        for one in _signature(found).parameters.values()
+        if one.name not in leave_out and one.kind not in COLLECTED and one.kind != inspect.Parameter.POSITIONAL_ONLY
+    )
+
+
+def names_of(found: Callable[..., Any]) -> set[str]:
+    """Return the names of everything that a class or function takes."""
+    return set(_signature(found).parameters)
+
+
+def takes_any(found: Callable[..., Any]) -> bool:
+    """Return whether it takes keywords that its signature does not name."""
+    return any(one.kind == inspect.Parameter.VAR_KEYWORD for one in _signature(found).parameters.values())
+
+
+def _signature(found: Callable[..., Any]) -> inspect.Signature:
+    if isinstance(found, functools.partial):  # its keywords are other defaults
+        inner = _signature(found.func)
+        given = [one.replace(default=found.keywords.get(name, one.default)) for name, one in inner.parameters.items()]
+        return inspect.Signature([one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in given if _is_named(one)])
+    if not inspect.isclass(found):
+        return inspect.signature(found)
+    whole = inspect.signature(found.__init__)
+    return whole.replace(parameters=list(whole.parameters.values())[1:])
+
+
+def _is_named(one: inspect.Parameter) -> bool:
+    return one.kind not in COLLECTED
+
+
+def _hints(found: Callable[..., Any]) -> dict[str, Any]:
+    inner: Any = found.func if isinstance(found, functools.partial) else found
+    try:
+        return typing.get_type_hints(inner.__init__ if inspect.isclass(inner) else inner)
+    except Exception:  # an annotation may name what is imported for type checkers alone
+        return {}
+
+
+def _parameter(one: inspect.Parameter, annotation: Any) -> Parameter:
+    default = _plain(one.default)
+    none = default is None or type(None) in _choices(annotation)
+    kind, choices, length = _kind(annotation, default)
+    if kind == "floats" and default is not None and default not in (REQUIRED, DERIVED):
+        default = list(default)
+    low = 0.0 if one.name == "lr" else None
+    return Parameter(
+        one.name, kind, default, "", low=low, choices=choices, length=length, none=none and kind != "floats"
+    )
+
+
+def _plain(default: Any) -> Any:
+    """Return a default as plain data; DERIVED for one that no file could say: left out, the code has its own."""
+    if default is inspect.Parameter.empty:
+        return REQUIRED
+    if isinstance(default, (tuple, list)):
+        default = list(default)
+    try:
+        return default if json.loads(json.dumps(default, allow_nan=False)) == default else DERIVED
+    except (TypeError, ValueError):
+        return DERIVED
+
+
+def _kind(annotation: Any, default: Any) -> tuple[Kind, tuple[str, ...], int | None]:
+    """Return a parameter's kind, choices, and the length of a list of numbers."""
+    choices = [choice for choice in _choices(annotation) if choice is not type(None)]
+    if len(choices) == 1:
+        [only] = choices
+        if only in SCALARS:
+            return SCALARS[only], (), None
+        if get_origin(only) is Literal and all(isinstance(value, str) for value in get_args(only)):
+            return "choice", get_args(only), None
+    if _are_numbers(default):
+        is_fixed = [get_args(one) for one in choices if get_origin(one) is tuple and Ellipsis not in get_args(one)]
+        return "floats", (), len(default) if len({len(one) for one in is_fixed}) == 1 else None
+    scalars = {one for one in choices if one in SCALARS}
+    if scalars and (default in (REQUIRED, DERIVED, None) or type(default) in scalars or scalars == {float}):
+        return next(SCALARS[kind] for kind in (float, int, bool, str) if kind in scalars), (), None
+    if annotation is inspect.Parameter.empty and type(default) in SCALARS:
+        kind = SCALARS[type(default)]
+        return ("float" if kind == "int" else kind), (), None  # `lr=1` takes 0.5 too
+    return "any", (), None
+
+
+def _choices(annotation: Any) -> tuple[Any, ...]:
+    """Return the alternatives of an annotation: itself, unless it is a union."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return get_args(annotation)
+    return (annotation,)
+
+
+def _are_numbers(default: Any) -> bool:
+    is_list = isinstance(default, list) and bool(default)
+    return is_list and all(isinstance(item, (int, float)) and not isinstance(item, bool) for item in default)
