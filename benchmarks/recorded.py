@@ -1,10 +1,10 @@
-"""A recorded grid trained again as stubs: what a rule of early stopping would have spent on it, and what won.
+"""A recorded grid trained again by stand-ins: what a rule of early stopping would have spent on it, and what won.
 
     curves = read_curves(Path("benchmarks/early_stopping/curves.csv"))
     end = replay(parse_early_stop({"name": "halving", "first": 1}), curves, lanes=8, metric=Metric("val_accuracy"))
     end.epochs, end.finished                # epochs trained, the configurations that were trained to the end
 
-A stub takes as long as its recording for every epoch, on one of `lanes` lanes, and its rows arrive in that order
+A stand-in takes as long as its recording for every epoch, on one of `lanes` lanes, and its rows arrive in that order
 (sweeps/plan/rehearsal.py).
 """
 
@@ -122,7 +122,7 @@ def replay(rule: EarlyStop, trials: Sequence[Curve], *, lanes: int, metric: Metr
         trials: the seeds of each configuration side by side, the same for all.
     """
     epochs = max(curve.epochs for curve in trials)
-    search = stub_search(rule, trials, epochs, metric)
+    search = search_over(rule, trials, epochs, metric)
     curves = dict(zip(search.observed.trials, trials, strict=True))
     recordings = {trial: Recording(curve.values[metric.name], curve.seconds) for trial, curve in curves.items()}
     done = rehearse(search, recordings, lanes=lanes)
@@ -130,7 +130,7 @@ def replay(rule: EarlyStop, trials: Sequence[Curve], *, lanes: int, metric: Metr
     return End(sum(done.values()), tuple(name for name in by_configuration(trials) if name not in short))
 
 
-def stub_search(rule: EarlyStop, trials: Sequence[Curve], epochs: int, metric: Metric) -> Search:
+def search_over(rule: EarlyStop, trials: Sequence[Curve], epochs: int, metric: Metric) -> Search:
     """Return the decisions of a sweep that has as many configurations and seeds; its learning rates mean nothing."""
     configurations = by_configuration(trials)
     spec = {

@@ -1,7 +1,7 @@
-"""What is known of a thing that is not of the catalog: a library's, or the user's own. Found out once, then kept.
+"""What is known of a thing that is not of the catalog: a library's, or an import path's. Found out once, then kept.
 
     description = describe("optimizer", "timm/lion")        # asks a subprocess, or the user's cache
-    description.entry()                                     # as the catalog has its own
+    description.parsed_parameters()                         # as the catalog has its own
     adopt([description.as_data()])                          # of a run's record: nothing is imported to read a run
 
 Nothing here imports what it describes: `plan` and `status` answer without torch. A subprocess does
@@ -83,20 +83,35 @@ def adopted(section: str, name: str, code: str) -> Description | None:
 
 
 def describe(section: str, name: str) -> Description:
-    """Return what is known of a thing in this environment and working directory.
+    """Return what is known of a thing in this environment; of an import path, also in this working directory.
 
     Raises InputError, its key relative to the section, where it cannot be found or used.
     """
-    return _describe(section, name, os.getcwd())
+    return _describe(section, name, _folder(name))
+
+
+def remembered(section: str, name: str, code: str) -> Description | None:
+    """Return what is known of a thing without asking: adopted, or kept in the user's cache; None where nothing is."""
+    found = adopted(section, name, code) or _kept(section, name, _folder(name))
+    if found:
+        keep(found)
+    return found
+
+
+def _folder(name: str) -> str:
+    """Return what an answer depends on beside the name: the working directory, of an import path."""
+    return os.getcwd() if ":" in name else ""
 
 
 def parameter_data(parameter: Parameter) -> dict[str, Any]:
     """Return a parameter as plain data, without what is left at its default."""
-    empty = Parameter(parameter.name, parameter.kind, parameter.default, parameter.meaning)
-    content = {k: v for k, v in asdict(parameter).items() if k == "name" or v != getattr(empty, k)}
+    empty = Parameter(parameter.name, parameter.kind, None, parameter.meaning)
+    names = [one.name for one in fields(parameter) if one.name != "default"]
+    always = ("name", "kind", "meaning")
+    given = {name: getattr(parameter, name) for name in names}
+    content = {name: value for name, value in given.items() if name in always or value != getattr(empty, name)}
     marker = next((word for word, marker in MARKERS.items() if parameter.default is marker), None)
-    default = {"marker": marker} if marker else {"default": parameter.default}
-    return {**content, "kind": parameter.kind, "meaning": parameter.meaning, **default}
+    return {**content, **({"marker": marker} if marker else {"default": parameter.default})}
 
 
 def _parameter(content: Mapping[str, Any]) -> Parameter:
@@ -126,7 +141,7 @@ def _ask(section: str, name: str, folder: str) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": path}
     try:
         done = subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, timeout=LIMIT_SECONDS, check=False
+            command, cwd=folder or None, env=environment, capture_output=True, timeout=LIMIT_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         return {"error": f"code that answers within {LIMIT_SECONDS:.0f} s"}

@@ -2,11 +2,12 @@
 
     lookup("optimizer", "SGD")              # of the catalog
     lookup("optimizer", "timm/lion")        # a library's: LIBRARY/NAME
-    lookup("optimizer", "myoptim:Opt")      # of the user's own: an import path, package.module:Name
-    parse_named("optimizer", {"name": "myoptim:Opt", "lr": 0.1})    # {'name': …, 'code': 'a1b2…', 'lr': 0.1, …}
+    lookup("optimizer", "lion_pytorch:Lion")        # of an installed package: an import path, package.module:Name
+    parse_named("optimizer", {"name": "timm/lion", "lr": 0.1})      # {'name': 'timm/lion', 'lr': 0.1, 'betas': …}
 
-What is the user's own has the hash of its files in the trial, under `code`: a changed file makes another trial. A
-configuration that has a `code` already is one of a record, and is looked up there: to read a run never runs its code.
+Refused by name, with the reason, is what the loop cannot train: files of the user's own, which do not reach the workers
+of a sweep; optimizers that need a closure, second derivatives, or other weights for evaluation. Models are of the
+catalog.
 """
 
 from __future__ import annotations
@@ -15,18 +16,22 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ch6dist.catalog.described import Description, adopted, describe, keep
-from ch6dist.catalog.models import MODELS, ModelEntry
+from ch6dist.catalog.described import Description, adopted, describe, keep, remembered
+from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS, OptimizerEntry
 from ch6dist.catalog.parameters import Entry
 from ch6dist.errors import MISSING, InputError, UsageError, unknown_name
 
 REGISTRIES: dict[str, Mapping[str, Entry]] = {"model": MODELS, "optimizer": OPTIMIZERS}
 LIBRARIES: dict[str, tuple[str, ...]] = {  # that names may come from: by section, as the name begins
-    "model": ("timm", "torchvision"),
     "optimizer": ("timm", "pytorch_optimizer"),
 }
 IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+UNTRAINED = {  # facts of an optimizer → what it needs of the loop
+    "closure": "closure that computes loss and gradients",
+    "second_order": "gradients that can be differentiated once more",
+    "modes": "other weights for evaluation than for training",
+}
 RESERVED = ("name", "code")  # keys of a section that are no parameters
 
 
@@ -35,7 +40,8 @@ def is_foreign(section: str, name: object) -> bool:
     if not isinstance(name, str):
         return False
     library, _, rest = name.partition("/")
-    return bool(IMPORT_PATH.fullmatch(name)) or (bool(rest) and library in LIBRARIES.get(section, ()))
+    is_path = IMPORT_PATH.fullmatch(name) is not None
+    return section in LIBRARIES and (is_path or (bool(rest) and library in LIBRARIES[section]))
 
 
 def lookup(section: str, name: object, *, code: str = "") -> Entry:
@@ -52,18 +58,20 @@ def lookup(section: str, name: object, *, code: str = "") -> Entry:
         return registry[name]
     if not isinstance(name, str) or not is_foreign(section, name):
         error = unknown_name("name", name, registry)
-        libraries = "".join(f"{library}/NAME, " for library in LIBRARIES.get(section, ()))
+        if section not in LIBRARIES:
+            raise error
+        libraries = "".join(f"{library}/NAME, " for library in LIBRARIES[section])
         raise InputError("name", name, f"{error.allowed}, {libraries}or an import path, package.module:Name")
     return entry_of(_described(section, name, code))
 
 
 def known(section: str, config: Mapping[str, Any]) -> Entry:
-    """Return the entry of a resolved mapping, to show it: a bare one where nothing is recorded. Runs no code."""
+    """Return the entry of a resolved mapping, to show it: a bare one where nothing is known. Runs no code."""
     name = config["name"]
     registry = REGISTRIES[section]
     if name in registry:
         return registry[name]
-    found = adopted(section, name, config.get("code", ""))
+    found = remembered(section, name, config.get("code", ""))
     return entry_of(found) if found else Entry(name, "")
 
 
@@ -78,13 +86,6 @@ def cycles_momentum(optimizer: Mapping[str, Any]) -> bool:
     """Return whether a resolved optimizer has a momentum that a schedule may cycle: momentum > 0, or betas."""
     key = optimizer_of(optimizer).momentum
     return key == "betas" or (key == "momentum" and optimizer["momentum"] > 0)
-
-
-def model_of(config: Mapping[str, Any]) -> ModelEntry:
-    """Return the entry of a resolved model."""
-    found = lookup("model", config["name"], code=config.get("code", ""))
-    assert isinstance(found, ModelEntry)
-    return found
 
 
 def parse_named(section: str, given: Any) -> dict[str, Any]:
@@ -105,16 +106,11 @@ def parse_named(section: str, given: Any) -> dict[str, Any]:
 
 def entry_of(description: Description) -> Entry:
     """Return a description as an entry of its section."""
-    common: dict[str, Any] = {
-        "name": description.name,
-        "description": description.summary,
-        "parameters": description.parsed_parameters(),
-        "code": description.code,
-    }
-    if description.section == "optimizer":
-        facts = {**description.facts, "needs": tuple(description.facts["needs"])}
-        return OptimizerEntry(**common, family=None, **facts)
-    return ModelEntry(**common, **description.facts)
+    facts = {key: description.facts[key] for key in ("momentum", "state_tensors")}
+    parameters = description.parsed_parameters()
+    return OptimizerEntry(
+        description.name, description.summary, parameters, code=description.code, family=None, **facts
+    )
 
 
 def _described(section: str, name: str, code: str) -> Description:
@@ -124,5 +120,17 @@ def _described(section: str, name: str, code: str) -> Description:
     if code and found.code != code:
         hint = "its run folder has the code that it was trained with: name the run"
         raise UsageError(f"{name} is not what it was: its files have the hash {found.code}, not {code}", hint)
+    if reason := _not_trained(found):
+        raise InputError("name", name, reason)
     keep(found)
     return found
+
+
+def _not_trained(description: Description) -> str:
+    """Return what is allowed instead of a thing that the loop cannot train rightly; empty for all others."""
+    if description.code:
+        return "the name of what is installed: files of one's own do not reach the workers of a sweep"
+    for fact, what in UNTRAINED.items():
+        if description.facts.get(fact):
+            return f"an optimizer that needs no {what}: the loop gives it none"
+    return ""

@@ -25,10 +25,6 @@ class OptimizerEntry(Entry):
     full_batch: bool = False  # made for gradients over all images: mini-batches mislead it
     family: str | None  # optimizers of a family share fused packs; None: not element-wise, packs of one trial
     state_tensors: int  # tensors of a parameter's size that it keeps per parameter, with every option on
-    closure: bool = False  # its step computes loss and gradients itself, by a closure
-    second_order: bool = False  # its step needs gradients that can be differentiated once more
-    modes: bool = False  # it has weights of its own for training and for evaluation: `train()` and `eval()`
-    needs: tuple[str, ...] = ()  # parameters that have to be given beside `lr`
 
     def check(self, resolved: Mapping[str, Any]) -> None:
         """Raise InputError where resolved parameters, each fine by itself, do not go together."""

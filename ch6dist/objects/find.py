@@ -2,15 +2,13 @@
 
     find("optimizer", "SGD")                # torch.optim.SGD
     find("optimizer", "timm/lion")          # timm's class
-    find("model", "mynets:Net")             # imported: from the working directory, or from the code of a run
-    provide("1c0ffee5abcd", folder)         # where the code of that hash is
+    find("optimizer", "myoptim:Opt")        # imported
 
-A folder of the user's own comes last on the path: a `random.py` in it hides nothing that this project imports.
+The working directory comes last on the path: a `random.py` in it hides nothing that this project imports.
 """
 
 from __future__ import annotations
 
-import inspect
 import os
 import sys
 import traceback
@@ -24,27 +22,18 @@ import torch
 
 from ch6dist.catalog.lookup import IMPORT_PATH
 from ch6dist.errors import InputError, UsageError, suggestion, unknown_name
-from ch6dist.objects.source import is_own, sources_of
+from ch6dist.objects.source import is_own
 
 FRAMES = 3  # of the user's own code, the last ones, that an error names
-_PROVIDED: dict[str, Path] = {}  # folders by the hash of the code that is in them
 
 
-def provide(code: str, folder: Path) -> None:
-    """Say where the user's code of a hash is; left out, it is in the working directory."""
-    _PROVIDED[code] = folder
-
-
-def find(section: str, name: str, *, code: str = "") -> Any:
+def find(section: str, name: str) -> Any:
     """Return the class or function of a name.
 
-    Args:
-        code: the hash that a user's own files have to have; empty: any, and what is installed.
-
-    Raises InputError, its key relative to the section, for what cannot be imported; UsageError for other files.
+    Raises InputError, its key relative to the section, for what cannot be imported; UsageError without its library.
     """
     if IMPORT_PATH.fullmatch(name):
-        return _imported(name, code)
+        return _imported(name)
     library, _, rest = name.partition("/")
     if rest:
         return LIBRARIES[section, library](rest)
@@ -67,37 +56,24 @@ def why(error: BaseException) -> str:
     return f"{type(error).__name__}: {said}" + (f" ({', '.join(places)})" if places else "")
 
 
-def _imported(name: str, code: str) -> Any:
+def _imported(name: str) -> Any:
     module_name, _, attributes = name.partition(":")
-    root = _PROVIDED.get(code, Path.cwd())
-    _make_room(module_name, root)
-    if str(root) not in sys.path:
-        sys.path.append(str(root))
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
     try:
         found: Any = import_module(module_name)
-    except BaseException as error:  # the user's code may raise anything, SystemExit too
+    except BaseException as error:  # what is imported may raise anything, SystemExit too
         if isinstance(error, KeyboardInterrupt):
             raise
         raise InputError("name", name, f"an import path that can be imported: {why(error)}") from error
     for part in attributes.split("."):
         if not hasattr(found, part):
-            own = [key for key, value in vars(found).items() if getattr(value, "__module__", "") == module_name]
+            package = module_name.partition(".")[0]
+            modules = {key: str(getattr(value, "__module__", "")) for key, value in vars(found).items()}
+            own = [key for key, module in modules.items() if module.partition(".")[0] == package]
             raise InputError("name", name, unknown_name("", part, own).allowed + f" of {module_name}")
         found = getattr(found, part)
-    if code and (now := sources_of(sys.modules[module_name]).code) != code:
-        raise UsageError(f"{name} is not what it was: its files have the hash {now or 'of a package'}, not {code}")
     return found
-
-
-def _make_room(module_name: str, root: Path) -> None:
-    """Forget the user's modules that came from another folder: the same name may be other code there."""
-    loaded = sys.modules.get(module_name)
-    if loaded is None or not is_own(loaded) or Path(loaded.__file__ or "").resolve().is_relative_to(root.resolve()):
-        return
-    for name, module in list(sys.modules.items()):
-        if is_own(module) and not Path(module.__file__ or "").resolve().is_relative_to(root.resolve()):
-            del sys.modules[name]
-    sys.path[:] = [path for path in sys.path if Path(path) not in _PROVIDED.values()]
 
 
 def _is_users(filename: str) -> bool:
@@ -137,8 +113,3 @@ LIBRARIES: dict[tuple[str, str], Callable[[str], Any]] = {
     ("optimizer", "timm"): _timm_optimizer,
     ("optimizer", "pytorch_optimizer"): _pytorch_optimizer,
 }
-
-
-def is_class(found: object) -> bool:
-    """Return whether a found thing is a class."""
-    return inspect.isclass(found)

@@ -32,16 +32,6 @@ def parameters_of(found: Callable[..., Any], *, leave_out: Collection[str] = ())
     )
 
 
-def names_of(found: Callable[..., Any]) -> set[str]:
-    """Return the names of everything that a class or function takes."""
-    return set(_signature(found).parameters)
-
-
-def takes_any(found: Callable[..., Any]) -> bool:
-    """Return whether it takes keywords that its signature does not name."""
-    return any(one.kind == inspect.Parameter.VAR_KEYWORD for one in _signature(found).parameters.values())
-
-
 def _signature(found: Callable[..., Any]) -> inspect.Signature:
     if isinstance(found, functools.partial):  # its keywords are other defaults
         inner = _signature(found.func)
@@ -69,8 +59,10 @@ def _parameter(one: inspect.Parameter, annotation: Any) -> Parameter:
     default = _plain(one.default)
     none = default is None or type(None) in _choices(annotation)
     kind, choices, length = _kind(annotation, default)
-    if kind == "floats" and default is not None and default not in (REQUIRED, DERIVED):
-        default = list(default)
+    if kind == "float" and isinstance(default, int):  # as it is read from a file: a configuration is its own
+        default = float(default)
+    if kind == "floats":
+        default = [float(item) for item in default]
     low = 0.0 if one.name == "lr" else None
     return Parameter(
         one.name, kind, default, "", low=low, choices=choices, length=length, none=none and kind != "floats"

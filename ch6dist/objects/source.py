@@ -1,15 +1,16 @@
 """The files that are the user's own: which of them a module brought in, and their hash.
 
-    with first_imports() as own:        # of the working directory, or of the folder of a run that has the code
-        import_module("mynets")
-    own("mynets")                       # Sources(root="/home/me/nets", files={"mynets.py": "e3b0…"}, code="1c0ffee5…")
+    sources_of(import_module("mynets"))
+    # Sources(root="/home/me/nets", files={"mynets.py": "e3b0…"}, code="1c0ffee5…")
 
 A module that is installed (below site-packages, or of Python itself) is no user's own: its version says what it is.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import os
 import sys
 import sysconfig
 from collections.abc import Mapping
@@ -60,10 +61,16 @@ def hash_of(files: Mapping[str, str]) -> str:
 def is_own(module: ModuleType) -> bool:
     """Return whether a module is a file of the user's own: neither installed, nor of Python, nor of this project."""
     file = getattr(module, "__file__", None)
-    if not file or not file.endswith(".py") or module.__name__ == "__main__":
-        return False
+    if not file or not file.endswith(".py") or not os.path.isabs(file) or module.__name__ == "__main__":
+        return False  # torch has modules that say their file by name alone
     if module.__name__.partition(".")[0] in OURS:
         return False
     path = Path(file).resolve()
-    folders = {Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return "site-packages" not in path.parts and not any(path.is_relative_to(folder) for folder in folders)
+    return "site-packages" not in path.parts and not any(path.is_relative_to(folder) for folder in _installed())
+
+
+@functools.cache  # asked of every module that is loaded
+def _installed() -> tuple[Path, ...]:
+    """Return the folders of Python itself and of what is installed."""
+    kinds = ("stdlib", "platstdlib", "purelib", "platlib")
+    return tuple({Path(sysconfig.get_path(kind)).resolve() for kind in kinds})

@@ -63,9 +63,8 @@ def _state_tensors(found: Callable[..., Any], *, closure: bool, second_order: bo
         images, labels = torch.rand(16, 3, 8, 8), torch.arange(16) % 10
     lr = {"lr": LR} if inspect.Parameter.empty is _default_of_lr(found) else {}
     optimizer = found(model.parameters(), **lr)
-    for mode in ("train",):
-        if callable(getattr(optimizer, mode, None)):
-            getattr(optimizer, mode)()
+    if callable(getattr(optimizer, "train", None)):
+        optimizer.train()
 
     def again() -> torch.Tensor:
         """Compute loss and gradients."""

@@ -1,4 +1,4 @@
-"""A sweep rehearsed on recordings: stubs that take as long as trials once did, and the sweep's own decisions.
+"""A sweep rehearsed on recordings: stand-ins that take as long as trials once did, and the sweep's own decisions.
 
     done = rehearse(search, recordings, lanes=8)        # epochs that each trial comes to, by id
 
@@ -53,7 +53,7 @@ def rehearse(search: Search, recordings: Mapping[str, Recording], *, lanes: int)
 
 
 def _lines(search: Search, trial: str, recording: Recording, epoch: int) -> Iterator[Line]:
-    """Yield what a ledger would have of an epoch of a stub: its row, and its end."""
+    """Yield what a ledger would have of an epoch of a stand-in: its row, and its end."""
     ids = {"trial": trial, "attempt": 1}
     value, seconds = recording.values[epoch - 1], recording.seconds[epoch - 1]
     yield {
