@@ -146,6 +146,9 @@ def _catalog() -> dict[str, Schema]:
     definitions |= single | {"warmup": _without_name(entry_schema(WARMUP))}
     for kind, registry in REGISTRIES.items():
         definitions[kind] = {"anyOf": [names_schema(registry), *({"$ref": f"#/$defs/{name}"} for name in registry)]}
+    foreign = {"type": "string", "pattern": "[/:]", "description": "LIBRARY/NAME, or package.module:Name"}
+    whole = {"type": "object", "properties": {"name": foreign}, "required": ["name"]}
+    definitions["optimizer"]["anyOf"] += [foreign, whole]
     definitions["schedule"]["anyOf"].append({"type": "array", "items": {"$ref": "#/$defs/part"}, "minItems": 2})
     parts = {name: entry for name, entry in SCHEDULES.items() if set(BOTH) & set(entry.within)}
     epochs = {"epochs": {"type": "integer", "minimum": 1, "description": "its length in a list of schedules"}}
