@@ -17,7 +17,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "top_k": {"name": "top_k", "after": 3, "keep": 8},
     "halving": {"name": "halving", "first": 2, "factor": 3},
     "asha": {"name": "asha", "first": 1, "factor": 4, "promote": False},
-    "median": {"name": "median", "after": 3},
+    "median": {"name": "median", "after": 3, "percentile": 25},
 }
 
 
@@ -56,7 +56,7 @@ def test_a_rule_decides_at_its_rungs_below_the_last_epoch(rule: Any, epochs: int
 def test_the_command_line_sets_a_key_of_the_rule_the_whole_rule_and_none(tmp_path: Path) -> None:
     path = write(tmp_path, sweep(early_stop=GOOD["top_k"]))
     assert load_spec(path, ["early_stop.keep=4"]).early_stop == parse_early_stop({**GOOD["top_k"], "keep": 4})
-    assert load_spec(path, ["early_stop={name: median, after: 3}"]).early_stop == parse_early_stop(GOOD["median"])
+    assert load_spec(path, ["early_stop={name: median, after: 3, percentile: 25}"]).early_stop == parse_early_stop(GOOD["median"])
     assert load_spec(path, ["early_stop=null"]).early_stop is None
 
 
