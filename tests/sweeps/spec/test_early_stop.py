@@ -56,7 +56,8 @@ def test_a_rule_decides_at_its_rungs_below_the_last_epoch(rule: Any, epochs: int
 def test_the_command_line_sets_a_key_of_the_rule_the_whole_rule_and_none(tmp_path: Path) -> None:
     path = write(tmp_path, sweep(early_stop=GOOD["top_k"]))
     assert load_spec(path, ["early_stop.keep=4"]).early_stop == parse_early_stop({**GOOD["top_k"], "keep": 4})
-    assert load_spec(path, ["early_stop={name: median, after: 3, percentile: 25}"]).early_stop == parse_early_stop(GOOD["median"])
+    other = "early_stop={name: median, after: 3, percentile: 25}"
+    assert load_spec(path, [other]).early_stop == parse_early_stop(GOOD["median"])
     assert load_spec(path, ["early_stop=null"]).early_stop is None
 
 
