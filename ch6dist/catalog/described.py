@@ -3,6 +3,7 @@
     description = describe("optimizer", "timm/lion")        # asks a subprocess, or the user's cache
     description.entry()                                     # as the catalog has its own
     adopt([description.as_data()])                          # of a run's record: nothing is imported to read a run
+    keep_to(ledger.sweeps)                                  # a run goes on: a name means in it what it meant before
 
 Nothing here imports what it describes: `plan` and `status` answer without torch. A subprocess does
 (ch6dist/objects/describe.py); its answer is kept in the user's cache until a file that it read changes.
@@ -17,18 +18,19 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from ch6dist.catalog.parameters import DERIVED, REQUIRED, Parameter
-from ch6dist.errors import InputError
+from ch6dist.errors import InputError, UsageError
 from ch6dist.paths import cache_folder
 from ch6dist.storage.atomic import replace_file
 
 PROGRAM = "ch6dist.objects.describe"
+HASH_DIGITS = 12
 LIMIT_SECONDS = 300.0  # for the subprocess: imports, and a small training of it
 PACKAGE = Path(__file__).resolve().parents[2]  # the folder that has ch6dist, on the subprocess's path
 MARKERS = {"required": REQUIRED, "derived": DERIVED}
@@ -63,19 +65,90 @@ class Description:
         return tuple(_parameter(one) for one in self.parameters)
 
 
-_ADOPTED: dict[tuple[str, str, str], Description] = {}
+_KNOWN: dict[tuple[str, str, str], Description] = {}  # by section, name and code: described here, or recorded
+_KEPT: dict[tuple[str, str], str] = {}  # by section and name: the code that it has in the run that goes on
+_ONLY_RECORDED: set[bool] = set()  # not empty: what is read is a run, and runs no code
+_MEANT: dict[tuple[str, str], str] = {}  # the code that the name alone meant when it was last asked for
 
 
 def adopt(recorded: Iterable[Mapping[str, Any]]) -> None:
-    """Know what a run has recorded of the things that it uses."""
+    """Know what a run has recorded of the things that it uses. UsageError for what is no description."""
     for content in recorded:
-        one = Description.from_data(content)
-        _ADOPTED[one.section, one.name, one.code] = one
+        one = _recorded(content)
+        _KNOWN.setdefault((one.section, one.name, one.code), one)
+
+
+def keep_to(heads: Collection[Mapping[str, Any]], *, ask: bool = False) -> None:
+    """Let a name without a hash mean what it means in a run, whatever the working directory has by now.
+
+    Args:
+        heads: the head lines of its drivers; none for a new run, whose names are looked up where it is started.
+        ask: names that the run has not recorded are looked up here too: a person has added them. Else they are refused,
+            for a subprocess would import them.
+    """
+    _KEPT.clear()
+    _ONLY_RECORDED.clear()
+    _ONLY_RECORDED.update({True} if heads and not ask else ())
+    for content in (one for head in heads for one in head.get("described", ())):  # of two with one name the later one
+        adopt([content])
+        _KEPT[content["section"], content["name"]] = content.get("code", "")
+
+
+def _recorded(content: Any) -> Description:
+    try:
+        return Description.from_data(content)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UsageError(f"`described` in this run's ledger is damaged: {error!r}", "restore it from a copy") from None
 
 
 def adopted(section: str, name: str, code: str) -> Description | None:
-    """Return what a run has recorded of a thing; None where none that was read here has."""
-    return _ADOPTED.get((section, name, code))
+    """Return what is known of a thing without asking; None where nothing that was read here has it."""
+    return _KNOWN.get((section, name, code))
+
+
+def description_of(section: str, name: str, code: str = "") -> Description:
+    """Return the description of what a configuration names. Raises as `describe` does; UsageError for other files.
+
+    Args:
+        code: the hash of the user's own files that it has there; empty: what the name means now.
+    """
+    wanted = code or _KEPT.get((section, name), "")
+    known = adopted(section, name, wanted)
+    if known is None and _ONLY_RECORDED:
+        raise UsageError(f"the ledger of this run does not say what {name} is", "read it where it was made")
+    found = known or describe(section, name)
+    if wanted and found.code != wanted:
+        hint = "its run folder has the code that it was trained with: name the run"
+        raise UsageError(f"{name} is not what it was: its files have the hash {found.code}, not {wanted}", hint)
+    _KNOWN[section, name, found.code] = found
+    if not code:
+        _MEANT[section, name] = found.code
+    return found
+
+
+def in_use(*contents: Any) -> list[Description]:
+    """Return what is known of the foreign things that configurations name, or a sweep: a search draws them later."""
+    if not _KNOWN:  # the walk below is through all trials of a run
+        return []
+    said = set(texts_in(contents))
+    return [
+        one
+        for (section, name, code), one in _KNOWN.items()
+        if name in said
+        and (not code or code in said or code == _KEPT.get((section, name), _MEANT.get((section, name))))
+    ]
+
+
+def texts_in(content: Any) -> Iterator[str]:
+    """Yield every text in plain data but the keys."""
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, Mapping):
+        for value in content.values():
+            yield from texts_in(value)
+    elif isinstance(content, (list, tuple)):
+        for value in content:
+            yield from texts_in(value)
 
 
 def describe(section: str, name: str) -> Description:
@@ -160,6 +233,17 @@ def installed_version(package: str) -> str:
         return f"{package} {metadata.version(package)}"
     except metadata.PackageNotFoundError:
         return ""
+
+
+def hash_of(files: Mapping[str, str]) -> str:
+    """Return the hash of a set of files, by their paths and contents (sha256 of each)."""
+    return full_hash(files)[:HASH_DIGITS]
+
+
+def full_hash(files: Mapping[str, str]) -> str:
+    """Return all digits of it: what is trusted is known by these."""
+    text = "\n".join(f"{path} {digest}" for path, digest in sorted(files.items()))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def file_hash(path: Path) -> str:

@@ -15,11 +15,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ch6dist.catalog.described import Description, adopted, describe
+from ch6dist.catalog.described import Description, adopted, description_of
 from ch6dist.catalog.models import MODELS, ModelEntry
 from ch6dist.catalog.optimizers import OPTIMIZERS, OptimizerEntry
 from ch6dist.catalog.parameters import Entry
-from ch6dist.errors import MISSING, InputError, UsageError, unknown_name
+from ch6dist.errors import MISSING, InputError, unknown_name
 
 REGISTRIES: dict[str, Mapping[str, Entry]] = {"model": MODELS, "optimizer": OPTIMIZERS}
 LIBRARIES: dict[str, tuple[str, ...]] = {  # that names may come from: by section, as the name begins
@@ -54,7 +54,7 @@ def lookup(section: str, name: object, *, code: str = "") -> Entry:
         error = unknown_name("name", name, registry)
         libraries = "".join(f"{library}/NAME, " for library in LIBRARIES.get(section, ()))
         raise InputError("name", name, f"{error.allowed}, {libraries}or an import path, package.module:Name")
-    return entry_of(_described(section, name, code))
+    return entry_of(description_of(section, name, code))
 
 
 def known(section: str, config: Mapping[str, Any]) -> Entry:
@@ -115,13 +115,3 @@ def entry_of(description: Description) -> Entry:
         facts = {**description.facts, "needs": tuple(description.facts["needs"])}
         return OptimizerEntry(**common, family=None, **facts)
     return ModelEntry(**common, **description.facts)
-
-
-def _described(section: str, name: str, code: str) -> Description:
-    if found := adopted(section, name, code):
-        return found
-    found = describe(section, name)
-    if code and found.code != code:
-        hint = "its run folder has the code that it was trained with: name the run"
-        raise UsageError(f"{name} is not what it was: its files have the hash {found.code}, not {code}", hint)
-    return found

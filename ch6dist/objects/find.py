@@ -15,7 +15,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Collection
-from importlib import import_module
+from importlib import import_module, invalidate_caches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,6 +28,9 @@ from ch6dist.objects.source import is_own, sources_of
 
 FRAMES = 3  # of the user's own code, the last ones, that an error names
 _PROVIDED: dict[str, Path] = {}  # folders by the hash of the code that is in them
+_BROUGHT: dict[Path, set[str]] = {}  # by folder the modules that were imported for something in it
+_ADDED: set[str] = set()  # folders that are on the path for them
+_FOUND: dict[tuple[str, str], Any] = {}  # by name and hash: imported once, whatever was imported since
 
 
 def provide(code: str, folder: Path) -> None:
@@ -68,17 +71,20 @@ def why(error: BaseException) -> str:
 
 
 def _imported(name: str, code: str) -> Any:
+    if code and (name, code) in _FOUND:
+        return _FOUND[name, code]
     module_name, _, attributes = name.partition(":")
     root = _PROVIDED.get(code, Path.cwd())
-    _make_room(module_name, root)
-    if str(root) not in sys.path:
-        sys.path.append(str(root))
+    _make_room(root)
+    before = set(sys.modules)
     try:
         found: Any = import_module(module_name)
     except BaseException as error:  # the user's code may raise anything, SystemExit too
         if isinstance(error, KeyboardInterrupt):
             raise
         raise InputError("name", name, f"an import path that can be imported: {why(error)}") from error
+    finally:
+        _BROUGHT.setdefault(root, set()).update(set(sys.modules) - before)
     for part in attributes.split("."):
         if not hasattr(found, part):
             own = [key for key, value in vars(found).items() if callable(value) and not key.startswith("_")]
@@ -86,18 +92,29 @@ def _imported(name: str, code: str) -> Any:
         found = getattr(found, part)
     if code and (now := sources_of(sys.modules[module_name]).code) != code:
         raise UsageError(f"{name} is not what it was: its files have the hash {now or 'of a package'}, not {code}")
+    if code:
+        _FOUND[name, code] = found
     return found
 
 
-def _make_room(module_name: str, root: Path) -> None:
-    """Forget the user's modules that came from another folder: the same name may be other code there."""
-    loaded = sys.modules.get(module_name)
-    if loaded is None or not is_own(loaded) or Path(loaded.__file__ or "").resolve().is_relative_to(root.resolve()):
-        return
-    for name, module in list(sys.modules.items()):
-        if is_own(module) and not Path(module.__file__ or "").resolve().is_relative_to(root.resolve()):
-            del sys.modules[name]
-    sys.path[:] = [path for path in sys.path if Path(path) not in _PROVIDED.values()]
+def _make_room(root: Path) -> None:
+    """Put a folder last on the path, and forget what came from others: the same names may be other code in it."""
+    for other in [other for other in _BROUGHT if other != root]:
+        for name in _BROUGHT.pop(other):
+            module = sys.modules.get(name)
+            if module is not None and is_own(module) and _lies_in(module, other):
+                del sys.modules[name]
+        if str(other) in _ADDED:
+            _ADDED.remove(str(other))
+            sys.path.remove(str(other))
+    if str(root) not in sys.path:
+        sys.path.append(str(root))
+        _ADDED.add(str(root))
+    invalidate_caches()
+
+
+def _lies_in(module: ModuleType, root: Path) -> bool:
+    return Path(module.__file__ or "").resolve().is_relative_to(root.resolve())
 
 
 def _is_users(filename: str) -> bool:

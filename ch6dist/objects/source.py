@@ -9,7 +9,7 @@ A module that is installed (below site-packages, or of Python itself) is no user
 
 from __future__ import annotations
 
-import hashlib
+import os
 import sys
 import sysconfig
 from collections.abc import Mapping
@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from ch6dist.catalog.described import file_hash
+from ch6dist.catalog.described import file_hash, hash_of
 
 OURS = ("ch6dist", "sweeps", "analysis")
-HASH_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -51,16 +50,12 @@ def sources_of(module: ModuleType) -> Sources:
     return Sources(str(root), files, hash_of(files))
 
 
-def hash_of(files: Mapping[str, str]) -> str:
-    """Return the hash of a set of files, by their paths and contents."""
-    text = "\n".join(f"{path} {digest}" for path, digest in sorted(files.items()))
-    return hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]
-
-
 def is_own(module: ModuleType) -> bool:
     """Return whether a module is a file of the user's own: neither installed, nor of Python, nor of this project."""
     file = getattr(module, "__file__", None)
-    if not file or not file.endswith(".py") or module.__name__ == "__main__":
+    if not file or not file.endswith(".py") or not os.path.isabs(file):  # torch has modules that only say `_ops.py`
+        return False
+    if module.__name__ == "__main__":
         return False
     if module.__name__.partition(".")[0] in OURS:
         return False

@@ -22,6 +22,7 @@ from typing import Any, cast
 
 from pydantic_core import from_json
 
+from ch6dist.catalog.described import adopt
 from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.columns import ROW_COLUMNS, VOLATILE_COLUMNS
 from ch6dist.runs.lease import Lease, current
@@ -208,6 +209,7 @@ def _take(ledger: Ledger, line: Line) -> None:
         ledger.decisions.append(cast(DecisionLine, line))
     elif kind == "sweep":
         check_format(line.get("format", 0), "this run")
+        adopt(line.get("described", ()))
         ledger.sweeps.append(cast(SweepLine, line))
 
 
@@ -223,8 +225,9 @@ def _lines(segments: Iterable[Path]) -> Iterator[Line]:
                 except ValueError:
                     line = None
                 if not isinstance(line, dict):
-                    text = raw[:-1][:60].decode(errors="replace")
-                    message = f"{path}:{number} is damaged: {text!r} is no JSON object"
+                    message = (
+                        f"{path}:{number} is damaged: {raw[:-1][:60].decode(errors='replace')!r} is no JSON object"
+                    )
                     raise UsageError(message, "restore the file from a copy")
                 yield line
 
