@@ -130,7 +130,7 @@ class _StandIn(torch.optim.Optimizer):
         given = {key: config[key] for key in ("lr", "momentum", "betas") if config.get(key) is not None}
         super().__init__(parameters, {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()})
 
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> Any:
         """Do nothing."""
 
 

@@ -213,4 +213,4 @@ def test_one_trial_keeps_its_code_too(tmp_path: Path) -> None:
     again = after.load(name, "last") or Checkpoints(tmp_path / "one" / "checkpoints", {name: 2}).load(name, "last")
     assert before is not None
     assert again is not None
-    assert same_weights(before["model"], again["model"])
+    assert same_weights(before["lane"]["model"], again["lane"]["model"])
