@@ -225,10 +225,9 @@ def _lines(segments: Iterable[Path]) -> Iterator[Line]:
                 except ValueError:
                     line = None
                 if not isinstance(line, dict):
-                    message = (
-                        f"{path}:{number} is damaged: {raw[:-1][:60].decode(errors='replace')!r} is no JSON object"
-                    )
-                    raise UsageError(message, "restore the file from a copy")
+                    text = raw[:-1][:60].decode(errors="replace")
+                    what = f"{path}:{number} is damaged: {text!r} is no JSON object"
+                    raise UsageError(what, "restore the file from a copy")
                 yield line
 
 
@@ -252,9 +251,8 @@ def differences(a: Ledger, b: Ledger) -> list[str]:
     found = [f"only in the first: {key}" for key in sorted(left.keys() - right.keys())]
     found += [f"only in the second: {key}" for key in sorted(right.keys() - left.keys())]
     for key in sorted(left.keys() & right.keys()):
-        for name in columns:
-            if left[key].get(name) != right[key].get(name):
-                found.append(f"{key} {name}: {left[key].get(name)} and {right[key].get(name)}")
+        for name in (name for name in columns if left[key].get(name) != right[key].get(name)):
+            found.append(f"{key} {name}: {left[key].get(name)} and {right[key].get(name)}")
     found += [f"{trial} only in one of the two" for trial in sorted(a.trials.keys() ^ b.trials.keys())]
     for trial in sorted(a.trials.keys() & b.trials.keys()):
         if a.status(trial) != b.status(trial):
