@@ -29,13 +29,23 @@ TrialFile = Annotated[Path, typer.Argument(metavar="TRIAL.yaml", help="a trial, 
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="key=value", help="such as optimizer.lr=0.1")]
 RunFolder = Annotated[Path | None, typer.Option("--run", metavar="DIR", help="run folder; left out: a new one")]
 Resume = Annotated[bool, typer.Option("--resume", help="continue in the run folder from its checkpoint")]
+Trust = Annotated[bool, typer.Option("--trust", help="code that the run folder brings may run here")]
 AsJson = Annotated[bool, typer.Option("--json", help="print one JSON document")]
 
 
 @app.command()
-def train(trial: TrialFile, overrides: Overrides = None, run: RunFolder = None, resume: Resume = False) -> int:
+def train(
+    trial: TrialFile, overrides: Overrides = None, run: RunFolder = None, resume: Resume = False, trust: Trust = False
+) -> int:
     """Train a trial; under torchrun, with all its processes."""
-    return _train(_read(trial, overrides), run, resume)
+    if resume and run is not None and run.is_dir():
+        from ch6dist.catalog.described import keep_to
+        from ch6dist.runs.ledger import read_heads
+        from ch6dist.runs.names import LEDGER, SEGMENTS
+
+        heads = read_heads(run) if any((run / LEDGER).glob(SEGMENTS)) else []
+        keep_to(heads, ask=True)  # the names of the file mean what they meant when it began
+    return _train(_read(trial, overrides), run, resume, trust=trust)
 
 
 @app.command("range-test")
@@ -166,14 +176,15 @@ def _read(path: Path | None, overrides: list[str] | None) -> TrialConfig:
     return read_trial(path, overrides or [])
 
 
-def _train(config: TrialConfig, folder: Path | None, resume: bool) -> int:
+def _train(config: TrialConfig, folder: Path | None, resume: bool, *, trust: bool = False) -> int:
     from rich.console import Console
 
     from ch6dist.paths import given_path
     from ch6dist.training.solo import run_trial
 
     folder = given_path(folder, key="--run") if folder else None
-    return run_trial(config, run=folder, resume=resume, console=Console(soft_wrap=True, markup=False, emoji=False))
+    console = Console(soft_wrap=True, markup=False, emoji=False)
+    return run_trial(config, run=folder, resume=resume, trust=trust, console=console)
 
 
 def main() -> None:

@@ -17,22 +17,30 @@ import sys
 if __name__ == "__main__" and not sys.flags.safe_path:  # `python -m` put the working directory before all libraries
     sys.path[:] = [*sys.path[1:], os.path.dirname(os.path.dirname(os.path.abspath(__file__)))]
 
-import contextlib
-import importlib
-import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 
 from ch6dist.catalog.wording import format_count
 from ch6dist.cli import leave, new_app
 from ch6dist.cli import run as run_app
 from ch6dist.errors import UsageError
 from ch6dist.runs.folders import find_run
-from sweeps.options import Address, AsJson, OneTrial, Overrides, Packs, Run, Runs, Spec
+from sweeps.options import (
+    Address,
+    AsJson,
+    OneTrial,
+    Overrides,
+    Packs,
+    Run,
+    Runs,
+    Spec,
+    Trust,
+    installed,
+    show_found,
+    view,
+)
 
 if TYPE_CHECKING:
     from ch6dist.host.hardware import Devices
@@ -69,7 +77,7 @@ def plan(
 
         time_packs(planned)
         planned = make(hosts)
-    _show(plan_json(planned), render_plan(planned), as_json)
+    show_found(plan_json(planned), render_plan(planned), as_json)
 
 
 @app.command()
@@ -81,6 +89,7 @@ def run(
     address: Address = None,
     packs: Packs = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="go on with the run --name, if there is one")] = False,
+    trust: Trust = False,
 ) -> int:
     """Train every trial of a sweep file in a new run folder."""
     from sweeps.spec.expand import case_names, expand
@@ -89,7 +98,7 @@ def run(
 
     sweep = load_spec(spec, overrides or [])
     trials = expand(sweep, file=str(spec))
-    launch = _launch(address, packs)
+    launch = _launch(address, packs, trust=trust)
     if resume:
         from sweeps.launch.go_on import start_or_go_on
 
@@ -106,9 +115,10 @@ def resume(
     runs: Runs = None,
     address: Address = None,
     packs: Packs = "auto",
+    trust: Trust = False,
 ) -> int:
     """Continue a run from its checkpoints."""
-    folder, launch = find_run(run, root=runs), _launch(address, packs)
+    folder, launch = find_run(run, root=runs), _launch(address, packs, trust=trust)
     from sweeps.launch.run import resume as resume_run
 
     return resume_run(folder, launch, changes=changes or [])
@@ -122,9 +132,10 @@ def rerun(
     runs: Runs = None,
     address: Address = None,
     packs: Packs = "auto",
+    trust: Trust = False,
 ) -> int:
     """Train ended trials again from scratch, as a new attempt."""
-    folder, launch = find_run(run, root=runs), _launch(address, packs)
+    folder, launch = find_run(run, root=runs), _launch(address, packs, trust=trust)
     from sweeps.launch.run import rerun as rerun_trials
 
     return rerun_trials(folder, launch, trials or [], failed=failed)
@@ -137,9 +148,10 @@ def confirm(
     runs: Runs = None,
     address: Address = None,
     packs: Packs = "auto",
+    trust: Trust = False,
 ) -> int:
     """Train what may be the best on fresh seeds, and rank it by them."""
-    folder, launch = find_run(run, root=runs), _launch(address, packs)
+    folder, launch = find_run(run, root=runs), _launch(address, packs, trust=trust)
     from sweeps.launch.confirm import confirm as confirm_run
 
     return confirm_run(folder, launch, seeds=seeds)
@@ -156,7 +168,7 @@ def stop(run: Run, trial: OneTrial = None, runs: Runs = None) -> None:
 @app.command()
 def status(run: Run, runs: Runs = None, as_json: AsJson = False) -> None:
     """Show the progress of a run, its failures, and what to do next."""
-    _view("status", find_run(run, root=runs), as_json=as_json)
+    view("status", find_run(run, root=runs), as_json=as_json)
 
 
 @app.command()
@@ -164,7 +176,7 @@ def top(
     run: Run, n: Annotated[int, typer.Option("-n", help="how many")] = 10, runs: Runs = None, as_json: AsJson = False
 ) -> None:
     """Show the best configurations so far, and the rule that ranks them."""
-    _view("top", find_run(run, root=runs), n, as_json=as_json)
+    view("top", find_run(run, root=runs), n, as_json=as_json)
 
 
 @app.command()
@@ -175,13 +187,13 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one trial: configuration, history, last rows, artifacts."""
-    _view("show", find_run(run, root=runs), trial, as_json=as_json)
+    view("show", find_run(run, root=runs), trial, as_json=as_json)
 
 
 @app.command()
 def explain(run: Run, trial: OneTrial = None, runs: Runs = None, as_json: AsJson = False) -> None:
     """Show why trials began, paused, went on and stopped, and check it against the record."""
-    _view("explain", find_run(run, root=runs), trial, as_json=as_json, queries="explain", views="explain")
+    view("explain", find_run(run, root=runs), trial, as_json=as_json, queries="explain", views="explain")
 
 
 @app.command()
@@ -213,9 +225,10 @@ def final(
     resume: Annotated[bool, typer.Option("--resume", help="resume the newest final training of RUN")] = False,
     runs: Runs = None,
     address: Address = None,
+    trust: Trust = False,
 ) -> int:
     """Train the chosen configuration in full, and test it once."""
-    launch = _launch(address, "auto")
+    launch = _launch(address, "auto", trust=trust)
     from sweeps.launch.final_command import run_final
 
     chosen: dict[str, Any] = {"trial": trial, "name": name, "epochs": epochs, "seeds": seeds, "all_data": all_data}
@@ -231,7 +244,7 @@ def tensorboard(
 ) -> None:
     """Write the curves of a run as TensorBoard event files."""
     folder = find_run(run, root=runs)
-    with _installed():
+    with installed():
         from sweeps.export.tensorboard import export
     print(f"{format_count(export(folder, output, follow=follow), 'row')} written to {output}")
 
@@ -250,39 +263,18 @@ def _hosts(address: str | None) -> list[Devices]:
 
     if address is None:
         return [visible_devices()]
-    with _installed():
+    with installed():
         from sweeps.on_ray.cluster import cluster_hosts
     return cluster_hosts(address)
 
 
-def _launch(address: str | None, packs: str) -> Launch:
+def _launch(address: str | None, packs: str, *, trust: bool = False) -> Launch:
     from sweeps.plan.packs import check_packs
 
     chosen = check_packs(packs)
-    with _installed():
+    with installed():
         from sweeps.launch.run import Launch
-    return Launch(address=address, packs=chosen)
-
-
-@contextlib.contextmanager
-def _installed() -> Iterator[None]:
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise UsageError(f"{error.name} is not installed", "pip install 'ch6dist[train]' brings it") from None
-
-
-def _view(name: str, *of: Any, as_json: bool, queries: str = "queries", views: str = "views") -> None:
-    """Print what a query of a run finds."""
-    found = getattr(importlib.import_module(f"sweeps.status.{queries}"), name)(*of)
-    _show(found, getattr(importlib.import_module(f"sweeps.status.{views}"), f"render_{name}")(found), as_json)
-
-
-def _show(data: Any, rendered: Any, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(data, indent=2, default=str))
-    else:
-        Console().print(rendered)
+    return Launch(address=address, packs=chosen, trust=trust)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
     description = describe("optimizer", "timm/lion")        # asks a subprocess, or the user's cache
     description.parsed_parameters()                         # as the catalog has its own
     adopt([description.as_data()])                          # of a run's record: nothing is imported to read a run
+    keep_to(ledger.sweeps)                                  # a run goes on: a name means in it what it meant before
 
 Nothing here imports what it describes: `plan` and `status` answer without torch. A subprocess does
 (ch6dist/objects/describe.py); its answer is kept in the user's cache until a file that it read changes.
@@ -15,22 +16,20 @@ import functools
 import hashlib
 import json
 import os
-import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from ch6dist.catalog.asked import ask
+from ch6dist.catalog.fingerprints import file_hash, installed_version
 from ch6dist.catalog.parameters import DERIVED, REQUIRED, Parameter
-from ch6dist.errors import InputError
+from ch6dist.errors import InputError, UsageError
 from ch6dist.paths import cache_folder
 from ch6dist.storage.atomic import replace_file
 
 PROGRAM = "ch6dist.objects.describe"
-LIMIT_SECONDS = 300.0  # for the subprocess: imports, and a small training of it
-PACKAGE = Path(__file__).resolve().parents[2]  # the folder that has ch6dist, on the subprocess's path
 MARKERS = {"required": REQUIRED, "derived": DERIVED}
 
 
@@ -63,23 +62,94 @@ class Description:
         return tuple(_parameter(one) for one in self.parameters)
 
 
-_ADOPTED: dict[tuple[str, str, str], Description] = {}
+_KNOWN: dict[tuple[str, str, str], Description] = {}  # by section, name and code: described here, or recorded
+_KEPT: dict[tuple[str, str], str] = {}  # by section and name: the code that it has in the run that goes on
+_ONLY_RECORDED: set[bool] = set()  # not empty: what is read is a run, and runs no code
+_MEANT: dict[tuple[str, str], str] = {}  # the code that the name alone meant when it was last asked for
 
 
 def adopt(recorded: Iterable[Mapping[str, Any]]) -> None:
-    """Know what a run has recorded of the things that it uses."""
+    """Know what a run has recorded of the things that it uses. UsageError for what is no description."""
     for content in recorded:
-        keep(Description.from_data(content))
+        keep(_recorded(content))
 
 
 def keep(one: Description) -> None:
     """Know a thing from here on, also where it is only shown: its names follow from its parameters."""
-    _ADOPTED[one.section, one.name, one.code] = one
+    _KNOWN.setdefault((one.section, one.name, one.code), one)
+
+
+def keep_to(heads: Collection[Mapping[str, Any]], *, ask: bool = False) -> None:
+    """Let a name without a hash mean what it means in a run, whatever the working directory has by now.
+
+    Args:
+        heads: the head lines of its drivers; none for a new run, whose names are looked up where it is started.
+        ask: names that the run has not recorded are looked up here too: a person has added them. Else they are refused,
+            for a subprocess would import them.
+    """
+    _KEPT.clear()
+    _ONLY_RECORDED.clear()
+    _ONLY_RECORDED.update({True} if heads and not ask else ())
+    for content in (one for head in heads for one in head.get("described", ())):  # of two with one name the later one
+        adopt([content])
+        _KEPT[content["section"], content["name"]] = content.get("code", "")
+
+
+def _recorded(content: Any) -> Description:
+    try:
+        return Description.from_data(content)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UsageError(f"`described` in this run's ledger is damaged: {error!r}", "restore it from a copy") from None
 
 
 def adopted(section: str, name: str, code: str) -> Description | None:
-    """Return what a run has recorded of a thing; None where none that was read here has."""
-    return _ADOPTED.get((section, name, code))
+    """Return what is known of a thing without asking; None where nothing that was read here has it."""
+    return _KNOWN.get((section, name, code))
+
+
+def description_of(section: str, name: str, code: str = "") -> Description:
+    """Return the description of what a configuration names. Raises as `describe` does; UsageError for other files.
+
+    Args:
+        code: the hash of the user's own files that it has there; empty: what the name means now.
+    """
+    wanted = code or _KEPT.get((section, name), "")
+    known = adopted(section, name, wanted)
+    if known is None and _ONLY_RECORDED:
+        raise UsageError(f"the ledger of this run does not say what {name} is", "read it where it was made")
+    found = known or describe(section, name)
+    if wanted and found.code != wanted:
+        hint = "its run folder has the code that it was trained with: name the run"
+        raise UsageError(f"{name} is not what it was: its files have the hash {found.code}, not {wanted}", hint)
+    _KNOWN[section, name, found.code] = found
+    if not code:
+        _MEANT[section, name] = found.code
+    return found
+
+
+def in_use(*contents: Any) -> list[Description]:
+    """Return what is known of the foreign things that configurations name, or a sweep: a search draws them later."""
+    if not _KNOWN:  # the walk below is through all trials of a run
+        return []
+    said = set(texts_in(contents))
+    return [
+        one
+        for (section, name, code), one in _KNOWN.items()
+        if name in said
+        and (not code or code in said or code == _KEPT.get((section, name), _MEANT.get((section, name))))
+    ]
+
+
+def texts_in(content: Any) -> Iterator[str]:
+    """Yield every text in plain data but the keys."""
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, Mapping):
+        for value in content.values():
+            yield from texts_in(value)
+    elif isinstance(content, (list, tuple)):
+        for value in content:
+            yield from texts_in(value)
 
 
 def describe(section: str, name: str) -> Description:
@@ -125,32 +195,12 @@ def _describe(section: str, name: str, folder: str) -> Description:
     kept = _kept(section, name, folder)
     if kept is not None and _is_current(kept):
         return kept
-    answer = _ask(section, name, folder)
+    answer = ask(PROGRAM, [section, name], folder=folder)
     if "error" in answer:
         raise InputError("name", name, answer["error"])
     found = Description.from_data(answer)
     with contextlib.suppress(OSError):  # a cache that cannot be written costs time, no more
         replace_file(_place(section, name, folder), json.dumps(found.as_data(), indent=1))
-    return found
-
-
-def _ask(section: str, name: str, folder: str) -> dict[str, Any]:
-    """Return what a subprocess says of a thing; the user's code runs there, and not here."""
-    path = os.pathsep.join([str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-P", "-m", PROGRAM, section, name]
-    environment = {**os.environ, "PYTHONPATH": path}
-    try:
-        done = subprocess.run(
-            command, cwd=folder or None, env=environment, capture_output=True, timeout=LIMIT_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return {"error": f"code that answers within {LIMIT_SECONDS:.0f} s"}
-    last = (done.stdout.decode(errors="replace").strip().splitlines() or [""])[-1]
-    try:
-        found: dict[str, Any] = json.loads(last)
-    except ValueError:
-        said = (done.stderr.decode(errors="replace").strip().splitlines() or ["nothing"])[-1]
-        return {"error": f"code that can be run; its process ended with status {done.returncode} and said: {said}"}
     return found
 
 
@@ -171,19 +221,3 @@ def _is_current(kept: Description) -> bool:
     if kept.version and kept.version != installed_version(kept.version.split()[0]):
         return False
     return all(file_hash(Path(kept.root, path)) == known for path, known in kept.files.items())
-
-
-def installed_version(package: str) -> str:
-    """Return name and version of an installed package, such as `timm 1.0.31`; empty where there is none."""
-    try:
-        return f"{package} {metadata.version(package)}"
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def file_hash(path: Path) -> str:
-    """Return the sha256 of a file; empty where there is none."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return ""

@@ -5,9 +5,10 @@
     lookup("optimizer", "lion_pytorch:Lion")        # of an installed package: an import path, package.module:Name
     parse_named("optimizer", {"name": "timm/lion", "lr": 0.1})      # {'name': 'timm/lion', 'lr': 0.1, 'betas': …}
 
-Refused by name, with the reason, is what the loop cannot train: files of the user's own, which do not reach the workers
-of a sweep; optimizers that need a closure, second derivatives, or other weights for evaluation. Models are of the
-catalog.
+    lookup("optimizer", "myoptim:Opt")      # of a file of one's own, in the working directory
+
+Refused by name, with the reason, is what the loop cannot train: optimizers that need a closure, second derivatives, or
+other weights for evaluation. Models are of the catalog.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ch6dist.catalog.described import Description, adopted, describe, keep, remembered
+from ch6dist.catalog.described import Description, description_of, remembered
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS, OptimizerEntry
 from ch6dist.catalog.parameters import Entry
-from ch6dist.errors import MISSING, InputError, UsageError, unknown_name
+from ch6dist.errors import MISSING, InputError, unknown_name
 
 REGISTRIES: dict[str, Mapping[str, Entry]] = {"model": MODELS, "optimizer": OPTIMIZERS}
 LIBRARIES: dict[str, tuple[str, ...]] = {  # that names may come from: by section, as the name begins
@@ -62,7 +63,10 @@ def lookup(section: str, name: object, *, code: str = "") -> Entry:
             raise error
         libraries = "".join(f"{library}/NAME, " for library in LIBRARIES[section])
         raise InputError("name", name, f"{error.allowed}, {libraries}or an import path, package.module:Name")
-    return entry_of(_described(section, name, code))
+    found = description_of(section, name, code)
+    if reason := _not_trained(found):
+        raise InputError("name", name, reason)
+    return entry_of(found)
 
 
 def known(section: str, config: Mapping[str, Any]) -> Entry:
@@ -113,23 +117,8 @@ def entry_of(description: Description) -> Entry:
     )
 
 
-def _described(section: str, name: str, code: str) -> Description:
-    if found := adopted(section, name, code):
-        return found
-    found = describe(section, name)
-    if code and found.code != code:
-        hint = "its run folder has the code that it was trained with: name the run"
-        raise UsageError(f"{name} is not what it was: its files have the hash {found.code}, not {code}", hint)
-    if reason := _not_trained(found):
-        raise InputError("name", name, reason)
-    keep(found)
-    return found
-
-
 def _not_trained(description: Description) -> str:
     """Return what is allowed instead of a thing that the loop cannot train rightly; empty for all others."""
-    if description.code:
-        return "the name of what is installed: files of one's own do not reach the workers of a sweep"
     for fact, what in UNTRAINED.items():
         if description.facts.get(fact):
             return f"an optimizer that needs no {what}: the loop gives it none"

@@ -13,7 +13,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ch6dist.catalog.described import Description, installed_version, parameter_data
+from ch6dist.catalog.described import Description, parameter_data
+from ch6dist.catalog.fingerprints import installed_version
 from ch6dist.catalog.lookup import IMPORT_PATH, RESERVED
 from ch6dist.errors import InputError, UsageError
 from ch6dist.objects.find import find, module_of, why

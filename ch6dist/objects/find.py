@@ -2,18 +2,20 @@
 
     find("optimizer", "SGD")                # torch.optim.SGD
     find("optimizer", "timm/lion")          # timm's class
-    find("optimizer", "myoptim:Opt")        # imported
+    find("model", "mynets:Net")             # imported: from the working directory, or from the code of a run
+    provide("1c0ffee5abcd", folder)         # where the code of that hash is
 
-The working directory comes last on the path: a `random.py` in it hides nothing that this project imports.
+A folder of the user's own comes last on the path: a `random.py` in it hides nothing that this project imports.
 """
 
 from __future__ import annotations
 
+import inspect
 import os
 import sys
 import traceback
 from collections.abc import Callable, Collection
-from importlib import import_module
+from importlib import import_module, invalidate_caches
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,18 +24,30 @@ import torch
 
 from ch6dist.catalog.lookup import IMPORT_PATH
 from ch6dist.errors import InputError, UsageError, suggestion, unknown_name
-from ch6dist.objects.source import is_own
+from ch6dist.objects.source import is_own, sources_of
 
 FRAMES = 3  # of the user's own code, the last ones, that an error names
+_PROVIDED: dict[str, Path] = {}  # folders by the hash of the code that is in them
+_BROUGHT: dict[Path, set[str]] = {}  # by folder the modules that were imported for something in it
+_ADDED: set[str] = set()  # folders that are on the path for them
+_FOUND: dict[tuple[str, str], Any] = {}  # by name and hash: imported once, whatever was imported since
 
 
-def find(section: str, name: str) -> Any:
+def provide(code: str, folder: Path) -> None:
+    """Say where the user's code of a hash is; left out, it is in the working directory."""
+    _PROVIDED[code] = folder
+
+
+def find(section: str, name: str, *, code: str = "") -> Any:
     """Return the class or function of a name.
 
-    Raises InputError, its key relative to the section, for what cannot be imported; UsageError without its library.
+    Args:
+        code: the hash that a user's own files have to have; empty: any, and what is installed.
+
+    Raises InputError, its key relative to the section, for what cannot be imported; UsageError for other files.
     """
     if IMPORT_PATH.fullmatch(name):
-        return _imported(name)
+        return _imported(name, code)
     library, _, rest = name.partition("/")
     if rest:
         return LIBRARIES[section, library](rest)
@@ -56,16 +70,21 @@ def why(error: BaseException) -> str:
     return f"{type(error).__name__}: {said}" + (f" ({', '.join(places)})" if places else "")
 
 
-def _imported(name: str) -> Any:
+def _imported(name: str, code: str) -> Any:
+    if code and (name, code) in _FOUND:
+        return _FOUND[name, code]
     module_name, _, attributes = name.partition(":")
-    if (here := str(Path.cwd())) not in sys.path:
-        sys.path.append(here)
+    root = _PROVIDED.get(code, Path.cwd())
+    _make_room(root)
+    before = set(sys.modules)
     try:
         found: Any = import_module(module_name)
-    except BaseException as error:  # what is imported may raise anything, SystemExit too
+    except BaseException as error:  # the user's code may raise anything, SystemExit too
         if isinstance(error, KeyboardInterrupt):
             raise
         raise InputError("name", name, f"an import path that can be imported: {why(error)}") from error
+    finally:
+        _BROUGHT.setdefault(root, set()).update(set(sys.modules) - before)
     for part in attributes.split("."):
         if not hasattr(found, part):
             package = module_name.partition(".")[0]
@@ -73,7 +92,31 @@ def _imported(name: str) -> Any:
             own = [key for key, module in modules.items() if module.partition(".")[0] == package]
             raise InputError("name", name, unknown_name("", part, own).allowed + f" of {module_name}")
         found = getattr(found, part)
+    if code and (now := sources_of(sys.modules[module_name]).code) != code:
+        raise UsageError(f"{name} is not what it was: its files have the hash {now or 'of a package'}, not {code}")
+    if code:
+        _FOUND[name, code] = found
     return found
+
+
+def _make_room(root: Path) -> None:
+    """Put a folder last on the path, and forget what came from others: the same names may be other code in it."""
+    for other in [other for other in _BROUGHT if other != root]:
+        for name in _BROUGHT.pop(other):
+            module = sys.modules.get(name)
+            if module is not None and is_own(module) and _lies_in(module, other):
+                del sys.modules[name]
+        if str(other) in _ADDED:
+            _ADDED.remove(str(other))
+            sys.path.remove(str(other))
+    if str(root) not in sys.path:
+        sys.path.append(str(root))
+        _ADDED.add(str(root))
+    invalidate_caches()
+
+
+def _lies_in(module: ModuleType, root: Path) -> bool:
+    return Path(module.__file__ or "").resolve().is_relative_to(root.resolve())
 
 
 def _is_users(filename: str) -> bool:
@@ -113,3 +156,8 @@ LIBRARIES: dict[tuple[str, str], Callable[[str], Any]] = {
     ("optimizer", "timm"): _timm_optimizer,
     ("optimizer", "pytorch_optimizer"): _pytorch_optimizer,
 }
+
+
+def is_class(found: object) -> bool:
+    """Return whether a found thing is a class."""
+    return inspect.isclass(found)

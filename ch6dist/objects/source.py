@@ -9,7 +9,6 @@ A module that is installed (below site-packages, or of Python itself) is no user
 from __future__ import annotations
 
 import functools
-import hashlib
 import os
 import sys
 import sysconfig
@@ -18,10 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from ch6dist.catalog.described import file_hash
+from ch6dist.catalog.fingerprints import file_hash, hash_of
 
 OURS = ("ch6dist", "sweeps", "analysis")
-HASH_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -50,12 +48,6 @@ def sources_of(module: ModuleType) -> Sources:
             found[path.relative_to(root).as_posix()] = file_hash(path)
     files = dict(sorted(found.items()))
     return Sources(str(root), files, hash_of(files))
-
-
-def hash_of(files: Mapping[str, str]) -> str:
-    """Return the hash of a set of files, by their paths and contents."""
-    text = "\n".join(f"{path} {digest}" for path, digest in sorted(files.items()))
-    return hashlib.sha256(text.encode()).hexdigest()[:HASH_DIGITS]
 
 
 def is_own(module: ModuleType) -> bool:

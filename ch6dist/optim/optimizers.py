@@ -24,10 +24,10 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """Build the optimizer of a resolved mapping (`TrialConfig.optimizer`) over `parameters`, or groups of them.
 
-    Raises InputError with what a library says of its arguments.
+    Raises InputError with what a library's or the user's own says of its arguments.
     """
     given = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items() if k not in RESERVED}  # as torch's
-    found = find("optimizer", config["name"])
+    found = find("optimizer", config["name"], code=config.get("code", ""))
     if config["name"] in OPTIMIZERS:
         optimizer = _plain(found)(parameters, **given)
         optimizer.register_load_state_dict_post_hook(_keep_type_of_scalars)

@@ -20,6 +20,7 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, LambdaLR, LRScheduler, ReduceLROnPlateau
 
+from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.schedules import SCHEDULES
 from ch6dist.config import TrialConfig
 from ch6dist.optim.optimizers import build_optimizer, momentum_of
@@ -122,12 +123,24 @@ def build_schedule(trial: TrialConfig, optimizer: Optimizer, *, steps_per_epoch:
     return schedule
 
 
+class _StandIn(torch.optim.Optimizer):
+    """What a schedule sees of an optimizer that is not torch's: a preview runs no code of a library or of the user."""
+
+    def __init__(self, parameters: list[torch.nn.Parameter], config: Mapping[str, Any]) -> None:
+        given = {key: config[key] for key in ("lr", "momentum", "betas") if config.get(key) is not None}
+        super().__init__(parameters, {key: tuple(v) if isinstance(v, list) else v for key, v in given.items()})
+
+    def step(self, closure: Any = None) -> Any:
+        """Do nothing."""
+
+
 def preview(trial: TrialConfig, *, steps_per_epoch: int) -> list[tuple[float, float | None]]:
     """Return learning rate and momentum used in every step of `trial`, without training.
 
     A plateau sees a metric that never changes.
     """
-    optimizer = build_optimizer([torch.nn.Parameter(torch.zeros(()))], trial.optimizer)
+    parameters, foreign = [torch.nn.Parameter(torch.zeros(()))], trial.optimizer["name"] not in OPTIMIZERS
+    optimizer = _StandIn(parameters, trial.optimizer) if foreign else build_optimizer(parameters, trial.optimizer)
     schedule = build_schedule(trial, optimizer, steps_per_epoch=steps_per_epoch)
     optimizer.step()  # without gradients nothing moves, and torch knows that optimizers step before schedulers
     used = []

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ch6dist.errors import UsageError
 from ch6dist.runs import lease
-from ch6dist.runs.names import LEASE, LEDGER, SWEEP_FILE
+from ch6dist.runs.names import CODE, LEASE, LEDGER, SWEEP_FILE
 from ch6dist.storage.atomic import replace_file
 from ch6dist.storage.files import Folder, first_line, is_remote, join, open_folder, split_last
 
@@ -48,6 +48,9 @@ def update(remote: Folder, folder: Path) -> None:
     contents = {name: content for name in names if (content := _newer(remote, folder, name)) is not None}
     for name, content in contents.items():
         replace_file(folder / name, content)
+    for name in remote.sizes(CODE):
+        if ".." not in name.split("/") and not (folder / name).is_file():  # it lies under its hash, and never changes
+            replace_file(folder / name, remote.read(name) or b"")
     for name in (SWEEP_FILE, LEASE):
         content = remote.read(name)
         if content is not None:

@@ -22,6 +22,7 @@ from typing import Any, cast
 
 from pydantic_core import from_json
 
+from ch6dist.catalog.described import adopt
 from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.columns import ROW_COLUMNS, VOLATILE_COLUMNS
 from ch6dist.runs.lease import Lease, current
@@ -208,6 +209,7 @@ def _take(ledger: Ledger, line: Line) -> None:
         ledger.decisions.append(cast(DecisionLine, line))
     elif kind == "sweep":
         check_format(line.get("format", 0), "this run")
+        adopt(line.get("described", ()))
         ledger.sweeps.append(cast(SweepLine, line))
 
 
@@ -224,8 +226,8 @@ def _lines(segments: Iterable[Path]) -> Iterator[Line]:
                     line = None
                 if not isinstance(line, dict):
                     text = raw[:-1][:60].decode(errors="replace")
-                    message = f"{path}:{number} is damaged: {text!r} is no JSON object"
-                    raise UsageError(message, "restore the file from a copy")
+                    what = f"{path}:{number} is damaged: {text!r} is no JSON object"
+                    raise UsageError(what, "restore the file from a copy")
                 yield line
 
 
@@ -249,9 +251,8 @@ def differences(a: Ledger, b: Ledger) -> list[str]:
     found = [f"only in the first: {key}" for key in sorted(left.keys() - right.keys())]
     found += [f"only in the second: {key}" for key in sorted(right.keys() - left.keys())]
     for key in sorted(left.keys() & right.keys()):
-        for name in columns:
-            if left[key].get(name) != right[key].get(name):
-                found.append(f"{key} {name}: {left[key].get(name)} and {right[key].get(name)}")
+        for name in (name for name in columns if left[key].get(name) != right[key].get(name)):
+            found.append(f"{key} {name}: {left[key].get(name)} and {right[key].get(name)}")
     found += [f"{trial} only in one of the two" for trial in sorted(a.trials.keys() ^ b.trials.keys())]
     for trial in sorted(a.trials.keys() & b.trials.keys()):
         if a.status(trial) != b.status(trial):

@@ -4,6 +4,7 @@ sweep.yaml              the sweep as resolved
 ledger/000001.jsonl     the record (ledger.py)
 checkpoints/TRIAL/      last.pt, best.pt; epoch-000009.pt where other trials branch off
 captures/TRIAL/         epoch-000001.npz and on: what was captured of its training (captures.py)
+code/HASH/              the user's own files of that hash, from which trials of it are made (own_code.py)
 lease.json              who writes now (lease.py)
 pace.json               how far running trials are within their epochs (sweeps/record/pace_file.py)
 requests/               what `sweeps stop` asks of the driver
@@ -17,6 +18,7 @@ LEDGER = "ledger"
 SEGMENTS = "[0-9]*.jsonl"  # pattern of the ledger's files
 CHECKPOINTS = "checkpoints"
 CAPTURES = "captures"
+CODE = "code"
 LEASE = "lease.json"
 PACE = "pace.json"
 REQUESTS = "requests"

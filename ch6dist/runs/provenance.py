@@ -11,12 +11,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
+from ch6dist.catalog.described import Description
 from ch6dist.config import TrialConfig
 from ch6dist.host.hardware import visible_devices
 from ch6dist.runs.schema import FORMAT, Metric, SweepLine, TrialLine
@@ -25,21 +26,33 @@ HIDDEN = "on_finish="
 PACKAGES = ("ch6dist", "torch", "torchvision", "ray", "numpy", "pandas", "matplotlib")
 
 
-def provenance() -> dict[str, Any]:
-    """Return what the head line of a ledger says about the process that writes it."""
+def provenance(libraries: Collection[str] = ()) -> dict[str, Any]:
+    """Return what the head line of a ledger says about the process that writes it.
+
+    Args:
+        libraries: that it uses besides those that every run does.
+    """
     return {
         "command": command_line(),
         "git_commit": git_commit(),
-        "versions": {"python": platform.python_version(), **versions()},
+        "versions": {"python": platform.python_version(), **versions(libraries)},
         "hardware": hardware(),
         "time": time.time(),
     }
 
 
-def sweep_line(spec: Mapping[str, Any]) -> SweepLine:
-    """Make the head line of a driver: the sweep as resolved, and where it is trained."""
+def sweep_line(spec: Mapping[str, Any], *, described: Sequence[Description] = ()) -> SweepLine:
+    """Make the head line of a driver: the sweep as resolved, and where it is trained.
+
+    Args:
+        described: what its trials name that is not of the catalog, so that who reads the run has to import none of it.
+    """
     head = {"kind": "sweep", "format": FORMAT, "name": spec.get("name"), "question": spec.get("question", "")}
-    return cast(SweepLine, {**head, "spec": dict(spec), **provenance()})
+    libraries = sorted({one.version.split()[0] for one in described if one.version} - set(PACKAGES))
+    head |= {"spec": dict(spec), **provenance(libraries)}
+    if described:
+        head["described"] = [{**one.as_data(), "root": ""} for one in described]  # a folder of this machine alone
+    return cast(SweepLine, head)
 
 
 def trial_line(trial: TrialConfig, *, case: Mapping[str, str] | None = None) -> TrialLine:
@@ -106,10 +119,10 @@ def hardware() -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str | None]:
+def versions(libraries: Collection[str] = ()) -> dict[str, str | None]:
     """Return the versions of the packages that decide a result; None for one that is not installed."""
     found: dict[str, str | None] = {}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *libraries):
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

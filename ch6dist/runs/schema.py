@@ -95,6 +95,9 @@ class SweepLine(TypedDict):
     time: float
     trials: NotRequired[int]  # how many the run has: one that was cut off at its start has fewer lines of them
     address: NotRequired[str | None]  # of the Ray that the driver joined; None: it started its own
+    described: NotRequired[
+        list[dict[str, Any]]
+    ]  # what is not of the catalog: a Description each (catalog/described.py)
     confirmation: NotRequired[ConfirmationPlan]  # begins here: what its lines of trials say, should they be cut off
 
 

@@ -20,6 +20,7 @@ from ch6dist.catalog.dataset_files import check_files
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.distributed.group import default_device, from_environment
 from ch6dist.errors import MISSING, InputError, UsageError
+from ch6dist.objects.adopt import adopt_code
 from ch6dist.optim.schedules import preview
 from ch6dist.packs import Orders, engine_for, no_report
 from ch6dist.paths import shown_path
@@ -29,8 +30,10 @@ from ch6dist.runs.ledger import Ledger, read
 from ch6dist.runs.moved_fractions import refuse_moved_fractions
 from ch6dist.runs.names import CAPTURES, CHECKPOINTS, LEDGER, SEGMENTS
 from ch6dist.runs.narration import describe
+from ch6dist.runs.own_code import OwnCode, changed_here, keep, own_code
 from ch6dist.runs.provenance import sweep_line, sweep_of_one, trial_line
 from ch6dist.runs.schema import BROKEN, ENDED, Line, Status
+from ch6dist.runs.trust import accept, check_trust
 from ch6dist.runs.writer import Writer
 from ch6dist.training.captures import Captures
 from ch6dist.training.checkpoint import Checkpoints
@@ -39,22 +42,26 @@ from ch6dist.training.loop import train
 SHOWN = 3  # differences of two trials that a message lists
 
 
-def run_trial(trial: TrialConfig, *, run: Path | None = None, resume: bool = False, console: Console) -> int:
+def run_trial(
+    trial: TrialConfig, *, run: Path | None = None, resume: bool = False, trust: bool = False, console: Console
+) -> int:
     """Train `trial` into `run`; return the exit status.
 
     Args:
         run: the run folder; None: a new one among those of CH6DIST_RUNS or ./runs, named after the trial.
         resume: continue a run that is there, from the trial's checkpoint if there is one.
+        trust: code that the run brings may run, although it has not run here before.
     """
     check_files(trial.data.name, root=trial.data.root, test=trial.evaluate_test)
     preview(trial, steps_per_epoch=trial.data.steps_per_epoch)  # raises before anything is written
     if resume and run is None:
         raise InputError("--run", MISSING, "the run folder that --resume continues")
     with from_environment() as group, contextlib.ExitStack() as stack:
-        record = _Record(trial, run, resume, console, stack)
+        record = _Record(trial, run, resume, trust, console, stack)
         opened = group.on_rank_zero(record.open)
         if opened.ended:
             return 1 if opened.ended in BROKEN else 0
+        adopt_code(opened.code)
         device, attempts = default_device(), {trial.trial_id: opened.attempt}
         kind = "gpu" if device.type == "cuda" else "cpu"
         status = train(
@@ -83,6 +90,7 @@ class _Opened:
     attempt: int = 1
     checkpoint_seconds: float = 30.0
     variants: Mapping[str, str] = field(default_factory=dict)  # kernel variants that the run has recorded
+    code: OwnCode = field(default_factory=OwnCode)
     ended: Status | None = None  # there is nothing to train
 
 
@@ -93,6 +101,7 @@ class _Record:
     trial: TrialConfig
     run: Path | None
     resume: bool
+    trust: bool
     console: Console
     stack: contextlib.ExitStack
     writer: Writer = field(init=False)  # of the folder that is open
@@ -109,12 +118,14 @@ class _Record:
             return _Opened(run, ended=status)
         if self.trial.trial_id in before.trials:
             refuse_moved_fractions(run, before.sweeps, [self.trial])
+        code = self._code(run, before)
+        keep(run, code)
         self.writer = self.stack.enter_context(Writer(run))
         spec = before.spec or sweep_of_one(run.name, [self.trial])  # in a run that a sweep began, the sweep's stays
-        self.writer.append([sweep_line(spec), trial_line(self.trial)])
+        self.writer.append([sweep_line(spec, described=code.described), trial_line(self.trial)])
         self._say(f"run folder: {shown_path(run)}")
         seconds = before.spec.get("checkpoints", {}).get("seconds", 30.0)
-        return _Opened(run, before.attempt(self.trial.trial_id), seconds, before.variants)
+        return _Opened(run, before.attempt(self.trial.trial_id), seconds, before.variants, code)
 
     def report(self, lines: Sequence[Line]) -> Orders:
         """Write lines to the ledger, and print each epoch."""
@@ -140,6 +151,19 @@ class _Record:
                 return run
         self.stack.enter_context(removed_unless_begun(run))
         return run
+
+    def _code(self, run: Path, before: Ledger) -> OwnCode:
+        """Return the user's own code of the trial: the run's, if it has begun there; UsageError unless it may run."""
+        config = self.trial.model_dump()
+        begun = self.trial.trial_id in before.trials
+        code = own_code(config, runs=[run] if begun else [])
+        if begun:
+            check_trust(run, code, config, trust=self.trust)
+            if changed := changed_here(code, Path.cwd()):
+                self._say(f"changed since: {', '.join(changed)}; the trial keeps the code that it began with")
+        else:
+            accept(code, config)
+        return code
 
     def _before(self, run: Path) -> Ledger:
         """Return the ledger of a run that is there. UsageError if it may not be continued, or not with this trial."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ch6dist.config import TrialConfig
+from ch6dist.runs.own_code import OwnCode
 from ch6dist.runs.schema import EngineName, PackLine
 from sweeps.plan.slots import Slots
 from sweeps.wire.messages import Address
@@ -36,6 +37,7 @@ class Job:
     slots: Slots  # in which the packs are trained
     data_root: str = ""  # where the driver finds the data sets, for hosts that do not set CH6DIST_DATA
     checkpoint_seconds: float = 30.0  # between two `last` checkpoints of a running trial
+    code: OwnCode = field(default_factory=OwnCode)  # of the user's own: files too, for hosts that do not have them
     worker: str = WORKER  # module:function that trains a pack
     rank_worker: str = RANK_WORKER  # module:function that ranks 1 … N-1 of a pack run
 

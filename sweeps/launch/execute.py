@@ -28,6 +28,7 @@ from ch6dist.host.hardware import Devices
 from ch6dist.paths import shown_path
 from ch6dist.runs.folders import captures_root
 from ch6dist.runs.ledger import Ledger
+from ch6dist.runs.own_code import OwnCode
 from ch6dist.runs.schema import BROKEN
 from ch6dist.shell import command
 from ch6dist.storage.files import is_remote
@@ -65,6 +66,7 @@ class Launch:
     packs: str | int = "auto"
     console: Console = field(default_factory=plain_console)
     worker: str = WORKER  # module:function that trains a pack; another one to measure what is not training
+    trust: bool = False  # code that a run folder brings may run, although it has not run here before
     paths: tuple[str, ...] = ()  # folders that workers import from, besides the installed libraries and this project
 
 
@@ -96,6 +98,7 @@ class Task:
     settings: Settings
     hosts: Sequence[Devices]
     ended_limit_bytes: int | None = None  # for checkpoints of trials that have ended (plan/disk.py)
+    code: OwnCode = field(default_factory=OwnCode)
 
 
 def execute(task: Task, ledger: Ledger, record: Record, how: Launch) -> int:
@@ -229,6 +232,7 @@ def _job(task: Task, record: Record, slots: Slots, how: Launch, wire: Address) -
         slots=slots,
         data_root=str(data_root()),
         checkpoint_seconds=task.settings.checkpoints.seconds,
+        code=task.code,
         worker=how.worker,
     )
 

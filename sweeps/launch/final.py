@@ -17,6 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
+from ch6dist.catalog.described import keep_to
 from ch6dist.catalog.text import list_text
 from ch6dist.catalog.wording import format_count
 from ch6dist.config import TrialConfig, parse_trial
@@ -51,6 +52,7 @@ class FinalPlan:
     source: str  # where the choice comes from, as text
     notes: tuple[str, ...]
     settings: dict[str, Any]  # of the sweep it was chosen from, those in KEPT
+    run: Path | None  # that it was chosen from, which has the code of its own, if any
     chosen_by: tuple[int, ...]  # seeds that took part in the choice; empty for a trial file, which does not say
 
 
@@ -110,6 +112,7 @@ def plan_final(
         source=choice.source,
         notes=tuple(notes),
         settings=settings,
+        run=choice.path if choice.spec else None,
         chosen_by=choice.seeds,
     )
 
@@ -133,7 +136,8 @@ def train_final(
     spec = sweep_of_one(plan.name, plan.trials, question=question)
     spec |= {**plan.settings, "chosen_from": plan.source, "final_of": plan.of, "resources": resources}
     spec |= {"chosen_by_seeds": list(plan.chosen_by)} if plan.chosen_by else {}
-    return start(spec, plan.trials, how, name=plan.name if plan.named else None, runs=runs or plan.home)
+    named, home = plan.name if plan.named else None, runs or plan.home
+    return start(spec, plan.trials, how, name=named, runs=home, chosen_from=plan.run)
 
 
 def resume_final(source: str, how: Launch, *, workers: int | None = None, runs: Path | None = None) -> tuple[Path, int]:
@@ -210,6 +214,7 @@ def _choice(source: str, runs: Path | None, trial: str | None) -> _Choice:
         return _Choice(parse_trial(read_mapping(source), file=source), f"from {source}", Path(source), {})
     run = find_run(source, root=runs)
     ledger, _ = observe(run, last=RANKED_ROWS)
+    keep_to(ledger.sweeps)
     notes: tuple[str, ...] = ()
     if trial:
         name = find_trial(ledger, trial)

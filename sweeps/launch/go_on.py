@@ -20,11 +20,12 @@ from ch6dist.errors import MISSING, InputError
 from ch6dist.runs import lease
 from ch6dist.runs.folders import check_name, find_run, home_of, runs_root
 from ch6dist.runs.ledger import Ledger, read
-from ch6dist.runs.names import LEASE, LEDGER, REQUESTS, SEGMENTS, SWEEP_FILE
+from ch6dist.runs.names import CODE, LEASE, LEDGER, REQUESTS, SEGMENTS, SWEEP_FILE
 from ch6dist.sections import parse_section
 from ch6dist.storage.files import is_remote, join
 from ch6dist.trial_file import with_names
 from sweeps.launch.execute import Launch
+from sweeps.launch.own import of_new
 from sweeps.launch.run import newest, resume, start
 from sweeps.record.uploader import runs_in_store
 from sweeps.spec.expand import case_names, expand
@@ -32,7 +33,14 @@ from sweeps.spec.sweep_file import SweepSpec, dump
 
 BEGIN_SECONDS = 10.0  # a driver that is starting has written its first lines long before
 LOOK_SECONDS = 0.2
-BEGINNING = {LEDGER, SWEEP_FILE, LEASE, f"{LEASE}.lock", REQUESTS}  # all that is there before the first trial's line
+BEGINNING = {
+    LEDGER,
+    CODE,
+    SWEEP_FILE,
+    LEASE,
+    f"{LEASE}.lock",
+    REQUESTS,
+}  # all that is there before the first trial's line
 HALF_WRITTEN = re.compile(r"\..*\.tmp")  # of storage/atomic.py, by who was killed or writes now
 ABSENT = object()
 
@@ -54,6 +62,7 @@ def start_or_go_on(spec: SweepSpec, file: str, how: Launch, *, name: str | None,
     if run is None or not _begun(run, how.console.print):
         return start(wanted, trials, how, name=name, runs=runs, cases=case_names(spec))[1]
     ledger = newest(run)
+    of_new(wanted, [trial.model_dump() for trial in trials])  # whoever wrote the file lets its code run
     refuse_another(wanted, ledger, name=name, file=file)
     return resume(run, how, changes=other_resources(wanted, ledger.spec))
 

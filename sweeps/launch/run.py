@@ -26,6 +26,7 @@ from sweeps.driver.jobs import PackJob
 from sweeps.driver.retries import status_line
 from sweeps.driver.trial_table import TrialTable
 from sweeps.launch.execute import Launch, Settings, Task, execute
+from sweeps.launch.own import of_new, of_run, say_changed, with_new
 from sweeps.launch.packing import kept_engine_notes, pack_new, pack_resumed
 from sweeps.on_ray.cluster import cluster_hosts
 from sweeps.on_ray.temporary import ray_folder
@@ -46,6 +47,7 @@ def start(
     name: str | None = None,
     runs: Path | None = None,
     cases: Mapping[str, Mapping[str, str]] | None = None,
+    chosen_from: Path | None = None,
 ) -> tuple[Path, int]:
     """Train `trials` in a new run folder; return the folder and the exit status.
 
@@ -53,6 +55,7 @@ def start(
         spec: the sweep as `dump` gives it: what the folder's sweep.yaml and its ledger say of it.
         name: of the folder, which must be free; left out: the sweep's, numbered.
         runs: the folder that holds run folders.
+        chosen_from: the run that has the code of these trials, where it is the user's own.
         cases: of configurations that were given as cases, by their ids, the names of these by axis.
 
     Everything is checked before the folder is made: InputError, UsageError.
@@ -61,6 +64,7 @@ def start(
     named = cases or {}
     ledger, lines = Ledger(), [trial_line(trial, case=named.get(trial.configuration_id)) for trial in trials]
     lines, first = _beginning(spec, lines)
+    code = of_new(spec, [line["config"] for line in lines], of=chosen_from, trust=how.trust)
     say = how.console.print
     packs = pack_new(first, hosts, settings.resources, how.packs, say=say)
     check_data(first)
@@ -68,9 +72,9 @@ def start(
     limit = _limit_for_ended(first, packs, settings, hosts, checkpoints_root(home, storage=settings.storage))
     taken = runs_in_store(settings.storage)
     run = new_run(name or spec["name"], root=home, explicit=name is not None, taken=taken)
-    opening = opened(run, spec, say=say, ledger=ledger, lines=lines, address=how.address)
+    opening = opened(run, spec, say=say, ledger=ledger, lines=lines, address=how.address, code=code)
     with removed_unless_begun(run), opening as record:
-        status = execute(_task(spec, ledger, packs, settings, hosts, limit), ledger, record, how)
+        status = execute(_task(spec, ledger, packs, settings, hosts, limit, code), ledger, record, how)
     return run, record.status(status)
 
 
@@ -136,7 +140,7 @@ def _continue(
     confirmation: ConfirmationPlan | None = None,
     announce: Callable[[Sequence[PackJob], Slots], Sequence[str]] = lambda _packs, _slots: (),
 ) -> int:
-    before = Settings.of(ledger.spec).resources
+    before, own = Settings.of(ledger.spec).resources, of_run(run, ledger, trust=how.trust)
     spec = changed_sweep(ledger.spec, changes)
     settings = Settings.of(spec)
     extended = bool(extensions(changes))
@@ -153,6 +157,7 @@ def _continue(
         how.console.print(f"{shown_path(run)}: nothing to do, {_why_nothing(search)}")
         return 1 if any(ledger.status(trial) in BROKEN for trial in ledger.trials) else 0
     known = {**ledger.trials, **new}
+    code = with_new(run, spec, [line["config"] for line in known.values()]) if new else own
     todo = [parse_trial(known[step.trial]["config"], file=str(run)) for step in steps]
     refuse_moved_fractions(run, ledger.sweeps, todo)
     check_data(todo)
@@ -163,6 +168,7 @@ def _continue(
     packs = pack_resumed(todo, ledger, hosts, settings.resources, how.packs, say=say, before=before)
     kept = [pack for pack in packs if pack.trials[0] not in new]
     notes = kept_engine_notes(ledger, kept, slots=slots, wanted=settings.resources.engine)
+    say_changed(own, say)
     for note in [*notes, *announce(packs, slots)]:
         say(note)
     limit = _limit_for_ended(todo, packs, settings, hosts, checkpoints_root(run, storage=settings.storage))
@@ -175,9 +181,10 @@ def _continue(
         lines=lines,
         address=how.address,
         confirmation=confirmation,
+        code=code,
     )
     with opening as record:
-        status = execute(_task(spec, ledger, packs, settings, hosts, limit), ledger, record, how)
+        status = execute(_task(spec, ledger, packs, settings, hosts, limit, code), ledger, record, how)
     return record.status(status)
 
 

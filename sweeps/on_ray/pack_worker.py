@@ -16,6 +16,7 @@ from ch6dist.catalog.dataset_files import adopt_data_root
 from ch6dist.config import TrialConfig
 from ch6dist.distributed.group import SOLO, Group, connect, default_device, process_group, rendezvous
 from ch6dist.engines.step_counter import StepCounter
+from ch6dist.objects.adopt import adopt_code
 from ch6dist.packs import Report, no_report
 from ch6dist.runs.schema import EngineName
 from ch6dist.training.captures import Captures
@@ -36,6 +37,7 @@ def train_pack(config: dict[str, Any], *, job: Job) -> None:
         return
     with reporter:
         try:
+            adopt_code(job.code)
             _train(reporter, job, engine=config["engine"])
         except Exception as error:
             with contextlib.suppress(DriverGoneError):
@@ -46,6 +48,7 @@ def train_pack(config: dict[str, Any], *, job: Job) -> None:
 
 def train_rank(order: RankOrder, *, job: Job) -> None:
     """Train a pack as one of its ranks 1 … N-1, which report nothing."""
+    adopt_code(job.code)
     store = connect(order.address, order.port, job.slots.workers)
     with _process_group(store, job, order.rank) as group:
         train_job(order.trials, job, engine=order.engine, attempts=order.attempts, report=no_report, group=group)

@@ -20,6 +20,7 @@ from ch6dist.runs import lease
 from ch6dist.runs.folders import checkpoints_root
 from ch6dist.runs.ledger import Ledger, add_lines
 from ch6dist.runs.names import LEDGER, SEGMENTS, SWEEP_FILE
+from ch6dist.runs.own_code import OwnCode, keep
 from ch6dist.runs.provenance import sweep_line
 from ch6dist.runs.schema import ConfirmationPlan, Line
 from ch6dist.runs.write_ahead import lost_lines
@@ -64,6 +65,7 @@ def opened(
     lines: Sequence[Line] = (),
     address: str | None = None,
     confirmation: ConfirmationPlan | None = None,
+    code: OwnCode | None = None,
 ) -> Iterator[Record]:
     """Hold the record of a run for the length of the block: the one way in which a sweep's driver begins to write.
 
@@ -75,6 +77,7 @@ def opened(
         ledger: of a run that is resumed, as it was read; what is written here is added to it. None: the run is new.
         address: of the Ray that the driver joins.
         confirmation: that begins with `lines`.
+        code: the user's own that its trials need: its files are kept in the run folder.
 
     Raises UsageError while another driver holds the run, or when one has written to it since `ledger` was read.
     """
@@ -83,6 +86,8 @@ def opened(
     with lease.hold(run, store=lease_in_store(run, storage), say=say) as free:
         _refuse_changed(run, ledger)
         stop_requests.clear(run)
+        code = code or OwnCode()
+        keep(run, code)
         replace_file(run / SWEEP_FILE, yaml.safe_dump(dict(spec), sort_keys=False, allow_unicode=True))
         with (
             uploading(run, storage, say=say, free=free) as uploader,
@@ -91,7 +96,11 @@ def opened(
             record = Record(run, writer, uploader, checkpoints_root(run, storage=storage), say)
             lost = lost_lines(open_folder(record.checkpoints), ledger) if remote else []
             added = [line["trial"] for line in lines if line["kind"] == "trial"]
-            head: dict[str, Any] = {**sweep_line(spec), "trials": len({*ledger.trials, *added}), "address": address}
+            head: dict[str, Any] = {
+                **sweep_line(spec, described=code.described),
+                "trials": len({*ledger.trials, *added}),
+                "address": address,
+            }
             if confirmation:
                 head["confirmation"] = confirmation
             written = [cast(Line, head), *lost, *lines]

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ch6dist.errors import UsageError
 from ch6dist.runs import lease
-from ch6dist.runs.names import LEASE, LEDGER, REQUESTS, SEGMENTS, SWEEP_FILE
+from ch6dist.runs.names import CODE, LEASE, LEDGER, REQUESTS, SEGMENTS, SWEEP_FILE
 from ch6dist.storage.files import Folder, LocalFolder, first_line, is_remote, join, open_folder
 from sweeps.record import stop_requests
 
@@ -125,6 +125,7 @@ class Uploader:
     def _upload(self) -> None:
         """Upload every file that has changed, whole lines only; then remove what was to be removed before it began."""
         waiting = len(self.to_remove)
+        self._upload_code()
         for path in [self.run / SWEEP_FILE, *sorted((self.run / LEDGER).glob(SEGMENTS))]:
             name = str(path.relative_to(self.run))
             count = path.stat().st_size
@@ -135,6 +136,13 @@ class Uploader:
         for name in self.to_remove[:waiting]:
             self.remote.remove(name)
         del self.to_remove[:waiting]
+
+    def _upload_code(self) -> None:
+        for path in (path for path in (self.run / CODE).rglob("*") if path.is_file()):
+            name = path.relative_to(self.run).as_posix()
+            if name not in self.sent:  # it lies under its hash, and never changes
+                self.remote.write(name, path.read_bytes())
+                self.sent[name] = path.stat().st_size
 
     def _fetch_requests(self) -> None:
         for name in self.remote.sizes(REQUESTS):

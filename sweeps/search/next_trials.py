@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ch6dist.catalog.described import keep_to
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.names import EPOCH
 from ch6dist.runs.provenance import trial_line
@@ -63,9 +64,7 @@ class Search:
         self.decisions: Decisions = {}
         self.stale = True  # something has been written that may change a decision
         self.over = ""  # the bound of the budget that was reached when it decided last
-        self.whole = (
-            False  # the ledger has all trials of the file: they are made again only where a kill has cut some off
-        )
+        self.whole = False  # the ledger has all trials of the file: only what a kill has cut off is made again
         self.rounds: list[Round] = []
         self.decided_rounds: DecidedRounds = {}
         rule = self.spec.early_stop if self.spec else None
@@ -84,11 +83,12 @@ class Search:
         Args:
             extended: the sweep may span more trials than the ledger has.
         """
+        keep_to(ledger.sweeps, ask=extended)  # from here on its names mean what the run has recorded of them
         observed = Observed(Metric.of(spec))
         search = cls(spec, observed)
         observed.curves = not search.plain
         observed.take(ledger.lines)
-        search.whole = bool(observed.trials) and len(observed.trials) >= observed.announced and not extended
+        search.whole = 0 < len(observed.trials) >= observed.announced and not extended
         return search
 
     @property

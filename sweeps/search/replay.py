@@ -5,11 +5,10 @@ departures(ledger)          # [] where what happened is what `next_trials` says,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import cast
 
 from ch6dist.runs.ledger import Ledger
-from ch6dist.runs.schema import Line, Status
+from ch6dist.runs.schema import Line, Status, SweepLine
 from sweeps.search.decisions import Decisions
 from sweeps.search.next_trials import Search
 
@@ -21,11 +20,13 @@ def departures(ledger: Ledger) -> list[str]:
         ledger: read with all of its lines.
     """
     found: list[str] = []
+    heads: list[SweepLine] = []
     search: Search | None = None
     allowed = _Allowed()
     for line in ledger.lines:
         if line["kind"] == "sweep":
-            search = _from_here(search, line["spec"])
+            heads.append(cast(SweepLine, line))
+            search = _from_here(search, heads)
         if search is None:
             continue
         said = _departure(search, line, allowed)
@@ -54,9 +55,9 @@ class _Allowed:
         self.epochs[line["trial"]] = until
 
 
-def _from_here(before: Search | None, spec: Mapping[str, Any]) -> Search:
+def _from_here(before: Search | None, heads: list[SweepLine]) -> Search:
     """Return the search as the head line of a driver has it: the sweep may have been extended."""
-    search = Search.of(spec, Ledger())
+    search = Search.of(heads[-1]["spec"], Ledger(sweeps=heads))
     search.observed.curves = True  # what comes later may be decided by what comes now
     if before:
         search.observed = before.observed

@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 
 from ch6dist.catalog.datasets import SYNTHETIC
+from ch6dist.catalog.described import keep_to
 from ch6dist.catalog.labels import explain
 from ch6dist.catalog.text import one_line
 from ch6dist.catalog.wording import format_count, format_difference
@@ -53,6 +54,7 @@ def best(run: Path | str, ledger: Ledger | None = None) -> dict[str, Any]:
     Raises UsageError if no configuration can win, or the choice would be another training now (an old run's fractions).
     """
     ledger = ledger or observe(run, last=RANKED_ROWS)[0]
+    keep_to(ledger.sweeps)
     metric = Metric.of(ledger.spec)
     ranked = rank(ledger, metric)
     first = next((item for item in ranked if item.eligible), None)

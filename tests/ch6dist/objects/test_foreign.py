@@ -105,11 +105,11 @@ def test_a_wrong_name_is_one_line_of_the_command_and_writes_nothing(tmp_path: Pa
     assert not (tmp_path / "runs").exists()
 
 
-def test_files_of_ones_own_are_refused_before_anything_is_trained(tmp_path: Path) -> None:
+def test_files_of_ones_own_say_what_they_need_before_anything_is_trained(tmp_path: Path) -> None:
     (tmp_path / "own.py").write_text(OWN, encoding="utf-8")
     done = sweeps("plan", sweep_file(tmp_path, parameters={"optimizer": {"values": ["own:Own"]}}), cwd=tmp_path)
     assert done.returncode == 2
-    assert "do not reach the workers" in done.stderr
+    assert "top is required" in done.stderr
 
 
 def test_a_signature_gives_names_kinds_and_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

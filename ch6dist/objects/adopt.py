@@ -1,0 +1,14 @@
+"""The code of a run, known in this process: what is described, and where its files are to be imported from."""
+
+from __future__ import annotations
+
+from ch6dist.catalog.described import adopt
+from ch6dist.objects.find import provide
+from ch6dist.runs.own_code import OwnCode, unpack
+
+
+def adopt_code(code: OwnCode) -> None:
+    """Let the configurations of a run mean the code that it has, on a host that has none of its files."""
+    adopt(one.as_data() for one in code.described)
+    for name, files in code.files.items():
+        provide(name, unpack(files))
