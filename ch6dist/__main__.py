@@ -101,7 +101,7 @@ def digests() -> None:
 
 @app.command()
 def data(
-    name: Annotated[str, typer.Argument(help="cifar100, fashion_mnist or mnist")] = "cifar100",
+    name: Annotated[str, typer.Argument(help="cifar10, cifar100, fashion_mnist or mnist")] = "cifar100",
     root: Annotated[str | None, typer.Option(help="data root; left out: CH6DIST_DATA, else ./data")] = None,
 ) -> None:
     """Download a data set, checked against its md5."""

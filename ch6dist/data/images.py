@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -185,19 +185,30 @@ def _read(entry: DatasetEntry, part: Part, root: str, indices: Tensor | None) ->
     check_files(entry.name, root=root, test=part == "test")
     files = entry.train_files if part == "train" else entry.test_files
     paths = [Path(root) / file.path for file in files]
-    images, labels, coarse = _read_cifar(paths[0]) if len(paths) == 1 else _read_idx(*paths)
+    images, labels, coarse = _read_idx(*paths) if entry.format == "idx" else _read_cifar(paths)
     images = images.view(-1, entry.channels, entry.height, entry.width)
     return (images, labels, coarse) if indices is None else (images[indices], labels[indices], coarse)
 
 
-def _read_cifar(path: Path) -> tuple[Tensor, Tensor, Tensor]:
-    """Read CIFAR-100's pickle: a row of 3·32·32 bytes per image, channels first, and two lists of labels."""
-    with path.open("rb") as file:
-        content = ArrayUnpickler(file, encoding="bytes").load()
-    labels = torch.tensor(content[b"fine_labels"])
+def _read_cifar(paths: Sequence[Path]) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Read CIFAR's pickles: a row of 3·32·32 bytes per image, channels first; a list of labels, of CIFAR-100 two."""
+    contents = [read_pickle(path) for path in paths]
+    images = torch.cat([torch.from_numpy(content[b"data"]) for content in contents])
+    if b"fine_labels" not in contents[0]:
+        return images, torch.cat([torch.tensor(content[b"labels"]) for content in contents]), None
+    labels, superclasses = (
+        torch.cat([torch.tensor(content[key]) for content in contents]) for key in (b"fine_labels", b"coarse_labels")
+    )
     coarse = torch.zeros(int(labels.max()) + 1, dtype=torch.int64)
-    coarse[labels] = torch.tensor(content[b"coarse_labels"])
-    return torch.from_numpy(content[b"data"]), labels, coarse
+    coarse[labels] = superclasses
+    return images, labels, coarse
+
+
+def read_pickle(path: Path) -> dict[bytes, Any]:
+    """Return the dict in a file of CIFAR."""
+    with path.open("rb") as file:
+        content: dict[bytes, Any] = ArrayUnpickler(file, encoding="bytes").load()
+    return content
 
 
 def _read_idx(images: Path, labels: Path) -> tuple[Tensor, Tensor, None]:
