@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.study.load import Study
-from ch6dist.catalog.labels import leaves
+from ch6dist.catalog.labels import OWN_DATA, leaves
 from ch6dist.catalog.naming import ABBREVIATIONS, optimizer_label
 from ch6dist.catalog.text import distinct_numbers, number_text, one_line, value_text
 
@@ -35,6 +35,7 @@ APART = (
     "range_test",
     "evaluate_test",
     "data.root",
+    *OWN_DATA,
     "capture",
 )  # they are no configuration, or of no training run
 Flat = dict[str, Any]

@@ -22,7 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ch6dist.catalog.dataset_files import check_files, data_root
-from ch6dist.catalog.datasets import DATASETS, Augment, DatasetEntry
+from ch6dist.catalog.datasets import Augment, DatasetEntry
+from ch6dist.catalog.own_data import Found, Source, prepared
 from ch6dist.data.synthetic import Part, coarse_of_class, synthetic_images, synthetic_labels
 from ch6dist.seeding import generator
 from ch6dist.trial_sections import DataConfig
@@ -136,12 +137,12 @@ def load_split(data: DataConfig, *, device: Device, seed: int | None = None) -> 
     Raises InputError if files are missing or damaged.
     """
     seeds = (data.seed, "split") if seed is None else (data.seed, "split", seed)
-    return _load_split(data.name, str(data_root(data.root)), data.train_size, data.val_size, seeds, str(device))
+    return _load_split(_images_of(data), data.train_size, data.val_size, seeds, str(device))
 
 
 def load_test(data: DataConfig, *, device: Device) -> tuple[Tensor, Tensor]:
     """Return the whole test set: images uint8 [N, C, H, W] and labels int64 [N]. For a final training only."""
-    images, labels, _ = _read(DATASETS[data.name], "test", str(data_root(data.root)), None)
+    images, labels, _ = _images_of(data).read("test", None)
     return images.to(device), labels.to(device)
 
 
@@ -157,13 +158,33 @@ def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     return mean, ((weights * (values - mean[:, None]) ** 2).sum(1)).sqrt()
 
 
+@dataclass(frozen=True)
+class _Images:
+    """Which images to read, as far as that tells two apart."""
+
+    entry: DatasetEntry
+    root: str
+    source: Source | None = None  # of the user's own
+    found: Found | None = None
+
+    def read(self, part: Part, indices: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return images, labels and the superclass of every class; of the whole part, or of those at `indices`."""
+        if self.source and self.found:
+            return *_read_own(prepared(self.source, self.found), part, indices), None
+        return _read(self.entry, part, self.root, indices)
+
+
+def _images_of(data: DataConfig) -> _Images:
+    found = Found(**data.found) if data.found else None
+    return _Images(data.entry, "" if found else str(data_root(data.root)), data.source, found)
+
+
 @functools.lru_cache(maxsize=1)
 def _load_split(
-    name: str, root: str, train_size: int, val_size: int, seeds: tuple[int | str, ...], device: str
+    chosen: _Images, train_size: int, val_size: int, seeds: tuple[int | str, ...], device: str
 ) -> TrainData:
-    entry = DATASETS[name]
-    indices = torch.randperm(entry.train_images, generator=generator(*seeds))[: val_size + train_size]
-    images, labels, coarse = _read(entry, "train", root, indices)
+    indices = torch.randperm(chosen.entry.train_images, generator=generator(*seeds))[: val_size + train_size]
+    images, labels, coarse = chosen.read("train", indices)
     mean, std = channel_statistics(images[val_size:])
     return TrainData(
         train_images=images[val_size:].to(device),
@@ -174,6 +195,13 @@ def _load_split(
         std=std.to(device),
         coarse_of_class=None if coarse is None else coarse.to(device),
     )
+
+
+def _read_own(folder: Path, part: Part, indices: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return decoded images and their labels; only those at `indices` are read into memory."""
+    images, labels = (np.load(folder / f"{part}_{what}.npy", mmap_mode="r") for what in ("images", "labels"))
+    chosen = slice(None) if indices is None else indices.numpy()
+    return torch.from_numpy(np.array(images[chosen])), torch.from_numpy(np.array(labels[chosen]))
 
 
 def _read(entry: DatasetEntry, part: Part, root: str, indices: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:

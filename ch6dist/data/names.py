@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 from ch6dist.catalog.dataset_files import check_file
 from ch6dist.catalog.datasets import DATASETS
+from ch6dist.catalog.own_data import Found, class_names_of
 from ch6dist.data.images import read_pickle
+from ch6dist.trial_sections import DataConfig
 
 
 class Names(NamedTuple):
@@ -18,6 +20,13 @@ class Names(NamedTuple):
 
     classes: tuple[str, ...]
     superclasses: tuple[str, ...]
+
+
+def names_of(data: DataConfig) -> Names:
+    """Return the names of the classes of a trial's images: of one's own, those of its folders or of its file."""
+    if data.source is None or data.found is None:
+        return class_names(data.name, root=data.root)
+    return Names(class_names_of(data.source, Found(**data.found)), ())
 
 
 def class_names(name: str, *, root: str | None = None) -> Names:

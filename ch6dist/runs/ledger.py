@@ -22,6 +22,7 @@ from typing import Any, cast
 
 from pydantic_core import from_json
 
+from ch6dist.catalog.data_keys import adopt_data
 from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.columns import ROW_COLUMNS, VOLATILE_COLUMNS
 from ch6dist.runs.lease import Lease, current
@@ -196,6 +197,7 @@ def _take(ledger: Ledger, line: Line) -> None:
         ledger.history.setdefault(trial, []).append(cast(StatusLine, line))
     elif kind == "trial":
         ledger.trials[trial] = cast(TrialLine, line)
+        adopt_data(line["config"].get("data", {}))
     elif kind == "artifact":
         ledger.artifacts[trial, line["name"]] = cast(ArtifactLine, line)
     elif kind == "pack":
