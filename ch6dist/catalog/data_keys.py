@@ -19,6 +19,10 @@ from ch6dist.paths import given_path
 
 PLACES = ("folder", "npz")  # keys that say where images of one's own are
 OWN = (*PLACES, "size", "channels", "skip_damaged", "found")  # keys of images of one's own
+UNNAMED = (  # paths of a configuration by which none is named: of images of one's own, their content tells two apart
+    *("data.folder", "data.npz", "data.skip_damaged"),
+    *(f"data.found.{field.name}" for field in fields(Found) if field.name != "content"),
+)
 FACTS = {field.name for field in fields(Found) if field.default is MISSING}  # that every record of them has
 
 

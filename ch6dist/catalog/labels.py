@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from ch6dist.catalog.data_keys import UNNAMED
 from ch6dist.catalog.naming import ABBREVIATIONS, optimizer_label, schedule_label
-from ch6dist.catalog.own_data import Found
 from ch6dist.catalog.text import one_line, round_values, value_text
 
 LIMIT = 80  # characters of a label that is not numbered; longer ones leave a figure no width
@@ -41,20 +41,7 @@ _NAMES = {
     "precision": "",
 }
 _LR = "optimizer.lr"
-# of images of one's own: where they lie, and what was found in them; their content tells two apart
-OWN_DATA = {
-    "data.folder",
-    "data.npz",
-    "data.skip_damaged",
-    *(f"data.found.{key}" for key in (one.name for one in fields(Found)) if key != "content"),
-}
-_APART = {
-    "type",
-    "seed",
-    "data.root",
-    "evaluate_test",
-    *OWN_DATA,
-}  # they say which kind of trial, or are no configuration
+_APART = {"type", "seed", "data.root", "evaluate_test", *UNNAMED}  # they say which kind of trial, or name none
 _IGNORED_BY_RANGE_TESTS = ("schedule.", "epochs.", "optimizer.lr.")  # as in the identity of a range test (config.py)
 
 Config = Mapping[str, Any]
