@@ -178,9 +178,8 @@ def _index(source: Source) -> Path:
     """Return the file that says what was found: its name changes with names, sizes and times of the source's files."""
     stamp: list[Any] = [asdict(source)]
     if source.kind == "folder":
-        folder = Path(source.place)
-        for path, label in list_folder(folder).every:
-            seen = os.stat(folder / path)
+        for path, label in list_folder(Path(source.place)).every:
+            seen = os.stat(f"{source.place}/{path}")
             stamp.append([path, label, seen.st_size, seen.st_mtime_ns])
     elif source.kind == "npz":
         try:

@@ -8,6 +8,7 @@ Neither torch nor a thread is in the process that forks the others.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import io
 import multiprocessing
@@ -46,8 +47,9 @@ class Job:
     """Images to decode, all to one shape."""
 
     folder: Path
-    output: Path  # .npy of [len(paths), channels, height, width] bytes
-    paths: tuple[str, ...]
+    output: Path  # the folder of train_images.npy and test_images.npy, [N, channels, height, width] bytes
+    paths: tuple[str, ...]  # those to train on first
+    train: int  # how many these are
     channels: int
     height: int
     width: int
@@ -60,14 +62,19 @@ class Job:
         Args:
             say: told how many are done.
         """
-        shape = (len(self.paths), self.channels, self.height, self.width)
-        np.lib.format.open_memmap(self.output, mode="w+", dtype=np.uint8, shape=shape)
+        shape = (self.channels, self.height, self.width)
+        for part, count in (("train", self.train), ("test", len(self.paths) - self.train)):
+            np.lib.format.open_memmap(self.file(part), mode="w+", dtype=np.uint8, shape=(count, *shape))
         starts = range(0, len(self.paths), CHUNK)
         found: list[Outcome] = []
         if len(self.paths) <= ALONE or processes < 2:
             return self._collect(map(partial(_chunk, self), starts), found, say)
         with multiprocessing.get_context("fork").Pool(min(processes, len(starts))) as pool:
             return self._collect(pool.imap(partial(_chunk, self), starts), found, say)
+
+    def file(self, part: Literal["train", "test"]) -> Path:
+        """Return where the images of a part go."""
+        return self.output / f"{part}_images.npy"
 
     def _collect(
         self, chunks: Iterable[list[Outcome]], found: list[Outcome], say: Callable[[int], None]
@@ -105,14 +112,23 @@ def fitted(image: Image.Image, *, channels: int, size: tuple[int, int] | None) -
 
 
 def _chunk(job: Job, start: int) -> list[Outcome]:
-    images = np.lib.format.open_memmap(job.output, mode="r+")
-    warnings.simplefilter("ignore")  # of metadata that is odd: the pixels count
-    return [_decode(job, path, images[start + row]) for row, path in enumerate(job.paths[start : start + CHUNK])]
+    gc.disable()  # an image leaves no cycles, and the search for them would look at every name of a file
+    train, test = (_mapped(job.file(part)) for part in ("train", "test"))
+    with warnings.catch_warnings(action="ignore"):  # of metadata that is odd: the pixels count
+        return [
+            _decode(job, path, train[number] if number < job.train else test[number - job.train])
+            for number, path in enumerate(job.paths[start : start + CHUNK], start=start)
+        ]
+
+
+def _mapped(path: Path) -> NDArray[np.uint8]:
+    return np.asarray(np.lib.format.open_memmap(path, mode="r+"))  # a plain array, whose rows are taken faster
 
 
 def _decode(job: Job, path: str, row: NDArray[np.uint8]) -> Outcome:
     try:
-        content = (job.folder / path).read_bytes()
+        with open(f"{job.folder}/{path}", "rb", buffering=0) as file:
+            content = file.read()
         digest = hashlib.sha256(content).hexdigest()
     except OSError as error:
         return Outcome(path, "", "damaged", str(error))

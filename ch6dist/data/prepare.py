@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ch6dist.catalog.image_folder import Listing, list_folder, listed
+from ch6dist.catalog.image_folder import Labelled, Listing, list_folder, listed
 from ch6dist.data.arrays import Part, check_parts, checked, facts, save
 from ch6dist.data.decode import Job, Outcome, cores, probe
 from ch6dist.errors import MISSING, InputError, UsageError
@@ -33,22 +34,25 @@ def prepare_folder(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Decode all images of a folder; return what was found. Raises InputError for what cannot be used."""
     folder, made = Path(asked["place"]), Path(asked["folder"])
     listing = list_folder(folder)
-    job = _job(asked, folder, made / "every.npy", listing)
+    job = _job(asked, folder, made, listing)
     _announce(asked, job, made)
     outcomes = job.run(processes=cores(), say=_progress(len(job.paths)))
     if job.grey_only and any(one.trouble == "colour" for one in outcomes):  # the first of a class were grey
         return prepare_folder({**asked, "channels": 3})
     sound = _sound(asked, job, outcomes)
-    labels = np.array([label for _, label in listing.every], dtype=np.int64)
-    images = np.load(job.output, mmap_mode="r")
-    is_train = np.arange(len(images)) < len(listing.train)
-    train = Part(images[sound & is_train], labels[sound & is_train])
-    test = Part(images[sound & ~is_train], labels[sound & ~is_train]) if listing.test else None
+    train = _part(job.file("train"), listing.train, sound[: job.train])
+    test = _part(job.file("test"), listing.test, sound[job.train :]) if listing.test else None
     check_parts("folder", str(folder), train, test, class_names=listing.classes)
     save(made, train=train, test=test, class_names=listing.classes, classes=len(listing.classes))
-    job.output.unlink()
     content = _digest(f"{one.path} {one.digest}" for one in outcomes)
     return {"found": {"content": content, **facts(train, test, classes=len(listing.classes))}}
+
+
+def _part(file: Path, images: Sequence[Labelled], sound: NDArray[np.bool_]) -> Part:
+    """Return decoded images that can be used; those that lie as they are need not be written again."""
+    decoded = np.load(file, mmap_mode="r")
+    labels = np.array([label for _, label in images], dtype=np.int64)
+    return Part(decoded, labels) if sound.all() else Part(np.array(decoded[sound]), labels[sound])
 
 
 def prepare_npz(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,7 +91,7 @@ def _arrays(path: str) -> dict[str, Any]:
         raise InputError("npz", path, f"a file that numpy.savez wrote ({type(error).__name__}: {said})") from None
 
 
-def _job(asked: Mapping[str, Any], folder: Path, output: Path, listing: Listing) -> Job:
+def _job(asked: Mapping[str, Any], folder: Path, made: Path, listing: Listing) -> Job:
     """Return what is to be decoded, its shape taken from the first image of each class that can be opened."""
     firsts = {label: path for path, label in reversed(listing.every)}
     paths = tuple(path for path, _ in listing.every)
@@ -99,10 +103,11 @@ def _job(asked: Mapping[str, Any], folder: Path, output: Path, listing: Listing)
         raise InputError("channels", channels, "1, grey, or 3, red, green and blue, for the images of a folder")
     height, width = asked["size"] or seen[0][:2]
     grey_only = channels == 1 and not asked["channels"]
-    return Job(folder, output, paths, channels, height, width, resize=bool(asked["size"]), grey_only=grey_only)
+    train, resize = len(listing.train), bool(asked["size"])
+    return Job(folder, made, paths, train, channels, height, width, resize=resize, grey_only=grey_only)
 
 
-def _sound(asked: Mapping[str, Any], job: Job, outcomes: Sequence[Outcome]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def _sound(asked: Mapping[str, Any], job: Job, outcomes: Sequence[Outcome]) -> NDArray[np.bool_]:
     """Return which images can be used, [N]; raise InputError for those that cannot, unless they are to be left out."""
     if deep := [one.path for one in outcomes if one.trouble == "deep"]:
         raise InputError("folder", str(job.folder), f"images of 8 bits per channel; these have more: {listed(deep)}")
@@ -123,7 +128,7 @@ def _announce(asked: Mapping[str, Any], job: Job, made: Path) -> None:
     """Say what it takes, before it is taken; UsageError where the disk has not the room."""
     size = len(job.paths) * job.channels * job.height * job.width
     free = shutil.disk_usage(made).free
-    if 2 * size > free:  # once more while the parts are written
+    if size > free:
         message = f"the images of {job.folder} take {size / 1e6:,.0f} MB, {made.parent} has {free / 1e6:,.0f} MB free"
         raise UsageError(message, "a smaller `size`, or XDG_CACHE_HOME on another disk")
     if len(job.paths) >= SAID_FROM:
