@@ -93,8 +93,7 @@ def save(folder: Path, *, train: Part, test: Part | None, class_names: Sequence[
     """Write the arrays, and the names of the classes: their numbers where they have none."""
     for name, part in (("train", train), ("test", test)):
         if part is not None:
-            if not isinstance(part.images, np.memmap):  # else they lie there already
-                np.save(folder / f"{name}_images.npy", part.images)
+            np.save(folder / f"{name}_images.npy", part.images)
             np.save(folder / f"{name}_labels.npy", part.labels)
     names = list(class_names) or [str(number) for number in range(classes)]
     (folder / ABOUT).write_text(json.dumps({"class_names": names}), encoding="utf-8")

@@ -1,7 +1,7 @@
-"""Image files to bytes: each is decoded once, by all cores, straight into the file that every trial reads.
+"""Image files to bytes: each is decoded once, by all cores, into memory that they share.
 
-    job = Job(Path("flowers"), Path("images.npy"), ("train/rose/1.jpg",), channels=3, height=32, width=32, resize=False)
-    job.run(say=print)      # the hash of each file; Damaged, or an InputError, for what cannot be used
+    job = Job(Path("flowers"), ("train/rose/1.jpg",), channels=3, height=32, width=32, resize=False)
+    images, outcomes = job.run(processes=2, say=print)      # outcomes: the hash of each file, what is wrong with it
 
 Neither torch nor a thread is in the process that forks the others.
 """
@@ -11,6 +11,8 @@ from __future__ import annotations
 import gc
 import hashlib
 import io
+import math
+import mmap
 import multiprocessing
 import os
 import warnings
@@ -47,42 +49,38 @@ class Job:
     """Images to decode, all to one shape."""
 
     folder: Path
-    output: Path  # the folder of train_images.npy and test_images.npy, [N, channels, height, width] bytes
-    paths: tuple[str, ...]  # those to train on first
-    train: int  # how many these are
+    paths: tuple[str, ...]
     channels: int
     height: int
     width: int
     resize: bool  # else another size is trouble
     grey_only: bool = False  # a coloured image is trouble
 
-    def run(self, *, processes: int, say: Callable[[int], None]) -> list[Outcome]:
-        """Decode all; return what became of each, in order.
+    def run(self, *, processes: int, say: Callable[[int], None]) -> tuple[NDArray[np.uint8], list[Outcome]]:
+        """Decode all; return the images, [len(paths), channels, height, width], and what became of each.
 
         Args:
             say: told how many are done.
         """
-        shape = (self.channels, self.height, self.width)
-        for part, count in (("train", self.train), ("test", len(self.paths) - self.train)):
-            np.lib.format.open_memmap(self.file(part), mode="w+", dtype=np.uint8, shape=(count, *shape))
-        starts = range(0, len(self.paths), CHUNK)
-        found: list[Outcome] = []
+        shape = (len(self.paths), self.channels, self.height, self.width)
+        images = np.frombuffer(mmap.mmap(-1, math.prod(shape)), dtype=np.uint8).reshape(shape)
+        _SHARED[:] = [images]  # before the others are forked: what they write, this process has
+        starts, one = range(0, len(self.paths), CHUNK), partial(_chunk, self)
         if len(self.paths) <= ALONE or processes < 2:
-            return self._collect(map(partial(_chunk, self), starts), found, say)
-        with multiprocessing.get_context("fork").Pool(min(processes, len(starts))) as pool:
-            return self._collect(pool.imap(partial(_chunk, self), starts), found, say)
+            return images, _collect(map(one, starts), say)
+        with multiprocessing.get_context("fork").Pool(min(processes, len(starts)), gc.disable) as pool:  # no cycles
+            return images, _collect(pool.imap(one, starts), say)
 
-    def file(self, part: Literal["train", "test"]) -> Path:
-        """Return where the images of a part go."""
-        return self.output / f"{part}_images.npy"
 
-    def _collect(
-        self, chunks: Iterable[list[Outcome]], found: list[Outcome], say: Callable[[int], None]
-    ) -> list[Outcome]:
-        for chunk in chunks:
-            found += chunk
-            say(len(found))
-        return found
+_SHARED: list[NDArray[np.uint8]] = []  # the images of the job that runs
+
+
+def _collect(chunks: Iterable[list[Outcome]], say: Callable[[int], None]) -> list[Outcome]:
+    found: list[Outcome] = []
+    for chunk in chunks:
+        found += chunk
+        say(len(found))
+    return found
 
 
 def cores() -> int:
@@ -112,17 +110,12 @@ def fitted(image: Image.Image, *, channels: int, size: tuple[int, int] | None) -
 
 
 def _chunk(job: Job, start: int) -> list[Outcome]:
-    gc.disable()  # an image leaves no cycles, and the search for them would look at every name of a file
-    train, test = (_mapped(job.file(part)) for part in ("train", "test"))
+    [images] = _SHARED
     with warnings.catch_warnings(action="ignore"):  # of metadata that is odd: the pixels count
         return [
-            _decode(job, path, train[number] if number < job.train else test[number - job.train])
+            _decode(job, path, images[number])
             for number, path in enumerate(job.paths[start : start + CHUNK], start=start)
         ]
-
-
-def _mapped(path: Path) -> NDArray[np.uint8]:
-    return np.asarray(np.lib.format.open_memmap(path, mode="r+"))  # a plain array, whose rows are taken faster
 
 
 def _decode(job: Job, path: str, row: NDArray[np.uint8]) -> Outcome:

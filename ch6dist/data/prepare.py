@@ -34,25 +34,24 @@ def prepare_folder(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Decode all images of a folder; return what was found. Raises InputError for what cannot be used."""
     folder, made = Path(asked["place"]), Path(asked["folder"])
     listing = list_folder(folder)
-    job = _job(asked, folder, made, listing)
+    job = _job(asked, folder, listing)
     _announce(asked, job, made)
-    outcomes = job.run(processes=cores(), say=_progress(len(job.paths)))
+    images, outcomes = job.run(processes=cores(), say=_progress(len(job.paths)))
     if job.grey_only and any(one.trouble == "colour" for one in outcomes):  # the first of a class were grey
         return prepare_folder({**asked, "channels": 3})
-    sound = _sound(asked, job, outcomes)
-    train = _part(job.file("train"), listing.train, sound[: job.train])
-    test = _part(job.file("test"), listing.test, sound[job.train :]) if listing.test else None
+    sound, count = _sound(asked, job, outcomes), len(listing.train)
+    train = _part(images[:count], listing.train, sound[:count])
+    test = _part(images[count:], listing.test, sound[count:]) if listing.test else None
     check_parts("folder", str(folder), train, test, class_names=listing.classes)
     save(made, train=train, test=test, class_names=listing.classes, classes=len(listing.classes))
     content = _digest(f"{one.path} {one.digest}" for one in outcomes)
     return {"found": {"content": content, **facts(train, test, classes=len(listing.classes))}}
 
 
-def _part(file: Path, images: Sequence[Labelled], sound: NDArray[np.bool_]) -> Part:
-    """Return decoded images that can be used; those that lie as they are need not be written again."""
-    decoded = np.load(file, mmap_mode="r")
+def _part(decoded: NDArray[np.uint8], images: Sequence[Labelled], sound: NDArray[np.bool_]) -> Part:
+    """Return the decoded images that can be used."""
     labels = np.array([label for _, label in images], dtype=np.int64)
-    return Part(decoded, labels) if sound.all() else Part(np.array(decoded[sound]), labels[sound])
+    return Part(decoded, labels) if sound.all() else Part(decoded[sound], labels[sound])
 
 
 def prepare_npz(asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,7 +90,7 @@ def _arrays(path: str) -> dict[str, Any]:
         raise InputError("npz", path, f"a file that numpy.savez wrote ({type(error).__name__}: {said})") from None
 
 
-def _job(asked: Mapping[str, Any], folder: Path, made: Path, listing: Listing) -> Job:
+def _job(asked: Mapping[str, Any], folder: Path, listing: Listing) -> Job:
     """Return what is to be decoded, its shape taken from the first image of each class that can be opened."""
     firsts = {label: path for path, label in reversed(listing.every)}
     paths = tuple(path for path, _ in listing.every)
@@ -103,8 +102,7 @@ def _job(asked: Mapping[str, Any], folder: Path, made: Path, listing: Listing) -
         raise InputError("channels", channels, "1, grey, or 3, red, green and blue, for the images of a folder")
     height, width = asked["size"] or seen[0][:2]
     grey_only = channels == 1 and not asked["channels"]
-    train, resize = len(listing.train), bool(asked["size"])
-    return Job(folder, made, paths, train, channels, height, width, resize=resize, grey_only=grey_only)
+    return Job(folder, paths, channels, height, width, resize=bool(asked["size"]), grey_only=grey_only)
 
 
 def _sound(asked: Mapping[str, Any], job: Job, outcomes: Sequence[Outcome]) -> NDArray[np.bool_]:

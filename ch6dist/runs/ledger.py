@@ -153,8 +153,7 @@ def read_heads(run: Path | str) -> list[SweepLine]:
 
 def read_spec(run: Path | str) -> dict[str, Any]:
     """Read the sweep as resolved, as the newest head line has it; empty when there is none. Raises as `read` does."""
-    heads = read_heads(run)
-    return heads[-1].get("spec", {}) if heads else {}
+    return heads[-1].get("spec", {}) if (heads := read_heads(run)) else {}
 
 
 def observe(
