@@ -112,7 +112,7 @@ def test_half_a_thing_is_refused(key: str) -> None:
         ({"model": {"name": "lenet5", "droput": 0.1}}, "model.droput", "did you mean 'dropout'"),
         ({"model": "lenet"}, "model.name", "did you mean 'lenet5'"),
         ({"data": {"name": "cifar"}}, "data.name", "did you mean 'cifar10'"),
-        ({"data": {"name": ["mnist"]}}, "data.name", "one of cifar100"),
+        ({"data": {"name": ["mnist"]}}, "data.name", "one of cifar10, cifar100"),
         ({"model": {"name": {}}}, "model.name", "one of lenet5"),
         ({"data": {"val_size": 50_000}}, "data.val_size", "less than the 50000 training images"),
         ({"data": {"val_size": 60_000}}, "data.val_size", "less than the 50000 training images"),
