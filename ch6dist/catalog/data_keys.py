@@ -108,6 +108,7 @@ def _size(given: Any) -> tuple[int, int] | None:
 
 def adopt_data(recorded: Mapping[str, Any]) -> None:
     """Know what the `data` of a recorded trial says of images of one's own: to read a run looks at none of them."""
-    source = source_of(recorded)
-    if source is not None and recorded.get("found"):
-        adopt(source, recorded["found"])
+    found = recorded.get("found")
+    source = source_of(recorded) if isinstance(found, Mapping) and set(found) >= FACTS else None
+    if source is not None and found is not None:
+        adopt(source, found)

@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,7 +86,8 @@ def forget() -> None:
 
 def adopt(source: Source, recorded: Mapping[str, Any]) -> None:
     """Know what a run has recorded of a source."""
-    _FOUND[source] = Found(**recorded)
+    known = {field.name for field in fields(Found)}
+    _FOUND[source] = Found(**{key: value for key, value in recorded.items() if key in known})
 
 
 def found_in(source: Source) -> Found:

@@ -196,7 +196,7 @@ def _take(ledger: Ledger, line: Line) -> None:
         ledger.history.setdefault(trial, []).append(cast(StatusLine, line))
     elif kind == "trial":
         ledger.trials[trial] = cast(TrialLine, line)
-        adopt_data(line["config"].get("data", {}))
+        adopt_data((line.get("config") or {}).get("data") or {})
     elif kind == "artifact":
         ledger.artifacts[trial, line["name"]] = cast(ArtifactLine, line)
     elif kind == "pack":

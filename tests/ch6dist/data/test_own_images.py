@@ -17,7 +17,7 @@ import torchvision
 from PIL import Image
 
 from ch6dist.catalog import own_data
-from ch6dist.catalog.data_keys import source_of
+from ch6dist.catalog.data_keys import adopt_data, source_of
 from ch6dist.catalog.own_data import Source, prepared
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.data import prepare, prepare_code
@@ -26,6 +26,7 @@ from ch6dist.data.names import names_of
 from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.ledger import read
 from ch6dist.seeding import generator
+from ch6dist.trial_sections import check_images
 
 torch.set_num_threads(1)
 
@@ -220,6 +221,20 @@ def test_what_is_recorded_is_read_without_the_images(tmp_path, monkeypatch):
     again = parse_trial(recorded)
     assert again.model_dump() == recorded
     assert again.data.entry.classes == 2
+
+
+def test_a_run_that_has_been_read_says_what_its_images_were(tmp_path):
+    root = flowers(tmp_path / "flowers")
+    recorded = trial(folder=str(root))
+    image(77).save(root / "train/rose/000.png")
+    own_data.forget()
+    adopt_data(recorded.model_dump()["data"])
+    given = {"data": {"batch_size": 4, "folder": str(root)}, "model": "simple_nn", "epochs": 1}
+    assert parse_trial(given).trial_id == recorded.trial_id, "the sweep of a run, expanded again, has its trials"
+    with pytest.raises(UsageError, match="is not what it was"):
+        check_images(recorded.data, test=False)
+    for strange in ({}, {"found": 3}, {"found": {"content": "x"}, "folder": 7}, {"name": "gone", "found": None}):
+        adopt_data(strange)
 
 
 def test_a_plan_knows_a_folder_without_torch(tmp_path):
