@@ -8,7 +8,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -528,6 +529,31 @@ def test_what_a_library_has_not_is_said_in_one_line(name, kind, word, tmp_path):
     with pytest.raises(kind, match=word) as caught:
         prepare_code.prepare(asked(tmp_path, {"name": name, "root": str(tmp_path)}))
     assert "\n" not in str(caught.value)
+
+
+class ClassLabel:
+    names = ("x", "y")
+
+
+class Rows(list):
+    features: ClassVar[dict[str, object]] = {"id": 0, "picture": type("Image", (), {})(), "kind": ClassLabel()}
+
+
+def test_a_data_set_of_the_hub_is_read_by_the_types_of_its_columns(tmp_path, monkeypatch):
+    """With a stand-in of the package's one function, where the package is not installed."""
+    rows = {part: Rows({"picture": image(n), "kind": n % 2} for n in range(4)) for part in ("train", "validation")}
+    stand_in = ModuleType("datasets")
+    stand_in.load_dataset = lambda name: {"user/beans": rows}[name]
+    monkeypatch.setitem(sys.modules, "datasets", stand_in)
+    made = asked(tmp_path, {"name": "hf/user/beans"})
+    found = prepare_code.prepare(made)["found"]
+    assert (found["train_images"], found["test_images"], found["classes"]) == (4, 4, 2)
+    assert np.array_equal(np.load(Path(made["folder"], "train_images.npy"))[1], np.asarray(image(1)).transpose(2, 0, 1))
+    with pytest.raises(UsageError, match="`ch6dist data hf/other` downloads it"):
+        prepare_code.prepare(asked(tmp_path, {"name": "hf/other"}))
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(UsageError, match="pip install datasets"):
+        prepare_code.prepare(made)
 
 
 # The commands
