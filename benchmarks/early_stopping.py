@@ -88,6 +88,7 @@ def rules(configurations: int) -> dict[str, EarlyStop]:
         {"name": "asha", "first": 1, "factor": 3},
         {"name": "asha", "first": 1, "factor": 3, "promote": False},
         {"name": "median", "after": 1},
+        {"name": "median", "after": 1, "percentile": 25},
     )
     return {_text(content): parse_early_stop(content) for content in written}
 

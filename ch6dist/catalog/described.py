@@ -69,8 +69,12 @@ _ADOPTED: dict[tuple[str, str, str], Description] = {}
 def adopt(recorded: Iterable[Mapping[str, Any]]) -> None:
     """Know what a run has recorded of the things that it uses."""
     for content in recorded:
-        one = Description.from_data(content)
-        _ADOPTED[one.section, one.name, one.code] = one
+        keep(Description.from_data(content))
+
+
+def keep(one: Description) -> None:
+    """Know a thing from here on, also where it is only shown: its names follow from its parameters."""
+    _ADOPTED[one.section, one.name, one.code] = one
 
 
 def adopted(section: str, name: str, code: str) -> Description | None:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ch6dist.catalog.datasets import DATASETS, DatasetEntry
-from ch6dist.catalog.described import Description, adopted, describe
+from ch6dist.catalog.described import Description, adopted, describe, keep
 from ch6dist.catalog.models import MODELS, ModelEntry
 from ch6dist.catalog.optimizers import OPTIMIZERS, OptimizerEntry
 from ch6dist.catalog.parameters import Entry
@@ -143,4 +143,5 @@ def _described(section: str, name: str, code: str) -> Description:
     if code and found.code != code:
         hint = "its run folder has the code that it was trained with: name the run"
         raise UsageError(f"{name} is not what it was: its files have the hash {found.code}, not {code}", hint)
+    keep(found)
     return found

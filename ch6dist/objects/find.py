@@ -81,7 +81,7 @@ def _imported(name: str, code: str) -> Any:
         raise InputError("name", name, f"an import path that can be imported: {why(error)}") from error
     for part in attributes.split("."):
         if not hasattr(found, part):
-            own = [key for key, value in vars(found).items() if callable(value) and not key.startswith("_")]
+            own = [key for key, value in vars(found).items() if getattr(value, "__module__", "") == module_name]
             raise InputError("name", name, unknown_name("", part, own).allowed + f" of {module_name}")
         found = getattr(found, part)
     if code and (now := sources_of(sys.modules[module_name]).code) != code:

@@ -4,8 +4,8 @@
 
 Every order of the configurations is as likely as any other, and at all rungs the same; what shares epochs with another
 is as good as that one. The rules themselves (sweeps/search/rules) decide on it. How many go on at a rung of top_k and
-halving depends on no order. Of median, which looks at curves, it is assumed that HALF ends at its first look and the
-rest never.
+halving depends on no order. Of median, which looks at curves, it is assumed that all but its percentile end at its
+first look and the rest never.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from sweeps.spec.sweep_file import SweepSpec
 
 DRAWS = 20  # orders of the configurations, at most
 EFFORT = 50_000  # decisions on one configuration in all, below a second: larger sweeps are drawn less often
-HALF = 0.5
 
 
 def by_rule(spec: SweepSpec, trials: Sequence[TrialConfig], branches: Branches) -> Expected:
@@ -94,7 +93,7 @@ def _until(
     rungs = (*rule.rungs(epochs), epochs)
     if isinstance(rule, Median):
         judged = sorted(names[LEAST:], key=rank.__getitem__)
-        out = set(judged[: int(HALF * len(judged))])
+        out = set(judged[: int((1 - rule.percentile / 100) * len(judged))])
         return {name: rungs[0] if name in out else epochs for name in names}
     group = [
         Contestant(name, dict.fromkeys(rungs, rank[name]), dict.fromkeys(rungs, place))
@@ -107,7 +106,8 @@ def _until(
 def _basis(rule: EarlyStop) -> str:
     """Return what is assumed, as a sentence; of rules whose rungs wait for all, nothing but that nobody is lost."""
     if isinstance(rule, Median):
-        return f"median stops by curves, which nobody has yet: {HALF:.0%} are assumed to end after {rule.after} epochs"
+        ending = f"{1 - rule.percentile / 100:.0%} are assumed to end after {rule.after} epochs"
+        return f"median stops by curves, which nobody has yet: {ending}"
     if rule.name == "asha":
         return "asha decides by the order in which trials come: the mean over random orders of the configurations"
     return ""

@@ -94,13 +94,15 @@ class Median(Frozen):
     label: ClassVar[str] = "median"
     text: ClassVar[str] = (
         "after each epoch, from `after` on: a trial ends whose best value so far is worse than the median of the "
-        "running means of those, at least three, that came to this epoch before"
+        "running means of those, at least three, that came to this epoch before; with `percentile: 25` it has to be as "
+        "good as the best quarter of them"
     )
     starts: ClassVar[str] = "after"
     together: ClassVar[bool] = False
 
     name: Literal["median"] = Field(description="the rule")
     after: int = Field(ge=1, description="epochs after which a trial may end")
+    percentile: float = Field(50.0, gt=0, lt=100, description="of those that came before, as good as which best part")
 
     def rungs(self, epochs: int) -> tuple[int, ...]:
         """Return the epochs, below those of the training, at whose end the rule decides."""

@@ -6,13 +6,12 @@ is that of Ray Tune: each is compared once, with those that came before, and nob
 
 from __future__ import annotations
 
-import math
 from bisect import insort
 from collections.abc import Collection, Sequence
 from functools import partial
 from heapq import heappop, heappush, heappushpop
 
-from sweeps.search.rules.comparison import Comparison, InOrder
+from sweeps.search.rules.comparison import Comparison, InOrder, quantile
 from sweeps.search.rules.contestant import LAST, Contestant, Decision, up_to
 from sweeps.search.rules.words import Words, at
 
@@ -157,23 +156,12 @@ class AtOnce(InOrder):
         """Decide of one at the rung to which it has come; return whether it goes on."""
         rung, end, one, seen = self.rungs[number], self._ends[number], self.group[i], self._seen[number]
         value = one.values.get(rung, LAST)
-        limit = _quantile(seen, 1 - 1 / self._factor) if seen else LAST
+        limit = quantile(seen, 1 - 1 / self._factor) if seen else LAST
         on = value >= limit and one.goes_on_after(rung)
         why = partial(_compared, rung, on, value, limit, len(seen), self._factor, self._words)
         self.decisions[i] = Decision(end if on else rung, not on or one.ends_before(end), why)
         insort(seen, value)
         return on
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    """Return numpy's quantile of an ordered list, to the last bit: interpolated between two neighbours."""
-    place = (len(ordered) - 1) * (share * 100 / 100)  # per cent, there and back: that is what Ray Tune asks for
-    index = math.floor(place)
-    low, high = ordered[index], ordered[min(index + 1, len(ordered) - 1)]
-    if low == LAST:
-        return LAST
-    part, step = place - index, high - low
-    return high - step * (1 - part) if part >= 0.5 else low + step * part
 
 
 def _reason(on: bool, was_on_top: bool, is_complete: bool, has_ended: bool) -> str:

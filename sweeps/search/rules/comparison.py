@@ -10,10 +10,11 @@ of them at once. It holds for rows of new epochs alone: when a contestant ends, 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Sequence
 
-from sweeps.search.rules.contestant import Contestant, Decision, up_to
+from sweeps.search.rules.contestant import LAST, Contestant, Decision, up_to
 
 
 class Comparison(ABC):
@@ -53,3 +54,14 @@ class InOrder(Comparison):
         for number in range(self._next[i], len(self.rungs)):
             if self.rungs[number] in arrived:
                 yield arrived[self.rungs[number]], number
+
+
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """Return numpy's quantile of an ordered list, to the last bit: interpolated between two neighbours."""
+    place = (len(ordered) - 1) * (share * 100 / 100)  # per cent, there and back: that is what Ray Tune asks for
+    index = math.floor(place)
+    low, high = ordered[index], ordered[min(index + 1, len(ordered) - 1)]
+    if low == LAST:
+        return LAST
+    part, step = place - index, high - low
+    return high - step * (1 - part) if part >= 0.5 else low + step * part

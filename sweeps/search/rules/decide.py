@@ -60,7 +60,7 @@ def compare(
         kind = Promoting if rule.promote else AtOnce
         made = kind(group, rungs, epochs=epochs, factor=rule.factor, words=words)
     else:
-        made = AgainstTheMedian(group, rungs, words=words)
+        made = AgainstTheMedian(group, rungs, percentile=rule.percentile, words=words)
     made.take(range(len(group)))
     return made
 

@@ -8,6 +8,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from ray.tune.schedulers import AsyncHyperBandScheduler, TrialScheduler
 
@@ -31,7 +32,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
         for first, factor in ((1, 3), (2, 2), (3, 3))
         for promote in (True, False)
     ],
-    "median": [{"after": 1}, {"after": 4}],
+    "median": [{"after": 1}, {"after": 4}, {"after": 1, "percentile": 25}, {"after": 2, "percentile": 80}],
 }
 ALL = [parse_early_stop({"name": name, **keys}) for name, settings in SETTINGS.items() for keys in settings]
 WAITING = [rule for rule in ALL if rule.name in ("top_k", "halving")]
@@ -197,13 +198,15 @@ def test_asha_lets_go_on_before_the_rung_is_complete() -> None:
     assert found["a"].why.startswith("rung of 1 epoch: 3rd of 3 by validation accuracy (10.00 %), waits")
 
 
-def median_by_definition(rows: Sequence[Row], table: Mapping[str, Sequence[float]], after: int) -> dict[str, int]:
+def median_by_definition(
+    rows: Sequence[Row], table: Mapping[str, Sequence[float]], after: int, percentile: float
+) -> dict[str, int]:
     """How far each is trained: of the rows in their order, who had to end after which."""
     until, came = dict.fromkeys(table, EPOCHS), {epoch: [] for epoch in range(1, EPOCHS + 1)}
     for name, epoch, _ in rows:
         means = sorted(sum(table[other][:epoch]) / epoch for other in came[epoch])
-        middle = (means[(len(means) - 1) // 2] + means[len(means) // 2]) / 2 if means else 0.0
-        if after <= epoch < EPOCHS and len(means) >= 3 and max(table[name][:epoch]) < middle:
+        limit = np.percentile(means, 100 - percentile) if means else 0.0
+        if after <= epoch < EPOCHS and len(means) >= 3 and max(table[name][:epoch]) < limit - 1e-12:
             until[name] = epoch
         came[epoch].append(name)
     return until
@@ -220,7 +223,7 @@ def test_median_is_its_definition(rule: Any) -> None:
         }
         rows, found = sweep(rule, table, rng)
         assert {name: decision.until for name, decision in found.items()} == median_by_definition(
-            rows, table, rule.after
+            rows, table, rule.after, rule.percentile
         )
         stopped += sum(decision.out for decision in found.values())
     assert stopped > 20
