@@ -23,7 +23,6 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.common import Measures, document, in_turn, new_parser, publish, ratio, row
-from ch6dist.catalog.datasets import DATASETS
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.data.images import load_split
 from ch6dist.distributed.group import SOLO, default_device
@@ -75,7 +74,7 @@ class VmapSide:
     def __init__(self, args: Namespace, lanes: int, device: torch.device) -> None:
         self.trials, self.device, self.epoch = trials_of(args, lanes), device, 0
         first = self.trials[0]
-        entry = DATASETS[first.data.name]
+        entry = first.data.entry
         sizes = {"channels": entry.channels, "height": entry.height, "width": entry.width, "classes": entry.classes}
         models = [build_model(first.model, **sizes, seed=0).to(device) for _ in range(lanes)]
         self.weights, _ = torch.func.stack_module_state(models)

@@ -111,11 +111,23 @@ def digests() -> None:
 
 @app.command()
 def data(
-    name: Annotated[str, typer.Argument(help="cifar100, fashion_mnist or mnist")] = "cifar100",
+    name: Annotated[
+        str, typer.Argument(help="cifar10, cifar100, fashion_mnist, mnist, torchvision/NAME or hf/NAME")
+    ] = "cifar100",
     root: Annotated[str | None, typer.Option(help="data root; left out: CH6DIST_DATA, else ./data")] = None,
 ) -> None:
-    """Download a data set, checked against its md5."""
+    """Download a data set, checked against its md5; of a library, or of your own code, read it anew."""
+    from ch6dist.catalog.data_keys import source_of
     from ch6dist.catalog.dataset_files import data_root
+
+    source = source_of({"name": name, "root": root})
+    if source is not None:
+        from ch6dist.catalog.own_data import look
+
+        found = look(source, download=True)
+        print(f"{name}: {found.train_images:,} images to train on, {found.test_images:,} to test on")
+        return
+
     from ch6dist.data.download import download
 
     try:

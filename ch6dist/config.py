@@ -14,7 +14,6 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ch6dist.capture import Capturable, CaptureConfig, check_capture
-from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.layers import layers_of
 from ch6dist.catalog.lookup import optimizer_of, parse_named
 from ch6dist.catalog.naming import short_name
@@ -117,6 +116,12 @@ class TrialConfig(Frozen):
         return self
 
     @model_validator(mode="after")
+    def _has_test(self) -> TrialConfig:
+        if self.evaluate_test and not self.data.entry.test_images:
+            raise InputError("evaluate_test", True, f"false: {self.data.name} has no test images")
+        return self
+
+    @model_validator(mode="after")
     def _capture_fits(self) -> TrialConfig:
         if self.capture:
             check_capture(self.capture, self.capturable)
@@ -127,7 +132,7 @@ class TrialConfig(Frozen):
         """Return what says what can be captured of the training, and how much that is."""
         trains = self.type == "train"
         return Capturable(
-            layers=layers_of(self.model, DATASETS[self.data.name]),
+            layers=layers_of(self.model, self.data.entry),
             optimizer=self.optimizer,
             steps=self.epochs * self.data.steps_per_epoch if trains else self.range_test.steps,
             steps_per_epoch=self.data.steps_per_epoch,
@@ -156,7 +161,7 @@ class TrialConfig(Frozen):
 
     def _identity(self, *, seed: bool) -> dict[str, Any]:
         content = self.model_dump(exclude_none=True)
-        content["data"].pop("root", None)
+        content["data"] = self.data.identity()
         content.pop("capture", None)  # it looks at a training, and is no part of it
         if not seed:
             content.pop("seed")

@@ -20,6 +20,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.study.load import Study
+from ch6dist.catalog.data_keys import UNNAMED
 from ch6dist.catalog.labels import leaves
 from ch6dist.catalog.naming import ABBREVIATIONS, optimizer_label
 from ch6dist.catalog.text import distinct_numbers, number_text, one_line, value_text
@@ -35,6 +36,7 @@ APART = (
     "range_test",
     "evaluate_test",
     "data.root",
+    *UNNAMED,
     "capture",
 )  # they are no configuration, or of no training run
 Flat = dict[str, Any]

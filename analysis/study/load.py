@@ -21,8 +21,9 @@ import pandas as pd
 from pandas.api.types import union_categoricals
 
 from analysis.study.history import Columns, TrialRows
-from ch6dist.catalog.datasets import DATASETS, is_synthetic
+from ch6dist.catalog.datasets import is_synthetic
 from ch6dist.catalog.labels import Labels, label_all
+from ch6dist.catalog.lookup import known_dataset
 from ch6dist.catalog.text import one_line
 from ch6dist.errors import InputError, UsageError
 from ch6dist.runs.early_stops import stopped_by_rule
@@ -84,9 +85,10 @@ class Study:
     @cached_property
     def classes(self) -> int | None:
         """Number of classes of the data set; None if the training runs use several data sets or it is unknown."""
-        names = set(self.trials.loc[self.trials["type"] == "train", "dataset"])
-        entry = DATASETS.get(next(iter(names))) if len(names) == 1 else None
-        return entry.classes if entry else None
+        configs = [line["config"] for line in self.ledger.trials.values()]
+        used = {config["data"]["name"]: config["data"] for config in configs if config["type"] == "train"}
+        entries = [known_dataset(data) for data in used.values()]
+        return entries[0].classes if len(entries) == 1 and entries[0] else None
 
     def title(self) -> str:
         """Return the names of the runs."""

@@ -1,6 +1,6 @@
 """The data sets as data: shapes, counts, default augmentation, and the files with their checksums.
 
-Sources: Krizhevsky 2009 (CIFAR-100), LeCun et al. 1998 (MNIST), Xiao et al. 2017 (Fashion-MNIST). The checksum of a
+Sources: Krizhevsky 2009 (CIFAR), LeCun et al. 1998 (MNIST), Xiao et al. 2017 (Fashion-MNIST). The checksum of a
 CIFAR file is the one torchvision checks; those of the MNIST kinds belong to the unpacked files.
 
     DATASETS["cifar100"].classes        # 100
@@ -37,9 +37,10 @@ class DatasetEntry:
     test_images: int
     augment: Augment  # augmentation of the training images, unless the trial says otherwise
     synthetic: bool  # generated from a seed, without files
-    train_files: tuple[DataFile, ...] = ()  # CIFAR: one pickle; MNIST kinds: images, labels
+    train_files: tuple[DataFile, ...] = ()  # CIFAR: one pickle or several; MNIST kinds: images, labels
     test_files: tuple[DataFile, ...] = ()
-    names_file: DataFile | None = None  # CIFAR: a pickle with the names of classes and superclasses
+    names_file: DataFile | None = None  # CIFAR: a pickle with the names of classes, and of superclasses where there are
+    format: Literal["pickle", "idx"] = "pickle"  # of the files
     class_names: tuple[str, ...] = ()  # of a set whose files hold no names; left out: the numbers are the names
 
 
@@ -67,6 +68,29 @@ _CIFAR100 = DatasetEntry(
     names_file=DataFile("cifar-100-python/meta", "7973b15100ade9c7d40fb424638fde48"),
 )
 
+_CIFAR10 = DatasetEntry(
+    name="cifar10",
+    description="CIFAR-10: colour photographs, 10 classes",
+    channels=3,
+    height=32,
+    width=32,
+    classes=10,
+    coarse_classes=0,
+    train_images=50_000,
+    test_images=10_000,
+    augment="crop_flip",
+    synthetic=False,
+    train_files=(
+        DataFile("cifar-10-batches-py/data_batch_1", "c99cafc152244af753f735de768cd75f"),
+        DataFile("cifar-10-batches-py/data_batch_2", "d4bba439e000b95fd0a9bffe97cbabec"),
+        DataFile("cifar-10-batches-py/data_batch_3", "54ebc095f3ab1f0389bbae665268c751"),
+        DataFile("cifar-10-batches-py/data_batch_4", "634d18415352ddfa80567beed471001a"),
+        DataFile("cifar-10-batches-py/data_batch_5", "482c414d41f54cd18b22e5b47cb7c3cb"),
+    ),
+    test_files=(DataFile("cifar-10-batches-py/test_batch", "40351d587109b95175f43aff81a1287e"),),
+    names_file=DataFile("cifar-10-batches-py/batches.meta", "5ff9c542aee3614f3951f8cda6e48888"),
+)
+
 _FASHION_MNIST = DatasetEntry(
     name="fashion_mnist",
     description="Fashion-MNIST: grey images of clothes, 10 classes",
@@ -79,6 +103,7 @@ _FASHION_MNIST = DatasetEntry(
     test_images=10_000,
     augment="none",
     synthetic=False,
+    format="idx",
     train_files=_idx_files(
         "FashionMNIST",
         "train",
@@ -129,7 +154,7 @@ def _synthetic(entry: DatasetEntry) -> DatasetEntry:
     )
 
 
-_REAL = (_CIFAR100, _FASHION_MNIST, _MNIST)
+_REAL = (_CIFAR10, _CIFAR100, _FASHION_MNIST, _MNIST)
 
 SYNTHETIC = "SYNTHETIC DATA: generated images; this says nothing about real ones"  # the banner of every view
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from ch6dist.catalog.data_keys import UNNAMED
 from ch6dist.catalog.naming import ABBREVIATIONS, optimizer_label, schedule_label
 from ch6dist.catalog.text import one_line, round_values, value_text
 
@@ -40,7 +41,7 @@ _NAMES = {
     "precision": "",
 }
 _LR = "optimizer.lr"
-_APART = {"type", "seed", "data.root", "evaluate_test"}  # they say which kind of trial, or are no configuration
+_APART = {"type", "seed", "data.root", "evaluate_test", *UNNAMED}  # they say which kind of trial, or name none
 _IGNORED_BY_RANGE_TESTS = ("schedule.", "epochs.", "optimizer.lr.")  # as in the identity of a range test (config.py)
 
 Config = Mapping[str, Any]

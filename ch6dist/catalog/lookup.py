@@ -17,6 +17,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ch6dist.catalog.datasets import DATASETS, DatasetEntry
 from ch6dist.catalog.described import Description, description_of, remembered
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS, OptimizerEntry
@@ -25,6 +26,7 @@ from ch6dist.errors import MISSING, InputError, unknown_name
 
 REGISTRIES: dict[str, Mapping[str, Entry]] = {"model": MODELS, "optimizer": OPTIMIZERS}
 LIBRARIES: dict[str, tuple[str, ...]] = {  # that names may come from: by section, as the name begins
+    "data": ("hf", "torchvision"),
     "optimizer": ("timm", "pytorch_optimizer"),
 }
 IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -90,6 +92,23 @@ def cycles_momentum(optimizer: Mapping[str, Any]) -> bool:
     """Return whether a resolved optimizer has a momentum that a schedule may cycle: momentum > 0, or betas."""
     key = optimizer_of(optimizer).momentum
     return key == "betas" or (key == "momentum" and optimizer["momentum"] > 0)
+
+
+def dataset_of(data: Mapping[str, Any]) -> DatasetEntry:
+    """Return the entry of a resolved `data`: of the catalog, or what was found in the user's own images."""
+    found = data.get("found")
+    return own_entry(data["name"], found) if found else DATASETS[data["name"]]
+
+
+def known_dataset(data: Mapping[str, Any]) -> DatasetEntry | None:
+    """Return the entry of the `data` of a record, to show it: None for a name that is in no catalog (any more)."""
+    return dataset_of(data) if data.get("found") or data["name"] in DATASETS else None
+
+
+def own_entry(name: str, found: Mapping[str, Any]) -> DatasetEntry:
+    """Return what was found in the user's own images as the catalog has its data sets."""
+    shape = {key: found[key] for key in ("channels", "height", "width", "classes", "train_images", "test_images")}
+    return DatasetEntry(name, "images of your own", coarse_classes=0, augment="none", synthetic=False, **shape)
 
 
 def parse_named(section: str, given: Any) -> dict[str, Any]:

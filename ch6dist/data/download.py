@@ -10,14 +10,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from torchvision.datasets import CIFAR100, MNIST, FashionMNIST
+from torchvision.datasets import CIFAR10, CIFAR100, MNIST, FashionMNIST
 from torchvision.datasets.utils import check_integrity
 
 from ch6dist.catalog.dataset_files import check_files, data_root
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.errors import unknown_name
 
-_SOURCES: dict[str, Any] = {"cifar100": CIFAR100, "fashion_mnist": FashionMNIST, "mnist": MNIST}
+_SOURCES: dict[str, Any] = {"cifar10": CIFAR10, "cifar100": CIFAR100, "fashion_mnist": FashionMNIST, "mnist": MNIST}
 
 
 def download(name: str, *, root: str | None = None) -> Path:

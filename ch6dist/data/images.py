@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +22,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ch6dist.catalog.dataset_files import check_files, data_root
-from ch6dist.catalog.datasets import DATASETS, Augment, DatasetEntry
+from ch6dist.catalog.datasets import Augment, DatasetEntry
+from ch6dist.catalog.own_data import Found, Source, prepared
 from ch6dist.data.synthetic import Part, coarse_of_class, synthetic_images, synthetic_labels
 from ch6dist.seeding import generator
 from ch6dist.trial_sections import DataConfig
@@ -136,12 +137,12 @@ def load_split(data: DataConfig, *, device: Device, seed: int | None = None) -> 
     Raises InputError if files are missing or damaged.
     """
     seeds = (data.seed, "split") if seed is None else (data.seed, "split", seed)
-    return _load_split(data.name, str(data_root(data.root)), data.train_size, data.val_size, seeds, str(device))
+    return _load_split(_images_of(data), data.train_size, data.val_size, seeds, str(device))
 
 
 def load_test(data: DataConfig, *, device: Device) -> tuple[Tensor, Tensor]:
     """Return the whole test set: images uint8 [N, C, H, W] and labels int64 [N]. For a final training only."""
-    images, labels, _ = _read(DATASETS[data.name], "test", str(data_root(data.root)), None)
+    images, labels, _ = _images_of(data).read("test", None)
     return images.to(device), labels.to(device)
 
 
@@ -157,13 +158,33 @@ def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     return mean, ((weights * (values - mean[:, None]) ** 2).sum(1)).sqrt()
 
 
+@dataclass(frozen=True)
+class _Images:
+    """Which images to read, as far as that tells two apart."""
+
+    entry: DatasetEntry
+    root: str
+    source: Source | None = None  # of the user's own
+    found: Found | None = None
+
+    def read(self, part: Part, indices: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return images, labels and the superclass of every class; of the whole part, or of those at `indices`."""
+        if self.source and self.found:
+            return *_read_own(prepared(self.source, self.found), part, indices), None
+        return _read(self.entry, part, self.root, indices)
+
+
+def _images_of(data: DataConfig) -> _Images:
+    found = Found(**data.found) if data.found else None
+    return _Images(data.entry, "" if found else str(data_root(data.root)), data.source, found)
+
+
 @functools.lru_cache(maxsize=1)
 def _load_split(
-    name: str, root: str, train_size: int, val_size: int, seeds: tuple[int | str, ...], device: str
+    chosen: _Images, train_size: int, val_size: int, seeds: tuple[int | str, ...], device: str
 ) -> TrainData:
-    entry = DATASETS[name]
-    indices = torch.randperm(entry.train_images, generator=generator(*seeds))[: val_size + train_size]
-    images, labels, coarse = _read(entry, "train", root, indices)
+    indices = torch.randperm(chosen.entry.train_images, generator=generator(*seeds))[: val_size + train_size]
+    images, labels, coarse = chosen.read("train", indices)
     mean, std = channel_statistics(images[val_size:])
     return TrainData(
         train_images=images[val_size:].to(device),
@@ -176,6 +197,13 @@ def _load_split(
     )
 
 
+def _read_own(folder: Path, part: Part, indices: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return decoded images and their labels; only those at `indices` are read into memory."""
+    images, labels = (np.load(folder / f"{part}_{what}.npy", mmap_mode="r") for what in ("images", "labels"))
+    chosen = slice(None) if indices is None else indices.numpy()
+    return torch.from_numpy(np.array(images[chosen])), torch.from_numpy(np.array(labels[chosen]))
+
+
 def _read(entry: DatasetEntry, part: Part, root: str, indices: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return images, labels and the superclass of every class; of the whole part, or of its images at `indices`."""
     if entry.synthetic:
@@ -185,19 +213,30 @@ def _read(entry: DatasetEntry, part: Part, root: str, indices: Tensor | None) ->
     check_files(entry.name, root=root, test=part == "test")
     files = entry.train_files if part == "train" else entry.test_files
     paths = [Path(root) / file.path for file in files]
-    images, labels, coarse = _read_cifar(paths[0]) if len(paths) == 1 else _read_idx(*paths)
+    images, labels, coarse = _read_idx(*paths) if entry.format == "idx" else _read_cifar(paths)
     images = images.view(-1, entry.channels, entry.height, entry.width)
     return (images, labels, coarse) if indices is None else (images[indices], labels[indices], coarse)
 
 
-def _read_cifar(path: Path) -> tuple[Tensor, Tensor, Tensor]:
-    """Read CIFAR-100's pickle: a row of 3·32·32 bytes per image, channels first, and two lists of labels."""
-    with path.open("rb") as file:
-        content = ArrayUnpickler(file, encoding="bytes").load()
-    labels = torch.tensor(content[b"fine_labels"])
+def _read_cifar(paths: Sequence[Path]) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Read CIFAR's pickles: a row of 3·32·32 bytes per image, channels first; a list of labels, of CIFAR-100 two."""
+    contents = [read_pickle(path) for path in paths]
+    images = torch.cat([torch.from_numpy(content[b"data"]) for content in contents])
+    if b"fine_labels" not in contents[0]:
+        return images, torch.cat([torch.tensor(content[b"labels"]) for content in contents]), None
+    labels, superclasses = (
+        torch.cat([torch.tensor(content[key]) for content in contents]) for key in (b"fine_labels", b"coarse_labels")
+    )
     coarse = torch.zeros(int(labels.max()) + 1, dtype=torch.int64)
-    coarse[labels] = torch.tensor(content[b"coarse_labels"])
-    return torch.from_numpy(content[b"data"]), labels, coarse
+    coarse[labels] = superclasses
+    return images, labels, coarse
+
+
+def read_pickle(path: Path) -> dict[bytes, Any]:
+    """Return the dict in a file of CIFAR."""
+    with path.open("rb") as file:
+        content: dict[bytes, Any] = ArrayUnpickler(file, encoding="bytes").load()
+    return content
 
 
 def _read_idx(images: Path, labels: Path) -> tuple[Tensor, Tensor, None]:

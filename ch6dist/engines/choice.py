@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 
-from ch6dist.catalog.datasets import DATASETS
 from ch6dist.distributed.group import Group
 from ch6dist.engines.eager import EagerEngine
 from ch6dist.engines.engine import Engine
@@ -28,7 +27,7 @@ def make_engine(
     Args:
         autotune: the kernel variants of a run; left out: of this engine alone.
     """
-    dataset, steps_per_epoch = DATASETS[data.name], data.steps_per_epoch
+    dataset, steps_per_epoch = data.entry, data.steps_per_epoch
     if name == "eager":
         return EagerEngine(dataset=dataset, steps_per_epoch=steps_per_epoch, device=device, group=group)
     if group.world_size > 1:

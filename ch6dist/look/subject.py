@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ch6dist.catalog.datasets import DATASETS, DatasetEntry
+from ch6dist.catalog.datasets import DatasetEntry
 from ch6dist.catalog.look import CHECKPOINTS
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.engines.engine import DTYPES
@@ -43,7 +43,7 @@ class Subject:
     @property
     def dataset(self) -> DatasetEntry:
         """Return what the catalog says of its images."""
-        return DATASETS[self.trial.data.name]
+        return self.trial.data.entry
 
     def logits(self, images: Tensor) -> Tensor:
         """Return the outputs for normalised images, [B, classes], in the precision of the training."""
@@ -110,7 +110,7 @@ def _weights(
 
 
 def _built(trial: TrialConfig) -> nn.Module:
-    entry = DATASETS[trial.data.name]
+    entry = trial.data.entry
     return build_model(
         trial.model,
         channels=entry.channels,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ch6dist.catalog.look import LARGEST_PERCENTILE, SMALLEST_PERCENTILE
 from ch6dist.data.images import TrainData, load_split, load_test
-from ch6dist.data.names import Names, class_names
+from ch6dist.data.names import Names, names_of
 from ch6dist.engines.engine import DTYPES
 from ch6dist.errors import InputError
 from ch6dist.look.layers import Saturation, kind_of, layers_of, moved, watched
@@ -80,7 +80,7 @@ def view_network(subject: Subject, *, split: str, images: int) -> View:
         raise InputError(
             "--split", split, f"test: {subject.trial_id} trained on all images and has no validation split"
         )
-    names = class_names(trial.data.name, root=trial.data.root)
+    names = names_of(trial.data)
     data = load_split(trial.data, device=device, seed=trial.split_seed)
     pictures, labels = load_test(trial.data, device=device) if split == "test" else (data.val_images, data.val_labels)
     layers = layers_of(subject.model)

@@ -22,9 +22,9 @@ from typing import Any, cast
 
 from pydantic_core import from_json
 
+from ch6dist.catalog.data_keys import adopt_data
 from ch6dist.catalog.described import adopt
 from ch6dist.errors import InputError, UsageError
-from ch6dist.runs.columns import ROW_COLUMNS, VOLATILE_COLUMNS
 from ch6dist.runs.lease import Lease, current
 from ch6dist.runs.names import LEDGER, SEGMENTS
 from ch6dist.runs.rows import Rows
@@ -197,6 +197,7 @@ def _take(ledger: Ledger, line: Line) -> None:
         ledger.history.setdefault(trial, []).append(cast(StatusLine, line))
     elif kind == "trial":
         ledger.trials[trial] = cast(TrialLine, line)
+        adopt_data((line.get("config") or {}).get("data") or {})
     elif kind == "artifact":
         ledger.artifacts[trial, line["name"]] = cast(ArtifactLine, line)
     elif kind == "pack":
@@ -241,20 +242,3 @@ def find_trial(ledger: Ledger, given: str) -> str:
     more = f", … {len(names) - SHOWN_NAMES} more" if len(names) > SHOWN_NAMES else ""
     begin = "more of an id; so begin " if fitting else "the id of a trial, or its beginning, such as "
     raise InputError("TRIAL", given, begin + ", ".join(names[:SHOWN_NAMES]) + more)
-
-
-def differences(a: Ledger, b: Ledger) -> list[str]:
-    """Return why two ledgers are not equal (times, speeds, memory and attempts aside); empty when they are."""
-    columns = [c.name for c in ROW_COLUMNS if c.name not in VOLATILE_COLUMNS | {"attempt"}]
-    left = {(row["trial"], row["step"]): row for row in a.rows}
-    right = {(row["trial"], row["step"]): row for row in b.rows}
-    found = [f"only in the first: {key}" for key in sorted(left.keys() - right.keys())]
-    found += [f"only in the second: {key}" for key in sorted(right.keys() - left.keys())]
-    for key in sorted(left.keys() & right.keys()):
-        for name in (name for name in columns if left[key].get(name) != right[key].get(name)):
-            found.append(f"{key} {name}: {left[key].get(name)} and {right[key].get(name)}")
-    found += [f"{trial} only in one of the two" for trial in sorted(a.trials.keys() ^ b.trials.keys())]
-    for trial in sorted(a.trials.keys() & b.trials.keys()):
-        if a.status(trial) != b.status(trial):
-            found.append(f"{trial} status: {a.status(trial)} and {b.status(trial)}")
-    return found

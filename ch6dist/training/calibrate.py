@@ -6,7 +6,7 @@ import time
 
 import torch
 
-from ch6dist.catalog.datasets import DATASETS, DatasetEntry
+from ch6dist.catalog.datasets import DatasetEntry
 from ch6dist.config import TrialConfig
 from ch6dist.data.images import TrainData
 from ch6dist.distributed.group import SOLO, default_device
@@ -23,7 +23,7 @@ SECONDS = 2.0  # to time for, at least
 def images_per_second(trial: TrialConfig, *, engine: EngineName = "eager", lanes: int = 1) -> float:
     """Return training images per second of one process with one thread, of all its lanes together."""
     torch.set_num_threads(1)
-    device, entry = default_device(), DATASETS[trial.data.name]
+    device, entry = default_device(), trial.data.entry
     plain = trial.model_copy(update={"schedule": {"name": "none"}, "type": "train", "capture": None})
     config = trial.data.model_copy(update={"train_size": STEPS * trial.data.batch_size})
     data, dtype = _synthetic(entry, config.train_size, device), DTYPES[trial.precision]

@@ -16,7 +16,6 @@ from typing import Any
 
 from rich.console import Console
 
-from ch6dist.catalog.dataset_files import check_files
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.distributed.group import default_device, from_environment
 from ch6dist.errors import MISSING, InputError, UsageError
@@ -38,7 +37,9 @@ from ch6dist.runs.writer import Writer
 from ch6dist.training.captures import Captures
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
+from ch6dist.trial_sections import check_images
 
+ELSEWHERE = ("data.root", "data.folder", "data.npz")  # keys that say where images lie: the same ones may move
 SHOWN = 3  # differences of two trials that a message lists
 
 
@@ -52,7 +53,7 @@ def run_trial(
         resume: continue a run that is there, from the trial's checkpoint if there is one.
         trust: code that the run brings may run, although it has not run here before.
     """
-    check_files(trial.data.name, root=trial.data.root, test=trial.evaluate_test)
+    check_images(trial.data, test=trial.evaluate_test)
     preview(trial, steps_per_epoch=trial.data.steps_per_epoch)  # raises before anything is written
     if resume and run is None:
         raise InputError("--run", MISSING, "the run folder that --resume continues")
@@ -196,7 +197,7 @@ def _other_trial(trial: TrialConfig, ledger: Ledger, run: Path) -> UsageError:
 def _differences(there: TrialConfig, here: TrialConfig) -> list[str]:
     """Return what differs between two trials, as `epochs is 2 there and 4 here`."""
     a, b = _flat(there.model_dump(exclude_none=True)), _flat(here.model_dump(exclude_none=True))
-    changed = [key for key in {**a, **b} if a.get(key) != b.get(key) and key != "data.root"]
+    changed = [key for key in {**a, **b} if a.get(key) != b.get(key) and key not in ELSEWHERE]
     return [f"{key} is {a.get(key, 'not set')} there and {b.get(key, 'not set')} here" for key in changed]
 
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ch6dist.catalog.datasets import DATASETS
-from ch6dist.catalog.lookup import known
+from ch6dist.catalog.lookup import known, known_dataset
 from ch6dist.catalog.naming import differences
 from ch6dist.catalog.schedule_entries import SCHEDULES
 from ch6dist.catalog.wording import is_fraction
@@ -82,7 +81,7 @@ def _candidate(ledger: Ledger, item: Ranked, rows: Mapping[str, Sequence[Line]],
     diverged = sum(ledger.status(trial) == Status.DIVERGED for trial in trials)
     finished = [trial for trial in trials if ledger.status(trial) == Status.FINISHED and rows[trial]]
     accuracy = _mean([trial_score(rows[trial], "val_accuracy", epochs=config["epochs"]) for trial in finished])
-    data = DATASETS.get(config["data"]["name"])
+    data = known_dataset(config["data"])
     chance = 1 / data.classes if data else None
     images = config["data"].get("val_size")
     gain = None if accuracy is None or chance is None else accuracy - chance

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from ch6dist.catalog.dataset_files import check_files
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError, UsageError
 from ch6dist.host.hardware import Devices, visible_devices
@@ -22,6 +21,7 @@ from ch6dist.runs.ledger import Ledger, find_trial, read, read_spec
 from ch6dist.runs.moved_fractions import refuse_moved_fractions
 from ch6dist.runs.provenance import trial_line
 from ch6dist.runs.schema import BROKEN, ConfirmationPlan, Line, Status, TrialLine
+from ch6dist.trial_sections import check_images
 from sweeps.driver.jobs import PackJob
 from sweeps.driver.retries import status_line
 from sweeps.driver.trial_table import TrialTable
@@ -221,9 +221,10 @@ def hosts_of(how: Launch) -> list[Devices]:
 
 
 def check_data(trials: Sequence[TrialConfig]) -> None:
-    """Raise InputError when files of a data set that the trials read are missing or damaged."""
-    for name, root, test in sorted({(t.data.name, t.data.root or "", t.evaluate_test) for t in trials}):
-        check_files(name, root=root or None, test=test)
+    """Raise UsageError when files of a data set that the trials read are missing, damaged or others than they were."""
+    found = {(t.data.name, t.data.root, str(t.data.source), str(t.data.found), t.evaluate_test): t for t in trials}
+    for trial in found.values():
+        check_images(trial.data, test=trial.evaluate_test)
 
 
 def _check_batches(trials: Sequence[TrialConfig], *, workers: int) -> None:

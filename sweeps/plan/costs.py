@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.lookup import optimizer_of
 from ch6dist.catalog.models import MODELS
 from ch6dist.config import TrialConfig
@@ -75,7 +74,7 @@ def pack_bytes(trials: Sequence[TrialConfig], *, kind: str, engine: EngineName =
     They hold the process, the images, the activations of the worker's share of a batch, and each lane's tensors.
     """
     first = trials[0]
-    data, dataset = first.data, DATASETS[first.data.name]
+    data, dataset = first.data, first.data.entry
     pixels = (data.train_size + data.val_size) * dataset.channels * dataset.height * dataset.width
     activations = MODELS[first.model["name"]].activation_bytes_per_image * -(-data.batch_size // workers)
     together = len(trials) if engine == "fused" else 1  # eager lanes take turns

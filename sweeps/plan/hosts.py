@@ -13,11 +13,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ch6dist.catalog.dataset_files import data_root
-from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.wording import format_count
 from ch6dist.config import TrialConfig
 from ch6dist.host.hardware import Devices
 from ch6dist.packs import shares
+from ch6dist.trial_sections import DataConfig
 from sweeps.plan.slots import Hosts, Slots, as_hosts
 
 
@@ -63,6 +63,13 @@ def describe_workers(trials: Sequence[TrialConfig], slots: Slots) -> str:
     return f"{slots.workers} workers train each trial ({batch}), {where}"
 
 
+def _place_of_data(data: DataConfig) -> str:
+    """Return the folder or file that every host reads; empty for what is generated, or that a library has."""
+    if data.source is not None:
+        return data.source.place if data.source.kind in ("folder", "npz") else ""
+    return str(data_root(data.root)) if data.entry.train_files else ""
+
+
 def shared_storage_note(hosts: Hosts, trials: Iterable[TrialConfig], *, run: Path | str) -> str:
     """Return which folders several hosts must share, which cannot be checked from here; empty if there are none.
 
@@ -71,8 +78,7 @@ def shared_storage_note(hosts: Hosts, trials: Iterable[TrialConfig], *, run: Pat
     """
     every = as_hosts(hosts)
     needed = [] if "://" in str(run) else [f"the run folder {Path(run).absolute()}"]
-    from_files = {trial.data.root for trial in trials if DATASETS[trial.data.name].train_files}
-    needed += sorted({f"the data in {data_root(root)}" for root in from_files})
+    needed += sorted({f"the data in {place}" for trial in trials if (place := _place_of_data(trial.data))})
     if len(every) == 1 or not needed:
         return ""
     return f"{describe_hosts(every)}: {' and '.join(needed)} must be on storage they share"

@@ -16,11 +16,13 @@ from ch6dist.catalog.text import one_line
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError, unknown_name
 from ch6dist.paths import given_path
+from ch6dist.trial_sections import PLACES
 from ch6dist.yamlfile import with_dotted
 from sweeps.spec.axes import NAMED, NO_AXIS, NOT_HERE, Axis, Case, Point, holds, refuse_unknown
 from sweeps.spec.shorthand import PARTS, flat_axes
 
 LONGEST_NAME = 40  # characters: the name of a case stands before the label of its configuration
+PATHS = tuple(f"data.{key}" for key in ("root", *PLACES))
 EXAMPLE = "a mapping of names to trial keys, as in {baseline: {}, low lr: {optimizer: {lr: 1e-5}, epochs: 10}}"
 
 
@@ -142,7 +144,7 @@ def _flat_case(case: Mapping[Any, Any]) -> Case:
         within = [other for other in flat if f"{key}.".startswith(f"{other}.") or f"{other}.".startswith(f"{key}.")]
         if within:
             raise InputError(key, value, f"each key once; {within[0]} is set too")
-        flat[key] = str(given_path(value, key=key)) if key == "data.root" and isinstance(value, str) else value
+        flat[key] = str(given_path(value, key=key)) if key in PATHS and isinstance(value, str) else value
     return flat
 
 

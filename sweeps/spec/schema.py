@@ -14,6 +14,7 @@ from typing import Any, get_args
 
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.json_schema import Schema, any_of, entry_schema, names_schema, parameter_schema
+from ch6dist.catalog.lookup import LIBRARIES
 from ch6dist.catalog.metrics import Goal, MetricName, goal_of
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
@@ -34,6 +35,7 @@ WIDTH = 110  # characters of a line of the schema
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 SECTIONS = {"data": "DataConfig", "range_test": "RangeTestConfig"}
 REGISTRIES: dict[str, Mapping[str, Entry]] = {"model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+FOREIGN_DATA: Schema = {"type": "string", "pattern": rf"^(({'|'.join(LIBRARIES['data'])})/.|[^/]*:)"}
 LOSS: Schema = {
     "properties": {"name": {"enum": [name for name in get_args(MetricName) if goal_of(name) == "minimize"]}},
     "required": ["name"],
@@ -58,7 +60,7 @@ def sweep_schema() -> Schema:
     definitions = {**trial.pop("$defs"), **sweep.pop("$defs"), **_catalog()}
     axis_fields = definitions.pop("Axis")["properties"]
     definitions |= axis_kinds(axis_fields)
-    definitions["DataConfig"]["properties"]["name"] |= names_schema(DATASETS)
+    definitions["DataConfig"]["properties"]["name"] |= {"anyOf": [names_schema(DATASETS), FOREIGN_DATA]}
     definitions["Resources"]["properties"]["gpus"]["anyOf"][1:] = [SHARE, WHOLE]
     definitions["CheckpointRules"]["properties"]["total"]["anyOf"][1]["pattern"] += r"\s*$"
     names = definitions["SeriesConfig"]["properties"]["names"]

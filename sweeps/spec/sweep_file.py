@@ -20,6 +20,7 @@ from ch6dist.runs.folders import check_name
 from ch6dist.sections import Frozen, parse_section
 from ch6dist.storage.files import check_storage
 from ch6dist.trial_file import with_names
+from ch6dist.trial_sections import PLACES
 from sweeps.spec.axes import NO_AXIS, NOT_HERE, Axis, holds, refuse_unknown
 from sweeps.spec.budget import Budget
 from sweeps.spec.cases import check_cases, flat_parameters
@@ -227,7 +228,8 @@ def _refuse_lost(spec: SweepSpec) -> None:
 
 
 def _with_root(data: Any) -> Any:
-    """Return the `data` of a trial with an absolute `root`: the sweep is read again, elsewhere, from its run folder."""
-    if not isinstance(data, Mapping) or not isinstance(data.get("root"), str):
+    """Return the `data` of a trial with absolute paths: the sweep is read again, elsewhere, from its run folder."""
+    if not isinstance(data, Mapping):
         return data
-    return {**data, "root": str(given_path(data["root"], key="data.root"))}
+    paths = {key: data[key] for key in ("root", *PLACES) if isinstance(data.get(key), str)}
+    return {**data, **{key: str(given_path(path, key=f"data.{key}")) for key, path in paths.items()}}

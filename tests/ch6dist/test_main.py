@@ -62,7 +62,7 @@ WRONG_VALUES = [
     ("schedule", "CosineAnealingLR", ["schedule", "did you mean 'CosineAnnealingLR'?"]),
     ("schedule.name", "Cosine", ["schedule.name", "'Cosine'"]),
     ("model", "resnet19", ["model.name", "did you mean 'resnet18'?"]),
-    ("data.name", "cifar10", ["data.name", "did you mean 'cifar100'?"]),
+    ("data.name", "cifar", ["data.name", "did you mean 'cifar10'?"]),
     ("optimizer", "{name: Adam, momentum: 0.9}", ["optimizer.momentum", "Adam takes lr, betas"]),
     ("optimizer.lr", "fast", ["optimizer.lr", "'fast'", "a number > 0"]),
     ("optimizer.lr", "-0.1", ["optimizer.lr", "-0.1", "a number > 0"]),

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from ch6dist.catalog.dataset_files import DataFilesError, check_files
-from ch6dist.runs.ledger import differences, read
+from ch6dist.runs.differences import differences
+from ch6dist.runs.ledger import read
 from tests.support.commands import sweep_file
 from tests.support.hosts import UP_SECONDS, Cluster, hosts
 from tests.support.namespaces import ADDRESSES, LAPTOP, ROOT, wait_for, why_not

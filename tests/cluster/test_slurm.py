@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from ch6dist.runs.differences import differences
 from ch6dist.runs.lease import in_folder
-from ch6dist.runs.ledger import differences, read
+from ch6dist.runs.ledger import read
 from tests.support.commands import TINY, sweep_file
 from tests.support.namespaces import wait_for, why_not
 from tests.support.runs import needless_attempts, newest_epochs, raw_lines, statuses, with_checkpoint, without_ray

@@ -492,7 +492,7 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown base optimizer": (sweep(trial={"optimizer": "Adamm"}), ["trial.optimizer.name", "did you mean 'Adam'"]),
     "unknown model": (sweep(trial={"model": {"name": "lenet"}}), ["trial.model.name", "did you mean 'lenet5'"]),
     "unknown schedule": (sweep(trial={"schedule": "Cosine"}), ["trial.schedule.name", "'CosineAnnealingLR'"]),
-    "unknown data set": (sweep(trial={"data": {"name": "cifar10"}}), ["trial.data.name", "did you mean 'cifar100'"]),
+    "unknown data set": (sweep(trial={"data": {"name": "cifar"}}), ["trial.data.name", "did you mean 'cifar10'"]),
     "negative epochs": (sweep(trial={"epochs": -1}), ["trial.epochs: -1"]),
     "no epochs in an axis": (axes(epochs=[0]), ["parameters.epochs.values[0]: 0"]),
     "a warm-up beside a cycle": (

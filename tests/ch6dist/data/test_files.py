@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import os
 import pickle
+import struct
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 import torchvision
 
 from ch6dist.catalog.dataset_files import DataFilesError, data_root
-from ch6dist.catalog.datasets import DATASETS
+from ch6dist.catalog.datasets import DATASETS, DataFile
 from ch6dist.config import parse_section
 from ch6dist.data.download import download
 from ch6dist.data.images import ArrayUnpickler, TrainData, epoch_plan, load_split, load_test
+from ch6dist.data.names import class_names
 from ch6dist.errors import InputError
+from ch6dist.seeding import generator
 from ch6dist.trial_sections import DataConfig
 from tests.support.trials import real
 
@@ -80,17 +87,101 @@ def test_a_pickle_that_names_code_is_not_run(payload, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("name", ["cifar10", "synthetic_mnist"])
+@pytest.mark.parametrize("name", ["imagenet", "synthetic_mnist"])
 def test_only_sets_with_files_can_be_downloaded(name, tmp_path):
     with pytest.raises(InputError, match="cifar100"):
         download(name, root=str(tmp_path))
 
 
-def test_the_checksums_of_cifar_are_torchvisions():
-    entry, theirs = DATASETS["cifar100"], torchvision.datasets.CIFAR100
-    ours = [[file.path.removeprefix(f"{theirs.base_folder}/"), file.md5] for file in entry.train_files]
-    assert ours == theirs.train_list
-    assert [[Path(file.path).name, file.md5] for file in entry.test_files] == theirs.test_list
+@pytest.mark.parametrize(
+    ("name", "theirs"), [("cifar10", torchvision.datasets.CIFAR10), ("cifar100", torchvision.datasets.CIFAR100)]
+)
+def test_the_checksums_of_cifar_are_torchvisions(name, theirs):
+    entry = DATASETS[name]
+    for ours, listed in ((entry.train_files, theirs.train_list), (entry.test_files, theirs.test_list)):
+        assert [[file.path.removeprefix(f"{theirs.base_folder}/"), file.md5] for file in ours] == listed
+    assert entry.names_file is not None
+    assert Path(entry.names_file.path).name == theirs.meta["filename"]
+    assert entry.names_file.md5 == theirs.meta["md5"]
+
+
+# CIFAR-10's format, in files made here
+
+CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+
+
+class Python2Pickler(pickle._Pickler):
+    """The pickles of CIFAR are Python 2's, whose text is bytes."""
+
+    def save_text(self, text: str | bytes) -> None:
+        data = text.encode("latin1") if isinstance(text, str) else text
+        self.write(pickle.BINSTRING + struct.pack("<i", len(data)) + data)
+
+    dispatch: ClassVar[dict[type, object]] = {**pickle._Pickler.dispatch, str: save_text, bytes: save_text}
+
+
+@pytest.fixture
+def made_cifar10(tmp_path, monkeypatch):
+    """Write 50 training images in five pickles, 20 test images and the names; the catalog knows their checksums."""
+    source = np.random.default_rng(0)
+
+    def written(file: DataFile, content: dict[str, object]) -> DataFile:
+        path = tmp_path / file.path
+        path.parent.mkdir(exist_ok=True)
+        with path.open("wb") as opened:
+            Python2Pickler(opened, protocol=2).dump(content)
+        return DataFile(file.path, hashlib.md5(path.read_bytes()).hexdigest())
+
+    def batch(count: int) -> dict[str, object]:
+        pixels = source.integers(256, size=(count, 3 * 32 * 32), dtype=np.uint8)
+        return {"data": pixels, "labels": source.integers(10, size=count).tolist(), "batch_label": "made"}
+
+    entry = DATASETS["cifar10"]
+    made = replace(
+        entry,
+        train_images=50,
+        test_images=20,
+        train_files=tuple(written(file, batch(10)) for file in entry.train_files),
+        test_files=tuple(written(file, batch(20)) for file in entry.test_files),
+        names_file=written(entry.names_file, {"label_names": CLASSES, "num_vis": 3072}),
+    )
+    monkeypatch.setitem(DATASETS, "cifar10", made)
+    for kind in (False, True):
+        files = made.train_files if kind else made.test_files
+        theirs = [[Path(file.path).name, file.md5] for file in files]
+        monkeypatch.setattr(torchvision.datasets.CIFAR10, "train_list" if kind else "test_list", theirs)
+    meta = {**torchvision.datasets.CIFAR10.meta, "md5": made.names_file.md5}
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "meta", meta)
+    return tmp_path
+
+
+def test_cifar10_is_what_torchvision_reads_of_the_same_files(made_cifar10):
+    theirs = {part: torchvision.datasets.CIFAR10(made_cifar10, train=part == "train") for part in ("train", "test")}
+    images, labels = load_test(config("cifar10", root=str(made_cifar10)), device="cpu")
+    assert torch.equal(images, torch.as_tensor(theirs["test"].data).permute(0, 3, 1, 2))
+    assert labels.tolist() == theirs["test"].targets
+    data = load_split(config("cifar10", root=str(made_cifar10), val_size=7), device="cpu")
+    order = torch.randperm(50, generator=generator(0, "split"))
+    pixels = torch.as_tensor(theirs["train"].data).permute(0, 3, 1, 2)[order]
+    assert torch.equal(torch.cat([data.val_images, data.train_images]), pixels)
+    targets = torch.tensor(theirs["train"].targets)[order]
+    assert torch.equal(torch.cat([data.val_labels, data.train_labels]), targets)
+    assert data.coarse_of_class is None
+    names = class_names("cifar10", root=str(made_cifar10))
+    assert list(names.classes) == theirs["train"].classes == CLASSES
+    assert names.superclasses == ()
+
+
+def test_intact_files_of_cifar10_are_not_downloaded_again(made_cifar10):
+    assert download("cifar10", root=str(made_cifar10)) == made_cifar10
+
+
+@pytest.mark.parametrize("file", [0, 4])
+def test_each_of_the_five_files_of_cifar10_is_checked(file, made_cifar10):
+    path = made_cifar10 / DATASETS["cifar10"].train_files[file].path
+    path.write_bytes(path.read_bytes() + b".")
+    with pytest.raises(DataFilesError, match=f"data_batch_{file + 1} is damaged"):
+        split("cifar10", root=str(made_cifar10))
 
 
 # The real sets

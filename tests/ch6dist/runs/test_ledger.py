@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from ch6dist.errors import InputError, UsageError
 from ch6dist.runs import ledger as module
 from ch6dist.runs.columns import ROW_COLUMNS, VOLATILE_COLUMNS
-from ch6dist.runs.ledger import differences, read
+from ch6dist.runs.differences import differences
+from ch6dist.runs.ledger import read
 from ch6dist.runs.names import LEDGER
 from ch6dist.runs.schema import Status
 from ch6dist.runs.writer import Writer

@@ -62,6 +62,7 @@ def test_every_line_of_a_real_sweep_fits_its_type(tmp_path: Path) -> None:
     assert kinds == set(LINES) - {"event"}
 
 
+@pytest.mark.slow
 def test_a_failure_and_a_halt_fit_their_type(tmp_path: Path) -> None:
     spec, run = sweep_file(tmp_path), tmp_path / "runs" / "tiny"
     succeed("run", spec, cwd=tmp_path)

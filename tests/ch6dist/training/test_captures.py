@@ -16,7 +16,8 @@ from ch6dist.distributed.group import SOLO
 from ch6dist.errors import UsageError
 from ch6dist.runs.captures import decode_captured, join_series, read_captures
 from ch6dist.runs.columns import SIGNS
-from ch6dist.runs.ledger import differences, read
+from ch6dist.runs.differences import differences
+from ch6dist.runs.ledger import read
 from ch6dist.runs.names import CAPTURES, capture_name
 from ch6dist.runs.schema import Status
 from ch6dist.training.captures import Captures

@@ -17,8 +17,9 @@ from rich.console import Console
 from ch6dist.__main__ import app
 from ch6dist.cli import run as run_command
 from ch6dist.config import parse_trial
+from ch6dist.runs.differences import differences
 from ch6dist.runs.lease import hold
-from ch6dist.runs.ledger import differences, read
+from ch6dist.runs.ledger import read
 from ch6dist.runs.names import LEDGER
 from ch6dist.runs.schema import Status
 from ch6dist.runs.writer import Writer

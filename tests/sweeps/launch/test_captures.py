@@ -16,7 +16,8 @@ import pytest
 from ch6dist.runs.capture_signs import capture_signs
 from ch6dist.runs.captures import Series, decode_captured, join_series, read_captures
 from ch6dist.runs.columns import SIGNS
-from ch6dist.runs.ledger import differences, read
+from ch6dist.runs.differences import differences
+from ch6dist.runs.ledger import read
 from ch6dist.runs.names import CAPTURES, capture_name
 from ch6dist.storage.files import join, open_folder
 from ch6dist.training.captures import Captures

@@ -18,7 +18,8 @@ from ch6dist.config import parse_trial
 from ch6dist.errors import InputError, UsageError
 from ch6dist.packs import no_report
 from ch6dist.runs import lease
-from ch6dist.runs.ledger import Ledger, add_lines, differences, read
+from ch6dist.runs.differences import differences
+from ch6dist.runs.ledger import Ledger, add_lines, read
 from ch6dist.runs.ranking import rank
 from ch6dist.runs.schema import Line
 from ch6dist.runs.writer import Writer

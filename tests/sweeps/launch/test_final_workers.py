@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ch6dist.runs.ledger import differences, read
+from ch6dist.runs.differences import differences
+from ch6dist.runs.ledger import read
 from ch6dist.runs.provenance import sweep_line
 from ch6dist.runs.writer import Writer
 from sweeps.launch.final import result

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ch6dist.runs.ledger import differences, read
+from ch6dist.runs.differences import differences
+from ch6dist.runs.ledger import read
 from ch6dist.runs.names import LEDGER
 from ch6dist.runs.provenance import sweep_line
 from ch6dist.runs.writer import Writer

@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from ch6dist.catalog.wording import format_count
-from ch6dist.runs.ledger import Ledger, differences, read
+from ch6dist.runs.differences import differences
+from ch6dist.runs.ledger import Ledger, read
 from tests.support.commands import TINY, Driving, driving, succeed, sweep_file, sweeps
 from tests.support.namespaces import wait_for
 from tests.support.paths import ROOT

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.runs.ledger import differences, read
+from ch6dist.runs.differences import differences
+from ch6dist.runs.ledger import read
 from ch6dist.runs.provenance import trial_line
 from sweeps.driver.driver import Driver
 from sweeps.driver.trial_table import TrialState

@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from ch6dist.catalog.fingerprints import hash_of
-from ch6dist.runs.ledger import differences, read
+from ch6dist.runs.differences import differences
+from ch6dist.runs.ledger import read
 from ch6dist.runs.own_code import unpack
 from ch6dist.training.checkpoint import Checkpoints
 from sweeps.launch.own import of_run

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from ch6dist.runs.ledger import differences, read
+from ch6dist.runs.differences import differences
+from ch6dist.runs.ledger import read
 from tests.support.commands import driving, environment, succeed, sweep_file
 from tests.support.processes import workers
 from tests.support.runs import raw_lines, statuses, without_ray

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from ch6dist.runs.differences import differences
 from ch6dist.runs.lease import current
-from ch6dist.runs.ledger import differences, read
+from ch6dist.runs.ledger import read
 from ch6dist.training.checkpoint import Checkpoints
 from tests.support.commands import Driving, driving, refused, succeed, sweep_file, sweeps
 from tests.support.namespaces import wait_for

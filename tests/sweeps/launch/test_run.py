@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from ch6dist.runs.differences import differences
 from ch6dist.runs.lease import current
-from ch6dist.runs.ledger import Ledger, differences, read
+from ch6dist.runs.ledger import Ledger, read
 from ch6dist.sections import parse_section
 from sweeps.spec.expand import expand
 from sweeps.spec.load import load_spec

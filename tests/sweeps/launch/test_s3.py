@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from ch6dist.runs.ledger import differences, read
+from ch6dist.runs.differences import differences
+from ch6dist.runs.ledger import read
 from ch6dist.storage.files import join, open_folder
 from tests.support.commands import driving, refused, sweep_file, sweeps
 from tests.support.runs import row_count, without_ray

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ch6dist.runs.ledger import differences, read
+from ch6dist.runs.differences import differences
+from ch6dist.runs.ledger import read
 from sweeps.search.replay import departures
 from tests.support.commands import TINY, driving, succeed, sweep_file
 from tests.support.runs import needless_attempts, raw_lines, statuses

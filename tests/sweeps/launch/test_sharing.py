@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from ch6dist.runs.ledger import Ledger, differences, read
+from ch6dist.runs.differences import differences
+from ch6dist.runs.ledger import Ledger, read
 from sweeps.search.replay import departures
 from tests.support.commands import driving, succeed, sweep_file
 from tests.support.processes import workers

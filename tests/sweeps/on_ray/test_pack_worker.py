@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ch6dist.runs.ledger import Ledger, differences, read
+from ch6dist.runs.differences import differences
+from ch6dist.runs.ledger import Ledger, read
 from tests.support.commands import driving, succeed, sweep_file, sweeps
 from tests.support.runs import raw_lines, statuses, without_ray
 

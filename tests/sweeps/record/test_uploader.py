@@ -17,9 +17,10 @@ from ch6dist.config import parse_trial
 from ch6dist.errors import InputError, UsageError
 from ch6dist.packs import Orders
 from ch6dist.runs import lease
+from ch6dist.runs.differences import differences
 from ch6dist.runs.fetch import fetch_run, refresh
 from ch6dist.runs.folders import checkpoints_root, find_run, new_run
-from ch6dist.runs.ledger import differences, read
+from ch6dist.runs.ledger import read
 from ch6dist.runs.names import LEASE
 from ch6dist.runs.provenance import sweep_line, sweep_of_one, trial_line
 from ch6dist.runs.write_ahead import lost_lines

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from ch6dist.branches import branches_of, epochs_asked, epochs_to_train
 from ch6dist.optim.digests import digests
-from ch6dist.runs.ledger import Ledger, differences
+from ch6dist.runs.differences import differences
+from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.schema import Status
 from ch6dist.sections import parse_section
 from sweeps.search import sharing
