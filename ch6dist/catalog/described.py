@@ -17,7 +17,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib import metadata
 from pathlib import Path
@@ -89,7 +89,8 @@ def describe(section: str, name: str) -> Description:
 def parameter_data(parameter: Parameter) -> dict[str, Any]:
     """Return a parameter as plain data, without what is left at its default."""
     empty = Parameter(parameter.name, parameter.kind, parameter.default, parameter.meaning)
-    content = {k: v for k, v in asdict(parameter).items() if k == "name" or v != getattr(empty, k)}
+    said = {one.name: getattr(parameter, one.name) for one in fields(parameter)}
+    content = {k: v for k, v in said.items() if k == "name" or v != getattr(empty, k)}
     marker = next((word for word, marker in MARKERS.items() if parameter.default is marker), None)
     default = {"marker": marker} if marker else {"default": parameter.default}
     return {**content, "kind": parameter.kind, "meaning": parameter.meaning, **default}
@@ -106,7 +107,7 @@ def _describe(section: str, name: str, folder: str) -> Description:
     kept = _kept(section, name, folder)
     if kept is not None and _is_current(kept):
         return kept
-    answer = _ask(section, name, folder)
+    answer = ask(PROGRAM, [section, name], folder=folder)
     if "error" in answer:
         raise InputError("name", name, answer["error"])
     found = Description.from_data(answer)
@@ -115,10 +116,13 @@ def _describe(section: str, name: str, folder: str) -> Description:
     return found
 
 
-def _ask(section: str, name: str, folder: str) -> dict[str, Any]:
-    """Return what a subprocess says of a thing; the user's code runs there, and not here."""
+def ask(program: str, arguments: Sequence[str], *, folder: str) -> dict[str, Any]:
+    """Return what a program says in the last line of its output; the user's code runs there, and not here.
+
+    What cannot be had is an `error`: what would be allowed instead.
+    """
     path = os.pathsep.join([str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-P", "-m", PROGRAM, section, name]
+    command = [sys.executable, "-P", "-m", program, *arguments]
     environment = {**os.environ, "PYTHONPATH": path}
     try:
         done = subprocess.run(

@@ -17,6 +17,8 @@ from typing import Any
 from rich.console import Console
 
 from ch6dist.catalog.dataset_files import check_files
+from ch6dist.catalog.datasets import DATASETS
+from ch6dist.catalog.sizes import model_size
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.distributed.group import default_device, from_environment
 from ch6dist.errors import MISSING, InputError, UsageError
@@ -47,6 +49,7 @@ def run_trial(trial: TrialConfig, *, run: Path | None = None, resume: bool = Fal
         resume: continue a run that is there, from the trial's checkpoint if there is one.
     """
     check_files(trial.data.name, root=trial.data.root, test=trial.evaluate_test)
+    size = model_size(trial.model, DATASETS[trial.data.name])  # a foreign model may be none for these images
     preview(trial, steps_per_epoch=trial.data.steps_per_epoch)  # raises before anything is written
     if resume and run is None:
         raise InputError("--run", MISSING, "the run folder that --resume continues")
@@ -67,9 +70,13 @@ def run_trial(trial: TrialConfig, *, run: Path | None = None, resume: bool = Fal
             device=device,
             group=group,
             checkpoint_seconds=opened.checkpoint_seconds,
-            engine=engine_for(trial.optimizer, kind=kind, workers=group.world_size, captures=trial.capture is not None)[
-                0
-            ],
+            engine=engine_for(
+                trial.optimizer,
+                kind=kind,
+                workers=group.world_size,
+                captures=trial.capture is not None,
+                not_fused=lambda: size.not_fused,
+            )[0],
             threads=1,
         )[trial.trial_id]
     return 1 if status in BROKEN else 0

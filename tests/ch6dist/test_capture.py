@@ -95,8 +95,8 @@ def test_a_capture_that_would_be_too_large_is_refused_with_its_size():
 
 @pytest.mark.parametrize("wanted", ["auto", "fused"])
 def test_a_trial_that_captures_trains_eagerly_and_the_reason_is_said(wanted):
-    assert engine_for("Adam", kind="gpu", wanted=wanted)[0] == "fused"
-    engine, why = engine_for("Adam", kind="gpu", wanted=wanted, captures=True)
+    assert engine_for({"name": "Adam"}, kind="gpu", wanted=wanted)[0] == "fused"
+    engine, why = engine_for({"name": "Adam"}, kind="gpu", wanted=wanted, captures=True)
     assert (engine, why) == ("eager", "it captures, and fused lanes cannot be looked into")
     with pytest.raises(InputError, match="only the eager engine captures"):
         check_shared([small_trial(), small_trial(optimizer="Adam", capture={})], engine="fused")

@@ -12,8 +12,9 @@ from torch import nn
 
 from ch6dist.catalog.models import MODELS
 from ch6dist.engines import kernels as kernels_module
+from ch6dist.engines.graph import lane_layer
 from ch6dist.engines.kernels import CONVOLUTIONS, AutotuneCache, fastest, lanes_key
-from ch6dist.engines.layers import Activations, Rows, lane_layer
+from ch6dist.engines.lanes import Activations, Rows
 from ch6dist.models.build import ResidualBlock, build_model
 from ch6dist.models.dropout import Dropout, dropout_key, set_dropout_position
 

@@ -71,9 +71,9 @@ def test_the_sizes_in_the_catalog_are_what_is_counted(name):
             layer.register_forward_hook(keep)
     with FlopCounterMode(display=False) as counter:
         F.cross_entropy(model(torch.randn(batch, 3, 32, 32)), torch.arange(batch)).backward()
-    assert parameters_of(model) == entry.parameter_count
-    assert counter.get_total_flops() / batch / 1e6 == pytest.approx(entry.mflop_per_image, rel=0.01)
-    assert sum(outputs) / batch == pytest.approx(entry.activation_bytes_per_image, rel=0.02)
+    assert parameters_of(model) == entry.size.parameter_count
+    assert counter.get_total_flops() / batch / 1e6 == pytest.approx(entry.size.mflop_per_image, rel=0.01)
+    assert sum(outputs) / batch == pytest.approx(entry.size.activation_bytes_per_image, rel=0.02)
 
 
 @pytest.mark.parametrize(

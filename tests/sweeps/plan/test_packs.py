@@ -98,7 +98,7 @@ def test_an_optimizer_not_element_wise_trains_alone_on_a_gpu_and_in_eager_lanes_
 @pytest.mark.parametrize("kind", ["cpu", "gpu"])
 @pytest.mark.parametrize("wanted", ["auto", "eager", "fused"])
 def test_only_optimizers_of_a_family_are_fused_and_others_have_a_reason(name: str, kind: str, wanted: str) -> None:
-    engine, why = engine_for(name, kind=kind, wanted=wanted)
+    engine, why = engine_for({"name": name}, kind=kind, wanted=wanted)
     assert (engine == "fused") == (not why)
     if engine == "fused":
         assert OPTIMIZERS[name].family
@@ -162,7 +162,8 @@ def test_a_large_model_has_fewer_lanes_on_a_small_gpu() -> None:
     small = one_gpu(8 * 10**9)
     large = trials(64, model={"name": "resnet18"})
     lanes = max(sizes(make_packs(large, devices=small)))
-    per_lane = MODELS["resnet18"].activation_bytes_per_image * 128 + 5 * 4 * MODELS["resnet18"].parameter_count
+    size = MODELS["resnet18"].size
+    per_lane = size.activation_bytes_per_image * 128 + 5 * 4 * size.parameter_count
     assert 1 < lanes <= 0.8 * 8e9 / (per_lane * 0.8)
     assert max(sizes(make_packs(trials(64), devices=small))) == 64
 
