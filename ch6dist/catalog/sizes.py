@@ -1,10 +1,10 @@
 """How large a trial's model is, whoever has made it: of the catalog, a library's, or the user's own.
 
     model_size({"name": "lenet5", "dropout": 0.0}, DATASETS["cifar100"]).parameter_count     # 69656
-    model_size({"name": "timm/resnet10t"}, DATASETS["mnist"]).not_fused                      # why it trains alone, or ""
+    model_size({"name": "timm/resnet10t"}, DATASETS["mnist"]).not_fused    # why it trains alone, or ""
 
-A size of the catalog holds for CIFAR-100. A foreign model is built and counted once, for its parameters and the shape of
-the images, in a process of its own (ch6dist/engines/count.py); what that says is kept in the user's cache.
+A size of the catalog holds for CIFAR-100. A foreign model is built and counted once, for its parameters and the shape
+of the images, in a process of its own (ch6dist/engines/count.py); what that says is kept in the user's cache.
 """
 
 from __future__ import annotations

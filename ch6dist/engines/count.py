@@ -1,6 +1,6 @@
 """Count a foreign network: its parameters, operations, activations and layers, and whether its lanes can be one model.
 
-    python -m ch6dist.engines.count '[{"name": "mynets:Net"}, {"channels": 3, "height": 32, "width": 32, "classes": 10}]'
+    python -m ch6dist.engines.count '[{"name": "mynets:Net"}, {"channels": 1, "height": 28, "width": 28, "classes": 9}]'
 
 It runs the user's code, so it runs in a process of its own (ch6dist/catalog/sizes.py asks it). Counted as the catalog's
 models are: around forward, cross entropy and backward, on the meta device where the code looks at no numbers.

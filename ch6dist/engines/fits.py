@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ch6dist.engines.graph import NotFused, lane_layer
+from ch6dist.engines.graph import NotFusedError, lane_layer
 from ch6dist.engines.kernels import AutotuneCache
 from ch6dist.engines.lanes import Activations, Rows, lanes_first
 from ch6dist.models.dropout import Dropout, dropout_key, set_dropout_position
@@ -53,7 +53,7 @@ def why_not_fused(lanes: Sequence[nn.Module], shape: Mapping[str, int]) -> str:
                 seen = images if own else images[:1]
                 if found := _difference(twins, seen, training=training):
                     return found
-    except NotFused as error:
+    except NotFusedError as error:
         return str(error)
     except Exception as error:  # whatever torch, or the user's code, says
         return f"its forward cannot be computed for several lanes at once: {why(error)}"

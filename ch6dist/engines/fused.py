@@ -108,9 +108,8 @@ class FusedEngine:
         device: torch.device,
         autotune: AutotuneCache | None = None,
     ) -> None:
-        self.dataset, self.steps_per_epoch, self.device = dataset, steps_per_epoch, device
+        self.dataset, self.steps_per_epoch, self.device, self.net = dataset, steps_per_epoch, device, Network()
         self.autotune, self.processor = autotune or AutotuneCache(), processor(device)
-        self.net = Network()
 
     def open(self, trial: TrialConfig) -> FusedLane:
         """Return a lane alone in a stack of its own; InputError for what does not fuse."""

@@ -34,12 +34,12 @@ SHAPES = ("size", "dim", "ndimension", "numel", "nelement", "is_floating_point")
 FACTS = ("shape", "dtype", "device", "ndim")  # attributes that are none
 
 
-class NotFused(Exception):
+class NotFusedError(Exception):
     """A network whose lanes cannot be computed together; says why."""
 
 
 def lane_layer(module: nn.Module, name: str = "") -> LaneLayer:
-    """Return `module` over many lanes; its parameters are below `name`. NotFused where that is impossible."""
+    """Return `module` over many lanes; its parameters are below `name`. NotFusedError where that is impossible."""
     if type(module) is nn.Sequential:
         return _chain([lane_layer(child, join(name, key)) for key, child in module.named_children()])
     if isinstance(module, ResidualBlock):
@@ -68,7 +68,7 @@ class Network:
             return
         try:
             self.layer = lane_layer(model)
-        except NotFused as error:
+        except NotFusedError as error:
             allowed = f"a network that fuses, or the eager engine: {error}"
             raise InputError("model.name", config["name"], allowed) from None
         numbers = [module.layer + 1 for module in model.modules() if isinstance(module, Dropout)]
@@ -115,10 +115,10 @@ def _traced(module: nn.Module, name: str) -> LaneLayer:
         twin = copy.deepcopy(module).train(training)  # a trace may write buffers
         try:
             graphs[training] = _Graph(twin, _Tracer().trace(twin), name)
-        except NotFused:
+        except NotFusedError:
             raise
         except Exception as error:
-            raise NotFused(f"its forward cannot be traced: {why(error)}") from error
+            raise NotFusedError(f"its forward cannot be traced: {why(error)}") from error
 
     def layer(x: Activations, rows: Rows) -> Activations:
         return graphs[rows.training](x, rows)
@@ -136,7 +136,7 @@ class _Graph:
         for target, times in called.items():
             layer = module.get_submodule(str(target))
             if isinstance(layer, Dropout) and times > 1:
-                raise NotFused(f"its forward uses the dropout {target} several times")
+                raise NotFusedError(f"its forward uses the dropout {target} several times")
             self.layers[target] = lane_layer(layer, join(name, str(target)))
         self.constants: dict[tuple[Any, torch.device], Tensor] = {}
 
@@ -157,7 +157,7 @@ class _Graph:
                 return out
             else:
                 found[node] = _call(node, args, kwargs, rows)
-        raise NotFused("its forward returns nothing")
+        raise NotFusedError("its forward returns nothing")
 
     def _attribute(self, target: str, x: Activations, rows: Rows) -> Any:
         full = join(self.name, target)

@@ -32,7 +32,7 @@ from ch6dist.models.pooling import MaxPool2
 
 
 def vmapped(module: nn.Module, name: str) -> Callable[..., Activations]:
-    """Return a layer of any module whose buffers stay as they are, by `torch.func.vmap`; it takes what the module does."""
+    """Return a layer of any module whose buffers stay as they are, by `torch.func.vmap`; it takes what that takes."""
 
     def one(
         own: tuple[dict[str, Tensor], dict[str, Tensor]], args: tuple[object, ...], kwargs: dict[str, object]

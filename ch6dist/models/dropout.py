@@ -37,8 +37,8 @@ class Dropout(nn.Module):
 
     The mask is a hash of (seed, step, layer, row in the global batch, element): equal on every device, in every
     process and pack, for any slice of the batch. `step` is a buffer, so that a CUDA graph reads it again; the rank's
-    `first_row` is not, because DDP would overwrite it with rank 0's. A module that a forward pass uses several times has
-    a mask of its own for each use.
+    `first_row` is not, because DDP would overwrite it with rank 0's. A module that a forward pass uses
+    several times has a mask of its own for each use.
     """
 
     step: Tensor
