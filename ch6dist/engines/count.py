@@ -74,17 +74,12 @@ def _note(put_out: list[int], module: nn.Module, given: tuple[Any, ...], output:
         put_out.append(output.nbytes)
 
 
-def main() -> None:
-    """Print the answer; the layers as data."""
-    model, shape = json.loads(sys.argv[1])
-
-    def counted() -> dict[str, Any]:
-        """Return the size as data."""
-        size = count(model, shape)
-        return {**vars(size), "layers": {name: vars(layer) for name, layer in size.layers.items()}}
-
-    answer(counted)
+def counted(question: str) -> dict[str, Any]:
+    """Return the size of the model in a question as data."""
+    model, shape = json.loads(question)
+    size = count(model, shape)
+    return {**vars(size), "layers": {name: vars(layer) for name, layer in size.layers.items()}}
 
 
 if __name__ == "__main__":
-    main()
+    answer(lambda: counted(sys.argv[1]))

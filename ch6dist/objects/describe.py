@@ -57,22 +57,23 @@ def _summary(found: Any) -> str:
     return text.splitlines()[0].strip() if text else ""
 
 
-def answer(found_out: Callable[[], dict[str, Any]]) -> None:
-    """Print what is found out, or why nothing is, as the last line of stdout, and end the process.
+def answered(find_out: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what is found out; where nothing can be, what would be allowed instead, as `error`."""
+    try:
+        return find_out()
+    except InputError as error:
+        return {"error": error.allowed}
+    except UsageError as error:
+        return {"error": f"a package that is installed: {error}"}
+    except Exception as error:
+        return {"error": f"code that can be used: {why(error)}"}
 
-    What the user's code prints goes to stderr.
-    """
+
+def answer(find_out: Callable[[], dict[str, Any]]) -> None:
+    """Print the answer as the last line of stdout, and end the process; what the user's code prints goes to stderr."""
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    try:
-        content = found_out()
-    except InputError as error:
-        content = {"error": error.allowed}
-    except UsageError as error:
-        content = {"error": f"a package that is installed: {error}"}
-    except Exception as error:
-        content = {"error": f"code that can be used: {why(error)}"}
-    print(json.dumps(content), file=out, flush=True)
+    print(json.dumps(answered(find_out)), file=out, flush=True)
     os._exit(0)  # whatever threads the user's code has left
 
 

@@ -9,7 +9,9 @@ A module that is installed (below site-packages, or of Python itself) is no user
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import os
 import sys
 import sysconfig
 from collections.abc import Mapping
@@ -44,8 +46,10 @@ def sources_of(module: ModuleType) -> Sources:
     root = file.parents[depth - 1]
     found = {}
     for other in list(sys.modules.values()):
-        path = Path(getattr(other, "__file__", None) or "").resolve()
-        if is_own(other) and path.is_relative_to(root):
+        if not is_own(other):
+            continue
+        path = Path(other.__file__ or "").resolve()
+        if path.is_relative_to(root):
             found[path.relative_to(root).as_posix()] = file_hash(path)
     files = dict(sorted(found.items()))
     return Sources(str(root), files, hash_of(files))
@@ -60,10 +64,23 @@ def hash_of(files: Mapping[str, str]) -> str:
 def is_own(module: ModuleType) -> bool:
     """Return whether a module is a file of the user's own: neither installed, nor of Python, nor of this project."""
     file = getattr(module, "__file__", None)
-    if not file or not file.endswith(".py") or module.__name__ == "__main__":
+    if not file or not file.endswith(".py") or not os.path.isabs(file):  # torch has modules that only say `_ops.py`
+        return False
+    if module.__name__ == "__main__":
         return False
     if module.__name__.partition(".")[0] in OURS:
         return False
+    return _lies_apart(file)
+
+
+@functools.cache  # a process has thousands of modules, and asks again and again
+def _lies_apart(file: str) -> bool:
+    """Return whether a file lies neither below site-packages nor in Python itself."""
     path = Path(file).resolve()
-    folders = {Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return "site-packages" not in path.parts and not any(path.is_relative_to(folder) for folder in folders)
+    return "site-packages" not in path.parts and not any(path.is_relative_to(folder) for folder in _installed())
+
+
+@functools.cache
+def _installed() -> tuple[Path, ...]:
+    kinds = ("stdlib", "platstdlib", "purelib", "platlib")
+    return tuple(Path(sysconfig.get_path(kind)).resolve() for kind in kinds)
