@@ -64,10 +64,8 @@ def _difference(lanes: Sequence[nn.Module], images: Tensor, *, training: bool) -
     """Return what differs between lanes together and alone; empty where nothing does."""
     lanes = [copy.deepcopy(lane).train(training) for lane in lanes]
     rows = _rows(lanes, training=training)
-    together = lane_layer(lanes[0].train(training))
-    lanes[0].train(training)
     values = images.clone()
-    out = together(Activations(values.transpose(0, 1).flatten(1, 2), len(values)), rows)
+    out = lane_layer(lanes[0])(Activations(values.transpose(0, 1).flatten(1, 2), len(values)), rows)
     logits = lanes_first(rows.spread(out))
     gradients = torch.autograd.grad(logits.square().sum(), list(rows.weights.values()))
     for index, lane in enumerate(lanes):
