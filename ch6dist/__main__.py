@@ -170,6 +170,7 @@ def look(
     images: Annotated[str, typer.Option("--images", metavar="N", help="whose feature maps are kept")] = "4",
     data_root: Annotated[Path | None, typer.Option("--root", help="data root; left out: that of the trial")] = None,
     runs: Annotated[Path | None, typer.Option("--runs", help="folder of the runs; left out: CH6DIST_RUNS")] = None,
+    trust: Trust = False,
 ) -> None:
     """Look at what a trial learned: filters, feature maps, classes; `analysis network FOLDER` draws it."""
     from ch6dist.look.command import look_at
@@ -178,7 +179,8 @@ def look(
 
     folder, home = given_path(output, key="-o"), find_run(run, root=runs)
     root = given_path(data_root, key="--root") if data_root else None
-    path, lines = look_at(home, trial, split=split, checkpoint=checkpoint, images=images, root=root, folder=folder)
+    chosen = {"split": split, "checkpoint": checkpoint, "images": images}
+    path, lines = look_at(home, trial, **chosen, root=root, trust=trust, folder=folder)
     print(*lines, shown_path(path), sep="\n")
 
 

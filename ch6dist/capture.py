@@ -118,7 +118,7 @@ class Capturable:
         """Return the elements of each tensor of a kind by name; of activations, the values per image."""
         layers = self.layers or {}
         if kind == "activations":
-            return {name: layer.outputs for name, layer in layers.items()}
+            return {name: layer.outputs for name, layer in layers.items() if layer.outputs}
         return {name: count for layer in layers.values() for name, count in layer.parameters.items()}
 
 

@@ -14,10 +14,10 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ch6dist.capture import Capturable, CaptureConfig, check_capture
-from ch6dist.catalog.layers import layers_of
 from ch6dist.catalog.lookup import optimizer_of, parse_named
 from ch6dist.catalog.naming import short_name
 from ch6dist.catalog.schedules import check_lengths, resolve_schedule
+from ch6dist.catalog.sizes import layers_by_name
 from ch6dist.catalog.vary import check_vary
 from ch6dist.errors import InputError
 from ch6dist.sections import Frozen, parse_section
@@ -132,7 +132,7 @@ class TrialConfig(Frozen):
         """Return what says what can be captured of the training, and how much that is."""
         trains = self.type == "train"
         return Capturable(
-            layers=layers_of(self.model, self.data.entry),
+            layers=layers_by_name(self.model, self.data.entry),
             optimizer=self.optimizer,
             steps=self.epochs * self.data.steps_per_epoch if trains else self.range_test.steps,
             steps_per_epoch=self.data.steps_per_epoch,

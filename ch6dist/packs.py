@@ -45,7 +45,13 @@ def no_report(lines: Sequence[Line]) -> Orders:
 
 
 def engine_for(
-    optimizer: Mapping[str, Any], *, kind: str, wanted: str = "auto", workers: int = 1, captures: bool = False
+    optimizer: Mapping[str, Any],
+    *,
+    kind: str,
+    wanted: str = "auto",
+    workers: int = 1,
+    captures: bool = False,
+    not_fused: Callable[[], str] = str,
 ) -> tuple[EngineName, str]:
     """Choose the engine for trials of an optimizer.
 
@@ -55,6 +61,7 @@ def engine_for(
         wanted: `resources.engine`.
         workers: processes that train one trial together.
         captures: they keep something of the inside of their training.
+        not_fused: returns why their model does not fuse, empty where it does; asked only where all else would.
 
     Returns the engine, and if it is the eager one, the reason.
     """
@@ -68,6 +75,8 @@ def engine_for(
         return "eager", "it captures, and fused lanes cannot be looked into"
     if optimizer_of(optimizer).family is None:
         return "eager", f"{optimizer['name']} is not element-wise"
+    if reason := not_fused():
+        return "eager", f"its model does not fuse: {reason}"
     return "fused", ""
 
 

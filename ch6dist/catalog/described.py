@@ -63,6 +63,8 @@ class Description:
 
 
 _KNOWN: dict[tuple[str, str, str], Description] = {}  # by section, name and code: described here, or recorded
+_UNASKED: set[tuple[str, str, str]] = set()  # of these what a run has recorded: its code does not run unasked
+_HOMES: dict[str, str] = {}  # by the hash of code: where its files lie, of a run that may run here
 _KEPT: dict[tuple[str, str], str] = {}  # by section and name: the code that it has in the run that goes on
 _ONLY_RECORDED: set[bool] = set()  # not empty: what is read is a run, and runs no code
 _MEANT: dict[tuple[str, str], str] = {}  # the code that the name alone meant when it was last asked for
@@ -76,7 +78,30 @@ def adopt(recorded: Iterable[Mapping[str, Any]]) -> None:
 
 def keep(one: Description) -> None:
     """Know a thing from here on, also where it is only shown: its names follow from its parameters."""
-    _KNOWN.setdefault((one.section, one.name, one.code), one)
+    key = (one.section, one.name, one.code)
+    if key not in _KNOWN:
+        _KNOWN[key] = one
+        _UNASKED.add(key)
+
+
+def allow(described: Iterable[Description], homes: Mapping[str, str]) -> None:
+    """Let the code of a run be asked again: it may run here.
+
+    Args:
+        homes: the folders that have its files, by their hashes.
+    """
+    _UNASKED.difference_update((one.section, one.name, one.code) for one in described)
+    _HOMES.update(homes)
+
+
+def may_run(section: str, name: str, code: str) -> bool:
+    """Return whether a thing may be asked: a person here has named it, or it is of a library that is installed."""
+    return ":" not in name or (section, name, code) not in _UNASKED
+
+
+def home_of(code: str) -> str:
+    """Return the folder in which code is asked: of a run, or the working directory."""
+    return _HOMES.get(code) or os.getcwd()
 
 
 def keep_to(heads: Collection[Mapping[str, Any]], *, ask: bool = False) -> None:
@@ -122,6 +147,8 @@ def description_of(section: str, name: str, code: str = "") -> Description:
         hint = "its run folder has the code that it was trained with: name the run"
         raise UsageError(f"{name} is not what it was: its files have the hash {found.code}, not {wanted}", hint)
     _KNOWN[section, name, found.code] = found
+    if known is None:
+        _UNASKED.discard((section, name, found.code))
     if not code:
         _MEANT[section, name] = found.code
     return found

@@ -19,7 +19,10 @@ from ch6dist.catalog.datasets import DatasetEntry
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer: the elements of its parameters by their full names, and the values it puts out per image."""
+    """A layer: the elements of its parameters by their full names, and the values it puts out per image.
+
+    A foreign network may have parameters beside its layers: they have one that puts out nothing.
+    """
 
     parameters: dict[str, int]
     outputs: int

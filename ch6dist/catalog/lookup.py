@@ -6,9 +6,11 @@
     parse_named("optimizer", {"name": "timm/lion", "lr": 0.1})      # {'name': 'timm/lion', 'lr': 0.1, 'betas': …}
 
     lookup("optimizer", "myoptim:Opt")      # of a file of one's own, in the working directory
+    lookup("model", "timm/resnet10t")
+    lookup("model", "mynets:Net")
 
 Refused by name, with the reason, is what the loop cannot train: optimizers that need a closure, second derivatives, or
-other weights for evaluation. Models are of the catalog.
+other weights for evaluation.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from typing import Any
 
 from ch6dist.catalog.datasets import DATASETS, DatasetEntry
 from ch6dist.catalog.described import Description, description_of, remembered
-from ch6dist.catalog.models import MODELS
+from ch6dist.catalog.models import MODELS, ModelEntry
 from ch6dist.catalog.optimizers import OPTIMIZERS, OptimizerEntry
 from ch6dist.catalog.parameters import Entry
 from ch6dist.errors import MISSING, InputError, unknown_name
@@ -27,6 +29,7 @@ from ch6dist.errors import MISSING, InputError, unknown_name
 REGISTRIES: dict[str, Mapping[str, Entry]] = {"model": MODELS, "optimizer": OPTIMIZERS}
 LIBRARIES: dict[str, tuple[str, ...]] = {  # that names may come from: by section, as the name begins
     "data": ("hf", "torchvision"),
+    "model": ("timm", "torchvision"),
     "optimizer": ("timm", "pytorch_optimizer"),
 }
 IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -88,6 +91,13 @@ def optimizer_of(config: Mapping[str, Any]) -> OptimizerEntry:
     return found
 
 
+def model_of(config: Mapping[str, Any]) -> ModelEntry:
+    """Return the entry of a resolved model."""
+    found = lookup("model", config["name"], code=config.get("code", ""))
+    assert isinstance(found, ModelEntry)
+    return found
+
+
 def cycles_momentum(optimizer: Mapping[str, Any]) -> bool:
     """Return whether a resolved optimizer has a momentum that a schedule may cycle: momentum > 0, or betas."""
     key = optimizer_of(optimizer).momentum
@@ -129,11 +139,16 @@ def parse_named(section: str, given: Any) -> dict[str, Any]:
 
 def entry_of(description: Description) -> Entry:
     """Return a description as an entry of its section."""
-    facts = {key: description.facts[key] for key in ("momentum", "state_tensors")}
-    parameters = description.parsed_parameters()
-    return OptimizerEntry(
-        description.name, description.summary, parameters, code=description.code, family=None, **facts
-    )
+    common: dict[str, Any] = {
+        "name": description.name,
+        "description": description.summary,
+        "parameters": description.parsed_parameters(),
+        "code": description.code,
+    }
+    if description.section == "optimizer":
+        facts = {key: description.facts[key] for key in ("momentum", "state_tensors")}
+        return OptimizerEntry(**common, family=None, **facts)
+    return ModelEntry(**common, **description.facts)
 
 
 def _not_trained(description: Description) -> str:

@@ -14,6 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ch6dist.errors import InputError
 
 AXES = (0, 2, 3)  # all but the channels
 
@@ -21,15 +24,26 @@ AXES = (0, 2, 3)  # all but the channels
 def over_all_ranks(model: nn.Module) -> nn.Module:
     """Make each BatchNorm2d of `model` normalise over the batch of all ranks; return `model`.
 
-    Call it on every rank or on none.
+    Call it on every rank or on none. Raises InputError for a batch normalisation that it knows nothing of.
     """
-    for module in model.modules():
+    for name, module in model.named_modules():
+        if isinstance(module, _BatchNorm) and not _is_known(module):
+            allowed = (
+                "for several workers, torch.nn.BatchNorm2d with weights, running statistics and a momentum as the only "
+                f"batch normalisation; {name} is another"
+            )
+            raise InputError("model", type(module).__name__, allowed)
         if type(module) is nn.BatchNorm2d:
-            assert module.affine, "as in every model of the catalog"
-            assert module.track_running_stats, "as in every model of the catalog"
             become: Any = GlobalBatchNorm2d if module.weight.device.type == "cpu" else SyncBatchNorm2d
             module.__class__ = become  # in place: parameters, buffers and names are the same objects
     return model
+
+
+def _is_known(norm: _BatchNorm) -> bool:
+    """Return whether a batch normalisation is one of those of this file, or becomes one."""
+    if type(norm) not in (nn.BatchNorm2d, GlobalBatchNorm2d, SyncBatchNorm2d):
+        return False
+    return norm.affine and norm.track_running_stats and norm.momentum is not None
 
 
 class SyncBatchNorm2d(nn.SyncBatchNorm):

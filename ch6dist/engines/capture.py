@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from ch6dist.capture import CaptureConfig, Kind, SeriesConfig, matching
 from ch6dist.catalog.optimizers import keeps_state
 from ch6dist.engines.measures import measure, measure_outputs
+from ch6dist.engines.outputs import first_outputs
 from ch6dist.runs.captures import Series
 from ch6dist.seeding import generator
 
@@ -31,7 +32,7 @@ class Probe:
     """What one lane captures. InputError for names that the model has not."""
 
     def __init__(self, capture: CaptureConfig, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        self.optimizer, self.step = optimizer, 0
+        self.model, self.optimizer, self.step = model, optimizer, 0
         self.recorders = {kind: _Recorder(series) for kind, series in capture.series.items()}
         layers = {name: layer for name, layer in model.named_modules() if name and not any(layer.children())}
         self.layers = _chosen("activations", capture.activations, layers)
@@ -43,9 +44,10 @@ class Probe:
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Measure the outputs of layers in the block."""
-        with contextlib.ExitStack() as stack:
-            for name, layer in self.layers.items():
-                stack.callback(layer.register_forward_hook(self._hook(name)).remove)
+        if not self.layers:
+            yield
+            return
+        with first_outputs(self.model, self.layers, self._take_outputs):
             yield
 
     def begin(self, step: int) -> None:
@@ -86,18 +88,14 @@ class Probe:
                     found[f"{name}.{key}"] = value
         return found
 
-    def _hook(self, name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+    @torch.no_grad()
+    def _take_outputs(self, name: str, output: Tensor) -> None:
+        """Measure a layer's output."""
         recorder = self.recorders["activations"]
-
-        @torch.no_grad()
-        def hook(layer: nn.Module, inputs: Any, output: Tensor) -> None:
-            """Measure a layer's output."""
-            if recorder.is_due(self.step):
-                rows = output.detach().flatten(1)
-                elements = recorder.elements(name, name, rows.shape[1], rows.device)
-                recorder.add(self.step, measure_outputs(rows, recorder.keep, elements, layer=type(layer).__name__))
-
-        return hook
+        if recorder.is_due(self.step):
+            rows, kind = output.flatten(1), type(self.layers[name]).__name__
+            elements = recorder.elements(name, name, rows.shape[1], rows.device)
+            recorder.add(self.step, measure_outputs(rows, recorder.keep, elements, layer=kind))
 
 
 class _Recorder:

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from ch6dist.catalog.datasets import DatasetEntry
+from ch6dist.catalog.lookup import is_foreign
 from ch6dist.config import TrialConfig
 from ch6dist.data.images import Batch
 from ch6dist.distributed.group import Group
@@ -25,6 +26,7 @@ from ch6dist.models.dropout import set_dropout_position
 from ch6dist.optim.optimizers import build_optimizer, momentum_of
 from ch6dist.optim.schedules import build_schedule
 from ch6dist.runs.schema import EngineName
+from ch6dist.seeding import GlobalGenerators, mix
 
 
 class EagerLane:
@@ -33,7 +35,7 @@ class EagerLane:
     def __init__(
         self, trial: TrialConfig, *, dataset: DatasetEntry, steps_per_epoch: int, device: torch.device, group: Group
     ) -> None:
-        self.trial, self.step = trial, 0
+        self.trial, self.step, self.device, self.rank = trial, 0, device, group.rank
         model = build_model(
             trial.model,
             channels=dataset.channels,
@@ -49,7 +51,17 @@ class EagerLane:
         self.lr_momentum = self._lr_momentum()
         probe = Probe(trial.capture, self.model, self.optimizer) if trial.capture else None  # on all: it may refuse
         self.probe = probe if group.rank == 0 else None
+        self.draws: GlobalGenerators | None = None
         self.notes = (*self.schedule.notes, *capture_notes(trial.capture, trial.optimizer, group.world_size))
+
+    def seed_draws(self, *parts: int | str) -> None:
+        """Let code that is not of the catalog draw numbers that follow from seed, rank and `parts`."""
+        if is_foreign("model", self.trial.model["name"]) or is_foreign("optimizer", self.trial.optimizer["name"]):
+            self.draws = GlobalGenerators(self.device, mix(self.trial.seed, self.rank, *parts))
+
+    def drawing(self) -> contextlib.AbstractContextManager[None]:
+        """Return the block in which that code draws; the lanes of a pack take turns, and share no generator."""
+        return self.draws.in_use() if self.draws else contextlib.nullcontext()
 
     def _lr_momentum(self) -> LrMomentum:
         return float(self.optimizer.param_groups[0]["lr"]), momentum_of(self.optimizer)
@@ -129,15 +141,22 @@ class EagerEngine:
 
     def train_epoch(self, lanes: Sequence[EagerLane], epoch: EpochBatches) -> Trained:
         """Train batch by batch, the lanes one after another."""
-        sums, lr_momentum, world_size = [], [], self.group.world_size
+        sums, lr_momentum = [], []
         with contextlib.ExitStack() as stack:
             for lane in lanes:
                 stack.enter_context(lane.probe.watching() if lane.probe else contextlib.nullcontext())
+            for lane in lanes:
+                lane.seed_draws("training", epoch.epochs[0])
             for position, batch in epoch.batches(self.group):
-                sums.append(torch.stack([lane.train_batch(*batch, position, world_size) for lane in lanes]))
+                sums.append(torch.stack([self._step(lane, batch, position) for lane in lanes]))
                 lr_momentum.append([lane.lr_momentum for lane in lanes])
         captured = [lane.probe.end_epoch() if lane.probe else None for lane in lanes]
         return Trained(torch.stack(sums), lr_momentum, captured)
+
+    def _step(self, lane: EagerLane, batch: Batch, position: BatchPosition) -> torch.Tensor:
+        with lane.drawing():
+            sums: torch.Tensor = lane.train_batch(*batch, position, self.group.world_size)
+        return sums
 
     def numerics_state(self) -> dict[str, Any]:
         """Return nothing: it computes as torch does."""
@@ -153,9 +172,11 @@ class EagerEngine:
         sums = torch.zeros(len(lanes), 2, dtype=torch.float64, device=self.device)
         for lane in lanes:
             lane.model.eval()
+            lane.seed_draws("evaluation", lane.step)
         for images, labels in batches:
             for index, lane in enumerate(lanes):
-                with torch.autocast(images.device.type, torch.bfloat16, enabled=lane.trial.precision == "bf16"):
+                cast = torch.autocast(images.device.type, torch.bfloat16, enabled=lane.trial.precision == "bf16")
+                with lane.drawing(), cast:
                     logits = lane.model(images).to(images.dtype)
                 sums[index, 0] += F.cross_entropy(logits, labels, reduction="sum")
                 sums[index, 1] += (logits.argmax(1) == labels).sum()

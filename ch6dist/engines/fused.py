@@ -20,8 +20,9 @@ from ch6dist.data.images import Batch
 from ch6dist.engines.engine import DTYPES, LrMomentum, Trained
 from ch6dist.engines.epoch_batches import EpochBatches
 from ch6dist.engines.families.registry import family_of
+from ch6dist.engines.graph import Network
 from ch6dist.engines.kernels import AutotuneCache, context_of, lanes_key, processor
-from ch6dist.engines.layers import Activations, Rows, lane_layer
+from ch6dist.engines.lanes import Activations, Rows
 from ch6dist.engines.stack import Stack, gather, single
 from ch6dist.engines.step import StackSteps, forward
 from ch6dist.errors import InputError
@@ -107,12 +108,11 @@ class FusedEngine:
         device: torch.device,
         autotune: AutotuneCache | None = None,
     ) -> None:
-        self.dataset, self.steps_per_epoch, self.device = dataset, steps_per_epoch, device
+        self.dataset, self.steps_per_epoch, self.device, self.net = dataset, steps_per_epoch, device, Network()
         self.autotune, self.processor = autotune or AutotuneCache(), processor(device)
-        self.net = lane_layer(nn.Identity())
 
     def open(self, trial: TrialConfig) -> FusedLane:
-        """Return a lane alone in a stack of its own; InputError for an optimizer that is not element-wise."""
+        """Return a lane alone in a stack of its own; InputError for what does not fuse."""
         family = family_of(trial.optimizer)
         if family is None:
             raise InputError(
@@ -122,7 +122,7 @@ class FusedEngine:
         size = {"channels": self.dataset.channels, "height": self.dataset.height, "width": self.dataset.width}
         model = build_model(trial.model, **size, classes=self.dataset.classes, seed=trial.seed)
         model = model.to(dtype=DTYPES[trial.precision])
-        self.net = lane_layer(model)  # the same for all lanes: it holds no weights
+        self.net.read(model, trial.model)
         stack = single(model, family, trial.optimizer, device=self.device)
         return FusedLane(trial, stack, steps_per_epoch=self.steps_per_epoch)
 

@@ -1,133 +1,101 @@
-"""The layers of a model over K lanes at once: each module's lane layer, found by its type.
+"""The layers whose lanes are computed together, by their type; graph.py puts them together to networks.
 
-    net = lane_layer(build_model(…))
-    logits = net(Activations(images, width=1), rows).values      # [K, B, classes]
+    layer = LAYERS[nn.Linear](module, "fc1")
+    layer(x, rows).values       # [K, B, features]
 
-Feature maps of lanes stand side by side as channels, [B, W·C, H, W'], vectors one behind the other, [W, B, F]. The
-width W is K, or less before the first layer with weights: lanes that share images share what is computed of them.
-A module without a lane layer of its own goes through `torch.func.vmap`.
+A type stands here as it is: a class derived from it may compute anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ch6dist.engines.kernels import AutotuneCache, pick_convolution
-from ch6dist.models.build import ResidualBlock
+from ch6dist.engines.kernels import pick_convolution
+from ch6dist.engines.lanes import (
+    Activations,
+    LaneLayer,
+    Rows,
+    as_channels,
+    as_maps,
+    from_channels,
+    join,
+    lanes_first,
+    lanes_side_by_side,
+    over_lanes,
+)
 from ch6dist.models.dropout import Dropout, dropout_mask
+from ch6dist.models.pooling import MaxPool2
 
 
-class Activations(NamedTuple):
-    """Maps [B, W·C, H, W'] (four dimensions) or vectors [W, B, F] (three) of `width` W lanes or groups of lanes."""
+def vmapped(module: nn.Module, name: str) -> Callable[..., Activations]:
+    """Return a layer of any module whose buffers stay as they are, by `torch.func.vmap`; it takes what that takes."""
 
-    values: Tensor
-    width: int
+    def one(
+        own: tuple[dict[str, Tensor], dict[str, Tensor]], args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> object:
+        """Compute one lane."""
+        weights, buffers = own
+        return torch.func.functional_call(module, {**weights, **buffers}, args, kwargs)
 
-
-@dataclass(frozen=True)
-class Rows:
-    """What a forward pass reads of the lanes: a row of each tensor is a lane."""
-
-    lanes: int
-    weights: Mapping[str, Tensor]  # by parameter name: [K, …]
-    buffers: Mapping[str, Tensor]  # by buffer name: [K, …], contiguous; written by BatchNorm while training
-    group_of: Tensor | None  # [K] int64: which images a lane sees; None where group g has the g-th K/G of the lanes
-    step: Tensor  # [K] int64: optimizer steps done, for dropout
-    keys: Mapping[int, Tensor]  # by dropout layer: [K] int64
-    training: bool
-    autotune: AutotuneCache
-
-    def spread(self, x: Activations) -> Activations:
-        """Return a copy of the values for every lane."""
-        if x.width == self.lanes:
-            return x
-        apart = lanes_first(x)
-        if self.group_of is None:
-            return lanes_side_by_side(apart.repeat_interleave(self.lanes // x.width, dim=0))
-        return lanes_side_by_side(apart.index_select(0, self.group_of))
-
-
-LaneLayer = Callable[[Activations, Rows], Activations]
-
-
-def lanes_first(x: Activations) -> Tensor:
-    """Return maps or vectors as [W, B, …]."""
-    if x.values.dim() == 3:
-        return x.values
-    return x.values.unflatten(1, (x.width, -1)).transpose(0, 1)
-
-
-def lanes_side_by_side(values: Tensor) -> Activations:
-    """Return the inverse of `lanes_first`."""
-    if values.dim() == 3:
-        return Activations(values, len(values))
-    return Activations(values.transpose(0, 1).flatten(1, 2), len(values))
-
-
-def lane_layer(module: nn.Module, name: str = "") -> LaneLayer:
-    """Return `module` over many lanes; its parameters are below `name`."""
-    if isinstance(module, nn.Sequential):
-        return _chain([lane_layer(child, _join(name, key)) for key, child in module.named_children()])
-    if isinstance(module, ResidualBlock):
-        return _residual(module, name)
-    for kind, make in _LAYERS.items():
-        if isinstance(module, kind):
-            return make(module, name)
-    return _vmapped(module, name)
-
-
-def _chain(layers: list[LaneLayer]) -> LaneLayer:
-    def layer(x: Activations, rows: Rows) -> Activations:
-        for each in layers:
-            x = each(x, rows)
-        return x
-
-    return layer
-
-
-def _residual(block: ResidualBlock, name: str) -> LaneLayer:
-    inner = _chain(
-        [lane_layer(getattr(block, key), _join(name, key)) for key in ("conv1", "bn1", "relu1", "conv2", "bn2")]
-    )
-    shortcut, relu2 = (lane_layer(getattr(block, key), _join(name, key)) for key in ("shortcut", "relu2"))
-
-    def layer(x: Activations, rows: Rows) -> Activations:
-        x = rows.spread(x)
-        return relu2(Activations(inner(x, rows).values + shortcut(x, rows).values, rows.lanes), rows)
+    def layer(*given: object, **kwargs: object) -> Activations:
+        *args, rows = given
+        assert isinstance(rows, Rows)
+        module.train(rows.training)
+        weights = {key: rows.weights[join(name, key)] for key, _ in module.named_parameters()}
+        buffers = {key: rows.buffers[join(name, key)] for key, _ in module.named_buffers()}
+        found: Activations = over_lanes(one, (tuple(args), kwargs), rows, (weights, buffers))
+        return found
 
     return layer
 
 
 def _convolution(conv: nn.Conv2d, name: str) -> LaneLayer:
-    if conv.groups != 1 or set(conv.dilation) != {1} or len({*conv.stride}) != 1 or conv.padding_mode != "zeros":
-        return _vmapped(conv, name)
-    if isinstance(conv.padding, str) or len({*conv.padding}) != 1:
-        return _vmapped(conv, name)
-    how = {"stride": conv.stride[0], "padding": conv.padding[0]}
+    square = len({*conv.stride}) == 1 and not isinstance(conv.padding, str) and len({*conv.padding}) == 1
+    if not square or conv.groups != 1 or set(conv.dilation) != {1} or conv.padding_mode != "zeros":
+        return _grouped(conv, name)
+    how = {"stride": conv.stride[0], "padding": int(conv.padding[0])}
 
     def layer(x: Activations, rows: Rows) -> Activations:
-        weight, bias = rows.weights[_join(name, "weight")], rows.weights.get(_join(name, "bias"))
+        weight, bias = rows.weights[join(name, "weight")], rows.weights.get(join(name, "bias"))
         if rows.group_of is not None:
             x = rows.spread(x)
+        x = as_maps(x)
         convolve = pick_convolution(rows.autotune, x.values, weight, bias, width=x.width, **how)
         return Activations(convolve(x.values, weight, bias, width=x.width, **how), rows.lanes)
 
     return layer
 
 
+def _grouped(conv: nn.Conv2d, name: str) -> LaneLayer:
+    """Compute depthwise, grouped, dilated and uneven convolutions as one of K times as many groups."""
+
+    def layer(x: Activations, rows: Rows) -> Activations:
+        weight, bias = rows.of(name, "weight").flatten(0, 1), rows.weights.get(join(name, "bias"))
+        maps = as_maps(rows.spread(x)).values
+        padding: str | tuple[int, ...] = conv.padding
+        if conv.padding_mode != "zeros":
+            maps, padding = F.pad(maps, conv._reversed_padding_repeated_twice, conv.padding_mode), (0, 0)
+        shift = None if bias is None else bias.reshape(-1)
+        groups = conv.groups * rows.lanes
+        return Activations(F.conv2d(maps, weight, shift, conv.stride, padding, conv.dilation, groups), rows.lanes)
+
+    return layer
+
+
 def _linear(linear: nn.Linear, name: str) -> LaneLayer:
     def layer(x: Activations, rows: Rows) -> Activations:
-        weight, bias = rows.weights[_join(name, "weight")].transpose(1, 2), rows.weights.get(_join(name, "bias"))
-        values = x.values.expand(rows.lanes, -1, -1) if x.width == 1 else rows.spread(x).values
-        if bias is None:
-            return Activations(torch.bmm(values, weight), rows.lanes)
-        return Activations(torch.baddbmm(bias[:, None], values, weight), rows.lanes)
+        weight, bias = rows.of(name, "weight").transpose(1, 2), rows.weights.get(join(name, "bias"))
+        before = lanes_first(x)  # [W, B, …, F]: of a network of tokens, more than three dimensions
+        flat = before.reshape(len(before), -1, before.shape[-1])
+        values = (
+            flat.expand(rows.lanes, -1, -1) if x.width == 1 else lanes_first(rows.spread(Activations(flat, x.width)))
+        )
+        out = torch.bmm(values, weight) if bias is None else torch.baddbmm(bias[:, None], values, weight)
+        return lanes_side_by_side(out.view(rows.lanes, *before.shape[1:-1], -1))
 
     return layer
 
@@ -135,17 +103,43 @@ def _linear(linear: nn.Linear, name: str) -> LaneLayer:
 def _batch_norm(norm: nn.BatchNorm2d, name: str) -> LaneLayer:
     """Normalise K·C channels, which is exact: each channel has statistics of its own."""
     if norm.momentum is None or not norm.affine or not norm.track_running_stats:
-        return _vmapped(norm, name)
+        return vmapped(norm, name)
 
     def layer(x: Activations, rows: Rows) -> Activations:
-        """Return maps of the same shape; write the running statistics while training."""
-        weight, bias = (rows.weights[_join(name, key)].reshape(-1) for key in ("weight", "bias"))
-        mean, variance = (rows.buffers[_join(name, key)].view(-1) for key in ("running_mean", "running_var"))
+        """Return values of the same shape; write the running statistics while training."""
+        weight, bias = (rows.of(name, key).reshape(-1) for key in ("weight", "bias"))
+        mean, variance = (rows.buffers[join(name, key)].view(-1) for key in ("running_mean", "running_var"))
         if rows.training:
-            rows.buffers[_join(name, "num_batches_tracked")].add_(1)
-        values = rows.spread(x).values
+            rows.buffers[join(name, "num_batches_tracked")].add_(1)
+        values = as_channels(rows.spread(x))
         out = F.batch_norm(values, mean, variance, weight, bias, rows.training, norm.momentum, norm.eps)  # type: ignore[arg-type]
-        return Activations(out, rows.lanes)
+        return from_channels(out, rows.lanes)
+
+    return layer
+
+
+def _group_norm(norm: nn.GroupNorm, name: str) -> LaneLayer:
+    """Normalise K times as many groups: those of a lane stand together."""
+
+    def layer(x: Activations, rows: Rows) -> Activations:
+        x = rows.spread(x) if norm.affine else x
+        weight, bias = (rows.of(name, key).reshape(-1) if norm.affine else None for key in ("weight", "bias"))
+        out = F.group_norm(as_channels(x), norm.num_groups * x.width, weight, bias, norm.eps)
+        return from_channels(out, x.width)
+
+    return layer
+
+
+def _layer_norm(norm: nn.LayerNorm, name: str) -> LaneLayer:
+    def layer(x: Activations, rows: Rows) -> Activations:
+        out = F.layer_norm(lanes_first(x), norm.normalized_shape, eps=norm.eps)
+        if not norm.elementwise_affine:
+            return lanes_side_by_side(out)
+        spread = lanes_first(rows.spread(lanes_side_by_side(out)))
+        between = (1,) * (spread.dim() - 1 - len(norm.normalized_shape))
+        scaled = spread * rows.of(name, "weight").unflatten(0, (rows.lanes, *between))
+        shift = rows.weights.get(join(name, "bias"))
+        return lanes_side_by_side(scaled if shift is None else scaled + shift.unflatten(0, (rows.lanes, *between)))
 
     return layer
 
@@ -166,43 +160,34 @@ def _dropout(dropout: Dropout, name: str) -> LaneLayer:
 
 def _flatten(flatten: nn.Flatten, name: str) -> LaneLayer:
     if (flatten.start_dim, flatten.end_dim) != (1, -1):
-        return _vmapped(flatten, name)
+        return vmapped(flatten, name)
     return lambda x, rows: Activations(lanes_first(x).flatten(2), x.width)
 
 
-def _as_it_is(module: nn.Module, name: str) -> LaneLayer:
+def _element_wise(module: nn.Module, name: str) -> LaneLayer:
+    """Apply a module without weights to every value by itself."""
+    return lambda x, rows: x._replace(values=module(x.values))
+
+
+def _pooling(module: nn.Module, name: str) -> LaneLayer:
     """Apply a module without weights that treats every channel alike: the lanes are just more channels."""
-    return lambda x, rows: Activations(module(x.values), x.width)
+    return lambda x, rows: Activations(module(as_maps(x).values), x.width)
 
 
-def _vmapped(module: nn.Module, name: str) -> LaneLayer:
-    """Apply any module whose buffers stay as they are, by `torch.func.vmap` over the lanes."""
-
-    def one(weights: Mapping[str, Tensor], buffers: Mapping[str, Tensor], x: Tensor) -> Tensor:
-        return torch.func.functional_call(module, {**weights, **buffers}, (x,))
-
-    def layer(x: Activations, rows: Rows) -> Activations:
-        module.train(rows.training)
-        weights = {key: rows.weights[_join(name, key)] for key, _ in module.named_parameters()}
-        buffers = {key: rows.buffers[_join(name, key)] for key, _ in module.named_buffers()}
-        return lanes_side_by_side(torch.func.vmap(one)(weights, buffers, lanes_first(rows.spread(x))))
-
-    return layer
-
-
-_LAYERS: dict[type[nn.Module], Callable[..., LaneLayer]] = {
+LAYERS: dict[type[nn.Module], Callable[..., LaneLayer]] = {
     nn.Conv2d: _convolution,
     nn.Linear: _linear,
+    nn.BatchNorm1d: _batch_norm,
     nn.BatchNorm2d: _batch_norm,
+    nn.GroupNorm: _group_norm,
+    nn.LayerNorm: _layer_norm,
     Dropout: _dropout,
     nn.Flatten: _flatten,
-    nn.ReLU: _as_it_is,
-    nn.MaxPool2d: _as_it_is,
-    nn.AvgPool2d: _as_it_is,
-    nn.AdaptiveAvgPool2d: _as_it_is,
-    nn.Identity: _as_it_is,
+    **dict.fromkeys(
+        (nn.ReLU, nn.ReLU6, nn.GELU, nn.SiLU, nn.LeakyReLU, nn.ELU, nn.Tanh, nn.Sigmoid, nn.Hardswish, nn.Identity),
+        _element_wise,
+    ),
+    **dict.fromkeys(
+        (nn.MaxPool2d, MaxPool2, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.Upsample), _pooling
+    ),
 }
-
-
-def _join(name: str, key: str) -> str:
-    return f"{name}.{key}" if name else key

@@ -20,13 +20,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ch6dist.engines.epoch_batches import EpochBatches
+from ch6dist.engines.graph import Network
 from ch6dist.engines.kernels import AutotuneCache, seconds
-from ch6dist.engines.layers import Activations, LaneLayer, Rows
+from ch6dist.engines.lanes import Activations, Rows
 from ch6dist.engines.replay import Replay
 from ch6dist.engines.stack import Stack
 from ch6dist.models.dropout import dropout_key
-
-DROPOUT_LAYERS = 8  # keys kept for each lane; no model of the catalog has more
 
 
 class StackSteps:
@@ -35,7 +34,7 @@ class StackSteps:
     def __init__(
         self,
         stack: Stack,
-        net: LaneLayer,
+        net: Network,
         epoch: EpochBatches,
         *,
         seeds: Sequence[int],
@@ -53,7 +52,7 @@ class StackSteps:
         self.leaves = {name: view.detach().requires_grad_() for name, view in stack.layout.views(stack.weights).items()}
         self.keys = {
             layer: torch.tensor([dropout_key(seed, layer=layer) for seed in seeds], device=device)
-            for layer in range(DROPOUT_LAYERS)
+            for layer in range(net.dropout_layers)
         }
         self.names: list[str] = []  # the coefficients', in the table's order
         self.table = torch.empty(0)  # [max_steps, coefficients, K]
@@ -153,7 +152,7 @@ class StackSteps:
         weights.copy_(torch.where(self.alive[:, None], moved, weights))
 
 
-def forward(net: LaneLayer, images: Activations, rows: Rows, *, precision: str) -> Tensor:
+def forward(net: Network, images: Activations, rows: Rows, *, precision: str) -> Tensor:
     """Return logits [K, B, classes] in the images' type."""
     values = images.values
     cast = torch.autocast(values.device.type, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()

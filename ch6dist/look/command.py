@@ -24,6 +24,7 @@ def look_at(
     checkpoint: str = "last",
     images: str = "4",
     root: Path | None = None,
+    trust: bool = False,
     folder: Path,
 ) -> tuple[Path, list[str]]:
     """Write what a trial of a run learned into `folder`; return the path of network.json, and lines for a person.
@@ -32,6 +33,7 @@ def look_at(
         trial: its id or the beginning of it; None: the only one of the run.
         split, checkpoint, images: as typed.
         root: where the data are now; None: where the trial had them.
+        trust: code that the run brings may run, although it has not run here before.
 
     InputError and UsageError for what cannot be looked at, before anything is written.
     """
@@ -40,7 +42,7 @@ def look_at(
     if checkpoint not in CHECKPOINTS:
         raise unknown_name("--checkpoint", checkpoint, CHECKPOINTS)
     count = IMAGES.parse(images)
-    subject = open_subject(run, trial, checkpoint=checkpoint, device=default_device(), root=root)
+    subject = open_subject(run, trial, checkpoint=checkpoint, device=default_device(), root=root, trust=trust)
     view = view_network(subject, split=split, images=count)
     path = write_view(view, folder)
     total, correct = int(view.confusion.sum()), int(view.confusion.trace())

@@ -1,17 +1,16 @@
 """What the layers of a network put out: which share is zero or saturated over all images, and how far they moved.
 
 layers = layers_of(model)
-with watched(layers, {name: Saturation(kind_of(layer)).take for name, layer in layers.items()}):
+found = {name: Saturation(kind_of(layer)) for name, layer in layers.items()}
+with first_outputs(model, layers, lambda name, output: found[name].take(output)):
     model(images)
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,19 +34,6 @@ def layers_of(model: nn.Module) -> dict[str, nn.Module]:
 def kind_of(layer: nn.Module) -> str:
     """Return the name of a layer's class."""
     return type(layer).__name__
-
-
-@contextlib.contextmanager
-def watched(layers: Mapping[str, nn.Module], take: Mapping[str, Callable[[Tensor], None]]) -> Iterator[None]:
-    """Hand every output of a layer, [B, …], to `take` of its name while the block lasts."""
-
-    def hook(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
-        return lambda layer, inputs, output: take[name](output.detach())
-
-    with contextlib.ExitStack() as stack:
-        for name, layer in layers.items():
-            stack.callback(layer.register_forward_hook(hook(name)).remove)
-        yield
 
 
 @dataclass

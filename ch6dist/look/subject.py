@@ -20,9 +20,12 @@ from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.engines.engine import DTYPES
 from ch6dist.errors import MISSING, InputError, UsageError
 from ch6dist.models.build import build_model
+from ch6dist.objects.adopt import adopt_code
 from ch6dist.runs.folders import checkpoints_root
 from ch6dist.runs.ledger import Ledger, find_trial, read
+from ch6dist.runs.own_code import own_code
 from ch6dist.runs.schema import Line
+from ch6dist.runs.trust import check_trust
 from ch6dist.training.checkpoint import Checkpoints
 
 
@@ -52,13 +55,20 @@ class Subject:
 
 
 def open_subject(
-    run: Path, given: str | None, *, checkpoint: str, device: torch.device, root: Path | None = None
+    run: Path,
+    given: str | None,
+    *,
+    checkpoint: str,
+    device: torch.device,
+    root: Path | None = None,
+    trust: bool = False,
 ) -> Subject:
     """Return a trial of a run with its trained weights.
 
     Args:
         given: the trial's id or the beginning of it; None: the only one of the run.
         root: where the data are now; None: where the trial had them.
+        trust: code that the run brings may run, although it has not run here before.
 
     InputError for an unknown trial, UsageError where the checkpoint is missing, damaged or of another model.
     """
@@ -70,6 +80,10 @@ def open_subject(
     if root is not None:
         trial = trial.model_copy(update={"data": trial.data.model_copy(update={"root": str(root)})})
     weights, epoch = _weights(run, ledger, trial_id, checkpoint, device)
+    config = trial.model_dump()
+    code = own_code(config, runs=[run])
+    check_trust(run, code, config, trust=trust)
+    adopt_code(code)
     model = _built(trial)
     initial = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     try:

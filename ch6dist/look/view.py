@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -19,8 +18,9 @@ from ch6dist.catalog.look import LARGEST_PERCENTILE, SMALLEST_PERCENTILE
 from ch6dist.data.images import TrainData, load_split, load_test
 from ch6dist.data.names import Names, names_of
 from ch6dist.engines.engine import DTYPES
+from ch6dist.engines.outputs import first_outputs
 from ch6dist.errors import InputError
-from ch6dist.look.layers import Saturation, kind_of, layers_of, moved, watched
+from ch6dist.look.layers import Saturation, kind_of, layers_of, moved
 from ch6dist.look.samples import Augmented, ClassSamples, augmented_samples, class_samples
 from ch6dist.look.subject import Subject
 from ch6dist.models.pooling import MaxPool2
@@ -87,9 +87,10 @@ def view_network(subject: Subject, *, split: str, images: int) -> View:
     saturations = {name: Saturation(kind_of(layer)) for name, layer in layers.items()}
     shown: dict[str, Tensor] = {}
     with torch.no_grad(), numerics(device, deterministic=trial.deterministic):
-        with watched(layers, {name: saturation.take for name, saturation in saturations.items()}):
+        with first_outputs(subject.model, layers, lambda name, output: saturations[name].take(output)):
             confusion = _confusion(subject, data, pictures, labels)
-        with watched(layers, {name: partial(shown.__setitem__, name) for name in layers}):
+        layers = {name: layer for name, layer in layers.items() if saturations[name].images}  # what puts something out
+        with first_outputs(subject.model, layers, shown.__setitem__):
             batch = next(data.batches(pictures[:images], labels[:images], size=images, dtype=DTYPES[trial.precision]))
             chances = subject.logits(batch.images).double().softmax(1)
     probability, predicted = chances.max(1)

@@ -1,4 +1,4 @@
-"""The models of the catalog as torch modules, and their initial weights.
+"""The models as torch modules, and their initial weights: those of the catalog here, others in foreign.py.
 
     model = build_model({"name": "lenet5", "dropout": 0.3}, channels=3, height=32, width=32, classes=100, seed=0)
     logits = model(images)                                         # [B, classes]
@@ -11,25 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from ch6dist.catalog.models import MODELS
-from ch6dist.errors import InputError, unknown_name
+from ch6dist.catalog.lookup import is_foreign, lookup
+from ch6dist.catalog.models import ModelEntry
+from ch6dist.errors import InputError
 from ch6dist.models.dropout import Dropout
+from ch6dist.models.foreign import build_foreign
 from ch6dist.models.pooling import MaxPool2
-from ch6dist.seeding import mix
-
-
-class Shape(NamedTuple):
-    """A model's input and output: images [B, channels, height, width], logits [B, classes]."""
-
-    channels: int
-    height: int
-    width: int
-    classes: int
+from ch6dist.models.shape import Shape
+from ch6dist.seeding import mix, seeded
 
 
 def build_model(
@@ -37,20 +30,25 @@ def build_model(
 ) -> nn.Module:
     """Return the model a trial names, on the CPU, in fp32, in training mode.
 
-    One seed gives one set of initial weights, in every configuration and process; torch's global generators are left
-    as they were. Raises InputError for an unknown model or parameter, and for images too small for the model.
+    One seed gives one set of initial weights, in every configuration and process; the global generators are left as
+    they were. Raises InputError for an unknown model or parameter, for images too small for the model, and for a
+    foreign one that cannot be built for these images.
     """
-    name = config.get("name")
-    if name not in MODELS:
-        raise unknown_name("model.name", name, MODELS)
-    entry = MODELS[name]
+    name, shape = config.get("name"), Shape(channels, height, width, classes)
+    if is_foreign("model", name):
+        with seeded(mix(seed, "weights")):
+            return build_foreign(config, shape)
+    try:
+        entry = lookup("model", name)
+    except InputError as error:
+        raise error.within("model") from None
+    assert isinstance(entry, ModelEntry)
     if min(height, width) < entry.min_side:
         allowed = f"a model for images of {height}×{width}; {name} needs at least {entry.min_side}×{entry.min_side}"
         raise InputError("model.name", name, allowed)
     parameters = entry.resolve({key: value for key, value in config.items() if key != "name"})
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(mix(seed, "weights"))
-        return _BUILDERS[name](Shape(channels, height, width, classes), **parameters)
+    with seeded(mix(seed, "weights")):
+        return _BUILDERS[entry.name](shape, **parameters)
 
 
 def _named(*layers: tuple[str, nn.Module]) -> nn.Sequential:

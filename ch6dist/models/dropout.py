@@ -28,7 +28,7 @@ def set_dropout_position(model: nn.Module, *, seed: int, step: int | Tensor, fir
     """
     for module in model.modules():
         if isinstance(module, Dropout):
-            module.seed, module.first_row = seed, first_row
+            module.seed, module.first_row, module.uses = seed, first_row, 0
             module.step.fill_(step)
 
 
@@ -37,26 +37,38 @@ class Dropout(nn.Module):
 
     The mask is a hash of (seed, step, layer, row in the global batch, element): equal on every device, in every
     process and pack, for any slice of the batch. `step` is a buffer, so that a CUDA graph reads it again; the rank's
-    `first_row` is not, because DDP would overwrite it with rank 0's.
+    `first_row` is not, because DDP would overwrite it with rank 0's. A module that a forward pass uses
+    several times has a mask of its own for each use.
     """
 
     step: Tensor
 
     def __init__(self, p: float, *, layer: int) -> None:
         super().__init__()
-        self.p, self.layer, self.seed, self.first_row = p, layer, 0, 0
+        self.p, self.layer, self.seed, self.first_row, self.uses = p, layer, 0, 0, 0
         self.register_buffer("step", torch.zeros((), dtype=torch.int64), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Zero and rescale x while training: [B, …], of which row i is row `first_row` + i of the global batch."""
         if not self.training or self.p == 0:
             return x
-        key = dropout_key(self.seed, layer=self.layer)
+        key = dropout_key(self.seed, layer=self._next_layer())
         mask = dropout_mask(x.shape, p=self.p, key=key, step=self.step, first_row=self.first_row)
         return x * mask.to(x.dtype).mul_(1 / (1 - self.p))
 
+    def _next_layer(self) -> int | str:
+        """Return what the next mask is a function of, beside seed and step."""
+        if (
+            torch._C._current_graph_task_id() >= 0
+        ):  # in a backward pass, which computes a part of the forward pass again
+            if self.uses > 1:
+                raise RuntimeError("a Dropout that is used several times cannot be computed again by a checkpoint")
+            return self.layer
+        self.uses += 1
+        return self.layer if self.uses == 1 else f"{self.layer}.{self.uses}"
 
-def dropout_key(seed: int, *, layer: int) -> int:
+
+def dropout_key(seed: int, *, layer: int | str) -> int:
     """Return what seed and layer contribute to a mask: a non-negative 63-bit number."""
     return mix(seed, "dropout", layer)
 

@@ -18,12 +18,14 @@ from ch6dist.catalog.fingerprints import installed_version
 from ch6dist.catalog.lookup import IMPORT_PATH, RESERVED
 from ch6dist.errors import InputError, UsageError
 from ch6dist.objects.find import find, module_of, why
+from ch6dist.objects.networks import FROM_THE_DATA, model_facts
 from ch6dist.objects.signature import parameters_of
 from ch6dist.objects.source import Sources, sources_of
 from ch6dist.objects.try_optimizer import HOW, optimizer_facts
 
-LEAVE_OUT = {"optimizer": {"params", *HOW}}  # by section, what the code gives and no file
-FACTS: dict[str, Callable[[Any], dict[str, Any]]] = {"optimizer": optimizer_facts}
+# by section, what the code gives and no file
+LEAVE_OUT = {"model": set(FROM_THE_DATA), "optimizer": {"params", *HOW}}
+FACTS: dict[str, Callable[[Any], dict[str, Any]]] = {"model": model_facts, "optimizer": optimizer_facts}
 
 
 def describe(section: str, name: str) -> Description:
@@ -56,22 +58,25 @@ def _summary(found: Any) -> str:
     return text.splitlines()[0].strip() if text else ""
 
 
-def main() -> None:
-    """Print the answer as the last line of stdout, whatever the user's code prints before."""
-    section, name = sys.argv[1:]
-    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
+def answered(find_out: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what is found out; where nothing can be, what would be allowed instead, as `error`."""
     try:
-        content: dict[str, Any] = describe(section, name).as_data()
+        return find_out()
     except InputError as error:
-        content = {"error": error.allowed}
+        return {"error": error.allowed}
     except UsageError as error:
-        content = {"error": f"a package that is installed: {error}"}
+        return {"error": f"a package that is installed: {error}"}
     except Exception as error:
-        content = {"error": f"code that can be used: {why(error)}"}
-    print(json.dumps(content), file=answer, flush=True)
+        return {"error": f"code that can be used: {why(error)}"}
+
+
+def answer(find_out: Callable[[], dict[str, Any]]) -> None:
+    """Print the answer as the last line of stdout, and end the process; what the user's code prints goes to stderr."""
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    print(json.dumps(answered(find_out)), file=out, flush=True)
     os._exit(0)  # whatever threads the user's code has left
 
 
 if __name__ == "__main__":
-    main()
+    answer(lambda: describe(*sys.argv[1:]).as_data())

@@ -24,6 +24,7 @@ import torch
 
 from ch6dist.catalog.lookup import IMPORT_PATH
 from ch6dist.errors import InputError, UsageError, suggestion, unknown_name
+from ch6dist.objects.networks import timm_model, torchvision_model
 from ch6dist.objects.source import is_own, sources_of
 
 FRAMES = 3  # of the user's own code, the last ones, that an error names
@@ -153,6 +154,8 @@ def _library(module: str, package: str) -> Any:
 
 
 LIBRARIES: dict[tuple[str, str], Callable[[str], Any]] = {
+    ("model", "timm"): timm_model,
+    ("model", "torchvision"): torchvision_model,
     ("optimizer", "timm"): _timm_optimizer,
     ("optimizer", "pytorch_optimizer"): _pytorch_optimizer,
 }

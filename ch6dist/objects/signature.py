@@ -32,6 +32,11 @@ def parameters_of(found: Callable[..., Any], *, leave_out: Collection[str] = ())
     )
 
 
+def names_of(found: Callable[..., Any]) -> set[str]:
+    """Return the names of everything that a class or function takes."""
+    return set(_signature(found).parameters)
+
+
 def _signature(found: Callable[..., Any]) -> inspect.Signature:
     if isinstance(found, functools.partial):  # its keywords are other defaults
         inner = _signature(found.func)

@@ -43,8 +43,10 @@ def sources_of(module: ModuleType) -> Sources:
     root = file.parents[depth - 1]
     found = {}
     for other in list(sys.modules.values()):
-        path = Path(getattr(other, "__file__", None) or "").resolve()
-        if is_own(other) and path.is_relative_to(root):
+        if not is_own(other):
+            continue
+        path = Path(other.__file__ or "").resolve()
+        if path.is_relative_to(root):
             found[path.relative_to(root).as_posix()] = file_hash(path)
     files = dict(sorted(found.items()))
     return Sources(str(root), files, hash_of(files))
@@ -57,11 +59,17 @@ def is_own(module: ModuleType) -> bool:
         return False  # torch has modules that say their file by name alone
     if module.__name__.partition(".")[0] in OURS:
         return False
+    return _lies_apart(file)
+
+
+@functools.cache  # a process has thousands of modules, and asks again and again
+def _lies_apart(file: str) -> bool:
+    """Return whether a file lies neither below site-packages nor in Python itself."""
     path = Path(file).resolve()
     return "site-packages" not in path.parts and not any(path.is_relative_to(folder) for folder in _installed())
 
 
-@functools.cache  # asked of every module that is loaded
+@functools.cache
 def _installed() -> tuple[Path, ...]:
     """Return the folders of Python itself and of what is installed."""
     kinds = ("stdlib", "platstdlib", "purelib", "platlib")

@@ -71,6 +71,11 @@ def unpack(files: Files) -> Path:
         return _unpacked(Path(tempfile.mkdtemp(prefix="ch6dist-code-")), files)
 
 
+def unpack_all(code: OwnCode) -> dict[str, str]:
+    """Return the folder of each hash's files."""
+    return {name: str(unpack(files)) for name, files in code.files.items()}
+
+
 def digests(files: Files) -> dict[str, str]:
     """Return the sha256 of each file."""
     return {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}

@@ -16,6 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
+from ch6dist.catalog.sizes import model_size
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.distributed.group import default_device, from_environment
 from ch6dist.errors import MISSING, InputError, UsageError
@@ -54,6 +55,7 @@ def run_trial(
         trust: code that the run brings may run, although it has not run here before.
     """
     check_images(trial.data, test=trial.evaluate_test)
+    size = model_size(trial.model, trial.data.entry)  # a foreign model may be none for these images
     preview(trial, steps_per_epoch=trial.data.steps_per_epoch)  # raises before anything is written
     if resume and run is None:
         raise InputError("--run", MISSING, "the run folder that --resume continues")
@@ -75,9 +77,13 @@ def run_trial(
             device=device,
             group=group,
             checkpoint_seconds=opened.checkpoint_seconds,
-            engine=engine_for(trial.optimizer, kind=kind, workers=group.world_size, captures=trial.capture is not None)[
-                0
-            ],
+            engine=engine_for(
+                trial.optimizer,
+                kind=kind,
+                workers=group.world_size,
+                captures=trial.capture is not None,
+                not_fused=lambda: size.not_fused,
+            )[0],
             threads=1,
         )[trial.trial_id]
     return 1 if status in BROKEN else 0

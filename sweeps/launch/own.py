@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ch6dist.catalog.described import keep_to
+from ch6dist.catalog.described import allow, keep_to
 from ch6dist.runs.ledger import Ledger
-from ch6dist.runs.own_code import OwnCode, changed_here, own_code
+from ch6dist.runs.own_code import OwnCode, changed_here, own_code, unpack_all
 from ch6dist.runs.trust import accept, check_trust
 
 
@@ -30,6 +30,7 @@ def of_new(
     code = own_code(*contents, runs=[of] if of else [])
     if of:
         check_trust(of, code, *contents, trust=trust)
+        allow(code.described, unpack_all(code))
     else:
         accept(code, *contents)
     return code
@@ -41,6 +42,7 @@ def of_run(run: Path, ledger: Ledger, *, trust: bool) -> OwnCode:
     contents = _named_in(ledger.spec, [line["config"] for line in ledger.trials.values()])
     code = own_code(*contents, runs=[run])
     check_trust(run, code, *contents, trust=trust)
+    allow(code.described, unpack_all(code))
     return code
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
+from ch6dist.catalog.lookup import dataset_of
+from ch6dist.catalog.sizes import why_not_fused
 from ch6dist.config import TrialConfig
 from ch6dist.host.hardware import Devices
 from ch6dist.packs import engine_for
@@ -92,8 +95,14 @@ def kept_engine_notes(ledger: Ledger, packs: Sequence[PackJob], *, slots: Slots,
     found: Counter[tuple[str, str]] = Counter()
     for pack in packs:
         config = ledger.trials[pack.trials[0]]["config"]
-        given, captures = config["optimizer"], bool(config.get("capture"))
-        chosen, _ = engine_for(given, kind=slots.kind, wanted=wanted, workers=slots.workers, captures=captures)
+        chosen, _ = engine_for(
+            config["optimizer"],
+            kind=slots.kind,
+            wanted=wanted,
+            workers=slots.workers,
+            captures=bool(config.get("capture")),
+            not_fused=partial(why_not_fused, config["model"], dataset_of(config["data"])),
+        )
         if chosen != pack.engine:
             found[pack.engine, chosen] += len(pack.trials)
     text = "{} trials keep the {} engine that began them (here it would be {})"

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ch6dist.catalog.lookup import optimizer_of
-from ch6dist.catalog.models import MODELS
+from ch6dist.catalog.models import ModelSize
+from ch6dist.catalog.sizes import model_size
 from ch6dist.config import TrialConfig
 from ch6dist.runs.schema import EngineName
 
@@ -22,6 +23,11 @@ PACK_SECONDS = 1.6  # start of a Ray Tune trial, measured
 JOIN_SECONDS = 4.0  # extra start-up where several processes train a trial: they start and connect, estimated
 LINK_SECONDS = {"cpu": 5e-4, "gpu": 1e-4, "hosts": 1e-3}  # per message between workers, estimated
 LINK_BYTES = {"cpu": 1e9, "gpu": 20e9, "hosts": 1e9}  # per second between two workers, estimated
+
+
+def size_of(trial: TrialConfig) -> ModelSize:
+    """Return the size of a trial's model; InputError for a foreign one that cannot be built for its images."""
+    return model_size(trial.model, trial.data.entry)
 
 
 def image_passes(trial: TrialConfig, epochs: float | None = None) -> float:
@@ -38,14 +44,13 @@ def image_passes(trial: TrialConfig, epochs: float | None = None) -> float:
 
 def work(trial: TrialConfig) -> float:
     """Return the MFLOP of a trial, training and validation."""
-    return image_passes(trial) * MODELS[trial.model["name"]].mflop_per_image
+    return image_passes(trial) * size_of(trial).mflop_per_image
 
 
-def core_seconds(model: str) -> float:
+def core_seconds(size: ModelSize) -> float:
     """Estimate the seconds in which a core trains on one image: small models wait for memory, large ones multiply."""
-    entry = MODELS[model]
-    memory = entry.activation_bytes_per_image / ACTIVATION_BYTES_PER_SECOND
-    return memory + entry.mflop_per_image / MULTIPLY_MFLOPS
+    memory = size.activation_bytes_per_image / ACTIVATION_BYTES_PER_SECOND
+    return memory + size.mflop_per_image / MULTIPLY_MFLOPS
 
 
 def worker_speed(trial: TrialConfig, speed: float, *, workers: int, link: str, step_seconds: float = 0.0) -> float:
@@ -62,7 +67,7 @@ def worker_speed(trial: TrialConfig, speed: float, *, workers: int, link: str, s
     if workers == 1:
         return speed
     batch, rounds = trial.data.batch_size, 2 * (workers - 1)
-    message = MODELS[trial.model["name"]].parameter_count * FP32_BYTES / workers
+    message = size_of(trial).parameter_count * FP32_BYTES / workers
     exchange = rounds * (LINK_SECONDS[link] + message / LINK_BYTES[link])
     fixed = min(step_seconds, batch / speed)
     return batch / (fixed + (batch / speed - fixed) * -(-batch // workers) / batch + exchange)
@@ -76,7 +81,7 @@ def pack_bytes(trials: Sequence[TrialConfig], *, kind: str, engine: EngineName =
     first = trials[0]
     data, dataset = first.data, first.data.entry
     pixels = (data.train_size + data.val_size) * dataset.channels * dataset.height * dataset.width
-    activations = MODELS[first.model["name"]].activation_bytes_per_image * -(-data.batch_size // workers)
+    activations = size_of(first).activation_bytes_per_image * -(-data.batch_size // workers)
     together = len(trials) if engine == "fused" else 1  # eager lanes take turns
     return WORKER_BYTES[kind] + pixels + activations * together + sum(map(lane_bytes, trials))
 
@@ -84,4 +89,4 @@ def pack_bytes(trials: Sequence[TrialConfig], *, kind: str, engine: EngineName =
 def lane_bytes(trial: TrialConfig) -> int:
     """Return the bytes of a lane's weights, their best copy, the gradients and the optimizer's state."""
     tensors = 3 + optimizer_of(trial.optimizer).state_tensors
-    return MODELS[trial.model["name"]].parameter_count * FP32_BYTES * tensors
+    return size_of(trial).parameter_count * FP32_BYTES * tensors

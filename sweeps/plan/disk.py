@@ -11,11 +11,10 @@ from pathlib import Path
 
 from ch6dist.capture import capture_bytes
 from ch6dist.catalog.lookup import optimizer_of
-from ch6dist.catalog.models import MODELS
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
 from ch6dist.storage.files import LocalFolder, is_remote
-from sweeps.plan.costs import FP32_BYTES
+from sweeps.plan.costs import FP32_BYTES, size_of
 from sweeps.units import format_bytes
 
 OVERHEAD_BYTES = 20_000  # per file: names, buffers, generator states, torch's own format
@@ -28,7 +27,7 @@ def checkpoint_bytes(trial: TrialConfig) -> dict[str, int]:
     """
     if trial.type != "train":
         return {}
-    weights = MODELS[trial.model["name"]].parameter_count * FP32_BYTES
+    weights = size_of(trial).parameter_count * FP32_BYTES
     state = optimizer_of(trial.optimizer).state_tensors
     return {"last": (1 + state) * weights + OVERHEAD_BYTES, "best": weights + OVERHEAD_BYTES}
 

@@ -12,12 +12,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ch6dist.branches import kept_epochs
-from ch6dist.catalog.models import MODELS
 from ch6dist.config import TrialConfig
 from ch6dist.runs.schema import EngineName
 from sweeps.plan.balance import makespan
 from sweeps.plan.calibration import calibration_key
-from sweeps.plan.costs import JOIN_SECONDS, PACK_SECONDS, core_seconds, image_passes, pack_bytes, worker_speed
+from sweeps.plan.costs import (
+    JOIN_SECONDS,
+    PACK_SECONDS,
+    core_seconds,
+    image_passes,
+    pack_bytes,
+    size_of,
+    worker_speed,
+)
 from sweeps.plan.course import Course
 from sweeps.plan.disk import branch_bytes, captured_bytes, peak_bytes, waiting_bytes
 from sweeps.plan.packs import Pack
@@ -162,8 +169,8 @@ def _assumed_speed(pack: Pack, slots: Slots) -> float:
     """Return the training speed of one process, in images per second, without a measurement."""
     first = pack.trials[0]
     if slots.kind == "cpu":
-        return 1 / core_seconds(first.model["name"])
-    mflop = MODELS[first.model["name"]].mflop_per_image
+        return 1 / core_seconds(size_of(first))
+    mflop = size_of(first).mflop_per_image
     step = first.data.batch_size * (len(pack.trials) if pack.engine == "fused" else 1)
     return step / (GPU_STEP_SECONDS[pack.engine] + step * mflop / GPU_MFLOPS)
 

@@ -21,7 +21,7 @@ from ch6dist.errors import InputError
 from ch6dist.packs import engine_for, shared
 from ch6dist.runs.schema import EngineName
 from sweeps.plan.balance import balanced_parts, split
-from sweeps.plan.costs import CORE_MFLOPS, pack_bytes, work
+from sweeps.plan.costs import CORE_MFLOPS, pack_bytes, size_of, work
 from sweeps.plan.slots import Hosts, Slots, find_slots
 from sweeps.spec.sweep_file import Resources
 from sweeps.units import format_bytes
@@ -127,8 +127,14 @@ def _groups(trials: Iterable[TrialConfig], slots: Slots, wanted: str, most: int 
 
 
 def _engine_of(trial: TrialConfig, slots: Slots, wanted: str) -> tuple[EngineName, str]:
-    captures = trial.capture is not None
-    return engine_for(trial.optimizer, kind=slots.kind, wanted=wanted, workers=slots.workers, captures=captures)
+    return engine_for(
+        trial.optimizer,
+        kind=slots.kind,
+        wanted=wanted,
+        workers=slots.workers,
+        captures=trial.capture is not None,
+        not_fused=lambda: size_of(trial).not_fused,
+    )
 
 
 def _limit(trials: Sequence[TrialConfig], slots: Slots, engine: EngineName, most: int | None) -> tuple[int, str]:

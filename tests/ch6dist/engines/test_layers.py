@@ -12,8 +12,9 @@ from torch import nn
 
 from ch6dist.catalog.models import MODELS
 from ch6dist.engines import kernels as kernels_module
+from ch6dist.engines.graph import lane_layer
 from ch6dist.engines.kernels import CONVOLUTIONS, AutotuneCache, fastest, lanes_key
-from ch6dist.engines.layers import Activations, Rows, lane_layer
+from ch6dist.engines.lanes import Activations, Rows, lanes_first
 from ch6dist.models.build import ResidualBlock, build_model
 from ch6dist.models.dropout import Dropout, dropout_key, set_dropout_position
 
@@ -72,7 +73,7 @@ def assert_equal_per_lane(module, maps, lane_sees, *, group_of=None, training=Tr
     modules = lanes_of(module)
     rows = rows_of(modules, group_of=group_of, training=training)
     out = lane_layer(module)(side_by_side(maps), rows)
-    apart = out.values if out.values.dim() == 3 else out.values.unflatten(1, (out.width, -1)).transpose(0, 1)
+    apart = lanes_first(out)
     assert out.width == LANES
     found = torch.autograd.grad(apart.square().sum(), list(rows.weights.values()))
     for lane, one in enumerate(modules):
@@ -96,13 +97,23 @@ LAYERS = {
     ),
     "residual": ResidualBlock(3, 3, stride=1),
     "residual, projected": nn.Sequential(nn.Conv2d(3, 4, 1), ResidualBlock(4, 6, stride=2), nn.AdaptiveAvgPool2d(1)),
-    # without a lane layer of their own
     "grouped conv": nn.Conv2d(3, 6, 3, groups=3),
+    "grouped conv after a conv": nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 6, 3, groups=2, stride=2)),
     "dilated conv": nn.Conv2d(3, 4, 3, dilation=2),
+    "uneven conv": nn.Conv2d(3, 4, (3, 5), stride=(2, 1), padding=(0, 2)),
+    "conv of the same size": nn.Conv2d(3, 4, 5, padding="same"),
     "conv with replicated edges": nn.Conv2d(3, 4, 3, padding=1, padding_mode="replicate"),
+    "group norm": nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.SiLU()),
+    "layer norm of maps": nn.LayerNorm([3, 12, 12]),
+    "layer norm without a bias": nn.Sequential(nn.Flatten(2), nn.LayerNorm(144, bias=False)),
+    "linear on tokens": nn.Sequential(nn.Flatten(2), nn.Linear(144, 5), nn.GELU(), nn.Linear(5, 4)),
+    "batch norm of vectors": nn.Sequential(nn.Flatten(), nn.Linear(432, 4, bias=False), nn.BatchNorm1d(4)),
+    "average pooling": nn.Sequential(nn.Conv2d(3, 4, 3), nn.LeakyReLU(0.2), nn.AvgPool2d(3, 2), nn.Tanh()),
+    # without a lane layer of their own
     "norms and activations": nn.Sequential(
         nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4), nn.PReLU(), nn.Flatten(), nn.Linear(400, 5), nn.LayerNorm(5)
     ),
+    "norm of instances": nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.InstanceNorm2d(4, affine=True)),
 }  # fmt: skip
 
 

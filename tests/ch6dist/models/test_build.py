@@ -9,6 +9,7 @@ from itertools import pairwise
 import pytest
 import torch
 import torch.nn.functional as F
+import torch.utils.checkpoint
 import torchvision
 from scipy import stats
 from torch import nn
@@ -71,9 +72,9 @@ def test_the_sizes_in_the_catalog_are_what_is_counted(name):
             layer.register_forward_hook(keep)
     with FlopCounterMode(display=False) as counter:
         F.cross_entropy(model(torch.randn(batch, 3, 32, 32)), torch.arange(batch)).backward()
-    assert parameters_of(model) == entry.parameter_count
-    assert counter.get_total_flops() / batch / 1e6 == pytest.approx(entry.mflop_per_image, rel=0.01)
-    assert sum(outputs) / batch == pytest.approx(entry.activation_bytes_per_image, rel=0.02)
+    assert parameters_of(model) == entry.size.parameter_count
+    assert counter.get_total_flops() / batch / 1e6 == pytest.approx(entry.size.mflop_per_image, rel=0.01)
+    assert sum(outputs) / batch == pytest.approx(entry.size.activation_bytes_per_image, rel=0.02)
 
 
 @pytest.mark.parametrize(
@@ -256,6 +257,31 @@ def test_dropout_scales_what_it_keeps_and_is_the_identity_in_evaluation():
     assert layer.eval()(x) is x
 
 
+def test_a_dropout_that_is_used_several_times_has_a_mask_for_each_use():
+    layer, x = Dropout(0.5, layer=0), torch.ones(20, 30)
+    uses = []
+    for _ in range(2):
+        set_dropout_position(layer, seed=0, step=3, first_row=0)
+        uses.append([layer(x), layer(x)])
+    (first, second), (again, and_again) = uses
+    assert not torch.equal(first, second)
+    assert torch.equal(first, again)
+    assert torch.equal(second, and_again)
+
+
+def test_a_checkpointed_part_of_a_network_is_computed_again_with_the_same_masks():
+    """Its backward pass computes the forward pass again; where that cannot have the same masks, it says so."""
+    layer, x = Dropout(0.5, layer=0), torch.ones(20, 30, requires_grad=True)
+    set_dropout_position(layer, seed=0, step=3, first_row=0)
+    out = torch.utils.checkpoint.checkpoint(lambda y: layer(y).square(), x, use_reentrant=False)
+    out.sum().backward()
+    assert torch.equal(x.grad != 0, out != 0)
+    set_dropout_position(layer, seed=0, step=3, first_row=0)
+    twice = torch.utils.checkpoint.checkpoint(lambda y: layer(layer(y)).square(), x, use_reentrant=False)
+    with pytest.raises(RuntimeError, match="several times"):
+        twice.sum().backward()
+
+
 @pytest.mark.parametrize("name", WITH_DROPOUT)
 def test_a_split_batch_sees_the_masks_of_the_whole(name):
     """Two ranks with their own first row, against one process."""
@@ -263,6 +289,7 @@ def test_a_split_batch_sees_the_masks_of_the_whole(name):
     images = torch.randn(12, 3, 32, 32, dtype=torch.float64)
     set_dropout_position(model, seed=0, step=3, first_row=0)
     whole = model(images)
+    set_dropout_position(model, seed=0, step=3, first_row=0)
     first = model(images[:5])
     set_dropout_position(model, seed=0, step=torch.tensor(3), first_row=5)
     torch.testing.assert_close(torch.cat([first, model(images[5:])]), whole)

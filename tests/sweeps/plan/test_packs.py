@@ -162,7 +162,8 @@ def test_a_large_model_has_fewer_lanes_on_a_small_gpu() -> None:
     small = one_gpu(8 * 10**9)
     large = trials(64, model={"name": "resnet18"})
     lanes = max(sizes(make_packs(large, devices=small)))
-    per_lane = MODELS["resnet18"].activation_bytes_per_image * 128 + 5 * 4 * MODELS["resnet18"].parameter_count
+    size = MODELS["resnet18"].size
+    per_lane = size.activation_bytes_per_image * 128 + 5 * 4 * size.parameter_count
     assert 1 < lanes <= 0.8 * 8e9 / (per_lane * 0.8)
     assert max(sizes(make_packs(trials(64), devices=small))) == 64
 

@@ -49,7 +49,7 @@ def test_an_uncalibrated_epoch_of_lenet_takes_a_core_6_seconds() -> None:
     ("model", "times"), [("simple_nn", 0.31), ("cnn2", 0.68), ("lenet_like", 1.62), ("convnet", 9.7)]
 )
 def test_an_image_is_assumed_to_take_what_it_was_measured_to_take_in_times_of_lenet(model: str, times: float) -> None:
-    assert core_seconds(model) / core_seconds("lenet5") == pytest.approx(times, rel=0.2)
+    assert core_seconds(MODELS[model].size) / core_seconds(MODELS["lenet5"].size) == pytest.approx(times, rel=0.2)
 
 
 def test_a_calibrated_estimate_is_images_by_speed() -> None:
@@ -78,7 +78,7 @@ def test_a_range_test_costs_its_steps() -> None:
 
 def test_disk_holds_the_weights_of_every_trial() -> None:
     cost = estimate([Pack(tuple(trials(10)))], slots=find_slots(Resources(), TWO_CORES), calibration={})
-    weights = 4 * MODELS["lenet5"].parameter_count
+    weights = 4 * MODELS["lenet5"].size.parameter_count
     assert 10 * 2 * weights < cost.disk_bytes < 10 * 6 * weights
 
 

@@ -283,7 +283,7 @@ def test_a_launch_whose_running_trials_do_not_fit_is_refused_in_one_line():
 @pytest.mark.parametrize("optimizer", sorted(OPTIMIZERS))
 def test_a_running_trial_takes_no_more_than_is_set_aside_for_it(tmp_path, model, optimizer):
     data = {"name": "synthetic_cifar100", "train_size": 8, "val_size": 4, "batch_size": 4}
-    if MODELS[model].parameter_count > 1_000_000 and optimizer not in ("SGD", "Adam"):
+    if MODELS[model].size.parameter_count > 1_000_000 and optimizer not in ("SGD", "Adam"):
         pytest.skip("large, and its state has the size of Adam's")
     trial = small_trial(model=model, optimizer={"name": optimizer, "lr": 1e-4}, epochs=1, data=data)
     store = Checkpoints(tmp_path)
