@@ -74,6 +74,15 @@ def optimizer_of(config: Mapping[str, Any]) -> OptimizerEntry:
     return found
 
 
+def family_in(optimizer: Mapping[str, Any]) -> tuple[str | None, str]:
+    """Return the family of a resolved optimizer, whose lanes fuse; or None, and why they do not."""
+    entry = optimizer_of(optimizer)
+    if entry.family is None:
+        what = "is not element-wise" if entry.name in OPTIMIZERS else "has no fused form"
+        return None, f"{entry.name} {what}"
+    return entry.family, ""
+
+
 def cycles_momentum(optimizer: Mapping[str, Any]) -> bool:
     """Return whether a resolved optimizer has a momentum that a schedule may cycle: momentum > 0, or betas."""
     key = optimizer_of(optimizer).momentum

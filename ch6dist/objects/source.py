@@ -9,6 +9,7 @@ A module that is installed (below site-packages, or of Python itself) is no user
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import sys
 import sysconfig
@@ -65,5 +66,9 @@ def is_own(module: ModuleType) -> bool:
     if module.__name__.partition(".")[0] in OURS:
         return False
     path = Path(file).resolve()
-    folders = {Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return "site-packages" not in path.parts and not any(path.is_relative_to(folder) for folder in folders)
+    return "site-packages" not in path.parts and not any(path.is_relative_to(one) for one in _installed_folders())
+
+
+@functools.cache  # asked of each of some thousand modules
+def _installed_folders() -> set[Path]:
+    return {Path(sysconfig.get_path(kind)).resolve() for kind in ("stdlib", "platstdlib", "purelib", "platlib")}

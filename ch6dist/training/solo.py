@@ -67,9 +67,13 @@ def run_trial(trial: TrialConfig, *, run: Path | None = None, resume: bool = Fal
             device=device,
             group=group,
             checkpoint_seconds=opened.checkpoint_seconds,
-            engine=engine_for(trial.optimizer, kind=kind, workers=group.world_size, captures=trial.capture is not None)[
-                0
-            ],
+            engine=engine_for(
+                trial.optimizer,
+                kind=kind,
+                workers=group.world_size,
+                captures=trial.capture is not None,
+                groups=bool(trial.no_weight_decay_on),
+            )[0],
             threads=1,
         )[trial.trial_id]
     return 1 if status in BROKEN else 0

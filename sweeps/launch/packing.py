@@ -92,8 +92,14 @@ def kept_engine_notes(ledger: Ledger, packs: Sequence[PackJob], *, slots: Slots,
     found: Counter[tuple[str, str]] = Counter()
     for pack in packs:
         config = ledger.trials[pack.trials[0]]["config"]
-        given, captures = config["optimizer"], bool(config.get("capture"))
-        chosen, _ = engine_for(given, kind=slots.kind, wanted=wanted, workers=slots.workers, captures=captures)
+        chosen, _ = engine_for(
+            config["optimizer"],
+            kind=slots.kind,
+            wanted=wanted,
+            workers=slots.workers,
+            captures=bool(config.get("capture")),
+            groups=bool(config.get("no_weight_decay_on")),
+        )
         if chosen != pack.engine:
             found[pack.engine, chosen] += len(pack.trials)
     text = "{} trials keep the {} engine that began them (here it would be {})"

@@ -127,8 +127,14 @@ def _groups(trials: Iterable[TrialConfig], slots: Slots, wanted: str, most: int 
 
 
 def _engine_of(trial: TrialConfig, slots: Slots, wanted: str) -> tuple[EngineName, str]:
-    captures = trial.capture is not None
-    return engine_for(trial.optimizer, kind=slots.kind, wanted=wanted, workers=slots.workers, captures=captures)
+    return engine_for(
+        trial.optimizer,
+        kind=slots.kind,
+        wanted=wanted,
+        workers=slots.workers,
+        captures=trial.capture is not None,
+        groups=bool(trial.no_weight_decay_on),
+    )
 
 
 def _limit(trials: Sequence[TrialConfig], slots: Slots, engine: EngineName, most: int | None) -> tuple[int, str]:

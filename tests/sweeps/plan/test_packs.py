@@ -98,7 +98,7 @@ def test_an_optimizer_not_element_wise_trains_alone_on_a_gpu_and_in_eager_lanes_
 @pytest.mark.parametrize("kind", ["cpu", "gpu"])
 @pytest.mark.parametrize("wanted", ["auto", "eager", "fused"])
 def test_only_optimizers_of_a_family_are_fused_and_others_have_a_reason(name: str, kind: str, wanted: str) -> None:
-    engine, why = engine_for(name, kind=kind, wanted=wanted)
+    engine, why = engine_for({"name": name}, kind=kind, wanted=wanted)
     assert (engine == "fused") == (not why)
     if engine == "fused":
         assert OPTIMIZERS[name].family
