@@ -76,21 +76,22 @@ class Stepper:
         return loss.detach()
 
     def _take_with_closure(self, loss_of: Callable[[], Tensor]) -> None:
-        after_first: list[Tensor] = []
+        after_first: list[list[Tensor]] = []  # buffers; of a first evaluation alone
 
         def again() -> Tensor:
             """Return the loss, and leave its gradients."""
             with torch.enable_grad():
                 loss = self._gradients(loss_of)
             if not after_first:
-                after_first.extend(buffer.clone() for buffer in self.model.buffers())
+                after_first.append([buffer.clone() for buffer in self.model.buffers()])
                 self.looked_at()
             return loss
 
         self.stepping(again)
         with torch.no_grad():
-            for buffer, kept in zip(self.model.buffers(), after_first, strict=bool(after_first)):
-                buffer.copy_(kept)
+            for buffers in after_first:
+                for buffer, kept in zip(self.model.buffers(), buffers, strict=True):
+                    buffer.copy_(kept)
 
     def _clipped(self, gradients: Sequence[Tensor | None]) -> Sequence[Tensor | None]:
         """Return gradients that can be differentiated again, scaled where their norm is too large."""

@@ -200,6 +200,20 @@ def test_a_closure_sees_the_same_batch_and_masks_and_its_first_evaluation_counts
     assert all(first == again for first, again in pairs)
 
 
+@pytest.mark.parametrize("model", ["simple_nn", "conv3bn"])  # without and with buffers
+@pytest.mark.parametrize("name", ["Twice", "Shifted"])
+def test_a_capture_sees_the_first_evaluation_of_a_step_alone(name, model):
+    kinds = {"gradients": {}, "activations": {}}
+    small = {"data": {"train_size": 40, "batch_size": 16}, "model": model, "capture": kinds}
+    found = []
+    for trial in (own(name, 1e-3, **small), own("Plain", 1e-3, **small)):
+        engine, lane = lane_of(trial)
+        [captured] = engine.train_epoch([lane], epoch_of(trial)).captured
+        found.append({kind: (list(s.steps), {k: v.shape for k, v in s.values.items()}) for kind, s in captured.items()})
+    assert found[0] == found[1]
+    assert set(found[0]) == set(kinds)
+
+
 def test_second_derivatives_train_and_leave_no_graph_behind():
     trial = own("Curved")
     engine, lane = lane_of(trial)
