@@ -16,6 +16,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from ch6dist.capture import Capturable, CaptureConfig, check_capture
 from ch6dist.catalog.lookup import optimizer_of, parse_named
 from ch6dist.catalog.naming import short_name
+from ch6dist.catalog.optimizers import check_undecayed
 from ch6dist.catalog.schedules import check_lengths, resolve_schedule
 from ch6dist.catalog.sizes import layers_by_name
 from ch6dist.catalog.vary import check_vary
@@ -55,6 +56,14 @@ class TrialConfig(Frozen):
         default_factory=list, description="what else follows the trial's `seed`: `split`, the validation split"
     )
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing of the cross entropy")
+    clip_norm: float | None = Field(
+        None, gt=0, description="the largest norm of all gradients together, to which they are scaled; left out: any"
+    )
+    no_weight_decay_on: list[Literal["norm", "bias"]] = Field(
+        default_factory=list,
+        description="parameters without weight decay: `norm`, those of normalisation layers, `bias`, all biases; "
+        "left out: none",
+    )
     precision: Literal["fp32", "bf16", "fp64"] = Field(
         "fp32", description="`fp32` (tf32 off), `bf16` (autocast) or `fp64`"
     )
@@ -82,6 +91,11 @@ class TrialConfig(Frozen):
     def _vary(cls, given: Any) -> Any:
         return check_vary(given)
 
+    @field_validator("no_weight_decay_on", mode="before")
+    @classmethod
+    def _no_weight_decay_on(cls, given: Any) -> Any:
+        return check_undecayed(given)
+
     @field_validator("model", mode="before")
     @classmethod
     def _model(cls, given: Any) -> dict[str, Any]:
@@ -101,6 +115,13 @@ class TrialConfig(Frozen):
         if "optimizer" not in info.data:  # it is wrong itself, and its error comes first
             return {"name": "none"}
         return resolve_schedule(given, optimizer=info.data["optimizer"])
+
+    @model_validator(mode="after")
+    def _decay_fits(self) -> TrialConfig:
+        if self.no_weight_decay_on and "weight_decay" not in self.optimizer:
+            allowed = f"nothing: {self.optimizer['name']} has no weight_decay"
+            raise InputError("no_weight_decay_on", self.no_weight_decay_on, allowed)
+        return self
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> TrialConfig:
@@ -165,8 +186,9 @@ class TrialConfig(Frozen):
         content.pop("capture", None)  # it looks at a training, and is no part of it
         if not seed:
             content.pop("seed")
-        if not self.vary:  # as before there was the key
-            content.pop("vary")
+        for name in ("vary", "no_weight_decay_on"):
+            if not content[name]:  # as before there was the key
+                content.pop(name)
         if self.type == "train":
             content.pop("range_test")
         else:  # a range test sets the learning rate itself and ends with its steps

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ch6dist.catalog.lookup import optimizer_of
+from ch6dist.catalog.lookup import family_in
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
 from ch6dist.runs.schema import EngineName, Line, Status
@@ -52,6 +52,7 @@ def engine_for(
     workers: int = 1,
     captures: bool = False,
     not_fused: Callable[[], str] = str,
+    groups: bool = False,
 ) -> tuple[EngineName, str]:
     """Choose the engine for trials of an optimizer.
 
@@ -62,6 +63,7 @@ def engine_for(
         workers: processes that train one trial together.
         captures: they keep something of the inside of their training.
         not_fused: returns why their model does not fuse, empty where it does; asked only where all else would.
+        groups: some of their parameters are spared weight decay.
 
     Returns the engine, and if it is the eager one, the reason.
     """
@@ -73,8 +75,11 @@ def engine_for(
         return "eager", "on a CPU, whose results do not depend on packs"
     if captures:
         return "eager", "it captures, and fused lanes cannot be looked into"
-    if optimizer_of(optimizer).family is None:
-        return "eager", f"{optimizer['name']} is not element-wise"
+    if groups:
+        return "eager", "no_weight_decay_on makes two groups of parameters, and a fused lane has one"
+    family, why_none = family_in(optimizer)
+    if family is None:
+        return "eager", why_none
     if reason := not_fused():
         return "eager", f"its model does not fuse: {reason}"
     return "fused", ""
@@ -112,7 +117,7 @@ def shared(config: Mapping[str, Any], *, engine: EngineName) -> dict[str, Any]:
     if engine == "eager":
         return content | {"seed": config["seed"]}
     content |= {"split of seed": config["seed"]} if "split" in vary else {}
-    return content | {"optimizer family": optimizer_of(config["optimizer"]).family}
+    return content | {"optimizer family": family_in(config["optimizer"])[0]}
 
 
 def check_shared(trials: Sequence[TrialConfig], *, engine: EngineName = "eager") -> None:
@@ -131,6 +136,11 @@ def check_shared(trials: Sequence[TrialConfig], *, engine: EngineName = "eager")
         raise InputError("trials", [trial.trial_id for trial in trials], "each trial once")
     if engine == "fused":
         _check_without_capture(trials)
+        for trial in trials:
+            if given := trial.no_weight_decay_on:
+                raise InputError(
+                    "no_weight_decay_on", given, "none in a fused pack: a lane has one group of parameters"
+                )
         _check_fused([trial.optimizer for trial in trials])
 
 
@@ -141,11 +151,12 @@ def _check_without_capture(trials: Sequence[TrialConfig]) -> None:
 
 
 def _check_fused(optimizers: Sequence[Mapping[str, Any]]) -> None:
-    family = optimizer_of(optimizers[0]).family
+    family, _ = family_in(optimizers[0])
     for optimizer in optimizers:
-        name, own = optimizer["name"], optimizer_of(optimizer).family
+        name, (own, why_none) = optimizer["name"], family_in(optimizer)
         if own is None:
-            raise InputError("optimizer.name", name, "an element-wise optimizer: a fused pack has no place for others")
+            allowed = f"an element-wise optimizer: a fused pack has no place for others ({why_none})"
+            raise InputError("optimizer.name", name, allowed)
         if own != family:
             allowed = f"an optimizer of the pack's family, {family}: fused packs share it"
             raise InputError("optimizer.name", name, allowed)

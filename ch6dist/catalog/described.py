@@ -30,6 +30,7 @@ from ch6dist.paths import cache_folder
 from ch6dist.storage.atomic import replace_file
 
 PROGRAM = "ch6dist.objects.describe"
+FORMAT = 2  # of what is kept: other facts are asked for than before
 MARKERS = {"required": REQUIRED, "derived": DERIVED}
 
 
@@ -232,7 +233,7 @@ def _describe(section: str, name: str, folder: str) -> Description:
 
 
 def _place(section: str, name: str, folder: str) -> Path:
-    key = hashlib.sha256("\n".join([section, name, folder, sys.executable]).encode()).hexdigest()[:24]
+    key = hashlib.sha256("\n".join([str(FORMAT), section, name, folder, sys.executable]).encode()).hexdigest()[:24]
     return cache_folder() / "described" / f"{key}.json"
 
 

@@ -1,16 +1,9 @@
 """What a name in a file stands for, whoever has made it. Every other place asks here.
 
-    lookup("optimizer", "SGD")              # of the catalog
-    lookup("optimizer", "timm/lion")        # a library's: LIBRARY/NAME
-    lookup("optimizer", "lion_pytorch:Lion")        # of an installed package: an import path, package.module:Name
-    parse_named("optimizer", {"name": "timm/lion", "lr": 0.1})      # {'name': 'timm/lion', 'lr': 0.1, 'betas': …}
-
-    lookup("optimizer", "myoptim:Opt")      # of a file of one's own, in the working directory
-    lookup("model", "timm/resnet10t")
-    lookup("model", "mynets:Net")
-
-Refused by name, with the reason, is what the loop cannot train: optimizers that need a closure, second derivatives, or
-other weights for evaluation.
+lookup("optimizer", "SGD")              # of the catalog
+lookup("optimizer", "timm/lion")        # a library's: LIBRARY/NAME
+lookup("model", "mynets:Net")           # an import path, package.module:Name: a file of one's own, or installed
+parse_named("optimizer", {"name": "timm/lion", "lr": 0.1})      # {'name': 'timm/lion', 'lr': 0.1, 'betas': …}
 """
 
 from __future__ import annotations
@@ -33,11 +26,6 @@ LIBRARIES: dict[str, tuple[str, ...]] = {  # that names may come from: by sectio
     "optimizer": ("timm", "pytorch_optimizer"),
 }
 IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
-UNTRAINED = {  # facts of an optimizer → what it needs of the loop
-    "closure": "closure that computes loss and gradients",
-    "second_order": "gradients that can be differentiated once more",
-    "modes": "other weights for evaluation than for training",
-}
 RESERVED = ("name", "code")  # keys of a section that are no parameters
 
 
@@ -68,10 +56,7 @@ def lookup(section: str, name: object, *, code: str = "") -> Entry:
             raise error
         libraries = "".join(f"{library}/NAME, " for library in LIBRARIES[section])
         raise InputError("name", name, f"{error.allowed}, {libraries}or an import path, package.module:Name")
-    found = description_of(section, name, code)
-    if reason := _not_trained(found):
-        raise InputError("name", name, reason)
-    return entry_of(found)
+    return entry_of(description_of(section, name, code))
 
 
 def known(section: str, config: Mapping[str, Any]) -> Entry:
@@ -96,6 +81,15 @@ def model_of(config: Mapping[str, Any]) -> ModelEntry:
     found = lookup("model", config["name"], code=config.get("code", ""))
     assert isinstance(found, ModelEntry)
     return found
+
+
+def family_in(optimizer: Mapping[str, Any]) -> tuple[str | None, str]:
+    """Return the family of a resolved optimizer, whose lanes fuse; or None, and why they do not."""
+    entry = optimizer_of(optimizer)
+    if entry.family is None:
+        what = "is not element-wise" if entry.name in OPTIMIZERS else "has no fused form"
+        return None, f"{entry.name} {what}"
+    return entry.family, ""
 
 
 def cycles_momentum(optimizer: Mapping[str, Any]) -> bool:
@@ -146,14 +140,5 @@ def entry_of(description: Description) -> Entry:
         "code": description.code,
     }
     if description.section == "optimizer":
-        facts = {key: description.facts[key] for key in ("momentum", "state_tensors")}
-        return OptimizerEntry(**common, family=None, **facts)
+        return OptimizerEntry(**common, family=None, **description.facts)
     return ModelEntry(**common, **description.facts)
-
-
-def _not_trained(description: Description) -> str:
-    """Return what is allowed instead of a thing that the loop cannot train rightly; empty for all others."""
-    for fact, what in UNTRAINED.items():
-        if description.facts.get(fact):
-            return f"an optimizer that needs no {what}: the loop gives it none"
-    return ""

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ch6dist.catalog.parameters import Entry, Parameter
-from ch6dist.errors import InputError
+from ch6dist.errors import InputError, unknown_name
+
+UNDECAYED = ("norm", "bias")  # kinds of parameters that may be spared weight decay
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,13 +27,18 @@ class OptimizerEntry(Entry):
     full_batch: bool = False  # made for gradients over all images: mini-batches mislead it
     family: str | None  # optimizers of a family share fused packs; None: not element-wise, packs of one trial
     state_tensors: int  # tensors of a parameter's size that it keeps per parameter, with every option on
+    closure: bool = False  # its step computes loss and gradients itself, by a closure
+    second_order: bool = False  # its step needs gradients that can be differentiated once more
+    modes: bool = False  # it has weights of its own for training and for evaluation: `train()` and `eval()`
+    draws: bool = False  # its step draws random numbers
+    resumes: bool = True  # what it keeps is all in its state: after a resume it goes on exactly
 
     def check(self, resolved: Mapping[str, Any]) -> None:
         """Raise InputError where resolved parameters, each fine by itself, do not go together."""
         if resolved.get("nesterov"):
-            if resolved["momentum"] <= 0:
+            if resolved.get("momentum", 1) <= 0:
                 raise InputError("momentum", resolved["momentum"], "a number > 0 (nesterov is on)")
-            if resolved["dampening"] != 0:
+            if resolved.get("dampening", 0) != 0:
                 raise InputError("dampening", resolved["dampening"], "0 (nesterov is on)")
         if self.name == "Adafactor" and resolved["eps"][1] is None:
             raise InputError("eps", resolved["eps"], "a list of 2 numbers ≥ 0, the first may be null")
@@ -42,6 +49,17 @@ class OptimizerEntry(Entry):
 def keeps_state(optimizer: Mapping[str, Any]) -> bool:
     """Return whether a resolved optimizer keeps tensors from step to step: all but SGD without momentum do."""
     return optimizer["name"] != "SGD" or optimizer["momentum"] > 0
+
+
+def check_undecayed(given: Any) -> list[str]:
+    """Return what has no weight decay as a list, in one order; a name alone is short for a list of one."""
+    listed = [given] if isinstance(given, str) else given
+    if not isinstance(listed, (list, tuple)):
+        raise InputError("", given, f"a list of what has no weight decay: {', '.join(UNDECAYED)}")
+    for name in listed:
+        if name not in UNDECAYED:
+            raise unknown_name("", name, UNDECAYED)
+    return [name for name in UNDECAYED if name in listed]
 
 
 def _check_rprop(resolved: Mapping[str, Any]) -> None:

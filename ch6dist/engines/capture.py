@@ -33,6 +33,7 @@ class Probe:
 
     def __init__(self, capture: CaptureConfig, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         self.model, self.optimizer, self.step = model, optimizer, 0
+        self.forward_done = False  # what the model computes from here on is no more of this step
         self.recorders = {kind: _Recorder(series) for kind, series in capture.series.items()}
         layers = {name: layer for name, layer in model.named_modules() if name and not any(layer.children())}
         self.layers = _chosen("activations", capture.activations, layers)
@@ -52,11 +53,12 @@ class Probe:
 
     def begin(self, step: int) -> None:
         """Begin the optimizer step of this number, from 1."""
-        self.step = step
+        self.step, self.forward_done = step, False
 
     @torch.no_grad()
     def take_gradients(self) -> None:
         """Measure the gradients that the optimizer is about to use."""
+        self.forward_done = True
         self._take("gradients", lambda: {name: _gradient(p) for name, p in self.gradients.items()})
 
     @torch.no_grad()
@@ -92,7 +94,7 @@ class Probe:
     def _take_outputs(self, name: str, output: Tensor) -> None:
         """Measure a layer's output."""
         recorder = self.recorders["activations"]
-        if recorder.is_due(self.step):
+        if recorder.is_due(self.step) and not self.forward_done:
             rows, kind = output.flatten(1), type(self.layers[name]).__name__
             elements = recorder.elements(name, name, rows.shape[1], rows.device)
             recorder.add(self.step, measure_outputs(rows, recorder.keep, elements, layer=kind))

@@ -171,12 +171,12 @@ class FusedEngine:
                 epoch,
                 seeds=[lane.trial.seed for lane in lanes],
                 smoothing=[lane.trial.label_smoothing for lane in lanes],
+                clip_norms=[lane.trial.clip_norm for lane in lanes],
                 precision=lanes[0].trial.precision,
                 max_steps=self.steps_per_epoch,
                 autotune=self.autotune,
             )
-        none = math.nan  # a momentum where the optimizer has none
-        table = [[(lr, none if m is None else m) for lr, m in column] for column in columns]
+        table = [[(lr, math.nan if m is None else m) for lr, m in column] for column in columns]
         lr, momentum = torch.tensor(table, dtype=torch.float64).permute(2, 1, 0)
         done = torch.tensor([lane.step for lane in lanes])
         steps, scalar_state = lanes[0].steps, stack.scalar_state

@@ -25,6 +25,7 @@ from ch6dist.engines.kernels import AutotuneCache, seconds
 from ch6dist.engines.lanes import Activations, Rows
 from ch6dist.engines.replay import Replay
 from ch6dist.engines.stack import Stack
+from ch6dist.engines.stepping import clip_factor
 from ch6dist.models.dropout import dropout_key
 
 
@@ -39,6 +40,7 @@ class StackSteps:
         *,
         seeds: Sequence[int],
         smoothing: Sequence[float],
+        clip_norms: Sequence[float | None],
         precision: str,
         max_steps: int,
         autotune: AutotuneCache,
@@ -49,6 +51,8 @@ class StackSteps:
         self.group_of = torch.tensor(epoch.plan_of, device=device)
         self.even = even(epoch.plan_of)
         self.smoothing = torch.tensor(smoothing, device=device, dtype=dtype)[:, None] if any(smoothing) else None
+        largest = [math.inf if norm is None else norm for norm in clip_norms]
+        self.clip_norm = torch.tensor(largest, device=device, dtype=dtype) if any(clip_norms) else None  # [K]
         self.leaves = {name: view.detach().requires_grad_() for name, view in stack.layout.views(stack.weights).items()}
         self.keys = {
             layer: torch.tensor([dropout_key(seed, layer=layer) for seed in seeds], device=device)
@@ -116,7 +120,7 @@ class StackSteps:
             shown = torch.where(self.alive, losses, math.nan)
             self.sums.index_copy_(0, self.t, torch.stack([shown, correct], dim=1)[None])
             self.alive.logical_and_(losses.isfinite())
-            self.update(torch.cat([gradient.flatten(1) for gradient in gradients], dim=1))
+            self.update(self.clipped(torch.cat([gradient.flatten(1) for gradient in gradients], dim=1)))
             self.done.add_(1)
             self.t.add_(1)
 
@@ -142,6 +146,13 @@ class StackSteps:
             uniform = -F.log_softmax(logits, dim=2).mean(2)
             entropies = (1 - self.smoothing) * entropies + self.smoothing * uniform
         return entropies.sum(1)
+
+    def clipped(self, gradient: Tensor) -> Tensor:
+        """Return [K, N], scaled in the lanes that clip it and whose norm is too large."""
+        if self.clip_norm is None:
+            return gradient
+        factor = clip_factor(gradient.norm(dim=1), self.clip_norm)
+        return gradient * torch.where(self.clip_norm.isinf(), 1.0, factor)[:, None]
 
     def update(self, gradient: Tensor) -> None:
         """Take the optimizer's step on [K, N]; a frozen lane keeps its weights."""

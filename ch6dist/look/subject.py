@@ -118,7 +118,8 @@ def _weights(
         hint = f"look at the other one with --checkpoint {there[0]}" if there else why
         raise UsageError(f"{trial} has no {checkpoint} checkpoint in {root}", hint)
     try:
-        return (state["model"] if checkpoint == "best" else state["lane"]["model"]), int(state["epoch"])
+        lane = {} if checkpoint == "best" else state["lane"]
+        return lane.get("evaluation") or (lane or state)["model"], int(state["epoch"])
     except (KeyError, TypeError, ValueError):
         raise UsageError(f"the {checkpoint} checkpoint of {trial} in {root} holds no weights") from None
 

@@ -37,6 +37,17 @@ def names_of(found: Callable[..., Any]) -> set[str]:
     return set(_signature(found).parameters)
 
 
+def unsayable(found: Callable[..., Any], *, leave_out: Collection[str] = ()) -> str:
+    """Return the name of a required parameter that no file can give, such as a module; empty where there is none."""
+    hints = _hints(found)
+    for one in _signature(found).parameters.values():
+        kinds = [kind for kind in _choices(hints.get(one.name)) if isinstance(kind, type)]
+        is_named = _is_named(one) and one.name not in leave_out and one.default is inspect.Parameter.empty
+        if is_named and kinds and not any(kind in (*SCALARS, list, tuple, dict, type(None)) for kind in kinds):
+            return one.name
+    return ""
+
+
 def _signature(found: Callable[..., Any]) -> inspect.Signature:
     if isinstance(found, functools.partial):  # its keywords are other defaults
         inner = _signature(found.func)
@@ -69,6 +80,8 @@ def _parameter(one: inspect.Parameter, annotation: Any) -> Parameter:
     if kind == "floats":
         default = [float(item) for item in default]
     low = 0.0 if one.name == "lr" else None
+    if one.name == "lr" and default is DERIVED:  # a library's own sign that it has to be given
+        default = REQUIRED
     return Parameter(
         one.name, kind, default, "", low=low, choices=choices, length=length, none=none and kind != "floats"
     )

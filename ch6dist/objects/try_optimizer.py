@@ -7,11 +7,14 @@ Raises what it raises itself, as InputError with one line, when it cannot train 
 
 from __future__ import annotations
 
-import inspect
+import io
 import math
+import pickle
+import random
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -19,7 +22,7 @@ from torch import nn
 from ch6dist.catalog.parameters import REQUIRED
 from ch6dist.errors import InputError
 from ch6dist.objects.find import why
-from ch6dist.objects.signature import parameters_of
+from ch6dist.objects.signature import parameters_of, unsayable
 
 HOW = {"foreach", "fused", "capturable", "differentiable", "maximize", "verbose"}  # only how it computes, or talks
 STEPS = 3
@@ -36,61 +39,122 @@ def optimizer_facts(found: Callable[..., Any]) -> dict[str, Any]:
     parameters = {one.name: one for one in parameters_of(found)}
     if "lr" not in parameters:
         raise InputError("name", found, "an optimizer with a parameter lr")
+    if given := unsayable(found, leave_out={"params"}):
+        raise InputError("name", found, f"an optimizer that plain values make; this one needs `{given}`, an object")
     required = [name for name, one in parameters.items() if one.default is REQUIRED and name not in ("params", "lr")]
     momentum = next((name for name in ("betas", "momentum") if name in parameters), None)
-    facts = {"momentum": momentum, "needs": required}
+    kind = getattr(found, "func", found)
+    modes = all(callable(getattr(kind, mode, None)) for mode in ("train", "eval"))
+    facts = {"momentum": momentum, "modes": modes}
     if required:  # only the file says what they are
         return {**facts, "state_tensors": 4}
     first: Exception | None = None
     for way in WAYS:
         try:
-            tensors = _state_tensors(found, **way)
+            tried = _Tried(found, **way)
         except Exception as error:
             first = first or error
             continue
-        kind = getattr(found, "func", found)
-        modes = all(callable(getattr(kind, mode, None)) for mode in ("train", "eval"))
-        return {**facts, **way, "modes": modes, "state_tensors": tensors}
+        kept = {"state_tensors": tried.state_tensors, "draws": tried.draws, "resumes": tried.resumes()}
+        return {**facts, **way, **kept}
     assert first is not None
-    raise InputError("name", found, f"an optimizer that trains a small network: {why(first)}")
+    raise InputError("name", found, f"an optimizer that trains a small network: {_reason(first)}")
 
 
-def _state_tensors(found: Callable[..., Any], *, closure: bool, second_order: bool) -> int:
-    """Train a small network; return how many tensors of a parameter's size the optimizer keeps for each."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10))
-        images, labels = torch.rand(16, 3, 8, 8), torch.arange(16) % 10
-    lr = {"lr": LR} if inspect.Parameter.empty is _default_of_lr(found) else {}
-    optimizer = found(model.parameters(), **lr)
-    if callable(getattr(optimizer, "train", None)):
-        optimizer.train()
+class _Tried:
+    """A small network that an optimizer has trained for a few steps."""
 
-    def again() -> torch.Tensor:
-        """Compute loss and gradients."""
-        optimizer.zero_grad()
-        loss = F.cross_entropy(model(images), labels)
-        loss.backward(create_graph=second_order)
-        return loss
+    def __init__(self, found: Callable[..., Any], *, closure: bool, second_order: bool) -> None:
+        self.found, self.closure, self.second_order = found, closure, second_order
+        self.model, self.optimizer = self._begin()
+        before = random_state()
+        for _ in range(STEPS):
+            self._step(self.model, self.optimizer)
+        self.draws = random_state() != before
+        if not all(torch.isfinite(one).all() for one in self.model.parameters()):
+            raise ArithmeticError(f"its weights are not finite after {STEPS} steps at its default learning rate")
 
-    for _ in range(STEPS):
-        if closure:
+    @property
+    def state_tensors(self) -> int:
+        """Return how many tensors of a parameter's size the optimizer keeps for each."""
+        states = (state for state in self.optimizer.state.values() if isinstance(state, dict))
+        kept = sum(one.numel() for state in states for one in state.values() if isinstance(one, torch.Tensor))
+        return math.ceil(kept / sum(one.numel() for one in self.model.parameters()) - 0.05)
+
+    def resumes(self) -> bool:
+        """Return whether another one, with the state of this one, takes the same next steps, bit for bit.
+
+        Raises InputError where a checkpoint, which is loaded as data, cannot hold that state.
+        """
+        content = io.BytesIO()
+        torch.save([self.model.state_dict(), self.optimizer.state_dict()], content)
+        content.seek(0)
+        try:
+            weights, state = torch.load(content, weights_only=True)
+            model, optimizer = self._begin()
+            model.load_state_dict(weights)
+            optimizer.load_state_dict(state)
+        except Exception as error:
+            odd = isinstance(error, pickle.UnpicklingError)
+            said = "it keeps more than tensors and plain values" if odd else why(error)
+            raise InputError("name", self.found, f"an optimizer whose state a checkpoint can hold: {said}") from error
+        for trained in ((self.model, self.optimizer), (model, optimizer)):
+            with torch.random.fork_rng(devices=[]):
+                for step in range(STEPS):
+                    seed_all(step)
+                    self._step(*trained)
+        pairs = zip(self.model.parameters(), model.parameters(), strict=True)
+        return all(torch.equal(a, b) for a, b in pairs)
+
+    def _begin(self) -> tuple[nn.Module, Any]:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10))
+        optimizer = self.found(model.parameters(), **_needed(self.found))
+        if callable(getattr(optimizer, "train", None)):
+            optimizer.train()
+        return model, optimizer
+
+    def _step(self, model: nn.Module, optimizer: Any) -> None:
+        images = torch.rand(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+
+        def again() -> torch.Tensor:
+            """Compute loss and gradients."""
+            with torch.enable_grad():
+                optimizer.zero_grad()
+                loss = F.cross_entropy(model(images), torch.arange(16) % 10)
+                loss.backward(create_graph=self.second_order)
+            return loss
+
+        if self.closure:
             optimizer.step(again)
-        else:
-            again()
-            optimizer.step()
-    if not all(torch.isfinite(one).all() for one in model.parameters()):
-        raise ArithmeticError("its weights are not finite after three steps at its default learning rate")
-    kept = sum(
-        one.numel()
-        for state in optimizer.state.values()
-        if isinstance(state, dict)
-        for one in state.values()
-        if isinstance(one, torch.Tensor)
-    )
-    return math.ceil(kept / sum(one.numel() for one in model.parameters()) - 0.05)
+            return
+        again()
+        optimizer.step()
 
 
-def _default_of_lr(found: Callable[..., Any]) -> Any:
-    default = next(one.default for one in parameters_of(found) if one.name == "lr")
-    return inspect.Parameter.empty if default is REQUIRED else default
+def random_state() -> tuple[Any, ...]:
+    """Return the states of the generators that code may draw from without saying so."""
+    numpy = np.random.get_state(legacy=False)
+    return torch.get_rng_state().tolist(), random.getstate(), str(numpy)
+
+
+def seed_all(seed: int) -> None:
+    """Seed these generators."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)
+
+
+def _reason(error: Exception) -> str:
+    """Return why it does not train, in plain words where its own say nothing."""
+    if "__contains__" in str(error):  # it has looked for a word in a parameter
+        return "it wants its parameters sorted into groups by hand"
+    return why(error)
+
+
+def _needed(found: Callable[..., Any]) -> dict[str, float]:
+    """Return what has to be given: a learning rate without a default, a momentum where Nesterov's is the default."""
+    defaults = {one.name: one.default for one in parameters_of(found)}
+    given = {"lr": LR} if defaults["lr"] is REQUIRED else {}
+    return given | ({"momentum": 0.9} if defaults.get("nesterov") is True and defaults.get("momentum") == 0 else {})

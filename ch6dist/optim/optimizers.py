@@ -49,9 +49,11 @@ def momentum_of(optimizer: torch.optim.Optimizer) -> float | None:
 
 def optimizer_notes(config: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what a person should know about the chosen optimizer before it trains; empty for most."""
-    name = config["name"]
-    if optimizer_of(config).full_batch:
+    name, entry = config["name"], optimizer_of(config)
+    if entry.full_batch:
         return (f"{name} expects the gradient over all images: mini-batches mislead it, and lr is only its first step",)
+    if not entry.resumes:
+        return (f"{name} keeps something outside of its state: a resumed trial may go on differently",)
     return ()
 
 

@@ -83,6 +83,7 @@ def run_trial(
                 workers=group.world_size,
                 captures=trial.capture is not None,
                 not_fused=lambda: size.not_fused,
+                groups=bool(trial.no_weight_decay_on),
             )[0],
             threads=1,
         )[trial.trial_id]

@@ -102,6 +102,7 @@ def kept_engine_notes(ledger: Ledger, packs: Sequence[PackJob], *, slots: Slots,
             workers=slots.workers,
             captures=bool(config.get("capture")),
             not_fused=partial(why_not_fused, config["model"], dataset_of(config["data"])),
+            groups=bool(config.get("no_weight_decay_on")),
         )
         if chosen != pack.engine:
             found[pack.engine, chosen] += len(pack.trials)

@@ -134,6 +134,7 @@ def _engine_of(trial: TrialConfig, slots: Slots, wanted: str) -> tuple[EngineNam
         workers=slots.workers,
         captures=trial.capture is not None,
         not_fused=lambda: size_of(trial).not_fused,
+        groups=bool(trial.no_weight_decay_on),
     )
 
 

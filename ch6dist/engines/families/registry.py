@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ch6dist.catalog.lookup import optimizer_of
+from ch6dist.catalog.lookup import family_in
 from ch6dist.engines.families.adam import ADAM, ADAMAX, NADAM, RADAM
 from ch6dist.engines.families.adaptive import ADADELTA, ADAGRAD, RMSPROP, RPROP
 from ch6dist.engines.families.family import Family
@@ -22,5 +22,5 @@ FAMILIES: dict[str, Family] = {
 
 def family_of(optimizer: Mapping[str, Any]) -> Family | None:
     """Return the family of a resolved optimizer; None where it has none."""
-    name = optimizer_of(optimizer).family
+    name, _ = family_in(optimizer)
     return None if name is None else FAMILIES[name]

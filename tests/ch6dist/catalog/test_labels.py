@@ -210,6 +210,8 @@ def changed(content: dict[str, Any], draw: random.Random, share: float) -> dict[
         },
         "epochs": lambda: draw.randint(20, 40),
         "label_smoothing": lambda: draw.choice([0.1, 0.1000001, draw.random()]),
+        "clip_norm": lambda: draw.choice([None, 1.0, draw.random()]),
+        "no_weight_decay_on": lambda: draw.choice([[], ["norm"], ["norm", "bias"]]),
         "precision": lambda: draw.choice(["fp32", "bf16", "fp64"]),
         "deterministic": lambda: draw.choice([True, False]),
         "divergence_factor": lambda: draw.uniform(1.5, 9),

@@ -74,8 +74,6 @@ def test_a_librarys_optimizer_has_its_own_parameters_and_defaults() -> None:
     [
         ("timm/lionn", "did you mean 'timm/lion'"),
         ({"name": "timm/lion", "bets": [0.9, 0.9]}, "did you mean 'betas'"),
-        ("schedulefree:AdamWScheduleFree", "needs no other weights for evaluation"),
-        ("pytorch_optimizer/sophiah", "needs no gradients that can be differentiated once more"),
         ("torch.optim:Muon", "Muon only supports 2D parameters"),
         ("no_such_package:Opt", "ModuleNotFoundError: No module named 'no_such_package'"),
         ("torch.optim:Addam", "did you mean 'Adam'"),
@@ -84,7 +82,7 @@ def test_a_librarys_optimizer_has_its_own_parameters_and_defaults() -> None:
 )
 def test_what_cannot_be_trained_is_refused_by_name_with_the_reason(given: Any, said: str) -> None:
     name = given if isinstance(given, str) else given["name"]
-    for package in ("timm", "pytorch_optimizer", "schedulefree"):
+    for package in ("timm", "pytorch_optimizer"):
         if name.startswith(package):
             pytest.importorskip(package)
     with pytest.raises(InputError) as caught:
