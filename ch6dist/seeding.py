@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import random
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 
 
@@ -23,6 +25,24 @@ def mix(*parts: int | str) -> int:
 def generator(*parts: int | str) -> torch.Generator:
     """Return a CPU generator seeded by `mix(*parts)`."""
     return torch.Generator().manual_seed(mix(*parts))
+
+
+@contextlib.contextmanager
+def seeded_globals(*parts: int | str) -> Iterator[None]:
+    """Seed the global generators of torch, numpy and Python for the length of the block, and put them back behind it.
+
+    For a user's code, which may draw from them.
+    """
+    before = random.getstate(), np.random.get_state()
+    with torch.random.fork_rng():
+        torch.manual_seed(mix(*parts))
+        np.random.seed(mix(*parts) % 2**32)
+        random.seed(mix(*parts))
+        try:
+            yield
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])
 
 
 @contextlib.contextmanager

@@ -15,13 +15,14 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ch6dist.catalog.augmentations import AUGMENTATIONS, Resolved, in_order, written_out
 from ch6dist.catalog.described import Description, adopted, describe
 from ch6dist.catalog.models import MODELS, ModelEntry
 from ch6dist.catalog.optimizers import OPTIMIZERS, OptimizerEntry
 from ch6dist.catalog.parameters import Entry
 from ch6dist.errors import MISSING, InputError, UsageError, unknown_name
 
-REGISTRIES: dict[str, Mapping[str, Entry]] = {"model": MODELS, "optimizer": OPTIMIZERS}
+REGISTRIES: dict[str, Mapping[str, Entry]] = {"augment": AUGMENTATIONS, "model": MODELS, "optimizer": OPTIMIZERS}
 LIBRARIES: dict[str, tuple[str, ...]] = {  # that names may come from: by section, as the name begins
     "model": ("timm", "torchvision"),
     "optimizer": ("timm", "pytorch_optimizer"),
@@ -103,6 +104,17 @@ def parse_named(section: str, given: Any) -> dict[str, Any]:
     return {"name": entry.name, **({"code": entry.code} if entry.code else {}), **entry.resolve(parameters)}
 
 
+def parse_augment(given: Any) -> Resolved:
+    """Check `data.augment` and fill in defaults. Raises InputError, its key relative to `augment`."""
+    items = []
+    for item in written_out(given):
+        try:
+            items.append(parse_named("augment", item))
+        except InputError as error:
+            raise (InputError("", item, error.allowed) if isinstance(item, str) else error) from None
+    return in_order(items)
+
+
 def entry_of(description: Description) -> Entry:
     """Return a description as an entry of its section."""
     common: dict[str, Any] = {
@@ -114,6 +126,8 @@ def entry_of(description: Description) -> Entry:
     if description.section == "optimizer":
         facts = {**description.facts, "needs": tuple(description.facts["needs"])}
         return OptimizerEntry(**common, family=None, **facts)
+    if description.section == "augment":
+        return Entry(**common)
     return ModelEntry(**common, **description.facts)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,8 +21,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ch6dist.catalog.augmentations import Resolved, as_list
 from ch6dist.catalog.dataset_files import check_files, data_root
-from ch6dist.catalog.datasets import DATASETS, Augment, DatasetEntry
+from ch6dist.catalog.datasets import DATASETS, DatasetEntry
+from ch6dist.data.further import Further, Mixed, TrainBatch, draw_further
 from ch6dist.data.synthetic import Part, coarse_of_class, synthetic_images, synthetic_labels
 from ch6dist.seeding import generator
 from ch6dist.trial_sections import DataConfig
@@ -63,20 +65,44 @@ class EpochPlan:
     order: Tensor  # [N] int64: which image
     offsets: Tensor | None  # [N, 2] int64 in 0..2·PAD: row and column of the crop in the padded image
     flips: Tensor | None  # [N] bool: mirrored left to right, after the crop
+    further: Further | None = None  # what else is done with them, by whole global batches
 
-    def batch(self, data: TrainData, start: int, stop: int, dtype: torch.dtype) -> Batch:
-        """Return the images from position `start` to before `stop` in the epoch's order, augmented and normalised."""
-        return self.at(data, slice(start, stop), dtype)
+    def batch(
+        self, data: TrainData, start: int, stop: int, dtype: torch.dtype, *, whole: slice | None = None
+    ) -> TrainBatch:
+        """Return the images from position `start` to before `stop` in the epoch's order, augmented and normalised.
 
-    def at(self, data: TrainData, positions: slice | Tensor, dtype: torch.dtype) -> Batch:
-        """Return the images at `positions` (int64 [B] on the plan's device: no host sync) of the epoch's order."""
+        Args:
+            whole: the positions of the global batch that they are of; left out: they are one.
+        """
+        if self.further is None:
+            return self.at(data, slice(start, stop), dtype)
+        whole = whole or slice(start, stop)
+        images, labels = self.pictures(data, whole)
+        images, mixed = self.further.mix(normalize(images, data.mean, data.std, dtype), labels, whole)
+        rows = slice(start - whole.start, stop - whole.start)
+        return TrainBatch(images[rows], mixed.rows(rows) if isinstance(mixed, Mixed) else mixed[rows])
+
+    def at(self, data: TrainData, positions: slice | Tensor, dtype: torch.dtype) -> TrainBatch:
+        """Return the images at `positions` (int64 [B] on the device: no host sync), of a plan without further."""
+        images, labels = self._moved(data, positions)
+        return TrainBatch(normalize(images, data.mean, data.std, dtype), labels)
+
+    def pictures(self, data: TrainData, positions: slice) -> tuple[Tensor, Tensor]:
+        """Return the images of a global batch as bytes, augmented, but not mixed; and their labels."""
+        images, labels = self._moved(data, positions)
+        fill = (data.mean * 255).round().to(torch.uint8)
+        return images if self.further is None else self.further.change(images, positions, fill), labels
+
+    def _moved(self, data: TrainData, positions: slice | Tensor) -> tuple[Tensor, Tensor]:
+        """Return images at `positions`, cropped and mirrored, and their labels."""
         index = self.order[positions]
         images = augment_images(
             data.train_images.index_select(0, index),
             offsets=None if self.offsets is None else self.offsets[positions],
             flips=None if self.flips is None else self.flips[positions],
         )
-        return Batch(normalize(images, data.mean, data.std, dtype), data.train_labels.index_select(0, index))
+        return images, data.train_labels.index_select(0, index)
 
     def replace_by(self, other: EpochPlan) -> None:
         """Take over the values of another epoch's plan, in place: a CUDA graph reads the tensors it was made with."""
@@ -85,28 +111,44 @@ class EpochPlan:
                 mine.copy_(new)
 
 
-def epoch_plan(*, seed: int, epoch: int, count: int, augment: Augment, device: Device) -> EpochPlan:
-    """Draw order, crops and flips of an epoch over `count` images.
+def epoch_plan(
+    *,
+    seed: int,
+    epoch: int,
+    count: int,
+    augment: Resolved,
+    device: Device,
+    batch_size: int = 1,
+    shape: Sequence[int] = (0, 0),
+) -> EpochPlan:
+    """Draw order, crops, flips and the other augmentations of an epoch over `count` images.
 
-    They depend on (seed, epoch) alone and are drawn on the CPU, so they are equal in every process, pack and world size
-    and after a resume. The order is the same whatever `augment` is.
+    They depend on (seed, epoch) alone and are drawn on the CPU: equal in every process, pack and world size and after
+    a resume. The order is the same whatever `augment` is.
+
+    Args:
+        batch_size: of the global batch, within which images are mixed.
+        shape: of the images, ending with height and width, for rectangles in them.
     """
     source = generator(seed, "epoch", epoch)
     order = torch.randperm(count, generator=source)
     offsets = torch.randint(2 * PAD + 1, (count, 2), generator=source)
     flips = torch.randint(2, (count,), generator=source, dtype=torch.uint8).bool()
+    items = as_list(augment)
+    names = [item["name"] for item in items]
+    how: dict[str, Any] = {"batch_size": batch_size, "height": shape[-2], "width": shape[-1], "device": device}
     return EpochPlan(
         order=order.to(device),
-        offsets=offsets.to(device) if augment in ("crop", "crop_flip") else None,
-        flips=flips.to(device) if augment in ("flip", "crop_flip") else None,
+        offsets=offsets.to(device) if "crop" in names else None,
+        flips=flips.to(device) if "flip" in names else None,
+        further=draw_further(items, seed=seed, epoch=epoch, count=count, **how),
     )
 
 
 def augment_images(images: Tensor, *, offsets: Tensor | None, flips: Tensor | None) -> Tensor:
     """Crop each image of [B, C, H, W], padded by PAD zeros, at its offset [B, 2]; then mirror it or not.
 
-    One index into a view of all windows is more than twice as fast on a CPU core as indexing rows and columns, and is
-    index arithmetic on a GPU too.
+    One index into a view of all windows is more than twice as fast on a CPU core as indexing rows and columns.
     """
     if offsets is not None:
         height, width = images.shape[2:]
@@ -202,11 +244,8 @@ def _read_cifar(path: Path) -> tuple[Tensor, Tensor, Tensor]:
 
 def _read_idx(images: Path, labels: Path) -> tuple[Tensor, Tensor, None]:
     """Read MNIST's format: a header of 4 bytes and 4 per dimension, then the bytes."""
-    return (
-        torch.from_numpy(np.fromfile(images, dtype=np.uint8, offset=16)),
-        torch.from_numpy(np.fromfile(labels, dtype=np.uint8, offset=8)).long(),
-        None,
-    )
+    pixels, classes = np.fromfile(images, dtype=np.uint8, offset=16), np.fromfile(labels, dtype=np.uint8, offset=8)
+    return torch.from_numpy(pixels), torch.from_numpy(classes).long(), None
 
 
 class ArrayUnpickler(pickle.Unpickler):

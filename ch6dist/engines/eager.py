@@ -15,16 +15,20 @@ import torch.nn.functional as F
 
 from ch6dist.catalog.datasets import DatasetEntry
 from ch6dist.config import TrialConfig
+from ch6dist.data.further import Labels
 from ch6dist.data.images import Batch
 from ch6dist.distributed.group import Group
 from ch6dist.engines.capture import Probe, capture_notes
 from ch6dist.engines.engine import DTYPES, LrMomentum, Trained
 from ch6dist.engines.epoch_batches import BatchPosition, EpochBatches
+from ch6dist.engines.task import Task
 from ch6dist.models.build import build_model
 from ch6dist.models.dropout import set_dropout_position
 from ch6dist.optim.optimizers import build_optimizer, momentum_of
 from ch6dist.optim.schedules import build_schedule
 from ch6dist.runs.schema import EngineName
+
+TASK = Task()  # of the training; an evaluation may measure more
 
 
 class EagerLane:
@@ -54,7 +58,7 @@ class EagerLane:
     def _lr_momentum(self) -> LrMomentum:
         return float(self.optimizer.param_groups[0]["lr"]), momentum_of(self.optimizer)
 
-    def train_batch(self, images: torch.Tensor, labels: torch.Tensor, position: BatchPosition, world_size: int) -> Any:
+    def train_batch(self, images: torch.Tensor, labels: Labels, position: BatchPosition, world_size: int) -> Any:
         """Take one optimizer step; return [2], this rank's sum of losses and count of correct predictions."""
         if self.probe:
             self.probe.begin(self.step + 1)
@@ -62,7 +66,7 @@ class EagerLane:
         self.optimizer.zero_grad()
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.trial.precision == "bf16"):
             logits = self.module(images).to(images.dtype)  # eight bits are too few for a sum of losses
-        loss = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=self.trial.label_smoothing)
+        loss = TASK.loss(logits, labels, smoothing=self.trial.label_smoothing)
         # The group averages gradients over ranks; the factor turns that into the mean over the global batch's rows,
         # also when the ranks' shares differ by one.
         (loss * (world_size / position.rows)).backward()
@@ -74,7 +78,7 @@ class EagerLane:
             self.probe.take_state()
         self.step += 1
         self.schedule.after_step(epoch=position.epoch, batch=position.batch)
-        return torch.stack([loss.detach(), (logits.detach().argmax(1) == labels).sum().to(loss.dtype)])
+        return torch.stack([loss.detach(), TASK.right(logits.detach(), labels).to(loss.dtype)])
 
     def end_epoch(self, metrics: Mapping[str, float]) -> None:
         """Step the schedule; `metrics` holds what a plateau may monitor, equal on every rank."""

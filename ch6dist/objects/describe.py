@@ -19,10 +19,14 @@ from ch6dist.errors import InputError, UsageError
 from ch6dist.objects.find import find, module_of, why
 from ch6dist.objects.signature import parameters_of
 from ch6dist.objects.source import Sources, sources_of
+from ch6dist.objects.try_augmentation import augmentation_facts, given_names
 from ch6dist.objects.try_optimizer import HOW, optimizer_facts
 
-LEAVE_OUT = {"optimizer": {"params", *HOW}}  # by section, what the code gives and no file
-FACTS: dict[str, Callable[[Any], dict[str, Any]]] = {"optimizer": optimizer_facts}
+LEAVE_OUT: dict[str, Callable[[Any], set[str]]] = {  # by section, what the code gives and no file
+    "optimizer": lambda found: {"params", *HOW},
+    "augment": given_names,
+}
+FACTS: dict[str, Callable[[Any], dict[str, Any]]] = {"optimizer": optimizer_facts, "augment": augmentation_facts}
 
 
 def describe(section: str, name: str) -> Description:
@@ -30,7 +34,7 @@ def describe(section: str, name: str) -> Description:
     found = find(section, name)
     if not callable(found):
         raise InputError("name", name, f"a class or a function; it is of type {type(found).__name__}")
-    parameters = parameters_of(found, leave_out=LEAVE_OUT[section])
+    parameters = parameters_of(found, leave_out=LEAVE_OUT[section](found))
     if taken := [one.name for one in parameters if one.name in RESERVED]:
         raise InputError("name", name, f"code without a parameter called {taken[0]}, which a file uses itself")
     is_path = bool(IMPORT_PATH.fullmatch(name))

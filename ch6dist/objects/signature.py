@@ -37,6 +37,11 @@ def names_of(found: Callable[..., Any]) -> set[str]:
     return set(_signature(found).parameters)
 
 
+def names_in_order(found: Callable[..., Any]) -> list[str]:
+    """Return the names of what a class or function takes by its place or its name, in order."""
+    return [name for name, one in _signature(found).parameters.items() if one.kind not in COLLECTED]
+
+
 def takes_any(found: Callable[..., Any]) -> bool:
     """Return whether it takes keywords that its signature does not name."""
     return any(one.kind == inspect.Parameter.VAR_KEYWORD for one in _signature(found).parameters.values())
