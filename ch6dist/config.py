@@ -17,6 +17,7 @@ from ch6dist.capture import Capturable, CaptureConfig, check_capture
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.layers import layers_of
 from ch6dist.catalog.lookup import optimizer_of, parse_named
+from ch6dist.catalog.metrics import TOP, Measure
 from ch6dist.catalog.naming import short_name
 from ch6dist.catalog.schedules import check_lengths, resolve_schedule
 from ch6dist.catalog.vary import check_vary
@@ -74,6 +75,11 @@ class TrialConfig(Frozen):
     evaluate_test: bool = Field(
         False, description="evaluate the test set once, after the last epoch; for final training runs"
     )
+    metrics: list[Measure] = Field(
+        default_factory=list,
+        description="what else to measure on validation and test set, a list: `top5`, whether the class is among the five "
+        "largest outputs, and `coarse`, whether the prediction is of the right superclass; left out: nothing",
+    )
     capture: CaptureConfig | None = Field(
         None, description="what to keep of the inside of the training, with the keys below; left out: nothing"
     )
@@ -122,6 +128,17 @@ class TrialConfig(Frozen):
             check_capture(self.capture, self.capturable)
         return self
 
+    @model_validator(mode="after")
+    def _metrics_fit(self) -> TrialConfig:
+        dataset = DATASETS[self.data.name]
+        if len(set(self.metrics)) < len(self.metrics):
+            raise InputError("metrics", self.metrics, "each metric once")
+        if "top5" in self.metrics and dataset.classes <= TOP:
+            raise InputError("metrics", "top5", f"nothing of the kind: {self.data.name} has {dataset.classes} classes")
+        if "coarse" in self.metrics and not dataset.coarse_classes:
+            raise InputError("metrics", "coarse", f"nothing of the kind: {self.data.name} has no superclasses")
+        return self
+
     @property
     def capturable(self) -> Capturable:
         """Return what says what can be captured of the training, and how much that is."""
@@ -157,7 +174,8 @@ class TrialConfig(Frozen):
     def _identity(self, *, seed: bool) -> dict[str, Any]:
         content = self.model_dump(exclude_none=True)
         content["data"].pop("root", None)
-        content.pop("capture", None)  # it looks at a training, and is no part of it
+        for looking in ("capture", "metrics"):  # they look at a training, and are no part of it
+            content.pop(looking, None)
         if not seed:
             content.pop("seed")
         if not self.vary:  # as before there was the key

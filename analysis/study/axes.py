@@ -36,6 +36,7 @@ APART = (
     "evaluate_test",
     "data.root",
     "capture",
+    "metrics",
 )  # they are no configuration, or of no training run
 Flat = dict[str, Any]
 

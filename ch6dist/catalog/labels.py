@@ -132,7 +132,7 @@ def _flatten(config: Config) -> Flat:
     paths = dict(leaves(config))
     if not paths.get("vary"):  # nothing varies, as where the key is not there: in older runs
         paths.pop("vary", None)
-    return {k: v for k, v in paths.items() if k not in _APART and not _under(k, (*unused, "capture."))}
+    return {k: v for k, v in paths.items() if k not in _APART and not _under(k, (*unused, "capture.", "metrics."))}
 
 
 def _has_parts(value: Any) -> bool:

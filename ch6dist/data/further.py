@@ -92,7 +92,8 @@ class Further:
         """Return what is done with the image at a position, for people."""
         found = [step.words(position) for step in self.steps]
         if self.mixing is not None and (weight := float(self.mixing.weights[position])) < 1:
-            found.append(f"{1 - weight:.0%} of another")
+            share = f"{1 - weight:.0%}" if weight < 0.995 else "<1%"
+            found.append(f"{share} of another")
         return ", ".join(filter(None, found))
 
 

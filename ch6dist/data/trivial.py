@@ -9,6 +9,7 @@ a grey level of rounding; there a call has one strength, here each image has its
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -54,6 +55,7 @@ def trivial(images: Tensor, operations: Tensor, strengths: Tensor) -> Tensor:
 def trivial_words(operation: int, strength: float) -> str:
     """Return an operation with its strength, for people: `rotate -27`."""
     name = list(OPERATIONS)[operation]
+    strength = math.trunc(strength) if name.startswith("translate") else strength  # whole pixels
     return name if name in ("as it is", "autocontrast", "equalize") else f"{name} {strength:.3g}"
 
 

@@ -11,7 +11,6 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from ch6dist.catalog.datasets import DatasetEntry
 from ch6dist.config import TrialConfig
@@ -21,14 +20,12 @@ from ch6dist.distributed.group import Group
 from ch6dist.engines.capture import Probe, capture_notes
 from ch6dist.engines.engine import DTYPES, LrMomentum, Trained
 from ch6dist.engines.epoch_batches import BatchPosition, EpochBatches
-from ch6dist.engines.task import Task
+from ch6dist.engines.task import TASK, Task
 from ch6dist.models.build import build_model
 from ch6dist.models.dropout import set_dropout_position
 from ch6dist.optim.optimizers import build_optimizer, momentum_of
 from ch6dist.optim.schedules import build_schedule
 from ch6dist.runs.schema import EngineName
-
-TASK = Task()  # of the training; an evaluation may measure more
 
 
 class EagerLane:
@@ -152,17 +149,17 @@ class EagerEngine:
         return ""
 
     @torch.no_grad()
-    def evaluate(self, lanes: Sequence[EagerLane], batches: Iterable[Batch]) -> torch.Tensor:
-        """Return [K, 2]: sums of losses and correct predictions of every lane over `batches`, in evaluation mode."""
-        sums = torch.zeros(len(lanes), 2, dtype=torch.float64, device=self.device)
+    def evaluate(self, lanes: Sequence[EagerLane], batches: Iterable[Batch], task: Task = TASK) -> torch.Tensor:
+        """Return [K, 2 + metrics]: sums of every lane over `batches`, in evaluation mode."""
+        sums = torch.zeros(len(lanes), 2 + len(task.metrics), dtype=torch.float64, device=self.device)
         for lane in lanes:
             lane.model.eval()
         for images, labels in batches:
             for index, lane in enumerate(lanes):
                 with torch.autocast(images.device.type, torch.bfloat16, enabled=lane.trial.precision == "bf16"):
                     logits = lane.model(images).to(images.dtype)
-                sums[index, 0] += F.cross_entropy(logits, labels, reduction="sum")
-                sums[index, 1] += (logits.argmax(1) == labels).sum()
+                sums[index, 0] += task.loss(logits, labels)
+                sums[index, 1:] += task.counts(logits, labels)
         for lane in lanes:
             lane.model.train()
         return sums

@@ -25,10 +25,9 @@ from ch6dist.engines.layers import Activations, LaneLayer, Rows
 from ch6dist.engines.replay import Replay
 from ch6dist.engines.stack import Stack
 from ch6dist.engines.staged import Staged, stack_labels
-from ch6dist.engines.task import Task
+from ch6dist.engines.task import TASK
 from ch6dist.models.dropout import dropout_key
 
-TASK = Task()  # of the training; an evaluation may measure more
 DROPOUT_LAYERS = 8  # keys kept for each lane; no model of the catalog has more
 
 

@@ -17,9 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ch6dist.catalog.metrics import TOP
 from ch6dist.data.further import Labels, Mixed, main_labels
-
-TOP = 5
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,9 @@ class Task:
     def counts(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return what `right` does and the same by each further metric: [..., 1 + metrics] int64."""
         return torch.stack([self.right(logits, labels), *(MEASURES[m](self, logits, labels) for m in self.metrics)], -1)
+
+
+TASK = Task()  # of a training: beside the loss only what is correct
 
 
 def _weighted(labels: Mixed, entropies: Callable[[Tensor], Tensor]) -> Tensor:
