@@ -77,8 +77,8 @@ class TrialConfig(Frozen):
     )
     metrics: list[Measure] = Field(
         default_factory=list,
-        description="what else to measure on validation and test set, a list: `top5`, whether the class is among the five "
-        "largest outputs, and `coarse`, whether the prediction is of the right superclass; left out: nothing",
+        description="what else to measure on validation and test set, a list: `top5`, whether the class is among the "
+        "five largest outputs, and `coarse`, whether the prediction is of the right superclass; left out: nothing",
     )
     capture: CaptureConfig | None = Field(
         None, description="what to keep of the inside of the training, with the keys below; left out: nothing"
