@@ -49,7 +49,7 @@ class StackSteps:
         device, dtype = stack.weights.device, stack.weights.dtype
         self.stack, self.net, self.data, self.batch_size, self.dtype = stack, net, epoch.data, epoch.batch_size, dtype
         self.plans, self.precision, self.autotune = epoch.plans, precision, autotune
-        self.todays = epoch.plans  # this epoch's; `plans` are tensors for all epochs
+        self.current = epoch.plans  # this epoch's; `plans` are tensors for all epochs
         self.staged = [Staged(epoch, dtype) for plan in epoch.plans if plan.further is not None]
         self.group_of = torch.tensor(epoch.plan_of, device=device)
         self.even = even(epoch.plan_of)
@@ -83,7 +83,7 @@ class StackSteps:
         self.table[: epoch.steps].copy_(rows.to(self.dtype))
         for mine, new in zip(self.plans, epoch.plans, strict=True):
             mine.replace_by(new)
-        self.todays = epoch.plans
+        self.current = epoch.plans
         self.done.copy_(done)
         self.alive.fill_(True)
         self.t.zero_()
@@ -113,7 +113,7 @@ class StackSteps:
     def stage(self, index: int, rows: int) -> None:
         """Prepare the batch of a step where its augmentation is no part of the step: a user's own is no graph's."""
         start = index * self.batch_size
-        for plan, staged in zip(self.todays, self.staged, strict=False):
+        for plan, staged in zip(self.current, self.staged, strict=False):
             staged.fill(plan.batch(self.data, start, start + rows, self.dtype))
 
     def step(self, rows: int) -> None:
