@@ -62,7 +62,7 @@ def _summary(found: Any) -> str:
 def main() -> None:
     """Print the answer as the last line of stdout, whatever the user's code prints before."""
     section, name = sys.argv[1:]
-    answer = os.fdopen(os.dup(1), "w")
+    answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     try:
         content: dict[str, Any] = describe(section, name).as_data()
