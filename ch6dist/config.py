@@ -15,6 +15,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ch6dist.capture import Capturable, CaptureConfig, check_capture
 from ch6dist.catalog.lookup import optimizer_of, parse_named
+from ch6dist.catalog.metrics import TOP, Measure
 from ch6dist.catalog.naming import short_name
 from ch6dist.catalog.optimizers import check_undecayed
 from ch6dist.catalog.schedules import check_lengths, resolve_schedule
@@ -82,6 +83,11 @@ class TrialConfig(Frozen):
     evaluate_test: bool = Field(
         False, description="evaluate the test set once, after the last epoch; for final training runs"
     )
+    metrics: list[Measure] = Field(
+        default_factory=list,
+        description="what else to measure on validation and test set, a list: `top5`, whether the class is among the "
+        "five largest outputs, and `coarse`, whether the prediction is of the right superclass; left out: nothing",
+    )
     capture: CaptureConfig | None = Field(
         None, description="what to keep of the inside of the training, with the keys below; left out: nothing"
     )
@@ -148,6 +154,17 @@ class TrialConfig(Frozen):
             check_capture(self.capture, self.capturable)
         return self
 
+    @model_validator(mode="after")
+    def _metrics_fit(self) -> TrialConfig:
+        dataset = self.data.entry
+        if len(set(self.metrics)) < len(self.metrics):
+            raise InputError("metrics", self.metrics, "each metric once")
+        if "top5" in self.metrics and dataset.classes <= TOP:
+            raise InputError("metrics", "top5", f"nothing of the kind: {self.data.name} has {dataset.classes} classes")
+        if "coarse" in self.metrics and not dataset.coarse_classes:
+            raise InputError("metrics", "coarse", f"nothing of the kind: {self.data.name} has no superclasses")
+        return self
+
     @property
     def capturable(self) -> Capturable:
         """Return what says what can be captured of the training, and how much that is."""
@@ -183,7 +200,8 @@ class TrialConfig(Frozen):
     def _identity(self, *, seed: bool) -> dict[str, Any]:
         content = self.model_dump(exclude_none=True)
         content["data"] = self.data.identity()
-        content.pop("capture", None)  # it looks at a training, and is no part of it
+        for looking in ("capture", "metrics"):  # they look at a training, and are no part of it
+            content.pop(looking, None)
         if not seed:
             content.pop("seed")
         for name in ("vary", "no_weight_decay_on"):

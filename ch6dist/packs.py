@@ -114,6 +114,7 @@ def shared(config: Mapping[str, Any], *, engine: EngineName) -> dict[str, Any]:
     content = {"engine": engine, **{name: config[name] for name in shared_fields(config["type"])}}
     vary = list(config.get("vary", ()))  # older ledgers lack the key
     content |= {"vary": vary} if vary else {}
+    content |= {"metrics": list(config["metrics"])} if config.get("metrics") else {}  # older ledgers lack the key
     if engine == "eager":
         return content | {"seed": config["seed"]}
     content |= {"split of seed": config["seed"]} if "split" in vary else {}
@@ -132,6 +133,8 @@ def check_shared(trials: Sequence[TrialConfig], *, engine: EngineName = "eager")
             raise InputError(
                 "seed", trial.seed, f"the pack's {trials[0].seed}: packs share a split, and it varies here"
             )
+        if trial.metrics != trials[0].metrics:
+            raise InputError("metrics", trial.metrics, f"the pack's {trials[0].metrics}: packs share metrics")
     if len({trial.trial_id for trial in trials}) != len(trials):
         raise InputError("trials", [trial.trial_id for trial in trials], "each trial once")
     if engine == "fused":

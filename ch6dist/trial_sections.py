@@ -13,7 +13,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, field_validator, mode
 from ch6dist.catalog.data_keys import OWN, PLACES, resolved_data, source_of
 from ch6dist.catalog.dataset_files import check_files
 from ch6dist.catalog.datasets import DatasetEntry
-from ch6dist.catalog.lookup import dataset_of
+from ch6dist.catalog.lookup import dataset_of, parse_augment
 from ch6dist.catalog.own_data import Found, Source, verify
 from ch6dist.catalog.parameters import as_number
 from ch6dist.errors import InputError
@@ -66,9 +66,10 @@ class DataConfig(Frozen):
     val_size: int = Field(
         0, ge=0, description="images of the validation split, which does not depend on `train_size`; left out: a tenth"
     )
-    augment: Literal["none", "flip", "crop", "crop_flip"] = Field(
+    augment: str | list[dict[str, Any]] = Field(
         "none",
-        description="random augmentation of the training images; left out: the data set's own, `none` for your images",
+        description="random augmentation of the training images: a name below, an import path `package.module:name`, a "
+        "mapping with a `name` and parameters, or a list of these; left out: the data set's own, `none` for yours",
     )
     batch_size: int = Field(128, ge=1, description="images per optimizer step, over all workers")
     seed: int = Field(0, ge=0, description="seed of the validation split and of the choice of `train_size` images")
@@ -85,6 +86,11 @@ class DataConfig(Frozen):
         if "train_size" not in given and val_size is not None:
             filled["train_size"] = max(1, entry.train_images - int(val_size))  # too large a val_size: `_fits` says so
         return filled
+
+    @field_validator("augment", mode="before")
+    @classmethod
+    def _augment(cls, given: Any) -> Any:
+        return parse_augment(given)
 
     @field_validator("root", "folder", "npz")
     @classmethod

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from ch6dist.capture import CaptureConfig, SeriesConfig
+from ch6dist.catalog.augmentations import AUGMENTATIONS
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.optimizers import OPTIMIZERS
@@ -57,6 +58,7 @@ def tables() -> dict[str, str]:
         "capture": _table(("key", "default", ""), _field_rows(dict(_fields(CaptureConfig)))),
         "captured series": _table(("key", "default", ""), _field_rows(dict(_fields(SeriesConfig)))),
         "data sets": _table(("name", ""), ((f"`{name}`", entry.description) for name, entry in DATASETS.items())),
+        "augmentations": _entries(AUGMENTATIONS),
         "models": _entries(MODELS),
         "optimizers": _entries(OPTIMIZERS),
         "schedules": _entries({**SCHEDULES, WARMUP.name: WARMUP}),

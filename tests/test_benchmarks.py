@@ -19,7 +19,7 @@ from benchmarks.trials_per_hour import from_ledger
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.data.images import load_split
 from ch6dist.models.build import build_model
-from ch6dist.runs.columns import ROW_COLUMNS, SIGNS
+from ch6dist.runs.columns import ASKED, ROW_COLUMNS, SIGNS
 from ch6dist.runs.writer import Writer
 from ch6dist.training.loop import train
 from sweeps.spec.expand import expand
@@ -209,7 +209,7 @@ def test_a_run_of_packs_is_read_from_its_ledger(tmp_path):
 def test_the_stub_reports_what_a_row_holds():
     config = parse_trial({"optimizer": {"name": "SGD", "lr": 0.03}})
     row = stub_worker.made_up_row(config.trial_id, config, epoch=1, lanes=4)
-    seldom = ("test_loss", "test_accuracy", "shared", *SIGNS)
+    seldom = ("test_loss", "test_accuracy", "shared", *SIGNS, *ASKED)
     assert set(row) - {"kind"} == {column.name for column in ROW_COLUMNS if column.name not in seldom}
     assert json.loads(json.dumps(row)) == row
 

@@ -25,7 +25,7 @@ from ch6dist.catalog.text import one_line
 from ch6dist.errors import UsageError
 from ch6dist.paths import given_path
 
-TEXT = {"layer", "kind", "shape", "true", "predicted", "class", "superclass"}
+TEXT = {"layer", "kind", "shape", "true", "predicted", "class", "superclass", "further"}
 # what numpy, pandas and zipfile raise for files that are cut off, overwritten or of another kind; zipfile reports a
 # compression that it does not know as NotImplementedError
 UNKNOWN_COMPRESSION = NotImplementedError

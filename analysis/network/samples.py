@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from analysis.chapter.drawing import Drawing
 from analysis.network.load import Network
 from analysis.network.tiles import mosaic, readable, show_picture
+from ch6dist.catalog.augmentations import Resolved, as_list
 from ch6dist.catalog.wording import format_count
 
 WIDTH = 10.0  # inches
@@ -25,9 +26,12 @@ LEAST_COLUMNS, MOST_COLUMNS = 5, 9  # images side by side: with fewer none is la
 COLUMNS = 10  # classes side by side, where each has one image
 NAME_INCHES = 1.0
 AUGMENTATIONS = {
-    "flip": "each is mirrored with probability ½",
-    "crop": "each is padded by 4 pixels of zeros and cropped at random",
-    "crop_flip": "each is padded by 4 pixels of zeros, cropped at random, then mirrored with probability ½",
+    "crop": "padded by 4 pixels of zeros and cropped at random",
+    "flip": "mirrored with probability ½",
+    "trivial": "changed by one operation of TrivialAugment at a random strength",
+    "erase": "erased in a random rectangle, filled with the mean colour",
+    "mixup": "averaged with another image of its batch",
+    "cutmix": "given a rectangle of another image of its batch",
 }
 
 
@@ -81,7 +85,9 @@ def augmented_drawing(network: Network) -> Drawing:
     """
     pictures = network.arrays["augmented"]
     count, columns, *_, side = pictures.shape
-    gaps = (side // 3, side // 10)
+    table = network.tables["augmented.csv"]
+    lines = max((len(_move(row).splitlines()) for row in table.to_dict("records")), default=1)
+    gaps = (side * (lines + 1) // 6, side // 10)
 
     def _draw(figure: Figure, data: pd.DataFrame) -> None:
         ax = figure.subplots()
@@ -106,8 +112,8 @@ def augmented_drawing(network: Network) -> Drawing:
         caption=lambda _: (
             f"{network.dataset['name']}: {format_count(count, 'training image')}, the first of trial "
             f"{network.index['trial']}, in its first {format_count(columns - 1, 'epoch')}, by the training's own "
-            f"random numbers; {AUGMENTATIONS[network.dataset['augment']]}. Below: ⇄: mirrored, and the pixels by which "
-            "the image stands off its place."
+            f"random numbers; each is {_augmentation(network.dataset['augment'])}. Below: ⇄: mirrored, and the pixels "
+            "by which the image stands off its place; then what else was done."
         ),
         synthetic=network.synthetic,
     )
@@ -128,4 +134,10 @@ def _move(row: Mapping[Hashable, Any]) -> str:
         for key, positive, negative in (("down", "down", "up"), ("right", "right", "left"))
         if row[key]
     ]
-    return ("⇄ " if row["mirrored"] else "") + (", ".join(parts) or "in place")
+    moved = ("⇄ " if row["mirrored"] else "") + (", ".join(parts) or "in place")
+    return "\n".join([moved, *str(row["further"]).split(", ")]) if row["further"] else moved
+
+
+def _augmentation(augment: Resolved) -> str:
+    """Return what a trial does with each image, in words."""
+    return ", ".join(AUGMENTATIONS.get(item["name"], f"given to {item['name']}") for item in as_list(augment))

@@ -36,7 +36,8 @@ def training_time_data(results: Results) -> pd.DataFrame:
     Only training runs of equal lanes on one device; `left_out`: how many configurations have none of these. Empty if
     fewer than two configurations are left, or one where only one was trained.
     """
-    rows = curve_rows(results, extra=("seconds", "lanes"))
+    own = [name for name in (results.study.metric,) if name not in COLUMNS]
+    rows = curve_rows(results, extra=("seconds", "lanes", *own))
     kept = comparable_by_seconds(results.study, list(rows["trial"].unique()))
     shown = rows[rows["trial"].isin(kept)].drop(columns="seconds")
     total = rows["order"].nunique()

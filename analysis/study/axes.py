@@ -38,6 +38,7 @@ APART = (
     "data.root",
     *UNNAMED,
     "capture",
+    "metrics",
 )  # they are no configuration, or of no training run
 Flat = dict[str, Any]
 

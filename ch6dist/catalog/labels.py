@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from ch6dist.catalog.augmentations import words
 from ch6dist.catalog.data_keys import UNNAMED
 from ch6dist.catalog.naming import ABBREVIATIONS, optimizer_label, schedule_label
 from ch6dist.catalog.text import one_line, round_values, value_text
@@ -107,10 +108,15 @@ def explain(texts: Iterable[str], numbered: Mapping[str, str]) -> dict[str, str]
 
 
 def leaves(section: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted paths of a configuration with their values; a length such as {epochs: 2} is one value."""
+    """Yield dotted paths of a configuration with their values; a length such as {epochs: 2} is one value.
+
+    A list of augmentations is one too, as a few words.
+    """
     for key, value in section.items() if isinstance(section, Mapping) else enumerate(section):
         here = f"{path}.{key}" if path else str(key)
-        if _has_parts(value):
+        if here == "data.augment":
+            yield here, words(value) if isinstance(value, list) else value
+        elif _has_parts(value):
             yield from leaves(value, here)
         else:
             yield here, value
@@ -127,7 +133,7 @@ def _flatten(config: Config) -> Flat:
     paths = dict(leaves(config))
     if not paths.get("vary"):  # nothing varies, as where the key is not there: in older runs
         paths.pop("vary", None)
-    return {k: v for k, v in paths.items() if k not in _APART and not _under(k, (*unused, "capture."))}
+    return {k: v for k, v in paths.items() if k not in _APART and not _under(k, (*unused, "capture.", "metrics."))}
 
 
 def _has_parts(value: Any) -> bool:

@@ -44,6 +44,7 @@ TABLES: dict[str, dict[str, str]] = {
         "mirrored": "1: left and right are exchanged",
         "down": "pixels by which the image stands lower than the original, mirrored or not; below 0: higher",
         "right": "pixels by which it stands further right; below 0: further left",
+        "further": "what else the trial's augmentation has done with it, such as `rotate -27`; empty: nothing",
     },
     "classes.csv": {
         "class": "name of the class",

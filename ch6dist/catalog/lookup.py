@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ch6dist.catalog.augmentations import AUGMENTATIONS, Resolved, in_order, written_out
 from ch6dist.catalog.datasets import DATASETS, DatasetEntry
 from ch6dist.catalog.described import Description, description_of, remembered
 from ch6dist.catalog.models import MODELS, ModelEntry
@@ -19,8 +20,9 @@ from ch6dist.catalog.optimizers import OPTIMIZERS, OptimizerEntry
 from ch6dist.catalog.parameters import Entry
 from ch6dist.errors import MISSING, InputError, unknown_name
 
-REGISTRIES: dict[str, Mapping[str, Entry]] = {"model": MODELS, "optimizer": OPTIMIZERS}
+REGISTRIES: dict[str, Mapping[str, Entry]] = {"augment": AUGMENTATIONS, "model": MODELS, "optimizer": OPTIMIZERS}
 LIBRARIES: dict[str, tuple[str, ...]] = {  # that names may come from: by section, as the name begins
+    "augment": (),
     "data": ("hf", "torchvision"),
     "model": ("timm", "torchvision"),
     "optimizer": ("timm", "pytorch_optimizer"),
@@ -52,8 +54,6 @@ def lookup(section: str, name: object, *, code: str = "") -> Entry:
         return registry[name]
     if not isinstance(name, str) or not is_foreign(section, name):
         error = unknown_name("name", name, registry)
-        if section not in LIBRARIES:
-            raise error
         libraries = "".join(f"{library}/NAME, " for library in LIBRARIES[section])
         raise InputError("name", name, f"{error.allowed}, {libraries}or an import path, package.module:Name")
     return entry_of(description_of(section, name, code))
@@ -131,6 +131,17 @@ def parse_named(section: str, given: Any) -> dict[str, Any]:
     return {"name": entry.name, **({"code": entry.code} if entry.code else {}), **entry.resolve(parameters)}
 
 
+def parse_augment(given: Any) -> Resolved:
+    """Check `data.augment` and fill in defaults. Raises InputError, its key relative to `augment`."""
+    items = []
+    for item in written_out(given):
+        try:
+            items.append(parse_named("augment", item))
+        except InputError as error:
+            raise (InputError("", item, error.allowed) if isinstance(item, str) else error) from None
+    return in_order(items)
+
+
 def entry_of(description: Description) -> Entry:
     """Return a description as an entry of its section."""
     common: dict[str, Any] = {
@@ -141,4 +152,6 @@ def entry_of(description: Description) -> Entry:
     }
     if description.section == "optimizer":
         return OptimizerEntry(**common, family=None, **description.facts)
+    if description.section == "augment":
+        return Entry(**common)
     return ModelEntry(**common, **description.facts)

@@ -1,30 +1,24 @@
 """The images on the training device, split by a seed, and the plan of an epoch: order, crops and flips.
 
-    data = load_split(config.data, device="cpu")
-    plan = epoch_plan(seed=0, epoch=0, count=len(data.train_images), augment="crop_flip", device="cpu")
-    batch = plan.batch(data, 0, 128, torch.float32)      # images [128, C, H, W], labels [128]
-
-Files are read without torchvision, whose import costs a worker more time than the reading; `download.py` uses it.
+data = load_split(config.data, device="cpu")
+plan = epoch_plan(seed=0, epoch=0, count=len(data.train_images), augment="crop_flip", device="cpu")
+batch = plan.batch(data, 0, 128, torch.float32)      # images [128, C, H, W], labels [128]
 """
 
 from __future__ import annotations
 
 import functools
-import pickle
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ch6dist.catalog.dataset_files import check_files, data_root
-from ch6dist.catalog.datasets import Augment, DatasetEntry
-from ch6dist.catalog.own_data import Found, Source, prepared
-from ch6dist.data.synthetic import Part, coarse_of_class, synthetic_images, synthetic_labels
+from ch6dist.catalog.augmentations import Resolved, as_list
+from ch6dist.data.further import Further, Mixed, TrainBatch, draw_further
+from ch6dist.data.stored import StoredImages, images_of
 from ch6dist.seeding import generator
 from ch6dist.trial_sections import DataConfig
 
@@ -64,20 +58,44 @@ class EpochPlan:
     order: Tensor  # [N] int64: which image
     offsets: Tensor | None  # [N, 2] int64 in 0..2·PAD: row and column of the crop in the padded image
     flips: Tensor | None  # [N] bool: mirrored left to right, after the crop
+    further: Further | None = None  # what else is done with them, by whole global batches
 
-    def batch(self, data: TrainData, start: int, stop: int, dtype: torch.dtype) -> Batch:
-        """Return the images from position `start` to before `stop` in the epoch's order, augmented and normalised."""
-        return self.at(data, slice(start, stop), dtype)
+    def batch(
+        self, data: TrainData, start: int, stop: int, dtype: torch.dtype, *, whole: slice | None = None
+    ) -> TrainBatch:
+        """Return the images from position `start` to before `stop` in the epoch's order, augmented and normalised.
 
-    def at(self, data: TrainData, positions: slice | Tensor, dtype: torch.dtype) -> Batch:
-        """Return the images at `positions` (int64 [B] on the plan's device: no host sync) of the epoch's order."""
+        Args:
+            whole: the positions of the global batch that they are of; left out: they are one.
+        """
+        if self.further is None:
+            return self.at(data, slice(start, stop), dtype)
+        whole = whole or slice(start, stop)
+        images, labels = self.pictures(data, whole)
+        images, mixed = self.further.mix(normalize(images, data.mean, data.std, dtype), labels, whole)
+        rows = slice(start - whole.start, stop - whole.start)
+        return TrainBatch(images[rows], mixed.rows(rows) if isinstance(mixed, Mixed) else mixed[rows])
+
+    def at(self, data: TrainData, positions: slice | Tensor, dtype: torch.dtype) -> TrainBatch:
+        """Return the images at `positions` (int64 [B] on the device: no host sync), of a plan without further."""
+        images, labels = self._moved(data, positions)
+        return TrainBatch(normalize(images, data.mean, data.std, dtype), labels)
+
+    def pictures(self, data: TrainData, positions: slice) -> tuple[Tensor, Tensor]:
+        """Return the images of a global batch as bytes, augmented, but not mixed; and their labels."""
+        images, labels = self._moved(data, positions)
+        fill = (data.mean * 255).round().to(torch.uint8)
+        return images if self.further is None else self.further.change(images, positions, fill), labels
+
+    def _moved(self, data: TrainData, positions: slice | Tensor) -> tuple[Tensor, Tensor]:
+        """Return images at `positions`, cropped and mirrored, and their labels."""
         index = self.order[positions]
         images = augment_images(
             data.train_images.index_select(0, index),
             offsets=None if self.offsets is None else self.offsets[positions],
             flips=None if self.flips is None else self.flips[positions],
         )
-        return Batch(normalize(images, data.mean, data.std, dtype), data.train_labels.index_select(0, index))
+        return images, data.train_labels.index_select(0, index)
 
     def replace_by(self, other: EpochPlan) -> None:
         """Take over the values of another epoch's plan, in place: a CUDA graph reads the tensors it was made with."""
@@ -86,28 +104,44 @@ class EpochPlan:
                 mine.copy_(new)
 
 
-def epoch_plan(*, seed: int, epoch: int, count: int, augment: Augment, device: Device) -> EpochPlan:
-    """Draw order, crops and flips of an epoch over `count` images.
+def epoch_plan(
+    *,
+    seed: int,
+    epoch: int,
+    count: int,
+    augment: Resolved,
+    device: Device,
+    batch_size: int = 1,
+    shape: Sequence[int] = (0, 0),
+) -> EpochPlan:
+    """Draw order, crops, flips and the other augmentations of an epoch over `count` images.
 
-    They depend on (seed, epoch) alone and are drawn on the CPU, so they are equal in every process, pack and world size
-    and after a resume. The order is the same whatever `augment` is.
+    They depend on (seed, epoch) alone and are drawn on the CPU: equal in every process, pack and world size and after
+    a resume. The order is the same whatever `augment` is.
+
+    Args:
+        batch_size: of the global batch, within which images are mixed.
+        shape: of the images, ending with height and width, for rectangles in them.
     """
     source = generator(seed, "epoch", epoch)
     order = torch.randperm(count, generator=source)
     offsets = torch.randint(2 * PAD + 1, (count, 2), generator=source)
     flips = torch.randint(2, (count,), generator=source, dtype=torch.uint8).bool()
+    items = as_list(augment)
+    names = [item["name"] for item in items]
+    how: dict[str, Any] = {"batch_size": batch_size, "height": shape[-2], "width": shape[-1], "device": device}
     return EpochPlan(
         order=order.to(device),
-        offsets=offsets.to(device) if augment in ("crop", "crop_flip") else None,
-        flips=flips.to(device) if augment in ("flip", "crop_flip") else None,
+        offsets=offsets.to(device) if "crop" in names else None,
+        flips=flips.to(device) if "flip" in names else None,
+        further=draw_further(items, seed=seed, epoch=epoch, count=count, **how),
     )
 
 
 def augment_images(images: Tensor, *, offsets: Tensor | None, flips: Tensor | None) -> Tensor:
     """Crop each image of [B, C, H, W], padded by PAD zeros, at its offset [B, 2]; then mirror it or not.
 
-    One index into a view of all windows is more than twice as fast on a CPU core as indexing rows and columns, and is
-    index arithmetic on a GPU too.
+    One index into a view of all windows is more than twice as fast on a CPU core as indexing rows and columns.
     """
     if offsets is not None:
         height, width = images.shape[2:]
@@ -137,12 +171,12 @@ def load_split(data: DataConfig, *, device: Device, seed: int | None = None) -> 
     Raises InputError if files are missing or damaged.
     """
     seeds = (data.seed, "split") if seed is None else (data.seed, "split", seed)
-    return _load_split(_images_of(data), data.train_size, data.val_size, seeds, str(device))
+    return _load_split(images_of(data), data.train_size, data.val_size, seeds, str(device))
 
 
 def load_test(data: DataConfig, *, device: Device) -> tuple[Tensor, Tensor]:
     """Return the whole test set: images uint8 [N, C, H, W] and labels int64 [N]. For a final training only."""
-    images, labels, _ = _images_of(data).read("test", None)
+    images, labels, _ = images_of(data).read("test", None)
     return images.to(device), labels.to(device)
 
 
@@ -158,30 +192,9 @@ def channel_statistics(images: Tensor) -> tuple[Tensor, Tensor]:
     return mean, ((weights * (values - mean[:, None]) ** 2).sum(1)).sqrt()
 
 
-@dataclass(frozen=True)
-class _Images:
-    """Which images to read, as far as that tells two apart."""
-
-    entry: DatasetEntry
-    root: str
-    source: Source | None = None  # of the user's own
-    found: Found | None = None
-
-    def read(self, part: Part, indices: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return images, labels and the superclass of every class; of the whole part, or of those at `indices`."""
-        if self.source and self.found:
-            return *_read_own(prepared(self.source, self.found), part, indices), None
-        return _read(self.entry, part, self.root, indices)
-
-
-def _images_of(data: DataConfig) -> _Images:
-    found = Found(**data.found) if data.found else None
-    return _Images(data.entry, "" if found else str(data_root(data.root)), data.source, found)
-
-
 @functools.lru_cache(maxsize=1)
 def _load_split(
-    chosen: _Images, train_size: int, val_size: int, seeds: tuple[int | str, ...], device: str
+    chosen: StoredImages, train_size: int, val_size: int, seeds: tuple[int | str, ...], device: str
 ) -> TrainData:
     indices = torch.randperm(chosen.entry.train_images, generator=generator(*seeds))[: val_size + train_size]
     images, labels, coarse = chosen.read("train", indices)
@@ -195,65 +208,3 @@ def _load_split(
         std=std.to(device),
         coarse_of_class=None if coarse is None else coarse.to(device),
     )
-
-
-def _read_own(folder: Path, part: Part, indices: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Return decoded images and their labels; only those at `indices` are read into memory."""
-    images, labels = (np.load(folder / f"{part}_{what}.npy", mmap_mode="r") for what in ("images", "labels"))
-    chosen = slice(None) if indices is None else indices.numpy()
-    return torch.from_numpy(np.array(images[chosen])), torch.from_numpy(np.array(labels[chosen]))
-
-
-def _read(entry: DatasetEntry, part: Part, root: str, indices: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return images, labels and the superclass of every class; of the whole part, or of its images at `indices`."""
-    if entry.synthetic:
-        labels = synthetic_labels(entry, part)
-        indices = torch.arange(len(labels)) if indices is None else indices
-        return synthetic_images(entry, part, indices), labels[indices], coarse_of_class(entry)
-    check_files(entry.name, root=root, test=part == "test")
-    files = entry.train_files if part == "train" else entry.test_files
-    paths = [Path(root) / file.path for file in files]
-    images, labels, coarse = _read_idx(*paths) if entry.format == "idx" else _read_cifar(paths)
-    images = images.view(-1, entry.channels, entry.height, entry.width)
-    return (images, labels, coarse) if indices is None else (images[indices], labels[indices], coarse)
-
-
-def _read_cifar(paths: Sequence[Path]) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Read CIFAR's pickles: a row of 3·32·32 bytes per image, channels first; a list of labels, of CIFAR-100 two."""
-    contents = [read_pickle(path) for path in paths]
-    images = torch.cat([torch.from_numpy(content[b"data"]) for content in contents])
-    if b"fine_labels" not in contents[0]:
-        return images, torch.cat([torch.tensor(content[b"labels"]) for content in contents]), None
-    labels, superclasses = (
-        torch.cat([torch.tensor(content[key]) for content in contents]) for key in (b"fine_labels", b"coarse_labels")
-    )
-    coarse = torch.zeros(int(labels.max()) + 1, dtype=torch.int64)
-    coarse[labels] = superclasses
-    return images, labels, coarse
-
-
-def read_pickle(path: Path) -> dict[bytes, Any]:
-    """Return the dict in a file of CIFAR."""
-    with path.open("rb") as file:
-        content: dict[bytes, Any] = ArrayUnpickler(file, encoding="bytes").load()
-    return content
-
-
-def _read_idx(images: Path, labels: Path) -> tuple[Tensor, Tensor, None]:
-    """Read MNIST's format: a header of 4 bytes and 4 per dimension, then the bytes."""
-    return (
-        torch.from_numpy(np.fromfile(images, dtype=np.uint8, offset=16)),
-        torch.from_numpy(np.fromfile(labels, dtype=np.uint8, offset=8)).long(),
-        None,
-    )
-
-
-class ArrayUnpickler(pickle.Unpickler):
-    """An unpickler of lists, dicts and numpy arrays; it refuses everything else that a pickle may name."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Return what a pickle names, if it is one of numpy's arrays."""
-        allowed = {"_reconstruct": np.empty(0).__reduce__()[0], "ndarray": np.ndarray, "dtype": np.dtype}
-        if module.split(".")[0] != "numpy" or name not in allowed:
-            raise pickle.UnpicklingError(f"{module}.{name} is not allowed in the pickle of a data set")
-        return allowed[name]

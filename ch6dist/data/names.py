@@ -11,7 +11,7 @@ from typing import NamedTuple
 from ch6dist.catalog.dataset_files import check_file
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.own_data import Found, class_names_of
-from ch6dist.data.images import read_pickle
+from ch6dist.data.stored import read_pickle
 from ch6dist.trial_sections import DataConfig
 
 

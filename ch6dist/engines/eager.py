@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ch6dist.catalog.datasets import DatasetEntry
 from ch6dist.catalog.lookup import is_foreign, optimizer_of
 from ch6dist.config import TrialConfig
+from ch6dist.data.further import Labels, TrainBatch
 from ch6dist.data.images import Batch
 from ch6dist.distributed.group import Group
 from ch6dist.engines.capture import Probe, capture_notes
@@ -26,6 +26,7 @@ from ch6dist.engines.epoch_batches import BatchPosition, EpochBatches
 from ch6dist.engines.evaluation_weights import BATCHES, Weights, copied, evaluation_weights, weights_in
 from ch6dist.engines.step_counter import StepCounter
 from ch6dist.engines.stepping import Stepper, check_workers
+from ch6dist.engines.task import TASK, Task
 from ch6dist.models.build import build_model
 from ch6dist.models.dropout import set_dropout_position
 from ch6dist.optim.groups import parameter_groups
@@ -86,7 +87,7 @@ class EagerLane:
     def _lr_momentum(self) -> LrMomentum:
         return float(self.optimizer.param_groups[0]["lr"]), momentum_of(self.optimizer)
 
-    def train_batch(self, images: Tensor, labels: Tensor, position: BatchPosition, world_size: int) -> Tensor:
+    def train_batch(self, images: Tensor, labels: Labels, position: BatchPosition, world_size: int) -> Tensor:
         """Take one optimizer step; return [2], this rank's sum of losses and count of correct predictions.
 
         An optimizer that evaluates the batch several times sees the same dropout masks; its first evaluation counts.
@@ -98,7 +99,7 @@ class EagerLane:
         def loss_of() -> Tensor:
             """Return this rank's part of the batch's mean loss."""
             loss, logits = self._forward(images, labels, position)
-            measured.append(torch.stack([loss.detach(), (logits.detach().argmax(1) == labels).sum().to(loss.dtype)]))
+            measured.append(torch.stack([loss.detach(), TASK.right(logits.detach(), labels).to(loss.dtype)]))
             # The group averages gradients over ranks; the factor turns that into the mean over the global batch's
             # rows, also when the ranks' shares differ by one.
             return loss * (world_size / position.rows)
@@ -111,12 +112,12 @@ class EagerLane:
         self.schedule.after_step(epoch=position.epoch, batch=position.batch)
         return measured[0]
 
-    def _forward(self, images: Tensor, labels: Tensor, position: BatchPosition) -> tuple[Tensor, Tensor]:
+    def _forward(self, images: Tensor, labels: Labels, position: BatchPosition) -> tuple[Tensor, Tensor]:
         """Return the sum of losses of a batch, and its logits."""
         set_dropout_position(self.model, seed=self.trial.seed, step=self.step, first_row=position.first_row)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.trial.precision == "bf16"):
             logits = self.module(images).to(images.dtype)  # eight bits are too few for a sum of losses
-        return F.cross_entropy(logits, labels, reduction="sum", label_smoothing=self.trial.label_smoothing), logits
+        return TASK.loss(logits, labels, smoothing=self.trial.label_smoothing), logits
 
     def find_evaluation_weights(self, epoch: EpochBatches, group: Group) -> None:
         """Compute the weights for evaluation from those behind the last step, where the optimizer has others."""
@@ -200,7 +201,7 @@ class EagerEngine:
         captured = [lane.probe.end_epoch() if lane.probe else None for lane in lanes]
         return Trained(torch.stack(sums), lr_momentum, captured)
 
-    def _step(self, lane: EagerLane, batch: Batch, position: BatchPosition) -> torch.Tensor:
+    def _step(self, lane: EagerLane, batch: TrainBatch, position: BatchPosition) -> torch.Tensor:
         with lane.drawing():
             sums: torch.Tensor = lane.train_batch(*batch, position, self.group.world_size)
         return sums
@@ -214,9 +215,9 @@ class EagerEngine:
         return ""
 
     @torch.no_grad()
-    def evaluate(self, lanes: Sequence[EagerLane], batches: Iterable[Batch]) -> Tensor:
-        """Return [K, 2]: sums of losses and correct predictions of every lane over `batches`, in evaluation mode."""
-        sums = torch.zeros(len(lanes), 2, dtype=torch.float64, device=self.device)
+    def evaluate(self, lanes: Sequence[EagerLane], batches: Iterable[Batch], task: Task = TASK) -> Tensor:
+        """Return [K, 2 + metrics]: sums of every lane over `batches`, in evaluation mode."""
+        sums = torch.zeros(len(lanes), 2 + len(task.metrics), dtype=torch.float64, device=self.device)
         with contextlib.ExitStack() as stack:
             for lane in lanes:
                 stack.enter_context(weights_in(lane.model, lane.evaluated))
@@ -227,8 +228,8 @@ class EagerEngine:
                     cast = torch.autocast(images.device.type, torch.bfloat16, enabled=lane.trial.precision == "bf16")
                     with lane.drawing(), cast:
                         logits = lane.model(images).to(images.dtype)
-                    sums[index, 0] += F.cross_entropy(logits, labels, reduction="sum")
-                    sums[index, 1] += (logits.argmax(1) == labels).sum()
+                    sums[index, 0] += task.loss(logits, labels)
+                    sums[index, 1:] += task.counts(logits, labels)
         for lane in lanes:
             lane.model.train()
         return sums

@@ -17,6 +17,7 @@ import torch
 from ch6dist.config import TrialConfig
 from ch6dist.data.images import Batch
 from ch6dist.engines.epoch_batches import EpochBatches
+from ch6dist.engines.task import TASK, Task
 from ch6dist.optim.schedules import Schedule
 from ch6dist.runs.captures import Captured
 from ch6dist.runs.schema import EngineName
@@ -74,8 +75,11 @@ class Engine(Protocol):
     def train_epoch(self, lanes: Sequence[Any], epoch: EpochBatches) -> Trained:
         """Train the lanes of one batch group through `epoch`, in its order of lanes."""
 
-    def evaluate(self, lanes: Sequence[Any], batches: Iterable[Batch]) -> torch.Tensor:
-        """Return this rank's sums of losses and correct predictions in evaluation mode: [K, 2] float64."""
+    def evaluate(self, lanes: Sequence[Any], batches: Iterable[Batch], task: Task = TASK) -> torch.Tensor:
+        """Return this rank's sums in evaluation mode: [K, 2 + metrics] float64.
+
+        They are the losses, the correct predictions, and those by each further metric of `task`.
+        """
 
     def numerics_state(self) -> dict[str, Any]:
         """Return what checkpoints keep of how it computes, such as the kernel variants; plain data."""

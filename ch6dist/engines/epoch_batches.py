@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
-from ch6dist.data.images import Batch, EpochPlan, TrainData, epoch_plan
+from ch6dist.data.further import TrainBatch
+from ch6dist.data.images import EpochPlan, TrainData, epoch_plan
 from ch6dist.distributed.group import Group
 from ch6dist.engines.step_counter import StepCounter
 from ch6dist.trial_sections import DataConfig
@@ -64,13 +66,14 @@ class EpochBatches:
             epochs=self.epochs[lanes],
         )
 
-    def batches(self, group: Group) -> Iterator[tuple[BatchPosition, Batch]]:
+    def batches(self, group: Group) -> Iterator[tuple[BatchPosition, TrainBatch]]:
         """Yield this rank's share of each batch; for lanes that share one plan."""
         for index, rows in enumerate(self.each_step()):
             start = index * self.batch_size
             low, high = group.share(start, start + rows)
             position = BatchPosition(epoch=self.epochs[0], batch=index, first_row=low - start, rows=rows)
-            yield position, self.plans[0].batch(self.data, low, high, self.dtype)
+            whole = slice(start, start + rows)
+            yield position, self.plans[0].batch(self.data, low, high, self.dtype, whole=whole)
 
 
 def epoch_batches(
@@ -88,7 +91,9 @@ def epoch_batches(
     lanes = list(zip(seeds, epochs, strict=True))
     keys = list(dict.fromkeys(lanes))
     size = config.train_size
-    plans = [epoch_plan(seed=s, epoch=e, count=size, augment=config.augment, device=device) for s, e in keys]
+    how: dict[str, Any] = {"augment": config.augment, "batch_size": config.batch_size, "device": device}
+    shape = data.train_images.shape
+    plans = [epoch_plan(seed=s, epoch=e, count=size, shape=shape, **how) for s, e in keys]
     return EpochBatches(
         data=data,
         plans=tuple(plans),

@@ -18,14 +18,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ch6dist.data.images import Batch
+from ch6dist.data.further import TrainBatch
 
 BATCHES = 50  # of the epoch, the first ones, over which statistics are estimated
 Weights = dict[str, Tensor]
 
 
 @torch.no_grad()
-def evaluation_weights(model: nn.Module, optimizer: Any, batches: Iterable[Batch], *, autocast: bool) -> Weights:
+def evaluation_weights(model: nn.Module, optimizer: Any, batches: Iterable[TrainBatch], *, autocast: bool) -> Weights:
     """Return the tensors of `model` for evaluation; model and optimizer are left as they were, bit for bit."""
     training = copied(model)
     optimizer.eval()
@@ -66,7 +66,7 @@ def load(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
         tensor.copy_(weights[name])
 
 
-def _estimate(model: nn.Module, norms: Iterable[_BatchNorm], batches: Iterable[Batch], *, autocast: bool) -> None:
+def _estimate(model: nn.Module, norms: Iterable[_BatchNorm], batches: Iterable[TrainBatch], *, autocast: bool) -> None:
     """Set running statistics to those of each batch, averaged over `batches`."""
     model.eval()
     shares = {norm: norm.momentum for norm in norms}

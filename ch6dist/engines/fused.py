@@ -11,7 +11,6 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ch6dist.catalog.datasets import DatasetEntry
@@ -25,6 +24,7 @@ from ch6dist.engines.kernels import AutotuneCache, context_of, lanes_key, proces
 from ch6dist.engines.lanes import Activations, Rows
 from ch6dist.engines.stack import Stack, gather, single
 from ch6dist.engines.step import StackSteps, forward
+from ch6dist.engines.task import TASK, Task
 from ch6dist.errors import InputError
 from ch6dist.models.build import build_model
 from ch6dist.optim.optimizers import build_optimizer, momentum_of
@@ -218,21 +218,21 @@ class FusedEngine:
             return math.inf
 
     @torch.no_grad()
-    def evaluate(self, lanes: Sequence[FusedLane], batches: Iterable[Batch]) -> Tensor:
-        """Return [K, 2]: sums of losses and correct predictions of every lane over `batches`, in evaluation mode."""
-        stacks = {id(lane.stack): lane.stack for lane in lanes}
-        sums = {key: torch.zeros(s.lanes, 2, dtype=torch.float64, device=self.device) for key, s in stacks.items()}
+    def evaluate(self, lanes: Sequence[FusedLane], batches: Iterable[Batch], task: Task = TASK) -> Tensor:
+        """Return [K, 2 + metrics]: sums of every lane over `batches`, in evaluation mode."""
+        stacks, size = {id(lane.stack): lane.stack for lane in lanes}, 2 + len(task.metrics)
+        sums = {key: torch.zeros(s.lanes, size, dtype=torch.float64, device=self.device) for key, s in stacks.items()}
         trial = lanes[0].trial
         for images, labels in batches:
             for part, targets in zip(
                 images.split(trial.data.batch_size), labels.split(trial.data.batch_size), strict=True
             ):
                 for key, stack in stacks.items():
-                    sums[key] += self.sums_of(stack, part, targets, precision=trial.precision)
+                    sums[key] += self.sums_of(stack, part, targets, task, precision=trial.precision)
         return torch.stack([sums[id(lane.stack)][lane.index] for lane in lanes])
 
-    def sums_of(self, stack: Stack, images: Tensor, labels: Tensor, *, precision: str) -> Tensor:
-        """Return the sums [K, 2] of one batch that all lanes see."""
+    def sums_of(self, stack: Stack, images: Tensor, labels: Tensor, task: Task, *, precision: str) -> Tensor:
+        """Return the sums [K, 2 + metrics] of one batch that all lanes see."""
         rows = Rows(
             lanes=stack.lanes,
             weights=stack.layout.views(stack.weights),
@@ -244,8 +244,8 @@ class FusedEngine:
             autotune=self.autotune,
         )
         logits = forward(self.net, Activations(images, 1), rows, precision=precision)
-        losses = F.cross_entropy(logits.flatten(0, 1), labels.repeat(stack.lanes), reduction="none")
-        return torch.stack([losses.view(stack.lanes, -1).sum(1), (logits.argmax(2) == labels).sum(1)], dim=1)
+        targets = labels.expand(stack.lanes, -1)
+        return torch.cat([task.losses(logits, targets, smoothing=None)[:, None], task.counts(logits, targets)], dim=1)
 
 
 def stacked(lanes: Sequence[FusedLane]) -> Stack:

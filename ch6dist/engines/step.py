@@ -6,6 +6,7 @@
 
 A step reads row `t` of its tables: the epoch's order, crops and flips, and the coefficients that its schedules and its
 optimizer give each lane. So all steps of an epoch are the same program, and a CUDA graph can replay it.
+What else augments the images comes before the step, into tensors that it reads (staged.py).
 A lane whose loss is not finite is frozen; the others are not affected.
 """
 
@@ -16,7 +17,6 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ch6dist.engines.epoch_batches import EpochBatches
@@ -25,7 +25,9 @@ from ch6dist.engines.kernels import AutotuneCache, seconds
 from ch6dist.engines.lanes import Activations, Rows
 from ch6dist.engines.replay import Replay
 from ch6dist.engines.stack import Stack
+from ch6dist.engines.staged import Staged, stack_labels
 from ch6dist.engines.stepping import clip_factor
+from ch6dist.engines.task import TASK
 from ch6dist.models.dropout import dropout_key
 
 
@@ -48,6 +50,8 @@ class StackSteps:
         device, dtype = stack.weights.device, stack.weights.dtype
         self.stack, self.net, self.data, self.batch_size, self.dtype = stack, net, epoch.data, epoch.batch_size, dtype
         self.plans, self.precision, self.autotune = epoch.plans, precision, autotune
+        self.current = epoch.plans  # this epoch's; `plans` are tensors for all epochs
+        self.staged = [Staged(epoch, dtype) for plan in epoch.plans if plan.further is not None]
         self.group_of = torch.tensor(epoch.plan_of, device=device)
         self.even = even(epoch.plan_of)
         self.smoothing = torch.tensor(smoothing, device=device, dtype=dtype)[:, None] if any(smoothing) else None
@@ -82,13 +86,15 @@ class StackSteps:
         self.table[: epoch.steps].copy_(rows.to(self.dtype))
         for mine, new in zip(self.plans, epoch.plans, strict=True):
             mine.replace_by(new)
+        self.current = epoch.plans
         self.done.copy_(done)
         self.alive.fill_(True)
         self.t.zero_()
 
     def train(self, epoch: EpochBatches) -> Tensor:
         """Train the loaded epoch; return sums of losses (NaN once frozen) and correct predictions: [steps, K, 2]."""
-        for count in epoch.each_step():
+        for index, count in enumerate(epoch.each_step()):
+            self.stage(index, count)
             self.run(count)
         return self.sums[: epoch.steps].clone()
 
@@ -96,27 +102,38 @@ class StackSteps:
         """Return the time of one step on the loaded epoch's first batch; restore every tensor that it writes."""
         before = [tensor.clone() for tensor in self.run.written]
 
+        rows = min(self.batch_size, len(self.plans[0].order))
+
         def first_step() -> None:
             self.run.put_back(before)
-            self.run(min(self.batch_size, len(self.plans[0].order)))
+            self.stage(0, rows)
+            self.run(rows)
 
         taken = seconds(first_step, device=self.alive.device)
         self.run.put_back(before)
         return taken
 
+    def stage(self, index: int, rows: int) -> None:
+        """Prepare the batch of a step where its augmentation is no part of the step: a user's own is no graph's."""
+        start = index * self.batch_size
+        for plan, staged in zip(self.current, self.staged, strict=False):
+            staged.fill(plan.batch(self.data, start, start + rows, self.dtype))
+
     def step(self, rows: int) -> None:
         """Train one step of every lane on the next `rows` images of the epoch."""
         positions = self.t * self.batch_size + torch.arange(rows, device=self.t.device)
-        batches = [plan.at(self.data, positions, self.dtype) for plan in self.plans]
+        batches = [staged.rows(rows) for staged in self.staged] or [
+            plan.at(self.data, positions, self.dtype) for plan in self.plans
+        ]
         images = Activations(torch.cat([batch.images for batch in batches], dim=1), len(batches))
-        labels = torch.stack([batch.labels for batch in batches]).index_select(0, self.group_of)  # [K, B]
+        labels = stack_labels([batch.labels for batch in batches], self.group_of)  # [K, B]
         with torch.enable_grad():
             logits = self.forward(images)
-            losses = self.losses(logits, labels)  # [K]
+            losses = TASK.losses(logits, labels, smoothing=self.smoothing)  # [K]
             each = torch.full_like(losses, 1 / rows)
             gradients = torch.autograd.grad(losses, list(self.leaves.values()), each)
         with torch.no_grad():
-            correct = (logits.argmax(2) == labels).sum(1).to(self.dtype)
+            correct = TASK.right(logits, labels).to(self.dtype)
             shown = torch.where(self.alive, losses, math.nan)
             self.sums.index_copy_(0, self.t, torch.stack([shown, correct], dim=1)[None])
             self.alive.logical_and_(losses.isfinite())
@@ -137,15 +154,6 @@ class StackSteps:
             autotune=self.autotune,
         )
         return forward(self.net, images, rows, precision=self.precision)
-
-    def losses(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return each lane's sum of cross entropies [K], smoothed by its own share (Szegedy et al. 2016)."""
-        lanes, count, _ = logits.shape
-        entropies = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(lanes, count)
-        if self.smoothing is not None:
-            uniform = -F.log_softmax(logits, dim=2).mean(2)
-            entropies = (1 - self.smoothing) * entropies + self.smoothing * uniform
-        return entropies.sum(1)
 
     def clipped(self, gradient: Tensor) -> Tensor:
         """Return [K, N], scaled in the lanes that clip it and whose norm is too large."""

@@ -6,13 +6,13 @@ seen = augmented_samples(data, trial, count=4)
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ch6dist.config import TrialConfig
-from ch6dist.data.images import PAD, TrainData, augment_images, epoch_plan
+from ch6dist.data.images import PAD, EpochPlan, TrainData, epoch_plan
 
 EPOCHS = 8  # that augmented images are shown of
 FEW_CLASSES, PER_CLASS = 20, 8  # up to so many classes have several images each, more have one
@@ -29,7 +29,9 @@ class Augmented(NamedTuple):
     """The first training images, as they are and as the epochs see them."""
 
     images: Tensor  # uint8 [count, 1 + epochs, C, H, W]; the first of each is the original
-    rows: list[tuple[int, int, int, int, int]]  # image, epoch, mirrored, down, right; by image, then epoch
+    rows: list[
+        tuple[int, int, int, int, int, str]
+    ]  # image, epoch, mirrored, down, right, further; by image, then epoch
 
 
 def class_samples(data: TrainData, *, classes: int) -> ClassSamples:
@@ -49,16 +51,29 @@ def augmented_samples(data: TrainData, trial: TrialConfig, *, count: int) -> Aug
     """Return the first `count` training images with what the trial's own epochs made of them, by its own plan."""
     total = len(data.train_images)
     originals = data.train_images[:count].cpu()
-    seen, moves = [originals], []
+    seen, moves, device = [originals], [], data.train_images.device
+    size, shape = trial.data.batch_size, originals.shape
     for epoch in range(min(EPOCHS, trial.epochs)):
-        plan = epoch_plan(seed=trial.seed, epoch=epoch, count=total, augment=trial.data.augment, device="cpu")
+        how: dict[str, Any] = {"augment": trial.data.augment, "batch_size": size, "shape": shape, "device": device}
+        plan = epoch_plan(seed=trial.seed, epoch=epoch, count=total, **how)
         inverse = torch.argsort(plan.order)  # where in the epoch each image stands
-        places = inverse[: len(originals)]
-        offsets = None if plan.offsets is None else plan.offsets[places]
-        flips = None if plan.flips is None else plan.flips[places]
-        seen.append(augment_images(originals, offsets=offsets, flips=flips))
-        for image in range(len(originals)):
-            down, right = (0, 0) if offsets is None else (PAD - offsets[image]).tolist()
-            mirrored = 0 if flips is None else int(flips[image])  # behind the crop: what was right is left now
-            moves.append((image + 1, epoch + 1, mirrored, down, -right if mirrored else right))
+        places = inverse[: len(originals)].tolist()
+        seen.append(torch.stack([_seen(plan, data, place, size) for place in places]))
+        for image, place in enumerate(places):
+            down, right = (0, 0) if plan.offsets is None else (PAD - plan.offsets[place]).tolist()
+            mirrored = (
+                0 if plan.flips is None else int(plan.flips[place])
+            )  # behind the crop: what was right is left now
+            further = plan.further.words(place) if plan.further else ""
+            moves.append((image + 1, epoch + 1, mirrored, down, -right if mirrored else right, further))
     return Augmented(torch.stack(seen, dim=1), sorted(moves))
+
+
+def _seen(plan: EpochPlan, data: TrainData, place: int, size: int) -> Tensor:
+    """Return the image at a position of the epoch as bytes, as the batch of `size` that it is of has it."""
+    start = place // size * size
+    batch = slice(start, min(start + size, len(plan.order)))
+    images, labels = plan.pictures(data, batch)
+    if plan.further and plan.further.mixing:
+        images = plan.further.mix(images.float(), labels, batch)[0].round().to(torch.uint8)
+    return images[place - start].cpu()

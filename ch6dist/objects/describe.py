@@ -21,11 +21,19 @@ from ch6dist.objects.find import find, module_of, why
 from ch6dist.objects.networks import FROM_THE_DATA, model_facts
 from ch6dist.objects.signature import parameters_of
 from ch6dist.objects.source import Sources, sources_of
+from ch6dist.objects.try_augmentation import augmentation_facts, given_names
 from ch6dist.objects.try_optimizer import HOW, optimizer_facts
 
-# by section, what the code gives and no file
-LEAVE_OUT = {"model": set(FROM_THE_DATA), "optimizer": {"params", *HOW}}
-FACTS: dict[str, Callable[[Any], dict[str, Any]]] = {"model": model_facts, "optimizer": optimizer_facts}
+LEAVE_OUT: dict[str, Callable[[Any], set[str]]] = {  # by section, what the code gives and no file
+    "augment": given_names,
+    "model": lambda found: set(FROM_THE_DATA),
+    "optimizer": lambda found: {"params", *HOW},
+}
+FACTS: dict[str, Callable[[Any], dict[str, Any]]] = {
+    "augment": augmentation_facts,
+    "model": model_facts,
+    "optimizer": optimizer_facts,
+}
 
 
 def describe(section: str, name: str) -> Description:
@@ -33,7 +41,7 @@ def describe(section: str, name: str) -> Description:
     found = find(section, name)
     if not callable(found):
         raise InputError("name", name, f"a class or a function; it is of type {type(found).__name__}")
-    parameters = parameters_of(found, leave_out=LEAVE_OUT[section])
+    parameters = parameters_of(found, leave_out=LEAVE_OUT[section](found))
     if taken := [one.name for one in parameters if one.name in RESERVED]:
         raise InputError("name", name, f"code without a parameter called {taken[0]}, which a file uses itself")
     is_path = bool(IMPORT_PATH.fullmatch(name))

@@ -48,6 +48,11 @@ def unsayable(found: Callable[..., Any], *, leave_out: Collection[str] = ()) -> 
     return ""
 
 
+def names_in_order(found: Callable[..., Any]) -> list[str]:
+    """Return the names of what a class or function takes by its place or its name, in order."""
+    return [name for name, one in _signature(found).parameters.items() if one.kind not in COLLECTED]
+
+
 def _signature(found: Callable[..., Any]) -> inspect.Signature:
     if isinstance(found, functools.partial):  # its keywords are other defaults
         inner = _signature(found.func)

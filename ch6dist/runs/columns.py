@@ -37,9 +37,16 @@ ROW_COLUMNS = (
     Column("exploding_steps", "int64", "captured steps of the epoch that exploded (capture_signs.py)"),
     Column("vanishing_gradients", "int64", "captured gradients that vanished in the epoch"),
     Column("saturated_layers", "int64", "captured layers that were saturated in the epoch"),
+    Column(
+        "val_top5_accuracy", "float64", "fraction whose class is among the five largest outputs (`metrics: [top5]`)"
+    ),
+    Column("val_coarse_accuracy", "float64", "fraction taken for a class of their superclass (`metrics: [coarse]`)"),
     Column("test_loss", "float64", "mean over the test set, once, at the end of a final training"),
     Column("test_accuracy", "float64", "fraction, once, at the end of a final training"),
+    Column("test_top5_accuracy", "float64", "as val_top5_accuracy, once, at the end of a final training"),
+    Column("test_coarse_accuracy", "float64", "as val_coarse_accuracy, once, at the end of a final training"),
 )
 
 SIGNS = ("exploding_steps", "vanishing_gradients", "saturated_layers")  # columns of rows whose trial captures
+ASKED = tuple(column.name for column in ROW_COLUMNS if column.name.endswith(("_top5_accuracy", "_coarse_accuracy")))
 VOLATILE_COLUMNS = frozenset(column.name for column in ROW_COLUMNS if column.volatile)

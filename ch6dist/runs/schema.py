@@ -150,8 +150,12 @@ class RowLine(TypedDict):
     exploding_steps: NotRequired[int]  # these three where it captured
     vanishing_gradients: NotRequired[int]
     saturated_layers: NotRequired[int]
+    val_top5_accuracy: NotRequired[float | None]  # these where the trial asks for them
+    val_coarse_accuracy: NotRequired[float | None]
     test_loss: NotRequired[float | None]
     test_accuracy: NotRequired[float | None]
+    test_top5_accuracy: NotRequired[float | None]
+    test_coarse_accuracy: NotRequired[float | None]
     shared: NotRequired[str]  # the trial that has trained this epoch, for this one too
     time: NotRequired[float]  # missing: format 0
     seconds: float

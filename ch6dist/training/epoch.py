@@ -14,6 +14,7 @@ import torch
 
 from ch6dist.data.images import load_test
 from ch6dist.engines.epoch_batches import epoch_batches
+from ch6dist.engines.task import Task
 from ch6dist.runs.schema import Line, Status
 from ch6dist.training.lane import EpochRecord, Lane, batch_groups
 from ch6dist.training.ledger_lines import epoch_row, range_result, range_rows
@@ -74,7 +75,7 @@ def validate(pack: Pack, lanes: Sequence[Lane], records: Records) -> None:
         results = evaluate(pack, sound, pack.data.val_images, pack.data.val_labels)
         for lane, result in zip(sound, results, strict=True):
             records[lane.trial_id].val = result
-            lane.check_validation(result[0])
+            lane.check_validation(result["loss"])
             records[lane.trial_id].eval_seconds = (pack.clock() - started) / len(sound)
     closing = [lane for lane in sound if lane.closing]
     if closing:
@@ -83,15 +84,18 @@ def validate(pack: Pack, lanes: Sequence[Lane], records: Records) -> None:
             records[lane.trial_id].test = result
 
 
-def evaluate(
-    pack: Pack, lanes: Sequence[Lane], images: torch.Tensor, labels: torch.Tensor
-) -> list[tuple[float, float]]:
-    """Return mean loss and accuracy of each lane over all of `images`, of which each rank takes its share."""
+def evaluate(pack: Pack, lanes: Sequence[Lane], images: torch.Tensor, labels: torch.Tensor) -> list[dict[str, float]]:
+    """Return the means of each lane over all of `images`, of which each rank takes its share.
+
+    They are loss, accuracy, and the accuracy by each metric that the trials ask for.
+    """
+    task = Task(tuple(pack.first.metrics), pack.data.coarse_of_class)
+    names = ("loss", "accuracy", *(f"{metric}_accuracy" for metric in task.metrics))
     low, high = pack.group.share(0, len(images))
     batches = pack.data.batches(images[low:high], labels[low:high], size=EVALUATION_BATCH, dtype=pack.dtype)
-    sums = pack.engine.evaluate([lane.engine for lane in lanes], batches)
+    sums = pack.engine.evaluate([lane.engine for lane in lanes], batches, task)
     means = (pack.group.sum(sums) / len(images)).tolist()
-    return [(loss, accuracy) for loss, accuracy in means]
+    return [dict(zip(names, values, strict=True)) for values in means]
 
 
 def save_captured(pack: Pack, lanes: Sequence[Lane], records: Records) -> None:
@@ -117,7 +121,7 @@ def _finish_lane(pack: Pack, lane: Lane, record: EpochRecord) -> list[Line]:
         lane.metrics.append(record.metrics())
         lane.engine.end_epoch(lane.metrics[-1])
         if record.val:
-            lane.keep_best(record.val[1])
+            lane.keep_best(record.val["accuracy"])
         if lane.complete:
             lane.end(Status.FINISHED)
     return [epoch_row(lane, record, pack.device)]

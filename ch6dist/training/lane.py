@@ -30,8 +30,8 @@ class EpochRecord:
     seconds: float  # training time divided by the lanes that shared it
     lanes: int
     eval_seconds: float | None = None
-    val: tuple[float, float] | None = None  # loss and accuracy
-    test: tuple[float, float] | None = None
+    val: Mapping[str, float] | None = None  # loss, accuracy, and the metrics that the trial asks for
+    test: Mapping[str, float] | None = None
     captured: Captured | None = None  # on rank 0
 
     def mean(self, values: list[float]) -> float:
@@ -41,7 +41,7 @@ class EpochRecord:
     def metrics(self) -> dict[str, float]:
         """Return the epoch's means by row column; `val_*` only where there was a validation."""
         found = {"train_loss": self.mean(self.losses), "train_accuracy": self.mean(self.accuracies)}
-        return found | ({"val_loss": self.val[0], "val_accuracy": self.val[1]} if self.val else {})
+        return found | {f"val_{name}": value for name, value in (self.val or {}).items()}
 
 
 @dataclass

@@ -45,7 +45,7 @@ def epoch_row(lane: Lane, record: EpochRecord, device: torch.device) -> Line:
     """Make the row of an epoch."""
     metrics = record.metrics()
     if record.test:
-        metrics |= {"test_loss": record.test[0], "test_accuracy": record.test[1]}
+        metrics |= {f"test_{name}": value for name, value in record.test.items()}
     signs = capture_signs(record.captured) if record.captured else {}
     row = _row(lane, record, device, step=lane.step, lr_momentum=record.lr_momentum[-1], metrics=metrics)
     return {**row, "seconds": record.seconds, "eval_seconds": record.eval_seconds, **signs}

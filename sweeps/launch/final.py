@@ -205,6 +205,8 @@ def say_result(found: Mapping[str, Any], console: Console) -> None:
         console.print(f"{trial}: test accuracy {100 * accuracy:.2f} %")
     spread = f" ± {100 * found['std']:.2f} (std over {found['seeds']} seeds)" if found["std"] is not None else ""
     console.print(f"test accuracy {100 * found['mean']:.2f} %{spread}")
+    first = next(iter(found["test_accuracy"]))
+    console.print(f"by class: ch6dist look {found['run']} {first} --split test -o FOLDER", soft_wrap=True)
 
 
 def _choice(source: str, runs: Path | None, trial: str | None) -> _Choice:

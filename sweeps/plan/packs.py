@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ch6dist.catalog.augmentations import words
 from ch6dist.catalog.wording import format_count
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
@@ -168,10 +169,18 @@ def _reasons(keys: Sequence[Mapping[str, Any]]) -> list[str]:
     flat = [{name: value for field, value in key.items() for name, value in _flatten(field, value)} for key in keys]
     names = dict.fromkeys(name for key in flat for name in key)
     differing = [name for name in names if len({repr(key[name]) for key in flat if name in key}) > 1]
-    return [", ".join(f"{name.removesuffix('.name')} {key[name]}" for name in differing if name in key) for key in flat]
+    return [
+        ", ".join(f"{name.removesuffix('.name')} {_shown(key[name])}" for name in differing if name in key)
+        for key in flat
+    ]
 
 
 def _flatten(field: str, value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, Mapping):
         return [(f"{field}.{name}", inner) for name, inner in value.items()]
     return [(field, value)]
+
+
+def _shown(value: Any) -> Any:
+    """Return a value for people: of a list of augmentations a few words."""
+    return words(value) if isinstance(value, list) and all(isinstance(item, Mapping) for item in value) else value

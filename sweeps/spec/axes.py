@@ -22,7 +22,7 @@ PRESETS: dict[str, tuple[float, ...]] = {  # grids of learning rates, named by t
     "factor10": (0.1, 0.01, 1e-3, 1e-4, 1e-5),
 }
 NOT_HERE = ("seed", "vary", "evaluate_test")  # fields of a trial that a sweep sets itself
-NO_AXIS = ("capture",)  # fields of a trial that are no part of its configuration
+NO_AXIS = ("capture", "metrics")  # fields of a trial that are no part of its configuration
 NAMED = ("model", "optimizer", "schedule")  # sections whose keys follow from their name
 CONDITION = "a trial key with a value or a list of values, as in {optimizer.name: [SGD, RMSprop]}"
 Point = dict[str, Any]  # a value for each axis that applies; of an axis of cases the name of one

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, get_args
 
+from ch6dist.catalog.augmentations import AUGMENTATIONS
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.json_schema import Schema, any_of, entry_schema, names_schema, parameter_schema
 from ch6dist.catalog.lookup import LIBRARIES
@@ -61,6 +62,7 @@ def sweep_schema() -> Schema:
     axis_fields = definitions.pop("Axis")["properties"]
     definitions |= axis_kinds(axis_fields)
     definitions["DataConfig"]["properties"]["name"] |= {"anyOf": [names_schema(DATASETS), FOREIGN_DATA]}
+    definitions["DataConfig"]["properties"]["augment"]["anyOf"] = [_augment(), {"type": "array", "items": _augment()}]
     definitions["Resources"]["properties"]["gpus"]["anyOf"][1:] = [SHARE, WHOLE]
     definitions["CheckpointRules"]["properties"]["total"]["anyOf"][1]["pattern"] += r"\s*$"
     names = definitions["SeriesConfig"]["properties"]["names"]
@@ -156,6 +158,13 @@ def _catalog() -> dict[str, Schema]:
     epochs = {"epochs": {"type": "integer", "minimum": 1, "description": "its length in a list of schedules"}}
     objects = [_schedule(entry, extra=epochs) for entry in parts.values()]
     return definitions | {"part": {"anyOf": [names_schema(parts), *objects]}}
+
+
+def _augment() -> Schema:
+    """Return the schema of one augmentation: a name, a mapping with one, or an import path."""
+    own = {"type": "string", "pattern": ":"}
+    named = {"type": "object", "properties": {"name": own}, "required": ["name"]}
+    return {"anyOf": [names_schema(AUGMENTATIONS), *map(entry_schema, AUGMENTATIONS.values()), own, named]}
 
 
 def _schedule(entry: ScheduleEntry, *, extra: dict[str, Schema] | None = None) -> Schema:

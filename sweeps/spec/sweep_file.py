@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
+from ch6dist.catalog.metrics import measure_of
 from ch6dist.catalog.wording import is_fraction
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
@@ -178,7 +179,7 @@ class SweepSpec(Frozen):
             if key in NOT_HERE:
                 raise InputError(key, key, "any trial key but seed and vary (the sweep has `seeds`) and evaluate_test")
             if key.partition(".")[0] in NO_AXIS:
-                raise InputError(key, key, "no axis: a capture changes nothing of a training; it goes under `trial`")
+                raise InputError(key, key, "no axis: it changes nothing of a training, and goes under `trial`")
         if (data := given.get("data")) and data.values:
             return {**given, "data": data.model_copy(update={"values": tuple(map(_with_root, data.values))})}
         return given
@@ -193,6 +194,10 @@ class SweepSpec(Frozen):
         )
         if self.margin is not None and self.margin >= 1 and is_fraction(self.metric.name):
             raise InputError("margin", self.margin, "a share below 1, as accuracies are: 0.005 is half a point")
+        if (needed := measure_of(self.metric.name)) and needed not in (self.trial.get("metrics") or ()):
+            raise InputError(
+                "metric.name", self.metric.name, f"with `metrics: [{needed}]` under `trial`, or another metric"
+            )
         _refuse_lost(self)
         Conditions(self.parameters, self.trial).check()
         return self

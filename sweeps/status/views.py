@@ -18,13 +18,22 @@ from rich.text import Text
 
 from ch6dist.catalog.datasets import SYNTHETIC
 from ch6dist.catalog.wording import format_count
-from ch6dist.runs.columns import SIGNS
+from ch6dist.runs.columns import ASKED, SIGNS
 from sweeps.units import format_seconds
 
 COLOURS = {"finished": "green", "running": "cyan", "failed": "red", "out_of_memory": "red", "diverged": "yellow"}
 METRICS = tuple(f"{split}_{metric}" for split in ("train", "val", "test") for metric in ("loss", "accuracy"))
-ROW_COLUMNS = ("epoch", "step", "lr", *METRICS, *SIGNS, "seconds", "shared")  # those without a value are not shown
-PER_CENT = ("train_accuracy", "val_accuracy", "test_accuracy")
+ROW_COLUMNS = (
+    "epoch",
+    "step",
+    "lr",
+    *METRICS,
+    *ASKED,
+    *SIGNS,
+    "seconds",
+    "shared",
+)  # those without a value are not shown
+PER_CENT = ("train_accuracy", "val_accuracy", "test_accuracy", *ASKED)
 SHOWN_EVENTS = 5
 SHOWN_RUNNING = 12
 NO_RANK = "–"  # of a configuration that is not complete

@@ -83,7 +83,7 @@ WRONG_VALUES = [
     ("data.batch_size", "0", ["data.batch_size", "0"]),
     ("data.train_size", "60000", ["data.train_size", "60000", "at most 59950"]),
     ("data.val_size", "60000", ["data.val_size", "60000"]),
-    ("data.augment", "mixup", ["data.augment", "'mixup'", "crop_flip"]),
+    ("data.augment", "mixop", ["data.augment", "'mixop'", "crop_flip"]),
     ("precision", "fp16", ["precision", "'fp16'", "bf16"]),
     ("divergence_factor", "1", ["divergence_factor", "a number > 1"]),
     ("label_smoothing", "1", ["label_smoothing", "a number < 1"]),

@@ -68,3 +68,14 @@ def test_rows_without_lanes_had_a_device_for_themselves(tmp_path):
     trials = [trial(name, curve=[0.1, 0.2, 0.3], columns={"lanes": [None] * 3}) for name in ("SGD", "Adam")]
     data = training_time_data(results_of(tmp_path, trials))
     assert "a device for itself" in PLOT.caption(data)
+
+
+def test_a_metric_that_trials_have_asked_for_is_drawn(tmp_path):
+    asked = {"val_top5_accuracy": [0.3, 0.4, 0.6]}
+    trials = [trial(name, curve=[0.1, 0.2, 0.3], columns=asked) for name in ("SGD", "Adam")]
+    results = results_of(tmp_path, trials, spec={"metric": {"name": "val_top5_accuracy"}})
+    data = training_time_data(results)
+    assert results.study.metric == "val_top5_accuracy"
+    assert data["val_top5_accuracy"].tolist() == [0.3, 0.4, 0.6] * 2
+    figure = draw(PLOT, data, study=results.study)
+    assert any("top5" in ax.get_title() for ax in figure.axes)

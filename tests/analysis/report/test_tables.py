@@ -46,5 +46,5 @@ def test_a_final_training_is_shown_by_its_test_accuracy_and_says_so(tmp_path):
 
 def test_every_measured_column_of_a_row_names_its_split():
     measured = [column.name for column in ROW_COLUMNS if MEASURE.search(column.name)]
-    assert len(measured) == 6
+    assert len(measured) == 10
     assert {name.partition("_")[0] for name in measured} == SPLITS

@@ -21,8 +21,9 @@ from ch6dist.catalog.dataset_files import DataFilesError, data_root
 from ch6dist.catalog.datasets import DATASETS, DataFile
 from ch6dist.config import parse_section
 from ch6dist.data.download import download
-from ch6dist.data.images import ArrayUnpickler, TrainData, epoch_plan, load_split, load_test
+from ch6dist.data.images import TrainData, epoch_plan, load_split, load_test
 from ch6dist.data.names import class_names
+from ch6dist.data.stored import ArrayUnpickler
 from ch6dist.errors import InputError
 from ch6dist.seeding import generator
 from ch6dist.trial_sections import DataConfig

@@ -67,6 +67,14 @@ def test_fifty_steps_are_those_of_one_process(tmp_path, name, world_size):
         assert max((a[key] - b[key]).abs().max().item() for key in a) < TOLERANCE
 
 
+def test_augmented_and_mixed_images_are_those_of_one_process(tmp_path):
+    data = {**UNEVEN, "name": "synthetic_cifar100", "augment": ["crop", "trivial", "erase", "mixup", "cutmix"]}
+    trial = small_trial(**TRAINED["lenet5"], data=data, epochs=1, precision="fp64")
+    [(alone, _)] = trained(SOLO, tmp_path, [trial])
+    [(seen, _)] = in_ranks(3, tmp_path / "ranks", trained, [trial])[0]
+    assert_close(seen.rows(), alone.rows())
+
+
 @pytest.mark.parametrize("world_size", [1, 2, 3, 4])
 def test_the_first_step_in_fp32_is_that_of_one_process(tmp_path, world_size):
     one_step = {"train_size": 7, "batch_size": 7, "val_size": 13}

@@ -21,8 +21,9 @@ from ch6dist.catalog.look import ARRAYS, FORMAT, INDEX, TABLES, WITH_SUPERCLASSE
 from ch6dist.catalog.models import MODELS
 from ch6dist.cli import run
 from ch6dist.config import parse_trial
-from ch6dist.data.images import PAD, ArrayUnpickler, epoch_plan, load_split, load_test, normalize
+from ch6dist.data.images import PAD, epoch_plan, load_split, load_test, normalize
 from ch6dist.data.names import Names, class_names
+from ch6dist.data.stored import ArrayUnpickler
 from ch6dist.engines.measures import saturated_share
 from ch6dist.look.command import look_at
 from ch6dist.look.layers import IDLE, Saturation
@@ -250,13 +251,13 @@ def test_augmented_images_are_those_of_the_trainings_own_batches():
 def test_the_table_says_how_an_image_was_moved_as_it_is_seen():
     trial = parse_trial({"data": {"name": "synthetic_cifar100", "train_size": 60, "val_size": 10}, "epochs": 8})
     found = augmented_samples(load_split(trial.data, device="cpu"), trial, count=4)
-    assert {(mirrored, right > 0) for _, _, mirrored, _, right in found.rows if right} == {
+    assert {(mirrored, right > 0) for _, _, mirrored, _, right, _ in found.rows if right} == {
         (0, 0),
         (0, 1),
         (1, 0),
         (1, 1),
     }
-    for image, epoch, mirrored, down, right in found.rows:
+    for image, epoch, mirrored, down, right, _ in found.rows:
         original = found.images[image - 1, 0]
         expected = torch.nn.functional.pad(original.flip(-1) if mirrored else original, (PAD,) * 4)
         window = expected[:, PAD - down : PAD - down + 32, PAD - right : PAD - right + 32]

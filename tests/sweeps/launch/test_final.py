@@ -217,6 +217,7 @@ def test_final_on_all_data_over_seeds(run: Path) -> None:
     for trial, accuracy in expected.items():
         assert f"{trial}: test accuracy {100 * accuracy:.2f} %" in found.stdout
     assert "std over 2 seeds" in found.stdout
+    assert f"by class: ch6dist look {folder.absolute()} {next(iter(expected))} --split test" in found.stdout
     assert read(folder).spec["chosen_by_seeds"] == [0]
     assert "seeds 1, 2: new" in found.stdout
     assert set(statuses(read(folder)).values()) == {"finished"}

@@ -328,3 +328,9 @@ def test_ten_thousand_trials_expand_in_order() -> None:
     trials = expand(spec_of({**axes(optimizer__lr=lrs), "seeds": 10}))
     assert len({trial.trial_id for trial in trials}) == 10_000
     assert [trial.optimizer["lr"] for trial in trials[::10]] == lrs
+
+
+def test_a_metric_that_a_trial_has_to_ask_for_needs_it_to(tmp_path: Path) -> None:
+    assert spec_of(sweep(metric="val_top5_accuracy", trial={"metrics": ["top5"]})).metric.goal == "maximize"
+    assert "metrics: [top5]" in refusal(write(tmp_path, sweep(metric="val_top5_accuracy")))
+    assert "no axis" in refusal(write(tmp_path, sweep(parameters={"metrics": [[], ["top5"]]})))
