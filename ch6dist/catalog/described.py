@@ -77,12 +77,18 @@ def adopt(recorded: Iterable[Mapping[str, Any]]) -> None:
         keep(_recorded(content))
 
 
-def keep(one: Description) -> None:
-    """Know a thing from here on, also where it is only shown: its names follow from its parameters."""
+def keep(one: Description, *, asked: bool = False) -> None:
+    """Know a thing from here on, also where it is only shown: its names follow from its parameters.
+
+    Args:
+        asked: its code has run here, because a person has named it.
+    """
     key = (one.section, one.name, one.code)
     if key not in _KNOWN:
         _KNOWN[key] = one
         _UNASKED.add(key)
+    if asked:
+        _UNASKED.discard(key)
 
 
 def allow(described: Iterable[Description], homes: Mapping[str, str]) -> None:
@@ -101,8 +107,8 @@ def may_run(section: str, name: str, code: str) -> bool:
 
 
 def home_of(code: str) -> str:
-    """Return the folder in which code is asked: of a run, or the working directory."""
-    return _HOMES.get(code) or os.getcwd()
+    """Return the folder that has the files of a run's code, where it may run; empty: the working directory has them."""
+    return _HOMES.get(code, "")
 
 
 def keep_to(heads: Collection[Mapping[str, Any]], *, ask: bool = False) -> None:
@@ -147,9 +153,8 @@ def description_of(section: str, name: str, code: str = "") -> Description:
     if wanted and found.code != wanted:
         hint = "its run folder has the code that it was trained with: name the run"
         raise UsageError(f"{name} is not what it was: its files have the hash {found.code}, not {wanted}", hint)
-    _KNOWN[section, name, found.code] = found
     if known is None:
-        _UNASKED.discard((section, name, found.code))
+        keep(found, asked=True)
     if not code:
         _MEANT[section, name] = found.code
     return found

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ch6dist.catalog.asked import PACKAGE
+from ch6dist.catalog.described import Description, home_of, keep
 from ch6dist.catalog.fingerprints import file_hash, installed_version
 from ch6dist.catalog.image_folder import list_folder
 from ch6dist.errors import MISSING, InputError, UsageError
@@ -103,29 +104,31 @@ def found_in(source: Source) -> Found:
 
 def verify(source: Source, found: Found) -> None:
     """Raise UsageError where the files of a source are no longer what was found; InputError as `found_in`."""
-    now = look(source)
+    now = look(source, code=found.code)
     if now.content != found.content:
         message = f"{source.name} is not what it was: its content has the hash {now.content}, not {found.content}"
         raise UsageError(message, "the trial was made with other images; a new run takes those that are there now")
 
 
-def look(source: Source, *, download: bool = False) -> Found:
+def look(source: Source, *, download: bool = False, code: str = "") -> Found:
     """Look at a source anew, at no image that has not changed.
 
     Args:
         download: let a library get what is not there, and decode all again.
+        code: the hash of files that a run has kept: they are called, whatever the working directory has by now.
     """
+    home = home_of(code) if code else ""
     with _alone(source):
-        index = _index(source)
+        index = _index(source, home)
         kept = None if download else _kept(index)
         if kept and all(file_hash(Path(kept["root"], path)) == known for path, known in kept["files"].items()):
-            return Found(**kept["found"])
-        with _decoded(source, download=download) as answer:
+            return _known(source, Found(**kept["found"]), kept)
+        with _decoded(source, {"download": download, **({"code": code, "home": home} if home else {})}) as answer:
             found = Found(**answer["found"])
             _keep(Path(answer["folder"]), _place(found))
         content = {"found": found.as_data(), "files": answer.get("files", {}), "root": answer.get("root", "")}
         replace_file(index, json.dumps(content))
-        return found
+        return _known(source, found, content)
 
 
 def prepared(source: Source, found: Found) -> Path:
@@ -137,7 +140,7 @@ def prepared(source: Source, found: Found) -> Path:
     if place.is_dir():
         return place
     try:
-        _index(source).unlink(missing_ok=True)
+        _index(source, home_of(found.code)).unlink(missing_ok=True)
         verify(source, found)
     except InputError as error:
         message = f"{source.name} cannot be read on this host: {error}"
@@ -176,7 +179,15 @@ def _alone(source: Source) -> Iterator[None]:
         yield
 
 
-def _index(source: Source) -> Path:
+def _known(source: Source, found: Found, content: Mapping[str, Any]) -> Found:
+    """Let a run keep the files of code that has made images."""
+    if found.code:
+        files = Description("data", source.name, "", (), code=found.code, files=content["files"], root=content["root"])
+        keep(files, asked=True)
+    return found
+
+
+def _index(source: Source, home: str) -> Path:
     """Return the file that says what was found: its name changes with names, sizes and times of the source's files."""
     stamp: list[Any] = [asdict(source)]
     if source.kind == "folder":
@@ -190,7 +201,7 @@ def _index(source: Source) -> Path:
             raise InputError("npz", source.place, "a file that is there, as numpy.savez writes it") from None
         stamp.append([seen.st_size, seen.st_mtime_ns])
     elif source.kind == "code":
-        stamp += [os.getcwd(), sys.executable]
+        stamp += [os.getcwd(), sys.executable, *([home] if home else [])]
     else:
         library = source.place.partition("/")[0]
         stamp.append(installed_version({"hf": "datasets"}.get(library, library)))
@@ -211,14 +222,14 @@ def _hash(content: Any) -> str:
 
 
 @contextlib.contextmanager
-def _decoded(source: Source, *, download: bool) -> Iterator[dict[str, Any]]:
+def _decoded(source: Source, how: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield what a subprocess says of a source, with the folder into which it has decoded the images."""
     folder = _home() / f".{_hash(asdict(source))}.making"
     shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed: this one has the lock
     folder.mkdir(parents=True)
-    asked = {**asdict(source), "folder": str(folder), "download": download}
+    asked = {**asdict(source), "folder": str(folder), **how}
     path = os.pathsep.join([str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path, **({} if download else OFFLINE)}
+    environment = {**os.environ, "PYTHONPATH": path, **({} if how["download"] else OFFLINE)}
     command = [sys.executable, "-P", "-m", PROGRAMS[source.kind], json.dumps(asked)]
     quiet = subprocess.PIPE if source.kind == "code" else None  # else its progress is for the person who waits
     try:

@@ -25,7 +25,7 @@ from ch6dist.data.arrays import Part, check_parts, checked, facts, save
 from ch6dist.data.decode import GREY, fitted
 from ch6dist.data.prepare import CONTENT_DIGITS, main
 from ch6dist.errors import MISSING, InputError, UsageError, suggestion
-from ch6dist.objects.find import find, module_of, why
+from ch6dist.objects.find import find, module_of, provide, why
 from ch6dist.objects.source import sources_of
 
 TORCHVISION, HUB = "torchvision", "hf"
@@ -56,8 +56,10 @@ def prepare(asked: Mapping[str, Any]) -> dict[str, Any]:
 
 def _of_code(asked: Mapping[str, Any]) -> Parts:
     """Call the user's function once for each part; without a test set it returns None for it."""
-    name = asked["place"]
-    load = find("data", name)
+    name, code = asked["place"], asked.get("code", "")
+    if code:  # of a run, which has kept its files
+        provide(code, Path(asked["home"]))
+    load = find("data", name, code=code)
     if not callable(load):
         raise InputError("name", name, f"a function; it is of type {type(load).__name__}")
     found: dict[str, Part | None] = {}
