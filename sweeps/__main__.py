@@ -81,6 +81,20 @@ def plan(
 
 
 @app.command()
+def check(spec: Spec, overrides: Overrides = None, as_json: AsJson = False) -> int:
+    """Try what a sweep is made of: count models, train each kind of trial a little, stop and resume it."""
+    from sweeps.plan.check import check as try_out
+    from sweeps.plan.check_view import render_check
+    from sweeps.spec.expand import forecast
+    from sweeps.spec.load import load_spec
+
+    trials = forecast(load_spec(spec, overrides or []), file=str(spec))
+    found = try_out(trials, say=lambda text: typer.echo(text, err=True))
+    show_found(found.as_data(), render_check(found), as_json)
+    return 0 if found.is_trainable else 2
+
+
+@app.command()
 def run(
     spec: Spec,
     overrides: Overrides = None,

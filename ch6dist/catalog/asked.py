@@ -14,11 +14,12 @@ LIMIT_SECONDS = 300.0  # imports, and a small training
 PACKAGE = Path(__file__).resolve().parents[2]  # the folder that has ch6dist, on the program's path
 
 
-def ask(program: str, arguments: Sequence[str], *, folder: str) -> dict[str, Any]:
+def ask(program: str, arguments: Sequence[str], *, folder: str, limit: float = LIMIT_SECONDS) -> dict[str, Any]:
     """Return what a program says in the last line of its output, as JSON.
 
     Args:
         folder: its working directory; empty: that of this process.
+        limit: seconds that it may take.
 
     What it cannot say is in `error`: what would be allowed instead.
     """
@@ -27,10 +28,10 @@ def ask(program: str, arguments: Sequence[str], *, folder: str) -> dict[str, Any
     environment = {**os.environ, "PYTHONPATH": path}
     try:
         done = subprocess.run(
-            command, cwd=folder or None, env=environment, capture_output=True, timeout=LIMIT_SECONDS, check=False
+            command, cwd=folder or None, env=environment, capture_output=True, timeout=limit, check=False
         )
     except subprocess.TimeoutExpired:
-        return {"error": f"code that answers within {LIMIT_SECONDS:.0f} s"}
+        return {"error": f"code that answers within {limit:.0f} s"}
     last = (done.stdout.decode(errors="replace").strip().splitlines() or [""])[-1]
     try:
         found: dict[str, Any] = json.loads(last)

@@ -98,6 +98,7 @@ class SweepLine(TypedDict):
     described: NotRequired[
         list[dict[str, Any]]
     ]  # what is not of the catalog: a Description each (catalog/described.py)
+    inexact: NotRequired[list[str]]  # kinds of trials of which it was known that they do not go on exactly
     confirmation: NotRequired[ConfirmationPlan]  # begins here: what its lines of trials say, should they be cut off
 
 

@@ -10,5 +10,5 @@ def stripes(split: str) -> tuple[np.ndarray, np.ndarray]:
     rows, columns = np.mgrid[:16, :16]
     directions = np.stack([rows, columns, rows + columns, rows - columns])[labels]
     waves = np.sin(directions * 1.2 + random.uniform(0, 6, (len(labels), 1, 1)))
-    images = 128 + 50 * waves + random.normal(0, 200, waves.shape)
+    images = 128 + 50 * waves + random.normal(0, 140, waves.shape)
     return images.clip(0, 255).astype(np.uint8)[:, None], labels

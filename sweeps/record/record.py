@@ -17,6 +17,7 @@ import yaml
 
 from ch6dist.errors import UsageError
 from ch6dist.runs import lease
+from ch6dist.runs.checked import inexact
 from ch6dist.runs.folders import checkpoints_root
 from ch6dist.runs.ledger import Ledger, add_lines
 from ch6dist.runs.names import LEDGER, SEGMENTS, SWEEP_FILE
@@ -101,6 +102,9 @@ def opened(
                 "trials": len({*ledger.trials, *added}),
                 "address": address,
             }
+            if unexact := inexact(line["config"] for line in [*ledger.trials.values(), *lines] if "config" in line):
+                head["inexact"] = unexact
+                say("\n".join(unexact))
             if confirmation:
                 head["confirmation"] = confirmation
             written = [cast(Line, head), *lost, *lines]
