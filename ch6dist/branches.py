@@ -20,8 +20,10 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ch6dist.catalog.labels import explain, label_all
+from ch6dist.catalog.lookup import is_foreign
 from ch6dist.catalog.wording import format_count
 from ch6dist.config import TrialConfig
 from ch6dist.errors import UsageError
@@ -89,13 +91,20 @@ def branches_of(trials: Sequence[TrialConfig], digests: Sequence[Digests]) -> di
 
 
 def alike(trials: Sequence[TrialConfig]) -> list[TrialConfig]:
-    """Return the trials that might share epochs: those that differ from another in schedule and length alone."""
+    """Return the trials that might share epochs: those that differ from another in schedule and length alone.
+
+    Where the schedule is code of the user's own none does: who only reads a run would run it to compare.
+    """
     groups: dict[str, list[TrialConfig]] = defaultdict(list)
     for trial in trials:
-        if trial.type == "train":
+        if trial.type == "train" and not _has_own_schedule(trial.schedule):
             groups[_group(trial)].append(trial)
     found = {trial.trial_id for members in groups.values() if len(members) > 1 for trial in members}
     return [trial for trial in trials if trial.type == "train" and trial.trial_id in found]
+
+
+def _has_own_schedule(schedule: Mapping[str, Any]) -> bool:
+    return any(is_foreign("schedule", part["name"]) for part in schedule.get("schedulers", [schedule]))
 
 
 def kept_epochs(branches: Branches) -> dict[str, list[int]]:

@@ -18,14 +18,22 @@ from ch6dist.catalog.described import Description, description_of, remembered
 from ch6dist.catalog.models import MODELS, ModelEntry
 from ch6dist.catalog.optimizers import OPTIMIZERS, OptimizerEntry
 from ch6dist.catalog.parameters import Entry
+from ch6dist.catalog.schedule_entries import SCHEDULES
+from ch6dist.catalog.schedule_parts import PER_BATCH, ScheduleEntry
 from ch6dist.errors import MISSING, InputError, unknown_name
 
-REGISTRIES: dict[str, Mapping[str, Entry]] = {"augment": AUGMENTATIONS, "model": MODELS, "optimizer": OPTIMIZERS}
+REGISTRIES: dict[str, Mapping[str, Entry]] = {
+    "augment": AUGMENTATIONS,
+    "model": MODELS,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+}
 LIBRARIES: dict[str, tuple[str, ...]] = {  # that names may come from: by section, as the name begins
     "augment": (),
     "data": ("hf", "torchvision"),
     "model": ("timm", "torchvision"),
     "optimizer": ("timm", "pytorch_optimizer"),
+    "schedule": (),
 }
 IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 RESERVED = ("name", "code")  # keys of a section that are no parameters
@@ -92,6 +100,13 @@ def family_in(optimizer: Mapping[str, Any]) -> tuple[str | None, str]:
     return entry.family, ""
 
 
+def schedule_of(config: Mapping[str, Any]) -> ScheduleEntry:
+    """Return the entry of a resolved schedule."""
+    found = lookup("schedule", config["name"], code=config.get("code", ""))
+    assert isinstance(found, ScheduleEntry)
+    return found
+
+
 def cycles_momentum(optimizer: Mapping[str, Any]) -> bool:
     """Return whether a resolved optimizer has a momentum that a schedule may cycle: momentum > 0, or betas."""
     key = optimizer_of(optimizer).momentum
@@ -154,4 +169,8 @@ def entry_of(description: Description) -> Entry:
         return OptimizerEntry(**common, family=None, **description.facts)
     if description.section == "augment":
         return Entry(**common)
+    if description.section == "schedule":  # a function of the progress, as the closed forms of the catalog
+        parameters = (*common.pop("parameters"), PER_BATCH)
+        slug = description.name.rpartition(":")[2].lower()
+        return ScheduleEntry(**common, parameters=parameters, slug=slug, within=("SequentialLR",), ours=True)
     return ModelEntry(**common, **description.facts)

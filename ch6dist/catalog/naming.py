@@ -64,7 +64,7 @@ def schedule_label(schedule: Mapping[str, Any]) -> str:
         return " → ".join(child + end for child, end in children)
     if name == "ChainedScheduler":
         return " and ".join(schedule_label(child) for child in schedule["schedulers"])
-    changed = differences(SCHEDULES[name], schedule)
+    changed = differences(known("schedule", schedule), schedule)
     interval = changed.pop("interval", None)
     if "monitor" in schedule:
         changed.pop("mode", None)  # it follows from the metric
@@ -75,7 +75,8 @@ def schedule_label(schedule: Mapping[str, Any]) -> str:
 
 def _slug(schedule: Mapping[str, Any]) -> str:
     children = [_slug(child) for child in schedule.get("schedulers", ())]
-    return "-".join(children) or SCHEDULES[schedule["name"]].slug
+    name = schedule["name"]
+    return "-".join(children) or (SCHEDULES[name].slug if name in SCHEDULES else _word(name))
 
 
 def _changes(

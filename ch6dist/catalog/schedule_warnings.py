@@ -12,8 +12,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ch6dist.catalog.lookup import known
 from ch6dist.catalog.parameters import Entry
-from ch6dist.catalog.schedule_entries import SCHEDULES
 from ch6dist.catalog.schedule_parts import LAMBDA_PRESETS
 from ch6dist.catalog.schedules import count_steps, parts
 from ch6dist.catalog.text import value_text
@@ -102,7 +102,7 @@ def _lengths(part: Schedule, epochs: int, steps_per_epoch: int, begin: int) -> I
 
 def _entry(part: Schedule) -> Entry:
     """Return the entry of a schedule, its lambda preset's parameters included."""
-    entry = SCHEDULES[part["name"]]
+    entry = known("schedule", part)
     preset = LAMBDA_PRESETS[part["recipe"]].parameters if "recipe" in part else ()
     return Entry(entry.name, entry.description, (*entry.parameters, *preset))
 

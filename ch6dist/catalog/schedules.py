@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
-from ch6dist.catalog.lookup import cycles_momentum
+from ch6dist.catalog.lookup import cycles_momentum, is_foreign, lookup, schedule_of
 from ch6dist.catalog.metrics import goal_of
 from ch6dist.catalog.parameters import REQUIRED, Entry, Parameter
 from ch6dist.catalog.schedule_entries import SCHEDULES
@@ -52,13 +52,18 @@ def resolve_schedule(given: Any, *, optimizer: Mapping[str, Any]) -> Resolved:
     if name in ("SequentialLR", "ChainedScheduler"):
         return _combined(name, rest, optimizer)
     warmup = rest.pop("warmup", None)
-    if warmup is None and SCHEDULES[name].needs_warmup:
-        raise InputError("warmup", MISSING, f"a mapping {{epochs: n, start_factor: x}} ({name} needs it)")
+    if not is_foreign("schedule", name):
+        _check_warmup(name, warmup)
     if warmup is None:
         return _single(name, rest, optimizer, alone=True)
-    if SCHEDULES[name].sets_lr:
-        raise InputError("warmup", warmup, f"nothing beside {name}: it has a warm-up of its own")
     return {**_single(name, rest, optimizer, alone=False), "warmup": _warmup(warmup)}
+
+
+def _check_warmup(name: str, warmup: Any) -> None:
+    if warmup is None and SCHEDULES[name].needs_warmup:
+        raise InputError("warmup", MISSING, f"a mapping {{epochs: n, start_factor: x}} ({name} needs it)")
+    if warmup is not None and SCHEDULES[name].sets_lr:
+        raise InputError("warmup", warmup, f"nothing beside {name}: it has a warm-up of its own")
 
 
 def check_lengths(schedule: Mapping[str, Any], *, epochs: int, steps_per_epoch: int) -> None:
@@ -110,7 +115,7 @@ def parts(schedule: Mapping[str, Any], *, epochs: int) -> list[tuple[Resolved, i
 
 def lr_overrides(schedule: Mapping[str, Any]) -> list[str]:
     """Return the keys that override `optimizer.lr`; sweeping it beside one would repeat the same trial."""
-    return ["schedule.max_lr"] if SCHEDULES[schedule["name"]].sets_lr and "max_lr" in schedule else []
+    return ["schedule.max_lr"] if schedule_of(schedule).sets_lr and "max_lr" in schedule else []
 
 
 def _split(given: Any, valid: Mapping[str, ScheduleEntry]) -> tuple[str, dict[str, Any]]:
@@ -119,8 +124,9 @@ def _split(given: Any, valid: Mapping[str, ScheduleEntry]) -> tuple[str, dict[st
         raise InputError("name", MISSING, f"one of {', '.join(valid)}")
     if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
         raise InputError("name", given, f"a schedule's name or a mapping with one: {', '.join(valid)}")
-    if given["name"] not in valid:
-        raise unknown_name("name", given["name"], valid)
+    if given["name"] not in valid and not is_foreign("schedule", given["name"]):
+        error = unknown_name("name", given["name"], valid)
+        raise InputError("name", given["name"], f"{error.allowed}, or an import path, package.module:name")
     return given["name"], {key: value for key, value in given.items() if key != "name"}
 
 
@@ -133,10 +139,14 @@ def _warmup(given: Any) -> Resolved:
 
 def _single(name: str, rest: dict[str, Any], optimizer: Mapping[str, Any], *, alone: bool) -> Resolved:
     """Resolve one schedule; after a warm-up or in a sequence (not `alone`) torch steps by no fraction of an epoch."""
-    entry = SCHEDULES[name]
+    code = rest.pop("code", "")
+    entry = lookup("schedule", name, code=code if isinstance(code, str) else "")
+    assert isinstance(entry, ScheduleEntry)
+    if code and code != entry.code:
+        raise InputError("code", code, f"nothing: it follows from the files of {name}")
     if not alone and entry.fractional:
         rest = {"interval": "epoch", **rest}
-    resolved = {"name": name, **entry.resolve(rest)}
+    resolved = {"name": name, **({"code": entry.code} if entry.code else {}), **entry.resolve(rest)}
     if not alone and entry.fractional and resolved["interval"] != "epoch":
         raise InputError("interval", resolved["interval"], f"epoch ({name} after another schedule)")
     if entry.sets_lr:
@@ -167,7 +177,7 @@ def _from_list(given: Sequence[Any], optimizer: Mapping[str, Any]) -> Resolved:
     children, milestones = [], [0]
     for index, child in enumerate(given):
         with _inside(str(index)):
-            name, rest = _split(child, _allowed_in("SequentialLR"))
+            name, rest = _part(child, "SequentialLR")
             if index < len(given) - 1:
                 if "epochs" not in rest:
                     raise InputError("epochs", MISSING, f"{_EPOCHS.allowed()} (only the last schedule needs none)")
@@ -188,7 +198,7 @@ def _combined(name: str, rest: Resolved, optimizer: Mapping[str, Any], *, key: s
     children: list[Resolved] = []
     for index, child in enumerate(given):
         with _inside(f"{key}.{index}".lstrip(".")):
-            children.append(_single(*_split(child, _allowed_in(name)), optimizer, alone=False))
+            children.append(_single(*_part(child, name), optimizer, alone=False))
             interval, first = children[-1]["interval"], children[0]["interval"]
             if interval != first:
                 raise InputError("interval", interval, f"{first}, as the first schedule has it")
@@ -196,6 +206,14 @@ def _combined(name: str, rest: Resolved, optimizer: Mapping[str, Any], *, key: s
     if name == "SequentialLR" and len(resolved["milestones"]) != len(children) - 1:
         raise InputError("milestones", resolved["milestones"], f"one less than the {len(children)} schedules")
     return resolved
+
+
+def _part(given: Any, combination: str) -> tuple[str, dict[str, Any]]:
+    """Return name and parameters of a schedule in a combination."""
+    name, rest = _split(given, _allowed_in(combination))
+    if is_foreign("schedule", name) and combination != "SequentialLR":
+        raise unknown_name("name", name, _allowed_in(combination))
+    return name, rest
 
 
 def _allowed_in(combination: str) -> dict[str, ScheduleEntry]:

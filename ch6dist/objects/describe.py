@@ -23,16 +23,19 @@ from ch6dist.objects.signature import parameters_of
 from ch6dist.objects.source import Sources, sources_of
 from ch6dist.objects.try_augmentation import augmentation_facts, given_names
 from ch6dist.objects.try_optimizer import HOW, optimizer_facts
+from ch6dist.objects.try_schedule import progress_name, schedule_facts
 
 LEAVE_OUT: dict[str, Callable[[Any], set[str]]] = {  # by section, what the code gives and no file
     "augment": given_names,
     "model": lambda found: set(FROM_THE_DATA),
     "optimizer": lambda found: {"params", *HOW},
+    "schedule": progress_name,
 }
 FACTS: dict[str, Callable[[Any], dict[str, Any]]] = {
     "augment": augmentation_facts,
     "model": model_facts,
     "optimizer": optimizer_facts,
+    "schedule": schedule_facts,
 }
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ch6dist.catalog.lookup import schedule_of
 from ch6dist.catalog.parameters import DERIVED
 from ch6dist.catalog.schedule_warnings import schedule_warnings
-from ch6dist.catalog.schedules import SCHEDULES
 from ch6dist.config import TrialConfig
 from ch6dist.optim.optimizers import optimizer_notes
 from ch6dist.optim.torch_schedulers import Span, arguments, fill_cycle
@@ -26,7 +26,7 @@ def schedule_notes(trial: TrialConfig, *, steps_per_epoch: int) -> tuple[str, ..
         lrs = f"{test.start_lr:g} → {test.end_lr:g} in {test.steps} steps"
         notes = [f"the range test sets the learning rate: {lrs}; optimizer.lr and schedule are ignored"]
     else:
-        sets_lr = SCHEDULES[trial.schedule["name"]].sets_lr
+        sets_lr = schedule_of(trial.schedule).sets_lr
         notes = list(_cycle(trial) if sets_lr else _lengths(trial, steps_per_epoch))
         notes += schedule_warnings(trial.schedule, epochs=trial.epochs, steps_per_epoch=steps_per_epoch)
     return (*notes, *optimizer_notes(trial.optimizer))
@@ -59,9 +59,10 @@ def _lengths(trial: TrialConfig, steps_per_epoch: int) -> Iterator[str]:
     if "schedulers" in schedule:
         return
     span = Span(epochs=trial.epochs, steps_per_epoch=steps_per_epoch, length=trial.epochs - ahead, begin=ahead)
-    steps = arguments(SCHEDULES[schedule["name"]], schedule, span)
+    entry = schedule_of(schedule)
+    steps = arguments(entry, schedule, span)
     unit = {"batch": "steps", "epoch": "epochs"}[schedule.get("interval", "epoch")]
-    for p in SCHEDULES[schedule["name"]].parameters:
+    for p in entry.parameters:
         if p.default is DERIVED and p.kind == "duration" and p.name not in schedule:
             yield f"{schedule['name']}: {p.name} is {steps[p.name]} {unit}, to the end of the training"
     whole = span.length * span.per_epoch(schedule)

@@ -20,8 +20,8 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ConstantLR, LambdaLR, LRScheduler, ReduceLROnPlateau
 
+from ch6dist.catalog.lookup import schedule_of
 from ch6dist.catalog.optimizers import OPTIMIZERS
-from ch6dist.catalog.schedules import SCHEDULES
 from ch6dist.config import TrialConfig
 from ch6dist.optim.optimizers import build_optimizer, momentum_of
 from ch6dist.optim.schedule_notes import schedule_notes
@@ -156,7 +156,7 @@ def preview(trial: TrialConfig, *, steps_per_epoch: int) -> list[tuple[float, fl
 
 def _build(trial: TrialConfig, optimizer: Optimizer, span: Span) -> Schedule:
     config = trial.schedule
-    entry = SCHEDULES[config["name"]]
+    entry = schedule_of(config)
     if config["name"] == "ReduceLROnPlateau":
         return _plateau(config, optimizer, span)
     if entry.sets_lr:
@@ -173,7 +173,7 @@ def _plateau(config: Mapping[str, Any], optimizer: Optimizer, span: Span) -> _Pl
     epochs = 0
     if "warmup" in config:
         warmup, epochs = build_warmup(config, optimizer, span), config["warmup"]["epochs"]
-    plateau = ReduceLROnPlateau(optimizer, **arguments(SCHEDULES[config["name"]], config, span))
+    plateau = ReduceLROnPlateau(optimizer, **arguments(schedule_of(config), config, span))
     return _PlateauSchedule(plateau, warmup, warmup_epochs=epochs, monitor=config["monitor"])
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from torch.optim import Optimizer, lr_scheduler
@@ -26,13 +27,13 @@ from torch.optim.lr_scheduler import (
     SequentialLR,
 )
 
-from ch6dist.catalog.lookup import cycles_momentum
+from ch6dist.catalog.lookup import cycles_momentum, schedule_of
 from ch6dist.catalog.parameters import DERIVED, Entry
-from ch6dist.catalog.schedule_entries import SCHEDULES
 from ch6dist.catalog.schedule_parts import LAMBDA_PRESETS
 from ch6dist.catalog.schedules import count_steps, parts
 from ch6dist.errors import InputError
 from ch6dist.optim.closed_forms import CLOSED_FORMS, LAMBDA_FACTORS, Factor
+from ch6dist.optim.own_factor import own_factor
 
 Config = Mapping[str, Any]
 OURS = ("interval", "monitor", "recipe")  # parameters that torch does not have
@@ -166,10 +167,12 @@ def _single(config: Config, optimizer: Optimizer, span: Span) -> LRScheduler:
         if name == "LambdaLR":
             return LambdaLR(optimizer, factor)
         return RestartingMultiplicative(optimizer, _ratio(factor))
-    given = arguments(SCHEDULES[name], config, span)
-    if SCHEDULES[name].ours:
-        return LambdaLR(optimizer, CLOSED_FORMS[name](**given, length=span.length * span.per_epoch(config)))
-    _check_steps(name, given, steps=span.length * span.per_epoch(config))
+    entry, steps = schedule_of(config), span.length * span.per_epoch(config)
+    given = arguments(entry, config, span)
+    if entry.ours:
+        form = CLOSED_FORMS[name] if name in CLOSED_FORMS else partial(own_factor, config)
+        return LambdaLR(optimizer, form(**given, length=steps))
+    _check_steps(name, given, steps=steps)
     scheduler: LRScheduler = _CLASSES.get(name, getattr(lr_scheduler, name))(optimizer, **given)
     return scheduler
 

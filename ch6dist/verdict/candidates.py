@@ -10,7 +10,6 @@ from typing import Any
 
 from ch6dist.catalog.lookup import known, known_dataset
 from ch6dist.catalog.naming import differences
-from ch6dist.catalog.schedule_entries import SCHEDULES
 from ch6dist.catalog.wording import is_fraction
 from ch6dist.runs.confirmations import open_confirmation
 from ch6dist.runs.early_stops import over_budget, rule_name, stopped_by_rule
@@ -129,7 +128,7 @@ def _schedule_parts(schedule: Mapping[str, Any]) -> int:
     if inner is not None:
         parts = 1 + sum(map(_schedule_parts, inner))
     else:
-        parts = 0 if name == "none" else 1 + len(differences(SCHEDULES[name], schedule))
+        parts = 0 if name == "none" else 1 + len(differences(known("schedule", schedule), schedule))
     return parts + bool(schedule.get("warmup"))
 
 

@@ -36,6 +36,7 @@ WIDTH = 110  # characters of a line of the schema
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 SECTIONS = {"data": "DataConfig", "range_test": "RangeTestConfig"}
 REGISTRIES: dict[str, Mapping[str, Entry]] = {"model": MODELS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES}
+OWN: Schema = {"type": "string", "pattern": ":", "description": "package.module:name"}
 FOREIGN_DATA: Schema = {"type": "string", "pattern": rf"^(({'|'.join(LIBRARIES['data'])})/.|[^/]*:)"}
 LOSS: Schema = {
     "properties": {"name": {"enum": [name for name in get_args(MetricName) if goal_of(name) == "minimize"]}},
@@ -151,20 +152,26 @@ def _catalog() -> dict[str, Schema]:
     for kind, registry in REGISTRIES.items():
         definitions[kind] = {"anyOf": [names_schema(registry), *({"$ref": f"#/$defs/{name}"} for name in registry)]}
     foreign = {"type": "string", "pattern": "[/:]", "description": "LIBRARY/NAME, or package.module:Name"}
-    whole = {"type": "object", "properties": {"name": foreign}, "required": ["name"]}
-    definitions["optimizer"]["anyOf"] += [foreign, whole]
+    whole = _named(foreign)
+    for kind in ("model", "optimizer"):
+        definitions[kind]["anyOf"] += [foreign, whole]
+    definitions["schedule"]["anyOf"] += [OWN, _named(OWN)]
     definitions["schedule"]["anyOf"].append({"type": "array", "items": {"$ref": "#/$defs/part"}, "minItems": 2})
     parts = {name: entry for name, entry in SCHEDULES.items() if set(BOTH) & set(entry.within)}
     epochs = {"epochs": {"type": "integer", "minimum": 1, "description": "its length in a list of schedules"}}
     objects = [_schedule(entry, extra=epochs) for entry in parts.values()]
-    return definitions | {"part": {"anyOf": [names_schema(parts), *objects]}}
+    return definitions | {"part": {"anyOf": [names_schema(parts), *objects, OWN, _named(OWN)]}}
 
 
 def _augment() -> Schema:
     """Return the schema of one augmentation: a name, a mapping with one, or an import path."""
-    own = {"type": "string", "pattern": ":"}
-    named = {"type": "object", "properties": {"name": own}, "required": ["name"]}
-    return {"anyOf": [names_schema(AUGMENTATIONS), *map(entry_schema, AUGMENTATIONS.values()), own, named]}
+    entries = map(entry_schema, AUGMENTATIONS.values())
+    return {"anyOf": [names_schema(AUGMENTATIONS), *entries, OWN, _named(OWN)]}
+
+
+def _named(name: Schema) -> Schema:
+    """Return the schema of a mapping whose name is of the user's own, and its keys with it."""
+    return {"type": "object", "properties": {"name": name}, "required": ["name"]}
 
 
 def _schedule(entry: ScheduleEntry, *, extra: dict[str, Schema] | None = None) -> Schema:
