@@ -228,7 +228,7 @@ def _describe(section: str, name: str, folder: str) -> Description:
     kept = _kept(section, name, folder)
     if kept is not None and _is_current(kept):
         return kept
-    answer = ask(PROGRAM, [section, name], folder=folder)
+    answer = ask(PROGRAM, [section, name], folder=folder, what=name)
     if "error" in answer:
         raise InputError("name", name, answer["error"])
     found = Description.from_data(answer)

@@ -74,7 +74,7 @@ def _kept(name: str, question: str) -> ModelSize | None:
 def _counted(name: str, code: str, question: str) -> ModelSize:
     if not may_run("model", name, code):
         raise UsageError(f"{name} is code of a run from elsewhere: it has not been counted here", "--trust runs it")
-    answer = ask(PROGRAM, [question], folder=home_of(code))
+    answer = ask(PROGRAM, [question], folder=home_of(code), what=name)
     if "error" in answer:
         raise InputError("model.name", name, answer["error"])
     with contextlib.suppress(OSError):  # a cache that cannot be written costs time, no more

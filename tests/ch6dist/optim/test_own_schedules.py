@@ -117,7 +117,7 @@ def test_what_is_no_schedule_is_refused_in_one_line(schedule: Any, said: str) ->
 
 def test_a_factor_that_is_no_number_in_the_middle_is_found_before_anything_trains() -> None:
     given = {"name": "mysched:late", "begin": 0.9991}  # beyond what the description tries
-    with pytest.raises(InputError, match="at the progress 0.99"):
+    with pytest.raises(InputError, match=r"at the progress 0\.99"):
         preview(trial(given, epochs=1), steps_per_epoch=2000)
 
 
