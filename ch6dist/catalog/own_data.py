@@ -174,7 +174,7 @@ def _alone(source: Source) -> Iterator[None]:
     """Hold the lock of a source: of several processes on a host that need it, one decodes and the others wait."""
     lock = _home() / f"{_hash(asdict(source))}.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
+    with lock.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
