@@ -8,6 +8,14 @@ from typing import Any
 
 import pytest
 
+from ch6dist.catalog.described import keep_to
+
+
+@pytest.fixture(autouse=True)
+def _of_no_run() -> None:
+    """Let names mean what they mean here: a command that goes on with a run says otherwise, to its end."""
+    keep_to(())
+
 
 @pytest.fixture
 def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
