@@ -110,7 +110,7 @@ class _Tried:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10))
-        optimizer = self.found(model.parameters(), **_needed(self.found))
+        optimizer = self.found(model.parameters(), **needed(self.found))
         if callable(getattr(optimizer, "train", None)):
             optimizer.train()
         return model, optimizer
@@ -153,7 +153,7 @@ def _reason(error: Exception) -> str:
     return why(error)
 
 
-def _needed(found: Callable[..., Any]) -> dict[str, float]:
+def needed(found: Callable[..., Any]) -> dict[str, float]:
     """Return what has to be given: a learning rate without a default, a momentum where Nesterov's is the default."""
     defaults = {one.name: one.default for one in parameters_of(found)}
     given = {"lr": LR} if defaults["lr"] is REQUIRED else {}
