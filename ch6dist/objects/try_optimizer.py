@@ -19,10 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ch6dist.catalog.parameters import REQUIRED
+from ch6dist.catalog.parameters import DERIVED, REQUIRED
 from ch6dist.errors import InputError
-from ch6dist.objects.find import why
-from ch6dist.objects.signature import parameters_of, unsayable
+from ch6dist.objects.find import uncompiled, why
+from ch6dist.objects.signature import as_the_code_has, parameters_of, unsayable
 
 HOW = {"foreach", "fused", "capturable", "differentiable", "maximize", "verbose"}  # only how it computes, or talks
 STEPS = 3
@@ -66,6 +66,7 @@ class _Tried:
 
     def __init__(self, found: Callable[..., Any], *, closure: bool, second_order: bool) -> None:
         self.found, self.closure, self.second_order = found, closure, second_order
+        self.given = as_the_code_has(found, {**defaults_of(found), **needed(found)})
         self.model, self.optimizer = self._begin()
         before = random_state()
         for _ in range(STEPS):
@@ -110,7 +111,8 @@ class _Tried:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10))
-        optimizer = self.found(model.parameters(), **needed(self.found))
+        with uncompiled():
+            optimizer = self.found(model.parameters(), **self.given)
         if callable(getattr(optimizer, "train", None)):
             optimizer.train()
         return model, optimizer
@@ -151,6 +153,12 @@ def _reason(error: Exception) -> str:
     if "__contains__" in str(error):  # it has looked for a word in a parameter
         return "it wants its parameters sorted into groups by hand"
     return why(error)
+
+
+def defaults_of(found: Callable[..., Any]) -> dict[str, Any]:
+    """Return what a file that says nothing gives it."""
+    kept = (one for one in parameters_of(found, leave_out={"params", *HOW}) if one.default not in (REQUIRED, DERIVED))
+    return {one.name: one.default for one in kept}
 
 
 def needed(found: Callable[..., Any]) -> dict[str, float]:

@@ -16,7 +16,8 @@ import torch
 from ch6dist.catalog.lookup import RESERVED, optimizer_of
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.errors import InputError
-from ch6dist.objects.find import find, why
+from ch6dist.objects.find import find, uncompiled, why
+from ch6dist.objects.signature import as_the_code_has
 
 
 def build_optimizer(
@@ -26,14 +27,15 @@ def build_optimizer(
 
     Raises InputError with what a library's or the user's own says of its arguments.
     """
-    given = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items() if k not in RESERVED}  # as torch's
     found = find("optimizer", config["name"], code=config.get("code", ""))
+    given = as_the_code_has(found, {key: value for key, value in config.items() if key not in RESERVED})
     if config["name"] in OPTIMIZERS:
         optimizer = _plain(found)(parameters, **given)
         optimizer.register_load_state_dict_post_hook(_keep_type_of_scalars)
         return optimizer
     try:
-        made: torch.optim.Optimizer = found(parameters, **given)
+        with uncompiled():
+            made: torch.optim.Optimizer = found(parameters, **given)
     except Exception as error:
         raise InputError("optimizer.name", config["name"], f"arguments that it takes: {why(error)}") from error
     return made
