@@ -13,6 +13,7 @@ import multiprocessing
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -25,7 +26,7 @@ from ch6dist.catalog.lookup import family_in, optimizer_of
 from ch6dist.catalog.optimizers import OptimizerEntry
 from ch6dist.config import TrialConfig, parse_trial
 from ch6dist.errors import InputError
-from ch6dist.objects.describe import answered, describe
+from ch6dist.objects.describe import answered, described_as_data
 from ch6dist.objects.find import find, why
 from ch6dist.objects.try_optimizer import needed
 from ch6dist.packs import Orders
@@ -37,6 +38,7 @@ LIBRARIES = ("timm", "pytorch_optimizer", "schedulefree")
 SCHEDULE_FREE = ("AdamWScheduleFree", "RAdamScheduleFree", "SGDScheduleFree")  # those for any place, without closures
 DATA = {"name": "synthetic_mnist", "train_size": 300, "val_size": 60, "batch_size": 20}  # 15 steps an epoch
 EPOCHS = 3
+SMALLER = (1e-3, 1e-5)  # learning rates that are tried where the default diverges
 LIMIT_SECONDS = 120.0
 PRELOADED = ["ch6dist.training.loop", "timm.optim", "pytorch_optimizer", "schedulefree"]  # what is missing is left out
 PROCESSES = multiprocessing.get_context("forkserver")
@@ -68,7 +70,7 @@ def names(library: str) -> list[str]:
 
 def tried_all(listed: Iterable[str]) -> Iterator[Tried]:
     """Try optimizers one after another, each in a process of its own with a time limit."""
-    PROCESSES.set_forkserver_preload(PRELOADED)
+    PROCESSES.set_forkserver_preload(PRELOADED)  # a process forked from one that has them starts at once
     for name in listed:
         yield _in_process(name)
 
@@ -98,27 +100,35 @@ def _answer(name: str, answer: Connection) -> None:
 
 def tried(name: str) -> Tried:
     """Try one optimizer in this process."""
-    described = answered(lambda: describe("optimizer", name).as_data())
+    described = answered(partial(described_as_data, "optimizer", name))
     if "error" in described:
         return Tried(name, described["error"])
     found = Description.from_data(described)
     keep(found)
     allow([found], {})
     given = needed(find("optimizer", name))
-    try:
-        trial = parse_trial(
-            {"data": DATA, "model": "lenet5", "epochs": EPOCHS, "optimizer": {"name": name, **given}, "seed": 1}
-        )
-    except InputError as error:
-        return Tried(name, str(error))
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            return _trained(trial, given, Path(folder))
-    except Exception as error:
-        return Tried(name, f"described, but its training fails: {why(error)}")
+    for more in ({}, *({"lr": lr} for lr in SMALLER)):  # where its default diverges
+        try:
+            row = _trained(name, {**given, **more})
+        except InputError as error:
+            return Tried(name, str(error))
+        except Exception as error:
+            return Tried(name, f"described, but its training fails: {why(error)}")
+        if not row.refused:
+            break
+    return row
 
 
-def _trained(trial: TrialConfig, given: Mapping[str, Any], folder: Path) -> Tried:
+def _trained(name: str, given: Mapping[str, Any]) -> Tried:
+    trial = parse_trial(
+        {"data": DATA, "model": "lenet5", "epochs": EPOCHS, "optimizer": {"name": name, **given}, "seed": 1}
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        return _resumed(trial, given, Path(folder))
+
+
+def _resumed(trial: TrialConfig, given: Mapping[str, Any], folder: Path) -> Tried:
+    """Train a trial, and once more with a stop after the first epoch."""
     rows: list[Line] = []
     whole, stopped = Checkpoints(folder / "whole"), Checkpoints(folder / "stopped")
     reason = ""
@@ -130,13 +140,13 @@ def _trained(trial: TrialConfig, given: Mapping[str, Any], folder: Path) -> Trie
         reason = next((line["reason"] for line in lines if line.get("reason")), reason)
         return Orders()
 
-    statuses = train([trial], checkpoints=whole, report=keep_rows)
+    statuses = train([trial], checkpoints=whole, report=keep_rows, device="cpu")
     name, entry = trial.optimizer["name"], optimizer_of(trial.optimizer)
     losses = tuple(row["train_loss"] for row in rows)
     if statuses[trial.trial_id] != "finished":
         return Tried(name, f"described, but its training ends: {reason}", losses=losses)
-    train([trial], checkpoints=stopped, report=lambda lines: Orders(halt=any(line["kind"] == "row" for line in lines)))
-    train([trial], checkpoints=stopped)
+    train([trial], checkpoints=stopped, report=_halt, device="cpu")
+    train([trial], checkpoints=stopped, device="cpu")
     return Tried(
         name,
         given=given,
@@ -149,6 +159,11 @@ def _trained(trial: TrialConfig, given: Mapping[str, Any], folder: Path) -> Trie
     )
 
 
+def _halt(lines: Sequence[Line]) -> Orders:
+    """Halt behind the first epoch."""
+    return Orders(halt=any(line["kind"] == "row" for line in lines))
+
+
 def _needs(entry: OptimizerEntry) -> Iterator[str]:
     """Yield what the loop gives it that a plain optimizer does not need."""
     if entry.closure:
@@ -157,6 +172,8 @@ def _needs(entry: OptimizerEntry) -> Iterator[str]:
         yield "second derivatives"
     if entry.modes:
         yield "weights for evaluation"
+    if entry.own_lr:
+        yield "no learning rate: it finds its own"
     if entry.draws:
         yield "random numbers"
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from ch6dist.catalog.lookup import RESERVED, optimizer_of
+from ch6dist.catalog.lookup import RESERVED
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.errors import InputError
 from ch6dist.objects.find import find, uncompiled, why
@@ -47,16 +47,6 @@ def momentum_of(optimizer: torch.optim.Optimizer) -> float | None:
     if "betas" in group:
         return float(group["betas"][0])
     return float(group["momentum"]) if isinstance(group.get("momentum"), (int, float)) else None
-
-
-def optimizer_notes(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what a person should know about the chosen optimizer before it trains; empty for most."""
-    name, entry = config["name"], optimizer_of(config)
-    if entry.full_batch:
-        return (f"{name} expects the gradient over all images: mini-batches mislead it, and lr is only its first step",)
-    if not entry.resumes:
-        return (f"{name} keeps something outside of its state: a resumed trial may go on differently",)
-    return ()
 
 
 @functools.cache
