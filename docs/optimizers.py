@@ -31,8 +31,8 @@ HEAD = (
 NAME = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
 INTRODUCTION = """# Optimizers of libraries
 
-Every optimizer that timm and pytorch_optimizer list, and the three of schedulefree, as `optimizer: NAME` in a trial takes
-them. Each was described, then trained LeNet-5 on 300 synthetic digits for three epochs of 15 steps; stopped behind the
+Every optimizer that timm and pytorch_optimizer list, and the three of schedulefree, as `optimizer: NAME` in a trial
+takes them. Each was described, then trained LeNet-5 on 300 synthetic digits for three epochs of 15 steps; stopped behind the
 first epoch and resumed, it trained once more.
 
 Of {count} names {trained} train, of which {exact} resume exactly: to the same weights, bit for bit.
@@ -44,7 +44,7 @@ of an optimizer of torch goes by its import path, `package.module:Name`, and is 
 - **to be given**: what the file has to say besides the name: what has no default, and a smaller learning rate where
   the default diverges on these images. A count that has no default was 100.
 - **the loop gives it**: a closure, which computes loss and gradients anew; gradients that can be differentiated once
-  more; weights for evaluation, which are other ones than those that it trains at; random numbers of its own, a function of
+  more; weights for evaluation, which are other ones than those that it trains at; random numbers, a function of
   seed and step. Where it says *no learning rate*, the optimizer finds it itself: `lr` and schedules have no effect, and
   `sweeps plan` warns of it, as it does where a resume is not exact.
 - **state**: tensors of a parameter's size that it keeps for each parameter, rounded up; it counts into a plan's memory.

@@ -101,6 +101,8 @@ def _parameter(one: inspect.Parameter, annotation: Any) -> Parameter:
     low = 0.0 if one.name == "lr" else None
     if one.name == "lr" and default in (DERIVED, None):  # a library's own sign that it has to be given, or not to be
         default, none = REQUIRED, False
+    if one.name == "lr" and kind == "any":
+        kind = "float"
     return Parameter(
         one.name, kind, default, "", low=low, choices=choices, length=length, none=none and kind != "floats"
     )
