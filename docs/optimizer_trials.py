@@ -173,7 +173,7 @@ def _needs(entry: OptimizerEntry) -> Iterator[str]:
     if entry.modes:
         yield "weights for evaluation"
     if entry.own_lr:
-        yield "no learning rate: it finds its own"
+        yield "no schedule: its learning rate is its own"
     if entry.draws:
         yield "random numbers"
 

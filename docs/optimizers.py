@@ -32,22 +32,27 @@ NAME = re.compile(r"^\| `([^`]+)` \|", re.MULTILINE)
 INTRODUCTION = """# Optimizers of libraries
 
 Every optimizer that timm and pytorch_optimizer list, and the three of schedulefree, as `optimizer: NAME` in a trial
-takes them. Each was described, then trained LeNet-5 on 300 synthetic digits for three epochs of 15 steps; stopped behind the
-first epoch and resumed, it trained once more.
+takes them. Each was described, then trained LeNet-5 on 300 synthetic digits for three epochs of 15 steps, and once
+more, stopped behind the first epoch and resumed.
 
-Of {count} names {trained} train, of which {exact} resume exactly: to the same weights, bit for bit.
-{refused} are refused, by name and with the reason, before anything is trained.{failed}
+Of {count} names {trained} train, of which {exact} resume exactly: to the same weights, bit for bit{but}.
+{refused} are refused, by name and with the reason, before anything is trained: the last column has what the message
+says behind `allowed:`.{failed}
 
-Made on {today} by `{command}`, with {made_with}. What is not listed here and has the form
+Made on {today} by `{command}`, with {made_with}.
+
+What is not listed here and has the form
 of an optimizer of torch goes by its import path, `package.module:Name`, and is tried in the same way when it is named.
 
 - **to be given**: what the file has to say besides the name: what has no default, and a smaller learning rate where
   the default diverges on these images. A count that has no default was 100.
 - **the loop gives it**: a closure, which computes loss and gradients anew; gradients that can be differentiated once
   more; weights for evaluation, which are other ones than those that it trains at; random numbers, a function of
-  seed and step. Where it says *no learning rate*, the optimizer finds it itself: `lr` and schedules have no effect, and
-  `sweeps plan` warns of it, as it does where a resume is not exact.
-- **state**: tensors of a parameter's size that it keeps for each parameter, rounded up; it counts into a plan's memory.
+  seed and step. Where it says *no schedule*, the learning rate that one sets has no effect, at least in the first
+  twelve steps, and `sweeps plan` warns of it, as it does where a resume is not exact.
+- **state**: tensors of a parameter's size that it keeps for each parameter, rounded up, on the small network by which
+  it is tried; a plan's memory counts with it. What keeps matrices of a layer's sides (`shampoo`, `soap`) keeps fewer or
+  more of them on other layers.
 - **engine**: `eager` trains the trials of a pack one after another; those with a family fuse on a GPU
   ([packs](packs.md)).
 
@@ -65,11 +70,13 @@ def page_of(rows: Mapping[str, Sequence[Tried]], *, today: str) -> str:
     trained = [row for row in every if not row.refused]
     described = [f"`{row.name}`" for row in every if row.refused.startswith("described")]
     failed = f"\n{', '.join(described)}: described, but the training fails." if described else ""
+    other = [f"`{row.name}`" for row in trained if not row.resumes]
     head = INTRODUCTION.format(
         count=len(every),
         trained=len(trained),
         exact=sum(row.resumes for row in trained),
         refused=len(every) - len(trained) - len(described),
+        but=f" (not {', '.join(other)})" if other else "",
         failed=failed,
         today=today,
         command=COMMAND,

@@ -19,4 +19,4 @@ def optimizer_notes(config: Mapping[str, Any]) -> Iterator[str]:
     if not entry.resumes:
         yield f"{name} keeps something outside of its state: a resumed trial may go on differently"
     if entry.own_lr:
-        yield f"{name} finds its learning rate itself: lr and the schedule have no effect"
+        yield f"{name} has a learning rate of its own: what a schedule sets has no effect, at least in its first steps"

@@ -11,7 +11,7 @@ import io
 import math
 import pickle
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from ch6dist.objects.signature import as_the_code_has, parameters_of, unsayable
 
 HOW = {"foreach", "fused", "capturable", "differentiable", "maximize", "verbose"}  # only how it computes, or talks
 STEPS = 3
+SLOW_STEPS = 12  # some move no weight in the first ones
 LR = 1e-3  # where it has to be given
 COUNT = 100  # of images or steps, where one has to be given
 WAYS: tuple[dict[str, bool], ...] = (  # of taking a step, the plainest first
@@ -80,8 +81,7 @@ class _Tried:
     @property
     def state_tensors(self) -> int:
         """Return how many tensors of a parameter's size the optimizer keeps for each."""
-        states = (state for state in self.optimizer.state.values() if isinstance(state, dict))
-        kept = sum(one.numel() for state in states for one in state.values() if isinstance(one, torch.Tensor))
+        kept = sum(one.numel() for one in _tensors_in(list(self.optimizer.state.values())))
         return math.ceil(kept / sum(one.numel() for one in self.model.parameters()) - 0.05)
 
     def resumes(self) -> bool:
@@ -110,13 +110,13 @@ class _Tried:
             if "lr" not in group:
                 raise InputError("name", self.found, "an optimizer with a learning rate; this one drops its lr")
             group["lr"] = 0.5 * group["lr"]
-        return not self._end_alike(as_it_is, changed)
+        return not self._end_alike(as_it_is, changed, steps=SLOW_STEPS)
 
-    def _end_alike(self, *pair: tuple[nn.Module, Any]) -> bool:
+    def _end_alike(self, *pair: tuple[nn.Module, Any], steps: int = STEPS) -> bool:
         """Return whether two trained on, with the same random numbers, end with the same weights, bit for bit."""
         for trained in pair:
             with torch.random.fork_rng(devices=[]):
-                for step in range(STEPS):
+                for step in range(steps):
                     seed_all(step)
                     self._step(*trained)
         weights = zip(*(model.parameters() for model, _ in pair), strict=True)
@@ -125,7 +125,8 @@ class _Tried:
     def _begin(self) -> tuple[nn.Module, Any]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10))
+            first = (nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten())
+            model = nn.Sequential(*first, nn.Linear(8 * 36, 96), nn.ReLU(), nn.Linear(96, 10))
         with uncompiled():
             optimizer = self.found(model.parameters(), **self.given)
         if callable(getattr(optimizer, "train", None)):
@@ -148,6 +149,15 @@ class _Tried:
             return
         again()
         optimizer.step()
+
+
+def _tensors_in(content: Any) -> Iterator[torch.Tensor]:
+    """Yield the tensors in a state, also those in lists and mappings of it."""
+    if isinstance(content, torch.Tensor):
+        yield content
+    elif isinstance(content, (dict, list, tuple)):
+        for one in content.values() if isinstance(content, dict) else content:
+            yield from _tensors_in(one)
 
 
 def random_state() -> tuple[Any, ...]:

@@ -394,7 +394,7 @@ def test_optimizers_that_cannot_be_trained_are_refused_in_one_line(name, why):
     ("name", "note"),
     [
         ("Forgetful", "a resumed trial may go on differently"),
-        ("Headstrong", "lr and the schedule have no effect"),
+        ("Headstrong", "what a schedule sets has no effect"),
     ],
 )
 def test_what_is_odd_about_an_optimizer_is_said_in_the_record(name, note):
