@@ -6,6 +6,7 @@ python -m docs.optimizers       # renews the page: ten minutes on one core
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import date
 from importlib import metadata
@@ -129,7 +130,11 @@ def _version(name: str) -> str:
 
 def main() -> None:
     """Renew the page."""
-    rows = {library: list(tried_all(names(library))) for library in LIBRARIES}
+    rows: dict[str, list[Tried]] = {library: [] for library in LIBRARIES}
+    for library in LIBRARIES:
+        for row in tried_all(names(library)):
+            sys.stderr.write(f"{line_of(row)}\n")  # it takes minutes
+            rows[library].append(row)
     PAGE.write_text(page_of(rows, today=str(date.today())), encoding="utf-8")
 
 
