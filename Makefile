@@ -2,7 +2,7 @@
 # make test    the tests that need no more than a few minutes
 # make check   what CI runs besides: style, types
 # make test-slow  the slow tests: kills, a bare environment, several workers, an object store
-# make test-exhaustive  the slow tests that CI leaves out (about 20 minutes)
+# make test-exhaustive  the slow tests that CI leaves out (about 30 minutes)
 # make test-cluster  `ray up` on three hosts made of network namespaces; needs root, about ten minutes
 PYTHON ?= python3
 VENV ?= .venv

@@ -30,7 +30,7 @@ from ch6dist.paths import cache_folder
 from ch6dist.storage.atomic import replace_file
 
 PROGRAM = "ch6dist.objects.describe"
-FORMAT = 2  # of what is kept: other facts are asked for than before
+FORMAT = 3  # of what is kept: other facts are asked for than before
 MARKERS = {"required": REQUIRED, "derived": DERIVED}
 
 

@@ -93,7 +93,7 @@ def _changes(
     found |= {key: optimizer[key] for key in varied if optimizer.get(key)}
     order = [p.name for p in entry.parameters]
     changed = {key: found[key] for key in [*order, *found] if key in found and key != "lr"}
-    if optimizer.get("nesterov"):
+    if optimizer.get("nesterov") and "momentum" in changed:  # a library's may need none
         changed = {"nesterov": changed.pop("momentum"), **{k: v for k, v in changed.items() if k != "nesterov"}}
     return [ABBREVIATIONS.get(k, k) + (join + text(v) if v is not True else "") for k, v in changed.items()]
 

@@ -32,6 +32,7 @@ class OptimizerEntry(Entry):
     modes: bool = False  # it has weights of its own for training and for evaluation: `train()` and `eval()`
     draws: bool = False  # its step draws random numbers
     resumes: bool = True  # what it keeps is all in its state: after a resume it goes on exactly
+    own_lr: bool = False  # its learning rate is its own: what a schedule sets has no effect, in its first steps
 
     def check(self, resolved: Mapping[str, Any]) -> None:
         """Raise InputError where resolved parameters, each fine by itself, do not go together."""

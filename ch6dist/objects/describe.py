@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ch6dist.catalog.described import Description, parameter_data
@@ -63,6 +64,11 @@ def describe(section: str, name: str) -> Description:
     )
 
 
+def described_as_data(section: str, name: str) -> dict[str, Any]:
+    """Return a description as plain data. Raises as `describe` does."""
+    return describe(section, name).as_data()
+
+
 def _summary(found: Any) -> str:
     """Return the first line of a docstring."""
     text = (getattr(getattr(found, "func", found), "__doc__", None) or "").strip()
@@ -90,4 +96,4 @@ def answer(find_out: Callable[[], dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    answer(lambda: describe(*sys.argv[1:]).as_data())
+    answer(partial(described_as_data, *sys.argv[1:]))

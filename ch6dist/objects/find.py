@@ -10,11 +10,12 @@ A folder of the user's own comes last on the path: a `random.py` in it hides not
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import sys
 import traceback
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from importlib import import_module, invalidate_caches
 from pathlib import Path
 from types import ModuleType
@@ -28,6 +29,7 @@ from ch6dist.objects.networks import timm_model, torchvision_model
 from ch6dist.objects.source import is_own, sources_of
 
 FRAMES = 3  # of the user's own code, the last ones, that an error names
+NOT_COMPILED = "TORCHDYNAMO_DISABLE"  # of the environment, read by torch.compile when it is called
 _PROVIDED: dict[str, Path] = {}  # folders by the hash of the code that is in them
 _BROUGHT: dict[Path, set[str]] = {}  # by folder the modules that were imported for something in it
 _ADDED: set[str] = set()  # folders that are on the path for them
@@ -53,6 +55,20 @@ def find(section: str, name: str, *, code: str = "") -> Any:
     if rest:
         return LIBRARIES[section, library](rest)
     return getattr(torch.optim, name)
+
+
+@contextlib.contextmanager
+def uncompiled() -> Iterator[None]:
+    """Make what calls torch.compile in the block go on as it is written: compiling a step takes minutes on a CPU."""
+    before = os.environ.get(NOT_COMPILED)
+    os.environ[NOT_COMPILED] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[NOT_COMPILED]
+        else:
+            os.environ[NOT_COMPILED] = before
 
 
 def module_of(name: str) -> ModuleType:
@@ -130,7 +146,15 @@ def _timm_optimizer(name: str) -> Any:
     optim = _library("timm.optim", "timm")
     if name not in (names := optim.list_optimizers()):
         raise _unknown("timm", name, names)
+    _check_einsum(name)
     return optim.get_optimizer_class(name, bind_defaults=True)
+
+
+def _check_einsum(name: str) -> None:
+    """Raise UsageError for PSGD-Kron where nothing orders its products: a step then takes minutes, and gigabytes."""
+    if name.startswith("kron") and not torch.backends.opt_einsum.is_available():
+        why = "opt_einsum is not installed, without which it multiplies all its factors at once: gigabytes, minutes"
+        raise UsageError(why, "pip install opt_einsum")
 
 
 def _pytorch_optimizer(name: str) -> Any:
@@ -138,6 +162,7 @@ def _pytorch_optimizer(name: str) -> Any:
     names = library.get_supported_optimizers()
     if name not in names:
         raise _unknown("pytorch_optimizer", name, names)
+    _check_einsum(name)
     return library.load_optimizer(name)
 
 

@@ -12,7 +12,7 @@ import inspect
 import json
 import types
 import typing
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
 from ch6dist.catalog.parameters import DERIVED, REQUIRED, Kind, Parameter
@@ -30,6 +30,20 @@ def parameters_of(found: Callable[..., Any], *, leave_out: Collection[str] = ())
         for one in _signature(found).parameters.values()
         if one.name not in leave_out and one.kind not in COLLECTED and one.kind != inspect.Parameter.POSITIONAL_ONLY
     )
+
+
+def as_the_code_has(found: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values of a configuration as code has its own: lists as tuples, whole numbers whole where a default is."""
+    defaults = {name: one.default for name, one in _signature(found).parameters.items()}
+
+    def own(name: str, value: Any) -> Any:
+        """Return one value."""
+        if isinstance(value, list):
+            return tuple(value)
+        is_whole = type(defaults.get(name)) is int and isinstance(value, float) and value.is_integer()
+        return int(value) if is_whole else value
+
+    return {name: own(name, value) for name, value in given.items()}
 
 
 def names_of(found: Callable[..., Any]) -> set[str]:
@@ -85,8 +99,10 @@ def _parameter(one: inspect.Parameter, annotation: Any) -> Parameter:
     if kind == "floats":
         default = [float(item) for item in default]
     low = 0.0 if one.name == "lr" else None
-    if one.name == "lr" and default is DERIVED:  # a library's own sign that it has to be given
-        default = REQUIRED
+    if one.name == "lr" and default in (DERIVED, None):  # a library's own sign that it has to be given, or not to be
+        default, none = REQUIRED, False
+    if one.name == "lr" and kind == "any":
+        kind = "float"
     return Parameter(
         one.name, kind, default, "", low=low, choices=choices, length=length, none=none and kind != "floats"
     )

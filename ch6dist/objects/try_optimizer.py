@@ -11,7 +11,7 @@ import io
 import math
 import pickle
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,14 +19,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ch6dist.catalog.parameters import REQUIRED
+from ch6dist.catalog.parameters import DERIVED, REQUIRED
 from ch6dist.errors import InputError
-from ch6dist.objects.find import why
-from ch6dist.objects.signature import parameters_of, unsayable
+from ch6dist.objects.find import uncompiled, why
+from ch6dist.objects.signature import as_the_code_has, parameters_of, unsayable
 
 HOW = {"foreach", "fused", "capturable", "differentiable", "maximize", "verbose"}  # only how it computes, or talks
 STEPS = 3
+SLOW_STEPS = 12  # some move no weight in the first ones
 LR = 1e-3  # where it has to be given
+COUNT = 100  # of images or steps, where one has to be given
 WAYS: tuple[dict[str, bool], ...] = (  # of taking a step, the plainest first
     {"closure": False, "second_order": False},
     {"closure": True, "second_order": False},
@@ -41,24 +43,25 @@ def optimizer_facts(found: Callable[..., Any]) -> dict[str, Any]:
         raise InputError("name", found, "an optimizer with a parameter lr")
     if given := unsayable(found, leave_out={"params"}):
         raise InputError("name", found, f"an optimizer that plain values make; this one needs `{given}`, an object")
-    required = [name for name, one in parameters.items() if one.default is REQUIRED and name not in ("params", "lr")]
+    required = [one for one in parameters.values() if one.default is REQUIRED and one.name not in ("params", "lr")]
     momentum = next((name for name in ("betas", "momentum") if name in parameters), None)
     kind = getattr(found, "func", found)
     modes = all(callable(getattr(kind, mode, None)) for mode in ("train", "eval"))
     facts = {"momentum": momentum, "modes": modes}
-    if required:  # only the file says what they are
+    if any(one.kind != "int" for one in required):  # only the file says what they are
         return {**facts, "state_tensors": 4}
-    first: Exception | None = None
+    errors: list[Exception] = []
     for way in WAYS:
         try:
             tried = _Tried(found, **way)
         except Exception as error:
-            first = first or error
+            errors.append(error)
             continue
         kept = {"state_tensors": tried.state_tensors, "draws": tried.draws, "resumes": tried.resumes()}
-        return {**facts, **way, **kept}
-    assert first is not None
-    raise InputError("name", found, f"an optimizer that trains a small network: {_reason(first)}")
+        return {**facts, **way, **kept, "own_lr": not tried.follows_lr()}
+    wants_closure = "closure" in str(errors[0]).lower()  # what it says when it has one tells more
+    reason = _reason(errors[1] if wants_closure else errors[0])
+    raise InputError("name", found, f"an optimizer that trains a small network: {reason}")
 
 
 class _Tried:
@@ -66,6 +69,7 @@ class _Tried:
 
     def __init__(self, found: Callable[..., Any], *, closure: bool, second_order: bool) -> None:
         self.found, self.closure, self.second_order = found, closure, second_order
+        self.given = as_the_code_has(found, {**defaults_of(found), **needed(found)})
         self.model, self.optimizer = self._begin()
         before = random_state()
         for _ in range(STEPS):
@@ -77,8 +81,7 @@ class _Tried:
     @property
     def state_tensors(self) -> int:
         """Return how many tensors of a parameter's size the optimizer keeps for each."""
-        states = (state for state in self.optimizer.state.values() if isinstance(state, dict))
-        kept = sum(one.numel() for state in states for one in state.values() if isinstance(one, torch.Tensor))
+        kept = sum(one.numel() for one in _tensors_in(list(self.optimizer.state.values())))
         return math.ceil(kept / sum(one.numel() for one in self.model.parameters()) - 0.05)
 
     def resumes(self) -> bool:
@@ -98,19 +101,34 @@ class _Tried:
             odd = isinstance(error, pickle.UnpicklingError)
             said = "it keeps more than tensors and plain values" if odd else why(error)
             raise InputError("name", self.found, f"an optimizer whose state a checkpoint can hold: {said}") from error
-        for trained in ((self.model, self.optimizer), (model, optimizer)):
+        return self._end_alike((self.model, self.optimizer), (model, optimizer))
+
+    def follows_lr(self) -> bool:
+        """Return whether half the learning rate, set as a schedule sets it, makes another step."""
+        as_it_is, changed = self._begin(), self._begin()
+        for group in changed[1].param_groups:
+            if "lr" not in group:
+                raise InputError("name", self.found, "an optimizer with a learning rate; this one drops its lr")
+            group["lr"] = 0.5 * group["lr"]
+        return not self._end_alike(as_it_is, changed, steps=SLOW_STEPS)
+
+    def _end_alike(self, *pair: tuple[nn.Module, Any], steps: int = STEPS) -> bool:
+        """Return whether two trained on, with the same random numbers, end with the same weights, bit for bit."""
+        for trained in pair:
             with torch.random.fork_rng(devices=[]):
-                for step in range(STEPS):
+                for step in range(steps):
                     seed_all(step)
                     self._step(*trained)
-        pairs = zip(self.model.parameters(), model.parameters(), strict=True)
-        return all(torch.equal(a, b) for a, b in pairs)
+        weights = zip(*(model.parameters() for model, _ in pair), strict=True)
+        return all(torch.equal(a, b) for a, b in weights)
 
     def _begin(self) -> tuple[nn.Module, Any]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 10))
-        optimizer = self.found(model.parameters(), **_needed(self.found))
+            first = (nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten())
+            model = nn.Sequential(*first, nn.Linear(8 * 36, 96), nn.ReLU(), nn.Linear(96, 10))
+        with uncompiled():
+            optimizer = self.found(model.parameters(), **self.given)
         if callable(getattr(optimizer, "train", None)):
             optimizer.train()
         return model, optimizer
@@ -133,6 +151,15 @@ class _Tried:
         optimizer.step()
 
 
+def _tensors_in(content: Any) -> Iterator[torch.Tensor]:
+    """Yield the tensors in a state, also those in lists and mappings of it."""
+    if isinstance(content, torch.Tensor):
+        yield content
+    elif isinstance(content, (dict, list, tuple)):
+        for one in content.values() if isinstance(content, dict) else content:
+            yield from _tensors_in(one)
+
+
 def random_state() -> tuple[Any, ...]:
     """Return the states of the generators that code may draw from without saying so."""
     numpy = np.random.get_state(legacy=False)
@@ -153,8 +180,16 @@ def _reason(error: Exception) -> str:
     return why(error)
 
 
-def _needed(found: Callable[..., Any]) -> dict[str, float]:
-    """Return what has to be given: a learning rate without a default, a momentum where Nesterov's is the default."""
-    defaults = {one.name: one.default for one in parameters_of(found)}
-    given = {"lr": LR} if defaults["lr"] is REQUIRED else {}
+def defaults_of(found: Callable[..., Any]) -> dict[str, Any]:
+    """Return what a file that says nothing gives it."""
+    kept = (one for one in parameters_of(found, leave_out={"params", *HOW}) if one.default not in (REQUIRED, DERIVED))
+    return {one.name: one.default for one in kept}
+
+
+def needed(found: Callable[..., Any]) -> dict[str, float]:
+    """Return what has to be given: a learning rate, a count, a momentum where Nesterov's is the default."""
+    parameters = parameters_of(found, leave_out={"params"})
+    defaults = {one.name: one.default for one in parameters}
+    given: dict[str, float] = {one.name: COUNT for one in parameters if one.default is REQUIRED and one.kind == "int"}
+    given |= {"lr": LR} if defaults["lr"] is REQUIRED else {}
     return given | ({"momentum": 0.9} if defaults.get("nesterov") is True and defaults.get("momentum") == 0 else {})

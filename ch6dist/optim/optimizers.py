@@ -13,10 +13,11 @@ from typing import Any
 
 import torch
 
-from ch6dist.catalog.lookup import RESERVED, optimizer_of
+from ch6dist.catalog.lookup import RESERVED
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.errors import InputError
-from ch6dist.objects.find import find, why
+from ch6dist.objects.find import find, uncompiled, why
+from ch6dist.objects.signature import as_the_code_has
 
 
 def build_optimizer(
@@ -26,14 +27,15 @@ def build_optimizer(
 
     Raises InputError with what a library's or the user's own says of its arguments.
     """
-    given = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items() if k not in RESERVED}  # as torch's
     found = find("optimizer", config["name"], code=config.get("code", ""))
+    given = as_the_code_has(found, {key: value for key, value in config.items() if key not in RESERVED})
     if config["name"] in OPTIMIZERS:
         optimizer = _plain(found)(parameters, **given)
         optimizer.register_load_state_dict_post_hook(_keep_type_of_scalars)
         return optimizer
     try:
-        made: torch.optim.Optimizer = found(parameters, **given)
+        with uncompiled():
+            made: torch.optim.Optimizer = found(parameters, **given)
     except Exception as error:
         raise InputError("optimizer.name", config["name"], f"arguments that it takes: {why(error)}") from error
     return made
@@ -45,16 +47,6 @@ def momentum_of(optimizer: torch.optim.Optimizer) -> float | None:
     if "betas" in group:
         return float(group["betas"][0])
     return float(group["momentum"]) if isinstance(group.get("momentum"), (int, float)) else None
-
-
-def optimizer_notes(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what a person should know about the chosen optimizer before it trains; empty for most."""
-    name, entry = config["name"], optimizer_of(config)
-    if entry.full_batch:
-        return (f"{name} expects the gradient over all images: mini-batches mislead it, and lr is only its first step",)
-    if not entry.resumes:
-        return (f"{name} keeps something outside of its state: a resumed trial may go on differently",)
-    return ()
 
 
 @functools.cache

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ch6dist.catalog.lookup import schedule_of
+from ch6dist.catalog.optimizer_notes import optimizer_notes
 from ch6dist.catalog.parameters import DERIVED
 from ch6dist.catalog.schedule_warnings import schedule_warnings
 from ch6dist.config import TrialConfig
-from ch6dist.optim.optimizers import optimizer_notes
 from ch6dist.optim.torch_schedulers import Span, arguments, fill_cycle
 
 Config = Mapping[str, Any]

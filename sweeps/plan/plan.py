@@ -15,6 +15,7 @@ from typing import Any
 
 from ch6dist.branches import Branches
 from ch6dist.catalog.labels import label_all
+from ch6dist.catalog.optimizer_notes import optimizer_notes
 from ch6dist.catalog.schedule_warnings import schedule_warnings
 from ch6dist.catalog.wording import format_count
 from ch6dist.config import TrialConfig
@@ -200,7 +201,8 @@ def plan_warnings(plan: Plan) -> list[str]:
     found: dict[str, list[str]] = {}
     for key, trial in trained.items():
         steps = trial.data.steps_per_epoch
-        for warning in schedule_warnings(trial.schedule, epochs=trial.epochs, steps_per_epoch=steps):
+        schedule = schedule_warnings(trial.schedule, epochs=trial.epochs, steps_per_epoch=steps)
+        for warning in (*schedule, *optimizer_notes(trial.optimizer)):
             found.setdefault(warning, []).append(key)
     if not found:
         return []

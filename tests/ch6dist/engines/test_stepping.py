@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gc
 import math
+import os
 import re
 import sys
 import textwrap
@@ -120,6 +121,51 @@ OWN = """
             self.steps += 1
             for p in self.param_groups[0]["params"]:
                 p.data.add_(p.grad, alpha=-self.param_groups[0]["lr"] / self.steps)
+
+
+    class Headstrong(Plain):
+        def __init__(self, params, lr=0.05):
+            super().__init__(params, lr)
+            self.lr = lr
+
+        def step(self):
+            for p in self.param_groups[0]["params"]:
+                p.data.add_(p.grad, alpha=-self.lr)
+
+
+    class Counted(Plain):
+        '''Takes whole numbers, none of which is annotated; its learning rate has to be given.'''
+
+        def __init__(self, params, images: int, lr=None, times=2, weight_decay=0, nesterov=True):
+            super().__init__(params, lr)
+            self.times = range(times)
+
+
+    class Dropped(Plain):
+        def __init__(self, params, lr=0.05):
+            torch.optim.Optimizer.__init__(self, params, {"other": 1})
+
+        def step(self):
+            pass
+
+
+    class Clumsy(Plain):
+        def step(self, closure=None):
+            if closure is None:
+                raise RuntimeError("a closure is needed")
+            raise RuntimeError("it breaks behind it")
+
+
+    class Compiled(Plain):
+        def __init__(self, params, lr=0.05):
+            super().__init__(params, lr)
+            self.written = lambda gradient: -lr * gradient
+            self.compiled = torch.compile(self.written)
+
+        @torch.no_grad()
+        def step(self):
+            for p in self.param_groups[0]["params"]:
+                p.add_(self.compiled(p.grad))
 """
 
 
@@ -176,8 +222,9 @@ def with_graphs():
 def test_what_each_needs_is_found_out():
     facts = {
         name: optimizer_of(own(name).optimizer)
-        for name in ("Plain", "Twice", "Curved", "Shifted", "Noisy", "Forgetful")
+        for name in ("Plain", "Twice", "Curved", "Shifted", "Noisy", "Forgetful", "Headstrong")
     }
+    assert [name for name, one in facts.items() if one.own_lr] == ["Headstrong"]
     assert [name for name, one in facts.items() if one.closure] == ["Twice"]
     assert [name for name, one in facts.items() if one.second_order] == ["Curved"]
     assert [name for name, one in facts.items() if one.modes] == ["Shifted"]
@@ -333,6 +380,7 @@ def test_optimizers_of_libraries_train_and_resume_exactly(optimizer, tmp_path):
         ("pytorch_optimizer/adashift", "more than tensors and plain values"),
         ("pytorch_optimizer/lomo", "needs `model`, an object"),
         ("pytorch_optimizer/alig", "a parameter lr"),
+        ("timm/adafactor", "lr is required"),
     ],
 )
 def test_optimizers_that_cannot_be_trained_are_refused_in_one_line(name, why):
@@ -342,13 +390,42 @@ def test_optimizers_that_cannot_be_trained_are_refused_in_one_line(name, why):
     assert "\n" not in str(refused.value)
 
 
-def test_what_cannot_resume_exactly_says_so():
-    seen, _, _ = run(own("Forgetful", epochs=1))
-    assert any(
-        "a resumed trial may go on differently" in line["notes"][0]
-        for line in seen.of_kind("status")
-        if line.get("notes")
-    )
+@pytest.mark.parametrize(
+    ("name", "note"),
+    [
+        ("Forgetful", "a resumed trial may go on differently"),
+        ("Headstrong", "what a schedule sets has no effect"),
+    ],
+)
+def test_what_is_odd_about_an_optimizer_is_said_in_the_record(name, note):
+    seen, _, _ = run(own(name, epochs=1))
+    assert any(note in line["notes"][0] for line in seen.of_kind("status") if line.get("notes"))
+
+
+def test_whole_numbers_stay_whole_and_a_learning_rate_of_none_has_to_be_given():
+    with pytest.raises(InputError, match=r"lr is required: a number ≥ 0"):
+        parse_trial({"optimizer": {"name": "mine:Counted", "images": 50}})
+    trial = small_trial(optimizer={"name": "mine:Counted", "lr": 0.05, "images": 50, "weight_decay": 0.1})
+    assert trial.optimizer["times"] == 2.0
+    assert trial.name.startswith("counted-images50")
+    assert set(run(trial)[1].values()) == {Status.FINISHED}
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("Dropped", "this one drops its lr"), ("Clumsy", "RuntimeError: it breaks behind it")]
+)
+def test_what_is_described_well_and_cannot_train_is_refused(name, why):
+    with pytest.raises(InputError, match=why):
+        own(name)
+
+
+def test_a_step_that_would_be_compiled_is_run_as_it_is_written():
+    """Compiling one takes minutes on a CPU."""
+    trial = own("Compiled", epochs=1)
+    _, lane = lane_of(trial)
+    assert lane.optimizer.compiled is lane.optimizer.written
+    assert set(run(trial)[1].values()) == {Status.FINISHED}
+    assert "TORCHDYNAMO_DISABLE" not in os.environ
 
 
 # Clipping

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 import torch
 
+from ch6dist.catalog.optimizer_notes import optimizer_notes
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.config import parse_trial
 from ch6dist.errors import InputError
-from ch6dist.optim.optimizers import build_optimizer, momentum_of, optimizer_notes
+from ch6dist.optim.optimizers import build_optimizer, momentum_of
 
 torch.set_num_threads(1)
 ALL_ON: dict[str, dict[str, Any]] = {
@@ -90,7 +91,7 @@ def test_momentum_of_is_momentum_or_beta1_or_none() -> None:
 
 
 def test_only_rprop_warns_of_mini_batches() -> None:
-    assert [name for name in OPTIMIZERS if optimizer_notes({"name": name})] == ["Rprop"]
+    assert [name for name in OPTIMIZERS if list(optimizer_notes({"name": name}))] == ["Rprop"]
 
 
 @pytest.mark.parametrize(

@@ -254,6 +254,13 @@ def test_a_plan_warns_of_what_cannot_act_once_for_all_seeds_and_names_the_config
     assert all(f"warning: {warning}" in " ".join(printed(plan).split()) for warning in late)
 
 
+def test_a_plan_warns_of_what_is_odd_about_an_optimizer(tmp_path: Path) -> None:
+    axes = {"optimizer": {"values": ["Adam", "Rprop"]}}
+    [warning] = plan_json(planned(optimizers(tmp_path, parameters=axes, seeds=2), TWO_CORES))["warnings"]
+    assert warning.startswith("Rprop expects the gradient over all images")
+    assert "Rprop · lr 0.01" in warning
+
+
 def test_a_range_test_and_a_schedule_that_acts_have_no_warning(tmp_path: Path) -> None:
     axes = {"optimizer": {"values": ["SGD", "Adam"]}}
     for trial in (
