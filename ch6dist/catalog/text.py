@@ -57,11 +57,15 @@ def aligned(rows: Sequence[Sequence[str]], *, left: Sequence[int]) -> list[str]:
 
 
 def distinct_numbers(numbers: Iterable[float], *, digits: int = 3) -> dict[float, float]:
-    """Return each number rounded to as few significant digits, `digits` or more, as leave different ones different."""
+    """Return each number rounded to as few significant digits, `digits` or more, as leave different ones different.
+
+    None becomes 1 that is not: a beta of 0.9999 is no beta of 1.
+    """
     distinct = sorted(set(numbers))
     for kept in range(digits, 17):
         rounded = {number: float(f"{number:.{kept}g}") for number in distinct}
-        if len(set(rounded.values())) == len(distinct):
+        becomes_one = any(shown == 1 != number for number, shown in rounded.items())
+        if len(set(rounded.values())) == len(distinct) and not becomes_one:
             return rounded
     return {number: number for number in distinct}
 

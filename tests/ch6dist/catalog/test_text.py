@@ -30,6 +30,8 @@ def test_numbers_have_the_digits_that_tell_them_apart() -> None:
     assert list(distinct_numbers([0.123456, 0.2]).values()) == [0.123, 0.2]
     near = [0.1, 0.1 + 1e-9, 0.30000000000000004, 0.3]
     assert len(set(distinct_numbers(near).values())) == len(set(near)) == 4
+    assert list(distinct_numbers([0.9, 0.999, 0.9999]).values()) == [0.9, 0.999, 0.9999]  # a beta of 1 is another thing
+    assert list(distinct_numbers([1.0, 0.99999]).values()) == [0.99999, 1.0]
 
 
 def test_values_of_every_kind_have_a_text_and_stay_different() -> None:
