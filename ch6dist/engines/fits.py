@@ -33,11 +33,17 @@ PASSES = 2  # of training: what one leaves behind in a network, the next may rea
 CLOSE = 1e-9  # relative, of outputs, gradients and buffers, in fp64
 FORMS: dict[LaneForm, Callable[[nn.Module], LaneLayer]] = {"layers": lane_layer, "vmap": whole_network}
 
-# what torch says of a forward that vmap cannot compute, and what that means
-_VMAP_SAYS = (
+# what torch says of a forward that cannot be computed for several lanes, and what that means
+_TORCH_SAYS = (
     (("data-dependent control flow", ".item()"), "its forward looks at numbers, which differ between lanes"),
     (("not possible because there exists a Tensor",), "its forward writes into a tensor that all lanes share"),
     (("called random operation",), "its forward draws random numbers"),
+    (("appears to not have been used",), "some of its parameters have no part in what it puts out"),
+    (("Batching rule not", "batching operators"), "its forward uses an operation that vmap does not know"),
+    (
+        ("escaped from inside", "being transformed"),
+        "its forward keeps tensors, or asks for gradients, behind vmap's back",
+    ),
 )
 
 
@@ -107,25 +113,23 @@ def _held(lane: nn.Module) -> dict[str, Any]:
 def _why_not(make: Callable[[nn.Module], LaneLayer], lanes: Sequence[nn.Module], images: Tensor) -> str:
     """Return why lanes cannot be computed together by what `make` makes of one; empty where they can."""
     try:
+        layer = make(copy.deepcopy(lanes[0]))
         for training in (True, False):
             for seen in (images[:1], images):
-                if not _agree(make, lanes, seen, training=training):
+                if not _agree(layer, lanes, seen, training=training):
                     return "lanes that are computed together differ from each alone"
     except NotFusedError as error:
         return str(error)
     except Exception as error:  # whatever torch, or the user's code, says
-        meant = [meaning for signs, meaning in _VMAP_SAYS if any(sign in str(error) for sign in signs)]
+        meant = [meaning for signs, meaning in _TORCH_SAYS if any(sign in str(error) for sign in signs)]
         if meant:
             return meant[0] + where(error)
         return f"its forward cannot be computed for several lanes at once: {why(error)}"
     return ""
 
 
-def _agree(
-    make: Callable[[nn.Module], LaneLayer], lanes: Sequence[nn.Module], images: Tensor, *, training: bool
-) -> bool:
+def _agree(layer: LaneLayer, lanes: Sequence[nn.Module], images: Tensor, *, training: bool) -> bool:
     """Return whether lanes together are each alone: outputs, buffers and, in training, gradients."""
-    layer = make(copy.deepcopy(lanes[0]).train(training))
     lanes = [copy.deepcopy(lane).train(training) for lane in lanes]
     rows = _rows(lanes, training=training)
     with torch.set_grad_enabled(training):
@@ -157,6 +161,8 @@ def _flat(tensors: Iterable[Tensor]) -> Tensor:
 
 
 def _close(a: Tensor, b: Tensor) -> bool:
+    if a.shape != b.shape or a.dtype != b.dtype:  # a forward may assign anything to a buffer
+        return False
     if not b.is_floating_point():
         return torch.equal(a, b)
     return bool((a - b).norm() <= CLOSE * b.norm().clamp(min=1e-12))

@@ -20,6 +20,7 @@ import random
 import numpy as np
 import torch
 import torch.nn.functional as F
+import torch.utils.checkpoint
 from torch import nn
 
 
@@ -181,6 +182,32 @@ class Measuring(Net):
 
     def forward(self, x):
         return super().forward(x / x.std().item())
+
+
+class Again(Net):
+    """Computes a part again in the backward pass."""
+
+    def forward(self, x):
+        return torch.utils.checkpoint.checkpoint(super().forward, x if x.shape[-1] > 4 else -x, use_reentrant=False)
+
+
+class Recurrent(nn.Module):
+    """Reads the rows of an image."""
+
+    def __init__(self, num_classes, image_size):
+        super().__init__()
+        self.rows, self.head = nn.GRU(image_size, 6, batch_first=True), nn.Linear(6, num_classes)
+
+    def forward(self, x):
+        return self.head(self.rows(x[:, 0])[1][0])
+
+
+class Idle(Net):
+    """Has a layer that nothing uses."""
+
+    def __init__(self, num_classes, in_channels):
+        super().__init__(num_classes, in_channels)
+        self.idle = nn.Linear(2, 2)
 
 
 class Counting(Net):
