@@ -12,9 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from ch6dist.catalog.layers import Layer
 from ch6dist.catalog.parameters import Entry, Parameter
+
+LaneForm = Literal["layers", "vmap", ""]  # lanes as one model: of lane layers, the whole by torch.func.vmap, not at all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +27,7 @@ class ModelSize:
     parameter_count: int
     mflop_per_image: float  # millions of operations, forward and backward; a multiply-add is two
     activation_bytes_per_image: int  # fp32 outputs of all layers
+    lane_form: LaneForm = "layers"
     not_fused: str = ""  # why its lanes cannot be one model; empty where they can
     layers: Mapping[str, Layer] = field(default_factory=dict)  # of a foreign model; of the catalog's: layers.py
 

@@ -29,6 +29,7 @@ from ch6dist.paths import cache_folder
 from ch6dist.storage.atomic import replace_file
 
 PROGRAM = "ch6dist.engines.count"
+FORMAT = "2"  # of a kept answer; raised whenever one says more, or something else
 SHAPE = ("channels", "height", "width", "classes")  # of a data set, what a model depends on
 _COUNTED: dict[str, ModelSize] = {}  # a sweep has thousands of trials of one model
 
@@ -89,6 +90,6 @@ def _parsed(answer: Mapping[str, Any]) -> ModelSize:
 def _place(name: str, question: str) -> Path:
     """Return where the answer is kept: it holds for one hash of the user's files, and for one version of a library."""
     package = name.partition(":")[0].partition(".")[0].partition("/")[0]
-    versions = [installed_version(package), installed_version("torch"), sys.executable]
+    versions = [FORMAT, installed_version(package), installed_version("torch"), sys.executable]
     key = hashlib.sha256("\n".join([question, *versions]).encode()).hexdigest()[:24]
     return cache_folder() / "sizes" / f"{key}.json"

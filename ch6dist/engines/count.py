@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ch6dist.catalog.layers import Layer
 from ch6dist.catalog.models import ModelSize
-from ch6dist.engines.fits import why_not_fused
+from ch6dist.engines.fits import lane_form
 from ch6dist.engines.outputs import first_outputs
 from ch6dist.models.build import build_model
 from ch6dist.objects.describe import answer
@@ -37,11 +37,13 @@ def count(model: Mapping[str, Any], shape: Mapping[str, int]) -> ModelSize:
         flops, outputs, layers = _counted(copy.deepcopy(lanes[0]).to("meta"), shape, "meta")
     except Exception:  # its code looks at numbers, or makes tensors of its own
         flops, outputs, layers = _counted(copy.deepcopy(lanes[0]), shape, "cpu")
+    form, reason = lane_form(lanes, shape)
     return ModelSize(
         parameter_count=sum(parameter.numel() for parameter in lanes[0].parameters()),
         mflop_per_image=flops / IMAGES / 1e6,
         activation_bytes_per_image=outputs // IMAGES,
-        not_fused=why_not_fused(lanes, shape),
+        lane_form=form,
+        not_fused=reason,
         layers=layers,
     )
 

@@ -14,14 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from ch6dist.catalog.datasets import DatasetEntry
+from ch6dist.catalog.sizes import SHAPE
 from ch6dist.config import TrialConfig
 from ch6dist.data.images import Batch
 from ch6dist.engines.engine import DTYPES, LrMomentum, Trained
 from ch6dist.engines.epoch_batches import EpochBatches
 from ch6dist.engines.families.registry import family_of
-from ch6dist.engines.graph import Network
 from ch6dist.engines.kernels import AutotuneCache, context_of, lanes_key, processor
 from ch6dist.engines.lanes import Activations, Rows
+from ch6dist.engines.network import Network
 from ch6dist.engines.stack import Stack, gather, single
 from ch6dist.engines.step import StackSteps, forward
 from ch6dist.engines.task import TASK, Task
@@ -119,10 +120,9 @@ class FusedEngine:
                 "optimizer.name", trial.optimizer["name"], "an element-wise optimizer, or the eager engine"
             )
         self.autotune.context = context_of(trial, self.processor)
-        size = {"channels": self.dataset.channels, "height": self.dataset.height, "width": self.dataset.width}
-        model = build_model(trial.model, **size, classes=self.dataset.classes, seed=trial.seed)
-        model = model.to(dtype=DTYPES[trial.precision])
-        self.net.read(model, trial.model)
+        shape = {key: getattr(self.dataset, key) for key in SHAPE}
+        model = build_model(trial.model, **shape, seed=trial.seed).to(dtype=DTYPES[trial.precision])
+        self.net.read(model, trial.model, shape)
         stack = single(model, family, trial.optimizer, device=self.device)
         return FusedLane(trial, stack, steps_per_epoch=self.steps_per_epoch)
 

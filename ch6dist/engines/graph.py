@@ -23,7 +23,6 @@ from torch.utils._pytree import tree_leaves
 
 from ch6dist.engines.lanes import Activations, LaneLayer, Rows, join, lanes_first, lanes_side_by_side, over_lanes
 from ch6dist.engines.layers import LAYERS, vmapped
-from ch6dist.errors import InputError
 from ch6dist.models.build import ResidualBlock
 from ch6dist.models.dropout import Dropout
 from ch6dist.objects.find import why
@@ -49,30 +48,6 @@ def lane_layer(module: nn.Module, name: str = "") -> LaneLayer:
     if _is_torchs(module):
         return vmapped(module, name)
     return _traced(module, name)
-
-
-class Network:
-    """The model of an engine's lanes: its lane layers, the same for all lanes, since they hold no weights."""
-
-    def __init__(self) -> None:
-        self.layer, self.dropout_layers = lane_layer(nn.Identity()), 0
-        self.config: Mapping[str, Any] = {}
-
-    def __call__(self, x: Activations, rows: Rows) -> Activations:
-        """Compute the network over lanes."""
-        return self.layer(x, rows)
-
-    def read(self, model: nn.Module, config: Mapping[str, Any]) -> None:
-        """Become the network of a resolved model, unless it is that already. InputError where it does not fuse."""
-        if self.config == config:
-            return
-        try:
-            self.layer = lane_layer(model)
-        except NotFusedError as error:
-            allowed = f"a network that fuses, or the eager engine: {error}"
-            raise InputError("model.name", config["name"], allowed) from None
-        numbers = [module.layer + 1 for module in model.modules() if isinstance(module, Dropout)]
-        self.dropout_layers, self.config = max(numbers, default=0), config
 
 
 def _is_torchs(module: nn.Module) -> bool:

@@ -6,7 +6,7 @@ width W is K, or less before the first layer with weights: lanes that share imag
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 
 from ch6dist.engines.kernels import AutotuneCache
+from ch6dist.models.dropout import dropout_key
 
 
 class Activations(NamedTuple):
@@ -39,7 +40,7 @@ class Rows:
     buffers: Mapping[str, Tensor]  # by buffer name: [K, …], contiguous; written by BatchNorm while training
     group_of: Tensor | None  # [K] int64: which images a lane sees; None where group g has the g-th K/G of the lanes
     step: Tensor  # [K] int64: optimizer steps done, for dropout
-    keys: Mapping[int, Tensor]  # by dropout layer: [K] int64
+    keys: Mapping[int | str, Tensor]  # of dropout masks, by layer or further use of one: [K] int64
     training: bool
     autotune: AutotuneCache
 
@@ -55,6 +56,20 @@ class Rows:
     def of(self, name: str, key: str) -> Tensor:
         """Return a parameter of a layer, [K, …]."""
         return self.weights[join(name, key)]
+
+
+class MaskKeys(dict[int | str, Tensor]):
+    """The keys of dropout masks, [K] by layer; those of a layer's further uses are made when they are asked for."""
+
+    def __init__(self, seeds: Sequence[int], *, layers: Iterable[int] = (), device: torch.device | None = None) -> None:
+        super().__init__()
+        self.seeds, self.device = seeds, device
+        for layer in layers:
+            self[layer]
+
+    def __missing__(self, layer: int | str) -> Tensor:
+        self[layer] = torch.tensor([dropout_key(seed, layer=layer) for seed in self.seeds], device=self.device)
+        return self[layer]
 
 
 LaneLayer = Callable[[Activations, Rows], Activations]

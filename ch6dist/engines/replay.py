@@ -24,15 +24,19 @@ class Replay:
         step: one step on a batch of that many rows.
         written: every tensor that the step writes; put back after the warm-up, which a capture needs.
         device: graphs are for CUDA.
+        as_graph: whether the step can be captured; if not, it just runs on a GPU too.
     """
 
-    def __init__(self, step: Callable[[int], None], *, written: Sequence[Tensor], device: torch.device) -> None:
+    def __init__(
+        self, step: Callable[[int], None], *, written: Sequence[Tensor], device: torch.device, as_graph: bool = True
+    ) -> None:
         self.step, self.written, self.device = step, written, device
+        self.as_graph = as_graph and device.type == "cuda"
         self.graphs: dict[int, torch.cuda.CUDAGraph] = {}
 
     def __call__(self, rows: int) -> None:
         """Run one step on `rows` images."""
-        if self.device.type != "cuda":
+        if not self.as_graph:
             self.step(rows)
             return
         if rows not in self.graphs:

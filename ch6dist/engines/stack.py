@@ -34,7 +34,7 @@ class Layout:
         """Return each parameter's part of `matrix` [K, N] as [K, *shape], views of the same memory."""
         parts = matrix.split([math.prod(shape) for shape in self.shapes.values()], dim=1)
         named = zip(self.shapes.items(), parts, strict=True)
-        return {name: part.unflatten(1, shape or (1,)) for (name, shape), part in named}
+        return {name: part.unflatten(1, shape) if shape else part[:, 0] for (name, shape), part in named}
 
 
 @dataclass

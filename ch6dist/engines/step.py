@@ -20,15 +20,14 @@ import torch
 from torch import Tensor
 
 from ch6dist.engines.epoch_batches import EpochBatches
-from ch6dist.engines.graph import Network
 from ch6dist.engines.kernels import AutotuneCache, seconds
-from ch6dist.engines.lanes import Activations, Rows
+from ch6dist.engines.lanes import Activations, MaskKeys, Rows
+from ch6dist.engines.network import Network
 from ch6dist.engines.replay import Replay
 from ch6dist.engines.stack import Stack
 from ch6dist.engines.staged import Staged, stack_labels
 from ch6dist.engines.stepping import clip_factor
 from ch6dist.engines.task import TASK
-from ch6dist.models.dropout import dropout_key
 
 
 class StackSteps:
@@ -58,10 +57,7 @@ class StackSteps:
         largest = [math.inf if norm is None else norm for norm in clip_norms]
         self.clip_norm = torch.tensor(largest, device=device, dtype=dtype) if any(clip_norms) else None  # [K]
         self.leaves = {name: view.detach().requires_grad_() for name, view in stack.layout.views(stack.weights).items()}
-        self.keys = {
-            layer: torch.tensor([dropout_key(seed, layer=layer) for seed in seeds], device=device)
-            for layer in range(net.dropout_layers)
-        }
+        self.keys = MaskKeys(seeds, layers=range(net.dropout_layers), device=device)
         self.names: list[str] = []  # the coefficients', in the table's order
         self.table = torch.empty(0)  # [max_steps, coefficients, K]
         self.t = torch.zeros(1, dtype=torch.int64, device=device)
@@ -69,7 +65,8 @@ class StackSteps:
         self.alive = torch.ones(stack.lanes, dtype=torch.bool, device=device)
         self.sums = torch.zeros(max_steps, stack.lanes, 2, dtype=dtype, device=device)
         written = [*stack.tensors(), self.t, self.done, self.alive, self.sums]
-        self.run = Replay(self.step, written=written, device=device)
+        # whether a graph can hold what a forward of anybody's own does under vmap is not known: it has not been tried
+        self.run = Replay(self.step, written=written, device=device, as_graph=net.form == "layers")
 
     def load(self, epoch: EpochBatches, coefficients: dict[str, Tensor], *, done: Tensor) -> None:
         """Fill the tables for an epoch.
@@ -137,7 +134,7 @@ class StackSteps:
             shown = torch.where(self.alive, losses, math.nan)
             self.sums.index_copy_(0, self.t, torch.stack([shown, correct], dim=1)[None])
             self.alive.logical_and_(losses.isfinite())
-            self.update(self.clipped(torch.cat([gradient.flatten(1) for gradient in gradients], dim=1)))
+            self.update(self.clipped(torch.cat([gradient.reshape(len(gradient), -1) for gradient in gradients], dim=1)))
             self.done.add_(1)
             self.t.add_(1)
 

@@ -52,11 +52,14 @@ class Dropout(nn.Module):
         """Zero and rescale x while training: [B, …], of which row i is row `first_row` + i of the global batch."""
         if not self.training or self.p == 0:
             return x
-        key = dropout_key(self.seed, layer=self._next_layer())
-        mask = dropout_mask(x.shape, p=self.p, key=key, step=self.step, first_row=self.first_row)
+        mask = dropout_mask(x.shape, p=self.p, key=self.mask_key(), step=self.step, first_row=self.first_row)
         return x * mask.to(x.dtype).mul_(1 / (1 - self.p))
 
-    def _next_layer(self) -> int | str:
+    def mask_key(self) -> int | Tensor:
+        """Return the key of the next mask."""
+        return dropout_key(self.seed, layer=self.next_layer())
+
+    def next_layer(self) -> int | str:
         """Return what the next mask is a function of, beside seed and step."""
         if (
             torch._C._current_graph_task_id() >= 0

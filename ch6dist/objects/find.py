@@ -78,13 +78,18 @@ def module_of(name: str) -> ModuleType:
 
 def why(error: BaseException) -> str:
     """Return an error of the user's code as one line: what it says, and where in their own files."""
+    said = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
+    return f"{type(error).__name__}: {said}{where(error)}"
+
+
+def where(error: BaseException) -> str:
+    """Return where in the user's own files an error is from, as a clause in brackets; empty if in none."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _is_users(frame.filename)]
     if isinstance(error, SyntaxError) and error.filename:
         places = [f"{Path(error.filename).name}:{error.lineno}"]
     else:
         places = [f"{Path(frame.filename).name}:{frame.lineno} in {frame.name}" for frame in frames[-FRAMES:]]
-    said = " ".join(str(error.msg if isinstance(error, SyntaxError) else error).split())
-    return f"{type(error).__name__}: {said}" + (f" ({', '.join(places)})" if places else "")
+    return f" ({', '.join(places)})" if places else ""
 
 
 def _imported(name: str, code: str) -> Any:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ch6dist.catalog.augmentations import words
+from ch6dist.catalog.models import LaneForm
 from ch6dist.catalog.wording import format_count
 from ch6dist.config import TrialConfig
 from ch6dist.errors import InputError
@@ -40,6 +41,7 @@ class Pack:
     why: str = ""  # by what the pack was split from the others
     engine: EngineName = "eager"
     not_fused: str = ""  # why its engine is eager
+    lane_form: LaneForm = ""  # how its engine, if that is the fused one, computes the lanes as one model
     note: str = ""  # how it differs from the packs asked for
 
 
@@ -83,6 +85,7 @@ def make_packs(
             why=f"{reason}, part {number} of {count}".removeprefix(", ") if count > 1 else reason,
             engine=group.engine,
             not_fused=group.not_fused,
+            lane_form=size_of(part[0]).lane_form if group.engine == "fused" else "",
             note=group.note,
         )
         for group, count, reason in zip(groups, parts, reasons, strict=True)

@@ -138,6 +138,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             {
                 "trials": [trial.trial_id for trial in pack.trials],
                 "engine": pack.engine,
+                "lane_form": pack.lane_form,
                 "not_fused": pack.not_fused,
                 "why": pack.why,
                 "seconds": seconds,

@@ -155,4 +155,6 @@ def _one_engine(plan: Plan) -> str:
 
 
 def _engine(pack: Pack) -> str:
-    return f"{pack.engine}: {pack.not_fused}" if pack.not_fused else pack.engine
+    if pack.not_fused:
+        return f"{pack.engine}: {pack.not_fused}"
+    return f"{pack.engine} (vmap)" if pack.lane_form == "vmap" else pack.engine

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import math
 import random
+import re
 import subprocess
 import sys
 
@@ -17,27 +18,24 @@ from rich.console import Console
 from torch import nn
 
 from ch6dist.capture import matching
-from ch6dist.catalog import described, sizes
 from ch6dist.catalog.datasets import DATASETS
 from ch6dist.catalog.lookup import is_foreign, parse_named
 from ch6dist.catalog.models import MODELS
 from ch6dist.catalog.sizes import model_size
 from ch6dist.distributed.batch_norm import over_all_ranks
-from ch6dist.engines.count import counted
 from ch6dist.engines.kernels import AutotuneCache
 from ch6dist.engines.outputs import first_outputs
 from ch6dist.errors import InputError
 from ch6dist.look.command import look_at
 from ch6dist.models.build import build_model
 from ch6dist.models.dropout import Dropout
-from ch6dist.objects.describe import answered, describe
 from ch6dist.packs import engine_for
 from ch6dist.runs.schema import Status
 from ch6dist.training.captures import Captures
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
 from ch6dist.training.solo import run_trial
-from tests.support.own_networks import write_networks
+from tests.support.own_networks import answer_here, forget, write_networks
 from tests.support.paths import ROOT
 from tests.support.trials import Seen, same_weights, saved_weights, small_trial
 
@@ -50,28 +48,16 @@ def alone(in_tmp_path, monkeypatch):
     """A working directory with mynets.py, and a cache that knows nothing."""
     write_networks(in_tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(in_tmp_path / "cache"))
-    _forget()
+    forget()
     yield in_tmp_path
-    _forget()
+    forget()
 
 
 @pytest.fixture
 def own(alone, monkeypatch):
     """The same, whose questions this process answers itself: another takes seconds to import torch."""
-
-    def ask(program, arguments, *, folder):
-        found = {described.PROGRAM: lambda *a: describe(*a).as_data(), sizes.PROGRAM: counted}[program]
-        return json.loads(json.dumps(answered(lambda: found(*arguments))))
-
-    monkeypatch.setattr(described, "ask", ask)
-    monkeypatch.setattr(sizes, "ask", ask)
+    answer_here(monkeypatch)
     return alone
-
-
-def _forget():
-    described._describe.cache_clear()
-    sizes._COUNTED.clear()
-    sys.modules.pop("mynets", None)
 
 
 def library(name):
@@ -98,7 +84,7 @@ def test_a_network_of_ones_own_has_its_parameters_and_its_code_in_the_trial(own)
     assert small_trial(model={"name": "mynets:Net", "width": "16"}).model["width"] == 16
     first = small_trial(model="mynets:Net").trial_id
     (own / "mynets.py").write_text((own / "mynets.py").read_text() + "\n# changed\n")
-    _forget()
+    forget()
     assert small_trial(model="mynets:Net").trial_id != first
 
 
@@ -114,7 +100,7 @@ def test_the_size_of_a_network_is_counted_for_the_shape_of_the_data(own):
     built = build_model(model, **SHAPE, seed=0)
     size = model_size(model, MNIST)
     assert size.parameter_count == sum(p.numel() for p in built.parameters())
-    assert size.not_fused == ""
+    assert (size.lane_form, size.not_fused) == ("layers", "")
     assert model_size(model, DATASETS["cifar100"]).parameter_count > size.parameter_count
     assert model_size({**model, "width": 16}, MNIST).mflop_per_image > size.mflop_per_image > 0
     named = {n: p.numel() for n, p in built.named_parameters()}
@@ -129,7 +115,7 @@ def test_the_size_of_a_network_is_counted_for_the_shape_of_the_data(own):
 def test_a_network_is_counted_once_and_a_catalog_model_never(alone, monkeypatch):
     model = small_trial(model="mynets:Net").model
     first = model_size(model, MNIST)
-    _forget()
+    forget()
 
     def never(*args, **kwargs):
         raise AssertionError("a process was started")
@@ -144,16 +130,23 @@ def test_a_network_is_counted_once_and_a_catalog_model_never(alone, monkeypatch)
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("Noisy", "draws random numbers"),
-        ("Branching", "cannot be traced"),
-        ("Twice", "uses the dropout blocks.0.drop several times"),
-        ("Shares", "share parameters"),
+        ("Noisy", "its forward draws random numbers"),
+        ("Branching", r"its forward looks at numbers, which differ between lanes \(mynets.py:\d+ in forward\)"),
+        ("Measuring", r"its forward looks at numbers, which differ between lanes \(mynets.py:\d+ in forward\)"),
+        ("Writing", r"its forward writes into a tensor that all lanes share \(mynets.py:\d+ in forward\)"),
+        ("Again", r"its forward keeps tensors, or asks for gradients, behind vmap's back \(mynets.py:\d+ in \w+\)"),
+        ("Recurrent", r"its forward uses an operation that vmap does not know \(mynets.py:\d+ in forward\)"),
+        ("Idle", "some of its parameters have no part in what it puts out"),
+        ("Counting", "its forward changes passes, which its state does not hold"),
+        ("Testing", "lanes that are computed together differ from each alone"),
+        ("Shares", "some of its layers share parameters"),
     ],
 )
 def test_a_network_that_does_not_fuse_has_a_reason_and_trains_alone(own, name, reason):
     trial = small_trial(model=f"mynets:{name}")
     size = model_size(trial.model, MNIST)
-    assert reason in size.not_fused
+    assert re.fullmatch(reason, size.not_fused)
+    assert size.lane_form == ""
     engine, why = engine_for(trial.optimizer, kind="gpu", not_fused=lambda: size.not_fused)
     assert (engine, why) == ("eager", f"its model does not fuse: {size.not_fused}")
     assert set(run([trial])[1].values()) == {Status.FINISHED}
@@ -300,7 +293,7 @@ def test_a_fused_lane_of_a_foreign_network_is_its_solo_run(own, model, monkeypat
 
 
 def test_a_network_that_does_not_fuse_is_refused_by_the_fused_engine(own):
-    with pytest.raises(InputError, match="a network that fuses, or the eager engine: its forward cannot be traced"):
+    with pytest.raises(InputError, match="a network that fuses, or the eager engine: its forward looks at numbers"):
         run([small_trial(model="mynets:Branching")], engine="fused")
 
 

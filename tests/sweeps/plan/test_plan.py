@@ -28,6 +28,7 @@ from sweeps.spec.expand import expand, forecast, stand_in
 from sweeps.spec.load import load_spec
 from sweeps.spec.sweep_file import Resources
 from tests.support.bad_sweeps import searched
+from tests.support.own_networks import answer_here, forget, write_networks
 from tests.support.plans import H200, TWO_CORES, one_gpu, sizes, trials
 from tests.support.sweep_files import CONFIGS, spec_of
 
@@ -142,6 +143,27 @@ def test_one_engine_for_all_is_one_fact_with_its_reason(tmp_path: Path) -> None:
     chosen = optimizers(tmp_path, "SGD", resources={"engine": "eager"})
     assert "eager: asked for" in printed(planned(chosen, H200))
     assert re.search(r"^engine +fused *$", printed(planned(optimizers(tmp_path, "SGD"), H200)), re.MULTILINE)
+
+
+def test_a_network_that_goes_through_vmap_is_fused_and_the_plan_says_by_what(
+    in_tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_networks(in_tmp_path)
+    answer_here(monkeypatch)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(in_tmp_path / "cache"))
+    said = {}
+    for name in ("Whole", "Net", "Branching"):
+        forget()
+        trial = {"model": f"mynets:{name}", "data": {"name": "synthetic_mnist"}}
+        plan = planned(optimizers(in_tmp_path, "SGD", trial=trial), H200)
+        said[name] = " ".join(re.findall(r"^engine +(.*?) *$", printed(plan), re.MULTILINE))
+        form = {pack["lane_form"] for pack in plan_json(plan)["packs"]}
+        assert form == {{"Whole": "vmap", "Net": "layers", "Branching": ""}[name]}
+    forget()
+    assert (said["Whole"], said["Net"]) == ("fused (vmap)", "fused")
+    assert said["Branching"].startswith("eager: its model does not fuse: its forward looks at numbers")
+    eager = optimizers(in_tmp_path, "SGD", trial={"model": "mynets:Whole"}, resources={"engine": "eager"})
+    assert {pack.lane_form for pack in planned(eager, H200).packs} == {""}
 
 
 def test_a_sweep_that_captures_is_eager_and_the_plan_says_why_and_counts_its_files(tmp_path: Path) -> None:
