@@ -86,6 +86,17 @@ def test_code_of_a_run_from_elsewhere_is_refused_in_one_line(how: tuple[str, ...
     assert len(list((moved / "ledger").iterdir())) == 1
 
 
+def test_a_look_at_a_network_runs_no_code_of_a_run_from_elsewhere_unasked(moved: Path, tmp_path: Path) -> None:
+    look = ("look", moved, "opt", "-o", tmp_path / "out", "--root", tmp_path)
+    elsewhere = {"cwd": tmp_path, "module": "ch6dist", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = sweeps(*look, **elsewhere)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "brings code of its own: helper.py, myoptim.py; --trust runs it" in done.stderr
+    assert not (tmp_path / "out").exists()
+    succeed(*look, "--trust", **elsewhere)
+    assert (tmp_path / "out" / "network.json").is_file()
+
+
 @pytest.mark.parametrize(("answer", "status"), [("n", 2), ("", 2), ("y", 0)])
 def test_a_terminal_is_asked(answer: str, status: int, moved: Path, tmp_path: Path) -> None:
     near, far = pty.openpty()
