@@ -31,6 +31,7 @@ from ch6dist.engines.kernels import CONVOLUTIONS, AutotuneCache
 from ch6dist.engines.step import StackSteps
 from ch6dist.models.build import build_model
 from tests.ch6dist.engines.test_families import PACKS
+from tests.support.libraries import known_here
 from tests.support.trials import small_trial
 
 CUDA = torch.device("cuda:0")
@@ -155,6 +156,8 @@ def test_every_model_trains_and_evaluates_on_the_device_alone(
 def test_every_optimizer_updates_on_the_device_alone(
     family: str, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for given in PACKS[family]:
+        known_here(given["name"])
     train_and_evaluate(pack_of(PACKS[family], precision=precision), monkeypatch)
 
 

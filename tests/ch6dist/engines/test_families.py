@@ -349,10 +349,20 @@ def test_an_optimizer_belongs_to_its_family(family: Family):
 def test_every_option_of_a_family_is_tried(name: str):
     known_here(name)
     tried = [resolved(given) for pack in PACKS.values() for given in pack if given["name"] == name]
-    fixed = FUSED_FORMS[name].fixed if name in FUSED_FORMS else {}
     for parameter in optimizer_of({"name": name}).parameters if tried else ():
-        other = any(config[parameter.name] != parameter.default for config in tried)
-        assert other != (parameter.name in fixed), f"no lane has another {parameter.name}"
+        if name in OPTIMIZERS or parameter.name in FUSED_FORMS[name].free:
+            assert any(config[parameter.name] != parameter.default for config in tried), (
+                f"no lane has another {parameter.name}"
+            )
+
+
+@pytest.mark.parametrize("name", FUSED_FORMS)
+def test_a_fused_form_names_parameters_that_its_library_has(name: str):
+    known_here(name)
+    defaults = {one.name: one.default for one in optimizer_of({"name": name}).parameters}
+    form = FUSED_FORMS[name]
+    assert form.free <= defaults.keys()
+    assert {key: defaults[key] for key in form.fixed} == form.fixed, "by default it is fused"
 
 
 @EVERY_FAMILY
