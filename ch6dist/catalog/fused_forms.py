@@ -55,17 +55,19 @@ FUSED_FORMS: dict[str, FusedForm] = {
 }
 
 
-def fused_form(optimizer: Mapping[str, Any], *, version: str) -> tuple[str | None, str]:
+def fused_form(optimizer: Mapping[str, Any], *, version: str, modes: bool = False) -> tuple[str | None, str]:
     """Return the family of a library's optimizer; or None, and why it has none.
 
     Args:
         optimizer: resolved.
         version: of the library, such as `timm 1.0.31`; empty for what is no library's.
+        modes: it has weights of its own for evaluation.
     """
     name = optimizer["name"]
     form = FUSED_FORMS.get(name)
     if form is None:
-        return None, f"{name} has no fused form"
+        why = ": it is evaluated with other weights than it is trained with, and a fused lane has one set" if modes else ""
+        return None, f"{name} has no fused form{why}"
     library = version.partition(" ")[0]
     if version != (compared := f"{library} {COMPARED.get(library)}"):
         return None, f"{name} of {version or 'an unknown version'} has no fused form, that of {compared} has"
