@@ -66,7 +66,11 @@ def fused_form(optimizer: Mapping[str, Any], *, version: str, modes: bool = Fals
     name = optimizer["name"]
     form = FUSED_FORMS.get(name)
     if form is None:
-        why = ": it is evaluated with other weights than it is trained with, and a fused lane has one set" if modes else ""
+        why = (
+            ": it is evaluated with other weights than it is trained with, and a fused lane has one set"
+            if modes
+            else ""
+        )
         return None, f"{name} has no fused form{why}"
     library = version.partition(" ")[0]
     if version != (compared := f"{library} {COMPARED.get(library)}"):

@@ -28,7 +28,5 @@ def _lion(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mappin
     return torch.addcmul(weights, direction, c["step_size"], value=-1)
 
 
-TIMM_LION = Family(
-    name="Lion of timm", state_tensors=_lion_state, scalars=_lion_scalars, update=_lion, step="nowhere"
-)
+TIMM_LION = Family(name="Lion of timm", state_tensors=_lion_state, scalars=_lion_scalars, update=_lion, step="nowhere")
 PYTORCH_OPTIMIZER_LION = replace(TIMM_LION, name="Lion of pytorch_optimizer", step="group")

@@ -13,7 +13,12 @@ from torch import Tensor
 
 from ch6dist.engines.families.family import MOMENTUM_BEGUN, Config, Epoch
 
-DECOUPLED = ("decoupled_weight_decay", "decoupled_decay", "decoupled", "weight_decouple")  # torch's word, and libraries'
+DECOUPLED = (
+    "decoupled_weight_decay",
+    "decoupled_decay",
+    "decoupled",
+    "weight_decouple",
+)  # torch's word, and libraries'
 ALWAYS_DECOUPLED = ("AdamW", "timm/lion")
 
 

@@ -30,6 +30,25 @@ def test_the_versions_that_were_compared_are_those_that_an_installation_here_has
     assert {name: pinned[name] for name in COMPARED} == COMPARED
 
 
+def test_the_page_about_packs_lists_what_fuses() -> None:
+    page = (ROOT / "docs" / "packs.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:4] for line in page.splitlines() if line.startswith("|")]
+    head, *table = [row for row in rows if "timm/" in row[1] or row[0].strip() in families_by_word()]
+    assert (COMPARED["timm"] in head[1], COMPARED["pytorch_optimizer"] in head[2]) == (True, True)
+    listed = {
+        (f"{library}/{name}", word.strip())
+        for word, *cells in table
+        for library, cell in zip(COMPARED, cells, strict=True)
+        for name in cell.replace("`", "").replace(" ", "").split(",")
+        if name
+    }
+    assert listed == {(name, form.family.partition(" ")[0]) for name, form in FUSED_FORMS.items()}
+
+
+def families_by_word() -> set[str]:
+    return {form.family.partition(" ")[0] for form in FUSED_FORMS.values()}
+
+
 @pytest.mark.parametrize("name", FUSED_FORMS)
 def test_it_fuses_as_its_library_makes_it(name: str) -> None:
     form = FUSED_FORMS[name]
@@ -108,6 +127,10 @@ def test_a_pack_of_a_library_is_planned_without_the_library() -> None:
         "print(chosen, sorted({'timm', 'torch'} & sys.modules.keys()))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, json.dumps(known.as_data())], capture_output=True, text=True, cwd=ROOT, check=True
+        [sys.executable, "-c", program, json.dumps(known.as_data())],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
     )
     assert done.stdout.strip() == "('fused', '') []"
