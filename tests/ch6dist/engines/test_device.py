@@ -56,6 +56,13 @@ class OnTheDevice(TorchDispatchMode):
 
 
 @pytest.fixture
+def known(family: str) -> None:
+    """Describe the optimizers of a family, before there are tensors without values."""
+    for given in PACKS[family]:
+        known_here(given["name"])
+
+
+@pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let cuda:0 be there, with bfloat16, for tensors without values; what the host computes has values."""
     coefficients = Family.coefficients
@@ -152,12 +159,10 @@ def test_every_model_trains_and_evaluates_on_the_device_alone(
 
 @pytest.mark.parametrize("precision", DTYPES)
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.usefixtures("gpu")
+@pytest.mark.usefixtures("known", "gpu")
 def test_every_optimizer_updates_on_the_device_alone(
     family: str, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for given in PACKS[family]:
-        known_here(given["name"])
     train_and_evaluate(pack_of(PACKS[family], precision=precision), monkeypatch)
 
 
