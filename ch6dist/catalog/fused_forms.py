@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 COMPARED = {"timm": "1.0.31", "pytorch_optimizer": "4.1.0"}  # the versions whose optimizers the families equal
+OTHER_WEIGHTS = ": it is evaluated with other weights than it is trained with, and a fused lane has one set"
 
 
 @dataclass(frozen=True)
@@ -66,17 +67,12 @@ def fused_form(optimizer: Mapping[str, Any], *, version: str, modes: bool = Fals
     name = optimizer["name"]
     form = FUSED_FORMS.get(name)
     if form is None:
-        why = (
-            ": it is evaluated with other weights than it is trained with, and a fused lane has one set"
-            if modes
-            else ""
-        )
-        return None, f"{name} has no fused form{why}"
+        return None, f"{name} has no fused form" + (OTHER_WEIGHTS if modes else "")
     library = version.partition(" ")[0]
     if version != (compared := f"{library} {COMPARED.get(library)}"):
         return None, f"{name} of {version or 'an unknown version'} has no fused form, that of {compared} has"
     for key, value in optimizer.items():
         if key not in ("name", *form.free) and (key not in form.fixed or value != form.fixed[key]):
-            what = {True: f"with {key}", False: f"without {key}"}.get(value) if isinstance(value, bool) else None
-            return None, f"{name} {what or f'with {key} {value}'} has no fused form"
+            said = f"with {key} {value}" if not isinstance(value, bool) else f"{'with' if value else 'without'} {key}"
+            return None, f"{name} {said} has no fused form"
     return form.family, ""

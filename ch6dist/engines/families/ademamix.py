@@ -39,9 +39,8 @@ def _warmed_up(epoch: Epoch) -> tuple[Tensor, Tensor]:
     done = epoch.step / torch.tensor([1.0 if length is None else length for length in lengths], dtype=torch.float64)
     low, high = epoch.momentum.log(), beta3.log()
     rising = (low * high / ((1 - done) * high + done * low)).exp()
-    return torch.where(warms, torch.minimum(done * alpha, alpha), alpha), torch.where(
-        warms, torch.minimum(rising, beta3), beta3
-    )
+    risen = torch.minimum(done * alpha, alpha), torch.minimum(rising, beta3)
+    return torch.where(warms, risen[0], alpha), torch.where(warms, risen[1], beta3)
 
 
 def _mix(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapping[str, Tensor]) -> Tensor:

@@ -13,12 +13,8 @@ from torch import Tensor
 
 from ch6dist.engines.families.family import MOMENTUM_BEGUN, Config, Epoch
 
-DECOUPLED = (
-    "decoupled_weight_decay",
-    "decoupled_decay",
-    "decoupled",
-    "weight_decouple",
-)  # torch's word, and libraries'
+# torch's word for it, and those of libraries
+DECOUPLED = ("decoupled_weight_decay", "decoupled_decay", "decoupled", "weight_decouple")
 ALWAYS_DECOUPLED = ("AdamW", "timm/lion")
 
 
