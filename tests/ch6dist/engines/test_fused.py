@@ -331,7 +331,7 @@ def test_admitted_trials_equal_their_solo_runs(tiny, tmp_path):
 # Checkpoints
 
 
-@pytest.mark.parametrize("optimizer", FUSED)
+@pytest.mark.parametrize("optimizer", [*FUSED, "timm/adabelief", "pytorch_optimizer/adan"])
 def test_a_resume_in_the_same_batch_group_is_bit_exact(optimizer, tiny, tmp_path):
     trials = pack_of(optimizer, "cnn2", tiny, schedules=("none", "OneCycleLR", "ReduceLROnPlateau"), epochs=3)
     whole, _, store = run(trials, tmp_path / "whole")
