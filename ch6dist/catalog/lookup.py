@@ -15,6 +15,7 @@ from typing import Any
 from ch6dist.catalog.augmentations import AUGMENTATIONS, Resolved, in_order, written_out
 from ch6dist.catalog.datasets import DATASETS, DatasetEntry
 from ch6dist.catalog.described import Description, description_of, remembered
+from ch6dist.catalog.fused_forms import fused_form
 from ch6dist.catalog.models import MODELS, ModelEntry
 from ch6dist.catalog.optimizers import OPTIMIZERS, OptimizerEntry
 from ch6dist.catalog.parameters import Entry
@@ -94,10 +95,9 @@ def model_of(config: Mapping[str, Any]) -> ModelEntry:
 def family_in(optimizer: Mapping[str, Any]) -> tuple[str | None, str]:
     """Return the family of a resolved optimizer, whose lanes fuse; or None, and why they do not."""
     entry = optimizer_of(optimizer)
-    if entry.family is None:
-        what = "is not element-wise" if entry.name in OPTIMIZERS else "has no fused form"
-        return None, f"{entry.name} {what}"
-    return entry.family, ""
+    if entry.name not in OPTIMIZERS:
+        return fused_form(optimizer, version=entry.version, modes=entry.modes)
+    return entry.family, "" if entry.family else f"{entry.name} is not element-wise"
 
 
 def schedule_of(config: Mapping[str, Any]) -> ScheduleEntry:
@@ -166,7 +166,7 @@ def entry_of(description: Description) -> Entry:
         "code": description.code,
     }
     if description.section == "optimizer":
-        return OptimizerEntry(**common, family=None, **description.facts)
+        return OptimizerEntry(**common, family=None, version=description.version, **description.facts)
     if description.section == "augment":
         return Entry(**common)
     if description.section == "schedule":  # a function of the progress, as the closed forms of the catalog

@@ -25,7 +25,8 @@ class OptimizerEntry(Entry):
 
     momentum: Literal["momentum", "betas"] | None = None  # the parameter that a cyclic schedule varies as momentum
     full_batch: bool = False  # made for gradients over all images: mini-batches mislead it
-    family: str | None  # optimizers of a family share fused packs; None: not element-wise, packs of one trial
+    family: str | None  # optimizers of a family share fused packs; None: not element-wise, or a library's (lookup.py)
+    version: str = ""  # of its library, such as `timm 1.0.31`
     state_tensors: int  # tensors of a parameter's size that it keeps per parameter, with every option on
     closure: bool = False  # its step computes loss and gradients itself, by a closure
     second_order: bool = False  # its step needs gradients that can be differentiated once more

@@ -68,10 +68,10 @@ class FusedLane:
         state = stack.family.to_torch(
             self.trial.optimizer, row=row, scalar_state=scalar_state, step=self.step, shapes=shapes
         )
-        groups = [{**self.optimizer.param_groups[0], "params": list(range(len(shapes)))}]
+        group = self.optimizer.param_groups[0] | stack.family.to_group(self.step) | {"params": [*range(len(shapes))]}
         return {
             "model": self.weights(),
-            "optimizer": {"state": state, "param_groups": groups},
+            "optimizer": {"state": state, "param_groups": [group]},
             "schedule": self.schedule.state_dict(),
             "step": self.step,
         }

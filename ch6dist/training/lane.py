@@ -18,6 +18,8 @@ from ch6dist.runs.names import epoch_checkpoint
 from ch6dist.runs.schema import Status
 from ch6dist.training.checkpoint import Checkpoints
 
+SCHEDULED = ("lr", "initial_lr", "max_lr", "min_lr", "momentum", "base_momentum", "max_momentum", "betas")  # in a group
+
 
 @dataclass
 class EpochRecord:
@@ -210,11 +212,18 @@ class Lane:
         metrics = list(state["metrics"])
         self.engine.schedule.run_ahead(metrics, steps_per_epoch=self.trial.data.steps_per_epoch)
         own, shared = self.engine.state_dict(), state["lane"]
-        optimizer = {**shared["optimizer"], "param_groups": own["optimizer"]["param_groups"]}
+        groups = zip(own["optimizer"]["param_groups"], shared["optimizer"]["param_groups"], strict=True)
+        optimizer = {**shared["optimizer"], "param_groups": [_with_own_schedule(*pair) for pair in groups]}
         self.engine.load_state_dict({**shared, "optimizer": optimizer, "schedule": own["schedule"]})
         self.epoch, self.start_loss, self.metrics = state["epoch"], state["start_loss"], metrics
         if state["best"] is not None:
             self.best, self.best_unsaved = {**state["best"], "trial": self.trial_id}, True
+
+
+def _with_own_schedule(own: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a parameter group as another trial left it, libraries count steps in it, with what one's schedule set."""
+    kept = {key: value for key, value in shared.items() if key not in SCHEDULED}
+    return {**kept, **{key: value for key, value in own.items() if key in SCHEDULED}}
 
 
 def batch_groups(lanes: Sequence[Lane], key: Callable[[Lane], Hashable]) -> list[list[Lane]]:

@@ -13,16 +13,11 @@ import torch
 from torch import Tensor
 
 from ch6dist.engines.families.family import Config, Epoch, Family
-from ch6dist.engines.families.terms import average_scalars, averages, decay_scalars, decayed
+from ch6dist.engines.families.terms import average_scalars, averages, corrections, decay_scalars, decayed
 
 
 def _averages_state(config: Config) -> dict[str, float]:
     return {"exp_avg": 0.0, "exp_avg_sq": 0.0}
-
-
-def _corrections(epoch: Epoch) -> tuple[Tensor, Tensor]:
-    """Return, [T, K] each, 1 − β1^t with the β1 of step t, and sqrt(1 − β2^t)."""
-    return 1 - epoch.momentum**epoch.step, (1 - epoch.option("betas", index=1) ** epoch.step).sqrt()
 
 
 def _adam_state(config: Config) -> dict[str, float]:
@@ -30,7 +25,7 @@ def _adam_state(config: Config) -> dict[str, float]:
 
 
 def _adam_scalars(epoch: Epoch) -> dict[str, Tensor]:
-    first, second = _corrections(epoch)
+    first, second = corrections(epoch)
     found = decay_scalars(epoch) | average_scalars(epoch)
     found |= {"step_size": epoch.lr * second / first, "eps": epoch.option("eps") * second}
     amsgrad = epoch.option("amsgrad")
@@ -54,7 +49,7 @@ def _nadam_scalars(epoch: Epoch) -> dict[str, Tensor]:
 
     mu_t = β1 · (1 − 0.96^(t · momentum_decay) / 2); torch keeps the product of all mu_t as float32.
     """
-    decay, step, second = epoch.option("momentum_decay"), epoch.step, _corrections(epoch)[1]
+    decay, step, second = epoch.option("momentum_decay"), epoch.step, corrections(epoch)[1]
     mu, next_mu = (epoch.momentum * (1 - 0.5 * 0.96 ** (t * decay)) for t in (step, step + 1))
     product = _products(mu, epoch.scalar_state["mu_product"])
     return (
@@ -94,7 +89,7 @@ NADAM = Family(
 
 def _radam_scalars(epoch: Epoch) -> dict[str, Tensor]:
     """Update by root · 1 + eps, and by root · 0 + 1 until the variance is known (rho ≤ 5) (Liu et al. 2020)."""
-    beta2, (first, second) = epoch.option("betas", index=1), _corrections(epoch)
+    beta2, (first, second) = epoch.option("betas", index=1), corrections(epoch)
     longest = 2 / (1 - beta2) - 1
     rho = longest - 2 * epoch.step * beta2**epoch.step / second**2
     known = rho > 5
@@ -124,7 +119,7 @@ def _adamax_state(config: Config) -> dict[str, float]:
 
 
 def _adamax_scalars(epoch: Epoch) -> dict[str, Tensor]:
-    step_size = epoch.lr / _corrections(epoch)[0]
+    step_size = epoch.lr / corrections(epoch)[0]
     keep, share = epoch.option("betas", index=1), 1 - epoch.momentum
     return decay_scalars(epoch) | {"share1": share, "keep": keep, "eps": epoch.option("eps"), "step_size": step_size}
 

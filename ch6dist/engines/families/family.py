@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -48,7 +48,10 @@ class Epoch:
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """The optimizers of one update rule. `state_tensors`, `scalar_state` and their names are torch's state."""
+    """The optimizers of one update rule. What they keep, and its names, are the state of torch's or the library's own.
+
+    Below, both are called torch's: a library's optimizers are torch optimizers too.
+    """
 
     name: str
     state_tensors: Callable[[Config], dict[str, float]]
@@ -58,7 +61,8 @@ class Family:
     update: Callable[[Tensor, Tensor, dict[str, Tensor], Mapping[str, Tensor]], Tensor]
     """update(weights, gradient, state, c) → new weights; all [K, N], c: name → [K, 1]. Writes `state` alone."""
     scalar_state: Mapping[str, float] = field(default_factory=dict)  # kept between steps, with first values
-    counts_steps: bool = True  # torch's state holds `step`
+    step: Literal["tensor", "number", "group", "nowhere"] = "tensor"
+    """Where torch keeps `step`: with each parameter, as a tensor or a number; or once, in the parameter group."""
 
     def first_state(
         self, configs: Sequence[Config], *, num_parameters: int, dtype: torch.dtype, device: torch.device | str
@@ -108,16 +112,21 @@ class Family:
         the host, as torch has them at first. Before the first step there is nothing.
         """
         names = self._kept(config, scalar_state)
-        if step == 0 or not (names or self.counts_steps):
+        if step == 0 or not (names or self.step == "tensor"):
             return {}
-        scalars = {"step": float(step)} if self.counts_steps else {}
+        scalars = {"step": float(step)} if self.step == "tensor" else {}
         scalars |= {name: scalar_state[name] for name in self.scalar_state if name != MOMENTUM_BEGUN}
         pieces = {name: row[name].split([shape.numel() for shape in shapes]) for name in names}
         return {
-            i: {name: torch.tensor(value, dtype=torch.float32) for name, value in scalars.items()}
+            i: ({"step": step} if self.step == "number" else {})
+            | {name: torch.tensor(value, dtype=torch.float32) for name, value in scalars.items()}
             | {name: pieces[name][i].reshape(shape).clone() for name in names}
             for i, shape in enumerate(shapes)
         }
+
+    def to_group(self, step: int) -> dict[str, Any]:
+        """Return what the parameter group of `state_dict()["param_groups"]` holds of the steps that were taken."""
+        return {"step": step} if self.step == "group" else {}
 
     def from_torch(
         self,

@@ -30,7 +30,7 @@ SGD = Family(
     scalars=_sgd_scalars,
     update=_sgd,
     scalar_state={MOMENTUM_BEGUN: 0.0},
-    counts_steps=False,
+    step="nowhere",
 )
 
 

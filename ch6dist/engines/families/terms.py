@@ -13,10 +13,14 @@ from torch import Tensor
 
 from ch6dist.engines.families.family import MOMENTUM_BEGUN, Config, Epoch
 
+# torch's word for it, and those of libraries
+DECOUPLED = ("decoupled_weight_decay", "decoupled_decay", "decoupled", "weight_decouple")
+ALWAYS_DECOUPLED = ("AdamW", "timm/lion")
+
 
 def decoupled(config: Config) -> bool:
     """Return whether weight decay shrinks the weights directly instead of joining the gradient."""
-    return bool(config["name"] == "AdamW" or config.get("decoupled_weight_decay", False))
+    return config["name"] in ALWAYS_DECOUPLED or any(config.get(word, False) for word in DECOUPLED)
 
 
 def decay_scalars(epoch: Epoch) -> dict[str, Tensor]:
@@ -24,7 +28,17 @@ def decay_scalars(epoch: Epoch) -> dict[str, Tensor]:
     decay = epoch.option("weight_decay")
     direct = torch.tensor([decoupled(config) for config in epoch.configs])
     found = {"decay": decay * ~direct} if (decay * ~direct).any() else {}
-    return found | ({"shrink": 1 - epoch.lr * decay * direct} if (decay * direct).any() else {})
+    return found | ({"shrink": 1 - _decay_lr(epoch) * decay * direct} if (decay * direct).any() else {})
+
+
+def _decay_lr(epoch: Epoch) -> Tensor:
+    """Return what multiplies decoupled decay [T, K]: the learning rate, or what an option puts in its place.
+
+    `corrected_weight_decay` takes lr² / (the lr that the optimizer was made with) (Defazio 2025), `fixed_decay` 1.
+    """
+    corrected = epoch.option("corrected_weight_decay", default=False) > 0
+    lr = torch.where(corrected, epoch.lr**2 / epoch.option("lr"), epoch.lr)
+    return torch.where(epoch.option("fixed_decay", default=False) > 0, 1.0, lr)
 
 
 def decayed(weights: Tensor, gradient: Tensor, c: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -82,3 +96,8 @@ def averages(state: Mapping[str, Tensor], gradient: Tensor, c: Mapping[str, Tens
         state["exp_avg"].lerp_(gradient, c["share1"]),
         state["exp_avg_sq"].lerp_(gradient.square(), c["share2"]),
     )
+
+
+def corrections(epoch: Epoch) -> tuple[Tensor, Tensor]:
+    """Return, [T, K] each, 1 − β1^t with the β1 of step t, and sqrt(1 − β2^t)."""
+    return 1 - epoch.momentum**epoch.step, (1 - epoch.option("betas", index=1) ** epoch.step).sqrt()

@@ -31,6 +31,7 @@ from ch6dist.engines.kernels import CONVOLUTIONS, AutotuneCache
 from ch6dist.engines.step import StackSteps
 from ch6dist.models.build import build_model
 from tests.ch6dist.engines.test_families import PACKS
+from tests.support.libraries import known_here
 from tests.support.trials import small_trial
 
 CUDA = torch.device("cuda:0")
@@ -52,6 +53,13 @@ class OnTheDevice(TorchDispatchMode):
         assert name not in ("_to_copy", "copy_") or devices == {self.device}, f"{func} copies between {devices}"
         self.dtypes |= {out.dtype} if name in WITH_WEIGHTS else set()
         return out
+
+
+@pytest.fixture
+def known(family: str) -> None:
+    """Describe the optimizers of a family, before there are tensors without values."""
+    for given in PACKS[family]:
+        known_here(given["name"])
 
 
 @pytest.fixture
@@ -151,7 +159,7 @@ def test_every_model_trains_and_evaluates_on_the_device_alone(
 
 @pytest.mark.parametrize("precision", DTYPES)
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.usefixtures("gpu")
+@pytest.mark.usefixtures("known", "gpu")
 def test_every_optimizer_updates_on_the_device_alone(
     family: str, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""A lane of a family is its solo run under torch.optim: weights, state, and whatever its neighbours do."""
+"""A lane of a family is its solo run under torch.optim, or a library: weights, state, whatever its neighbours do."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ch6dist.catalog.fused_forms import FUSED_FORMS
+from ch6dist.catalog.lookup import optimizer_of, parse_named
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.engines.families.family import Family
-from ch6dist.engines.families.registry import FAMILIES, family_of
+from ch6dist.engines.families.registry import FAMILIES, OF_LIBRARIES, OF_TORCH, family_of
 from ch6dist.optim.optimizers import build_optimizer
+from tests.support.libraries import known_here
 
 torch.set_num_threads(1)
 SHAPES = [torch.Size(s) for s in [(8, 5), (8,), (2, 4, 8), (8,), (3, 8), (3,)]]
@@ -84,15 +87,87 @@ PACKS: dict[str, list[dict[str, Any]]] = {
         {"name": "Rprop", "lr": 1e-2, "etas": [0.3, 1.5], "step_sizes": [1e-4, 1e-2]},
         {"name": "Rprop", "lr": 1.0, "step_sizes": [1e-6, 0.02]},
     ],
+    "Lion of timm": [
+        {"name": "timm/lion", "lr": 1e-3},
+        {"name": "timm/lion", "lr": 3e-3, "betas": [0.5, 0.9], "weight_decay": 0.1},
+        {"name": "timm/lion", "lr": 2e-3, "weight_decay": 0.2, "corrected_weight_decay": True},
+    ],
+    "Lion of pytorch_optimizer": [
+        {"name": "pytorch_optimizer/lion", "lr": 1e-3},
+        {"name": "pytorch_optimizer/lion", "lr": 3e-3, "betas": [0.5, 0.9], "weight_decay": 0.1},
+        {"name": "pytorch_optimizer/lion", "lr": 2e-3, "weight_decay": 1e-2, "weight_decouple": False},
+        {"name": "pytorch_optimizer/lion", "lr": 1e-3, "weight_decay": 1e-3, "fixed_decay": True},
+    ],
+    "AdaBelief of timm": [
+        {"name": "timm/adabelief", "lr": 3e-3},
+        {"name": "timm/adabelief", "lr": 1e-2, "betas": [0.5, 0.9], "eps": 1e-3, "amsgrad": True, "weight_decay": 0.1},
+        {"name": "timm/adabelief", "lr": 1e-2, "weight_decay": 1e-2, "decoupled_decay": False, "betas": [0.8, 0.5]},
+        {"name": "timm/adabelief", "lr": 5e-3, "weight_decay": 1e-3, "fixed_decay": True, "rectify": True},
+        {"name": "timm/adabelief", "lr": 5e-3, "rectify": True, "degenerated_to_sgd": False, "amsgrad": True},
+        {"name": "timm/radabelief", "lr": 1e-2, "weight_decay": 0.1, "betas": [0.9, 0.95]},
+        {"name": "timm/radabelief", "lr": 1e-2, "degenerated_to_sgd": False, "betas": [0.7, 0.99]},
+        {"name": "timm/radabelief", "lr": 1e-2, "amsgrad": True, "betas": [0.9, 0.9], "eps": 1e-8},
+        {"name": "timm/radabelief", "lr": 1e-2, "rectify": False, "weight_decay": 1e-2, "decoupled_decay": False},
+        {"name": "timm/radabelief", "lr": 5e-3, "weight_decay": 1e-3, "fixed_decay": True},
+    ],
+    "AdaBelief of pytorch_optimizer": [
+        {"name": "pytorch_optimizer/adabelief", "lr": 3e-3},
+        {"name": "pytorch_optimizer/adabelief", "lr": 1e-2, "betas": [0.5, 0.9], "eps": 1e-3, "ams_bound": True},
+        {"name": "pytorch_optimizer/adabelief", "lr": 1e-2, "weight_decay": 1e-2, "weight_decouple": False},
+        {"name": "pytorch_optimizer/adabelief", "lr": 5e-3, "weight_decay": 1e-3, "fixed_decay": True},
+        {"name": "pytorch_optimizer/adabelief", "lr": 1e-2, "rectify": True, "weight_decay": 0.1},
+        {"name": "pytorch_optimizer/adabelief", "lr": 1e-2, "rectify": True, "degenerated_to_sgd": False},
+        {"name": "pytorch_optimizer/adabelief", "lr": 1e-2, "rectify": True, "ams_bound": True, "betas": [0.9, 0.9]},
+    ],
+    "ADOPT of timm": [
+        {"name": "timm/adopt", "lr": 3e-3},
+        {"name": "timm/adopt", "lr": 1e-2, "betas": [0.5, 0.9], "eps": 1e-3, "clip_exp": 0.5, "weight_decay": 1e-2},
+        {"name": "timm/adopt", "lr": 3e-3, "clip_exp": None, "eps": 0.1},
+        {"name": "timm/adopt", "lr": 3e-3, "decoupled": True, "weight_decay": 0.1, "corrected_weight_decay": True},
+        {"name": "timm/adoptw", "lr": 3e-3, "weight_decay": 0.1, "clip_exp": 0.25, "betas": [0.8, 0.99]},
+        {"name": "timm/adoptw", "lr": 3e-3, "decoupled": False, "weight_decay": 1e-2, "eps": 1e-4},
+        {"name": "timm/adoptw", "lr": 1e-3, "weight_decay": 0.2, "corrected_weight_decay": True},
+    ],
+    "ADOPT of pytorch_optimizer": [
+        {"name": "pytorch_optimizer/adopt", "lr": 3e-3},
+        {"name": "pytorch_optimizer/adopt", "lr": 1e-2, "betas": [0.5, 0.9], "eps": 1e-3, "weight_decay": 1e-2},
+        {"name": "pytorch_optimizer/adopt", "lr": 3e-3, "weight_decay": 0.1, "weight_decouple": True},
+        {
+            **{"name": "pytorch_optimizer/adopt", "lr": 3e-3},
+            **{"weight_decay": 1e-3, "weight_decouple": True, "fixed_decay": True},
+        },
+    ],
+    "Adan of timm": [
+        {"name": "timm/adan", "lr": 3e-3},
+        {"name": "timm/adan", "lr": 1e-2, "betas": [0.9, 0.8, 0.95], "eps": 1e-3, "weight_decay": 0.1},
+        {"name": "timm/adan", "lr": 3e-3, "weight_decay": 0.1, "no_prox": True},
+        {"name": "timm/adanw", "lr": 1e-2, "weight_decay": 0.1, "betas": [0.9, 0.8, 0.95], "eps": 1e-5},
+        {"name": "timm/adanw", "lr": 3e-3, "weight_decay": 0.1, "no_prox": False},
+    ],
+    "Adan of pytorch_optimizer": [
+        {"name": "pytorch_optimizer/adan", "lr": 3e-3},
+        {"name": "pytorch_optimizer/adan", "lr": 1e-2, "betas": [0.9, 0.8, 0.95], "eps": 1e-3, "weight_decay": 0.1},
+        {"name": "pytorch_optimizer/adan", "lr": 3e-3, "weight_decay": 0.1, "weight_decouple": True},
+    ],
+    "AdEMAMix of pytorch_optimizer": [
+        {"name": "pytorch_optimizer/ademamix", "lr": 1e-3},
+        {"name": "pytorch_optimizer/ademamix", "lr": 3e-3, "betas": [0.5, 0.9, 0.99], "alpha": 2.0, "eps": 1e-3},
+        {"name": "pytorch_optimizer/ademamix", "lr": 1e-3, "t_alpha_beta3": 60.0, "weight_decay": 1e-2},
+        {"name": "pytorch_optimizer/ademamix", "lr": 2e-3, "weight_decay": 0.1, "weight_decouple": True},
+        {
+            **{"name": "pytorch_optimizer/ademamix", "lr": 2e-3, "t_alpha_beta3": 7.5},
+            **{"weight_decay": 1e-3, "weight_decouple": True, "fixed_decay": True},
+        },
+    ],
 }
 EVERY_FAMILY = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 
 
 def resolved(given: Mapping[str, Any]) -> dict[str, Any]:
-    entry = OPTIMIZERS[given["name"]]
-    config = entry.resolve({key: value for key, value in given.items() if key != "name"})
-    entry.check(config)
-    return {"name": entry.name, **config}
+    known_here(given["name"])
+    config = parse_named("optimizer", given)
+    optimizer_of(config).check(config)
+    return config
 
 
 def lanes_of(family: Family) -> list[dict[str, Any]]:
@@ -149,7 +224,7 @@ class Solo:
         for _ in range(steps):
             group["lr"], momentum = scheduled(self.config, self.step)
             if "betas" in group:
-                group["betas"] = (momentum, group["betas"][1])
+                group["betas"] = (momentum, *group["betas"][1:])
             elif "momentum" in group:
                 group["momentum"] = momentum
             pieces = gradient_of(self.row, step=self.step).split([shape.numel() for shape in SHAPES])
@@ -212,6 +287,9 @@ class Pack:
             self.configs[k], row=self.rows[k], scalar_state=self.scalar_states[k], step=self.steps[k], shapes=SHAPES
         )
 
+    def group(self, k: int) -> dict[str, Any]:
+        return self.family.to_group(self.steps[k])
+
 
 def begun(family: Family, dtype: torch.dtype = torch.float64) -> tuple[Pack, list[Solo]]:
     pack, solos = Pack(family, dtype), []
@@ -225,7 +303,7 @@ def tensors_of(weights: Tensor, state: Mapping[int, Mapping[str, Any]]) -> Itera
     for i, piece in enumerate(weights.split([shape.numel() for shape in SHAPES])):
         yield f"{i}", piece
         for name, value in state.get(i, {}).items():
-            yield f"{i}.{name}", value
+            yield f"{i}.{name}", torch.as_tensor(value)
 
 
 def difference(ours: Tensor, theirs: Tensor) -> float:
@@ -255,29 +333,48 @@ def assert_lane_is_its_solo_run(pack: Pack, k: int, solo: Solo) -> None:
 
 
 def test_registry_covers_the_catalog():
-    assert {entry.family for entry in OPTIMIZERS.values()} == {*FAMILIES, None}
+    assert {entry.family for entry in OPTIMIZERS.values()} == {*(family.name for family in OF_TORCH), None}
+    assert {form.family for form in FUSED_FORMS.values()} == {family.name for family in OF_LIBRARIES}
     assert [name for name in OPTIMIZERS if family_of({"name": name}) is None] == ["Adafactor"]
-    assert all(name == family.name for name, family in FAMILIES.items())
-    assert {given["name"] for pack in PACKS.values() for given in pack} == {
-        n for n in OPTIMIZERS if family_of({"name": n})
-    }
-    for family in FAMILIES.values():
-        assert all(family_of(config) is family for config in lanes_of(family))
+    assert list(FAMILIES) == [family.name for family in (*OF_TORCH, *OF_LIBRARIES)]
+    assert {given["name"] for pack in PACKS.values() for given in pack} == {*OPTIMIZERS, *FUSED_FORMS} - {"Adafactor"}
 
 
-@pytest.mark.parametrize("name", [name for name in OPTIMIZERS if family_of({"name": name})])
-def test_every_option_of_the_catalog_is_tried(name: str):
-    family = family_of({"name": name})
-    assert family is not None
-    for parameter in OPTIMIZERS[name].parameters:
-        tried = [config[parameter.name] for config in lanes_of(family) if config["name"] == name]
-        assert any(value != parameter.default for value in tried), f"no lane has another {parameter.name}"
+@EVERY_FAMILY
+def test_an_optimizer_belongs_to_its_family(family: Family):
+    assert all(family_of(config) is family for config in lanes_of(family))
+
+
+@pytest.mark.parametrize("name", [*OPTIMIZERS, *FUSED_FORMS])
+def test_every_option_of_a_family_is_tried(name: str):
+    known_here(name)
+    tried = [resolved(given) for pack in PACKS.values() for given in pack if given["name"] == name]
+    for parameter in optimizer_of({"name": name}).parameters if tried else ():
+        if name in OPTIMIZERS or parameter.name in FUSED_FORMS[name].free:
+            assert any(config[parameter.name] != parameter.default for config in tried), (
+                f"no lane has another {parameter.name}"
+            )
+
+
+@pytest.mark.parametrize("name", FUSED_FORMS)
+def test_a_fused_form_names_parameters_that_its_library_has(name: str):
+    known_here(name)
+    defaults = {one.name: one.default for one in optimizer_of({"name": name}).parameters}
+    form = FUSED_FORMS[name]
+    assert form.free <= defaults.keys()
+    assert {key: defaults[key] for key in form.fixed} == form.fixed, "by default it is fused"
 
 
 @EVERY_FAMILY
 def test_pack_keeps_as_many_matrices_as_the_catalog_says(family: Family):
     state = family.first_state(lanes_of(family), num_parameters=1, dtype=torch.float32, device="cpu")
-    assert {entry.state_tensors for entry in OPTIMIZERS.values() if entry.family == family.name} == {len(state)}
+    names = {config["name"] for config in lanes_of(family)}
+    if family in OF_TORCH:
+        assert names == {name for name, entry in OPTIMIZERS.items() if entry.family == family.name}
+        assert {optimizer_of({"name": name}).state_tensors for name in names} == {len(state)}
+    else:  # described by their defaults
+        plain = family.state_tensors(lanes_of(family)[0])
+        assert {optimizer_of({"name": name}).state_tensors for name in names} == {len(plain)}
 
 
 @EVERY_FAMILY
@@ -326,10 +423,15 @@ def test_state_is_the_one_torch_would_hold(family: Family, dtype: torch.dtype, s
     for k, solo in enumerate(solos):
         solo.train(steps)
         ours, theirs = pack.state(k), solo.state if steps else {}
+        group = solo.optimizer.param_groups[0]
+        assert pack.group(k) == {name: group.get(name, 0) for name in pack.group(k)}
         assert {i: list(entry) for i, entry in ours.items()} == {i: list(entry) for i, entry in theirs.items()}
         for i, entry in theirs.items():
             for name, value in entry.items():
                 mine = ours[i][name]
+                if not isinstance(value, Tensor):
+                    assert (type(mine), mine) == (type(value), value)
+                    continue
                 assert (mine.dtype, mine.shape, mine.stride()) == (value.dtype, value.shape, value.stride())
                 if value.dim() == 0:
                     assert torch.equal(mine, value), f"{name} is rounded as torch rounds it"
@@ -348,18 +450,18 @@ def test_state_is_a_copy(family: Family):
             values.fill_(7.0)
     for state, same in zip(states, kept, strict=True):
         for i, entry in same.items():
-            assert all(torch.equal(state[i][name], value) for name, value in entry.items())
+            assert all(torch.equal(state[i][name], v) for name, v in entry.items() if isinstance(v, Tensor))
 
 
 @EVERY_FAMILY
 def test_torch_continues_from_the_state_of_a_lane(family: Family):
     pack, solos = begun(family)
     pack.train(15)
-    saved = [(pack.weights[k].clone(), pack.state(k)) for k in range(len(solos))]
+    saved = [(pack.weights[k].clone(), pack.state(k), pack.group(k)) for k in range(len(solos))]
     pack.train(15)
-    for k, (weights, state) in enumerate(saved):
+    for k, (weights, state, group) in enumerate(saved):
         solo = Solo(pack.configs[k], weights)
-        groups = solo.optimizer.state_dict()["param_groups"]
+        groups = [{**solo.optimizer.state_dict()["param_groups"][0], **group}]
         solo.optimizer.load_state_dict({"state": state, "param_groups": groups})
         solo.step = 15
         solo.train(15)
@@ -432,8 +534,9 @@ def test_lr_of_zero_changes_nothing(family: Family):
     weights, gradient = torch.ones(len(configs), 4, dtype=torch.float64), torch.randn(len(configs), 4).double()
     gradient[:, 0] = 0  # where most denominators are nothing but eps
     moved = (family.update(weights, gradient, state, c) - weights).abs().amax(1)
-    smallest = torch.tensor([config.get("step_sizes", [0.0])[0] for config in configs], dtype=torch.float64)
-    torch.testing.assert_close(moved, smallest)  # Rprop's steps have a lower bound of their own
+    smallest = [config.get("step_sizes", [0.0])[0] for config in configs]  # Rprop's steps have a bound of their own
+    fixed = [config["weight_decay"] if config.get("fixed_decay", False) else 0.0 for config in configs]
+    torch.testing.assert_close(moved, torch.tensor([smallest, fixed], dtype=torch.float64).sum(0))
 
 
 @pytest.mark.parametrize("name", ["SGD", "RMSprop"])

@@ -15,6 +15,7 @@ import ch6dist.engines.kernels as kernels_module
 from analysis.study.stats import t_interval
 from benchmarks.exactness import fused_minus_solo, trials_of
 from ch6dist.catalog.datasets import DATASETS
+from ch6dist.catalog.fused_forms import FUSED_FORMS
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.catalog.schedules import SCHEDULES
 from ch6dist.data.images import load_split
@@ -31,11 +32,13 @@ from ch6dist.runs.schema import Status
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
 from tests.ch6dist.training.test_loop import SCHEDULE_OF
+from tests.support.libraries import known_here
 from tests.support.trials import Seen, real, same_weights, saved_weights, small_trial
 
 torch.set_num_threads(1)
 CHOOSE = AutotuneCache.choose
 FUSED = [name for name, entry in OPTIMIZERS.items() if entry.family]
+OF_LIBRARIES = list({form.family: name for name, form in FUSED_FORMS.items()}.values())  # one of each family
 LRS = {"SGD": 0.01, "Adadelta": 0.5, "ASGD": 0.01, "Rprop": 1e-4, "RMSprop": 1e-4, "Adagrad": 3e-3}
 EXHAUSTIVE = [pytest.mark.slow, pytest.mark.exhaustive]
 SIDES = {"lenet5": 16, "conv3bn": 8, "cnn2": 10, "resnet18": 8}  # the smallest images that a model takes
@@ -123,6 +126,7 @@ def assert_lanes_equal_their_solo_runs(trials, folder, monkeypatch, *, bound=1e-
 
 def pack_of(optimizer, model, tiny, *, schedules=tuple(SCHEDULES), epochs=8, **changes):
     """A lane per schedule, in turn of two seeds, some with label smoothing: 13 steps an epoch, the last of 4 images."""
+    known_here(optimizer)
     data = {"name": tiny(model), "batch_size": 8, "augment": "crop_flip", **changes.pop("data", {})}
     content = {"name": optimizer, "lr": LRS.get(optimizer, 1e-3)}
     content |= {"momentum": 0.9} if optimizer in ("SGD", "RMSprop") else {}
@@ -154,6 +158,17 @@ def test_a_lane_equals_its_solo_run_for_every_optimizer_and_schedule(optimizer, 
     trials = pack_of(optimizer, model, tiny, data=small)
     for first in range(0, len(trials), 4):
         assert_lanes_equal_their_solo_runs(trials[first : first + 4], tmp_path / str(first), monkeypatch)
+
+
+@pytest.mark.parametrize("optimizer", OF_LIBRARIES)
+def test_a_lane_equals_its_solo_run_for_every_family_of_a_library(optimizer, tiny, tmp_path, monkeypatch):
+    """Lanes that decay their weights and clip their gradients differently; OneCycleLR cycles betas."""
+    few = ("OneCycleLR", "none", "ReduceLROnPlateau")
+    trials = pack_of(optimizer, "cnn2", tiny, schedules=few, epochs=3)
+    for k, trial in enumerate(trials):
+        changes = {"optimizer": {**trial.optimizer, "weight_decay": 0.05 * k}, "clip_norm": (0.5, None, 2.0)[k]}
+        trials[k] = trial.model_copy(update=changes)
+    assert_lanes_equal_their_solo_runs(trials, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("optimizer", FUSED)
@@ -316,7 +331,7 @@ def test_admitted_trials_equal_their_solo_runs(tiny, tmp_path):
 # Checkpoints
 
 
-@pytest.mark.parametrize("optimizer", FUSED)
+@pytest.mark.parametrize("optimizer", [*FUSED, "timm/adabelief", "pytorch_optimizer/adan"])
 def test_a_resume_in_the_same_batch_group_is_bit_exact(optimizer, tiny, tmp_path):
     trials = pack_of(optimizer, "cnn2", tiny, schedules=("none", "OneCycleLR", "ReduceLROnPlateau"), epochs=3)
     whole, _, store = run(trials, tmp_path / "whole")
@@ -331,10 +346,11 @@ def test_a_resume_in_the_same_batch_group_is_bit_exact(optimizer, tiny, tmp_path
             assert same_weights(saved_weights(store, trial, name), saved_weights(pieces, trial, name))
 
 
-@pytest.mark.parametrize("optimizer", FUSED)
+@pytest.mark.parametrize("optimizer", [*FUSED, *OF_LIBRARIES])
 def test_a_checkpoint_goes_from_engine_to_engine(optimizer, tiny, tmp_path):
     """Each epoch in another engine, alone or in a pack: it ends where the solo run ends, state and all."""
-    trials = pack_of(optimizer, "conv3bn", tiny, schedules=("StepLR", "OneCycleLR"), epochs=4, data={"train_size": 40})
+    model = "conv3bn" if optimizer in OPTIMIZERS else "cnn2"  # the quicker one for the many of libraries
+    trials = pack_of(optimizer, model, tiny, schedules=("StepLR", "OneCycleLR"), epochs=4, data={"train_size": 40})
     for epoch, engine in enumerate(("fused", "eager", "fused", "eager"), start=1):
         store = run(trials, tmp_path / "mixed", engine=engine, stop={trial.trial_id: epoch for trial in trials})[2]
     for trial in trials:
@@ -343,6 +359,8 @@ def test_a_checkpoint_goes_from_engine_to_engine(optimizer, tiny, tmp_path):
         assert distance(ours["model"], solo["model"]) < 1e-12
         for parameter, state in solo["optimizer"]["state"].items():
             found = ours["optimizer"]["state"][parameter]
+            assert {k: type(v) for k, v in found.items()} == {k: type(v) for k, v in state.items()}
+            found, state = ({k: torch.as_tensor(v) for k, v in one.items()} for one in (found, state))
             assert {k: (v.shape, v.dtype) for k, v in found.items()} == {
                 k: (v.shape, v.dtype) for k, v in state.items()
             }

@@ -18,6 +18,7 @@ from ch6dist.packs import Orders
 from ch6dist.runs.schema import Status
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
+from tests.support.libraries import known_here
 from tests.support.ranks import in_ranks
 from tests.support.trials import Seen, files_in, in_process, same_weights, saved_weights, small_trial
 
@@ -175,6 +176,15 @@ def test_a_branch_takes_over_the_state_of_every_optimizer(tmp_path, name):
     assert_branches_are_solo_runs([small_trial(**shared, schedule=schedule) for schedule in schedules], tmp_path)
 
 
+@pytest.mark.parametrize("name", ["timm/adan", "pytorch_optimizer/ademamix", "pytorch_optimizer/schedulefreeadamw"])
+def test_a_branch_takes_over_what_a_librarys_optimizer_keeps_in_its_group(tmp_path, name):
+    """These count their steps there, or sum weights, beside the learning rate, which is the branch's own."""
+    known_here(name)
+    shared = {"model": DROPPED, "optimizer": {"name": name, "lr": 1e-3}, "epochs": 4}
+    schedules = ["none", {"name": "StepLR", "step_size": 2}]
+    assert_branches_are_solo_runs([small_trial(**shared, schedule=schedule) for schedule in schedules], tmp_path)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("model", [pytest.param("conv3bn", marks=pytest.mark.slow), {"name": "lenet5", "dropout": 0.3}])
 def test_a_branch_takes_over_running_statistics_and_masks(tmp_path, model, precision):
@@ -219,9 +229,16 @@ def test_a_trial_that_shares_all_its_epochs_trains_none_and_leaves_what_it_would
     assert epochs_to_train(trials, branches) == 3
 
 
-@pytest.mark.parametrize("name", ["StepLR", "WSD", "ReduceLROnPlateau", "CyclicLR"])
-def test_on_the_fused_engine_a_branch_is_its_solo_run_up_to_rounding(tmp_path, name):
-    trials = family_of(name, precision="fp64")
+@pytest.mark.parametrize(
+    ("name", "optimizer"),
+    [
+        *(("StepLR", MOMENTUM), ("WSD", MOMENTUM), ("ReduceLROnPlateau", MOMENTUM), ("CyclicLR", MOMENTUM)),
+        ("StepLR", {"name": "pytorch_optimizer/adan", "lr": 1e-3}),
+    ],
+)
+def test_on_the_fused_engine_a_branch_is_its_solo_run_up_to_rounding(tmp_path, name, optimizer):
+    known_here(optimizer["name"])
+    trials = family_of(name, precision="fp64", optimizer=optimizer)
     branches, keep = tree_of(trials)
     fused, alone = Checkpoints(tmp_path / "fused"), Checkpoints(tmp_path / "alone")
     for trial in trials:
