@@ -26,6 +26,7 @@ from ch6dist.errors import UsageError
 from ch6dist.paths import given_path
 
 TEXT = {"layer", "kind", "shape", "true", "predicted", "class", "superclass", "further"}
+LATER = {"further"}  # columns that older looks have not: the last ones, and empty
 # what numpy, pandas and zipfile raise for files that are cut off, overwritten or of another kind; zipfile reports a
 # compression that it does not know as NotImplementedError
 UNKNOWN_COMPRESSION = NotImplementedError
@@ -118,6 +119,8 @@ def _tables(folder: Path, index: Mapping[str, Any]) -> dict[str, pd.DataFrame]:
 def _table(path: Path, expected: list[str]) -> pd.DataFrame:
     texts = dict.fromkeys(TEXT & set(expected), str)
     table = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values={n: [""] for n in set(expected) - TEXT})
+    for name in LATER & set(expected) - set(table.columns):
+        table[name] = ""
     if list(table.columns) != expected:
         raise ValueError(f"{path.name} has other columns than {', '.join(expected)}")
     words = [name for name in table.columns if name not in TEXT and not pd.api.types.is_numeric_dtype(table[name])]

@@ -11,6 +11,7 @@ import pytest
 
 from ch6dist.catalog import described, sizes
 from ch6dist.engines.count import counted
+from ch6dist.objects import find
 from ch6dist.objects.describe import answered, describe
 
 NETS = '''"""Networks of one's own: ordinary layers, with forwards of their own."""
@@ -277,11 +278,12 @@ def write_networks(folder: Path) -> None:
 def answer_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process answer what is asked of a person's code: another takes seconds to import torch."""
 
-    def ask(program: str, arguments: list[str], *, folder: Any) -> Any:
+    def ask(program: str, arguments: list[str], *, folder: Any, what: str) -> Any:
         found = {described.PROGRAM: lambda *a: describe(*a).as_data(), sizes.PROGRAM: counted}[program]
         return json.loads(json.dumps(answered(lambda: found(*arguments))))
 
     monkeypatch.setattr(described, "ask", ask)
+    monkeypatch.setattr(described, "_KNOWN", {})  # another test had the same file in another folder
     monkeypatch.setattr(sizes, "ask", ask)
 
 
@@ -289,4 +291,6 @@ def forget() -> None:
     """Forget what is known of the networks in mynets.py."""
     described._describe.cache_clear()
     sizes._COUNTED.clear()
+    for known in (described._HOMES, find._PROVIDED, find._FOUND):  # folders of a test that has ended
+        known.clear()
     sys.modules.pop("mynets", None)
