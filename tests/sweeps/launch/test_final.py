@@ -223,6 +223,7 @@ def test_final_on_all_data_over_seeds(run: Path) -> None:
     assert set(statuses(read(folder)).values()) == {"finished"}
 
 
+@pytest.mark.slow
 def test_best_to_final_over_two_processes(run: Path) -> None:
     here = Path.cwd()
     succeed("best", run, "-o", "choice.yaml", cwd=here)

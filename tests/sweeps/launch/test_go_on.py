@@ -40,6 +40,7 @@ def begin(run: Path, driver: Driving) -> None:
     driver.until(lambda: row_count(run) > before + 4)
 
 
+@pytest.mark.slow
 def test_the_same_command_after_a_kill_ends_as_an_undisturbed_run(tmp_path: Path) -> None:
     spec, run = sweep_file(tmp_path, epochs=EPOCHS, **OFTEN), tmp_path / "runs" / "night"
     with driving("run", spec, *NAMED, cwd=tmp_path) as driver:

@@ -25,6 +25,8 @@ from tests.support.own import OWN, own_optimizer, shadow
 from tests.support.runs import statuses
 from tests.support.trials import same_weights
 
+pytestmark = pytest.mark.slow  # sweeps of two trials, several of them
+
 CHANGED = "changed since: trials that are in the run keep"
 
 
@@ -170,7 +172,6 @@ def test_a_path_out_of_its_folder_is_refused(moved: Path, tmp_path: Path) -> Non
     assert "is damaged" in refused("rerun", moved, "opt", "--trust", cwd=tmp_path)
 
 
-@pytest.mark.slow
 def test_a_changed_file_makes_other_trials_and_a_resume_keeps_the_old(tmp_path: Path) -> None:
     own_optimizer(tmp_path)
     spec = sweep_file(tmp_path, parameters=OWN, epochs=1)

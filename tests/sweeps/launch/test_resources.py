@@ -47,6 +47,7 @@ def test_a_killed_run_continues_with_other_workers(before: int, after: int, tmp_
     assert (again.returncode, "nothing to do" in again.stdout) == (0, True)
 
 
+@pytest.mark.slow
 def test_a_final_training_continues_with_fewer_workers(tmp_path: Path) -> None:
     data = TINY["trial"]["data"]
     without_ray(sweep_file(tmp_path, **ONE, data=data), tmp_path / "runs" / "tiny")

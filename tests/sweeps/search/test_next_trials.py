@@ -112,6 +112,7 @@ def test_every_sweep_comes_to_an_end_in_which_each_trial_has_one(rule: str, tmp_
     assert sum(ledger.status(trial) == Status.FINISHED for trial in ledger.trials) >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ORDERLY)
 @settings(max_examples=8, deadline=None)
 @given(kills=st.lists(st.integers(1, 60), min_size=1, max_size=3), slots=st.integers(1, 3), every=st.integers(1, 3))

@@ -88,6 +88,7 @@ def test_a_sweep_that_shares_ends_as_one_that_does_not_with_fewer_epochs(rule: s
     assert shared.from_scratch == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 @settings(max_examples=8, deadline=None)
 @given(kills=st.lists(st.integers(1, 50), min_size=1, max_size=3), slots=st.integers(1, 3), every=st.integers(1, 4))
