@@ -140,6 +140,7 @@ def _progress(total: int) -> Callable[[int], None]:
     due = began + SECONDS[is_terminal]
 
     def say(done: int) -> None:
+        """Say how many of the images have been read, if the last word is long enough ago."""
         nonlocal due
         now = time.monotonic()
         if total < SAID_FROM or (now < due and not (is_terminal and done == total)):

@@ -121,7 +121,7 @@ class _Graph:
         given = iter([x])
         for node in self.nodes:
             args, kwargs = map_arg(node.args, found.__getitem__), map_arg(node.kwargs, found.__getitem__)
-            if node.op == "placeholder":
+            if node.op == "placeholder":  # torch.fx's word for an argument of forward
                 found[node] = next(given, args[0] if args else None)
             elif node.op == "get_attr":
                 found[node] = self._attribute(str(node.target), x, rows)

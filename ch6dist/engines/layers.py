@@ -42,6 +42,7 @@ def vmapped(module: nn.Module, name: str) -> Callable[..., Activations]:
         return torch.func.functional_call(module, {**weights, **buffers}, args, kwargs)
 
     def layer(*given: object, **kwargs: object) -> Activations:
+        """Compute all lanes: what the module takes of each, and the rows as the last argument."""
         *args, rows = given
         assert isinstance(rows, Rows)
         module.train(rows.training)
@@ -60,6 +61,7 @@ def _convolution(conv: nn.Conv2d, name: str) -> LaneLayer:
     how = {"stride": conv.stride[0], "padding": int(conv.padding[0])}
 
     def layer(x: Activations, rows: Rows) -> Activations:
+        """Convolve [K·B, C, H, W] by the kernel variant that is the fastest for these shapes."""
         weight, bias = rows.weights[join(name, "weight")], rows.weights.get(join(name, "bias"))
         if rows.group_of is not None:
             x = rows.spread(x)
@@ -74,6 +76,7 @@ def _grouped(conv: nn.Conv2d, name: str) -> LaneLayer:
     """Compute depthwise, grouped, dilated and uneven convolutions as one of K times as many groups."""
 
     def layer(x: Activations, rows: Rows) -> Activations:
+        """Convolve K·C maps in K times as many groups."""
         weight, bias = rows.of(name, "weight").flatten(0, 1), rows.weights.get(join(name, "bias"))
         maps = as_maps(rows.spread(x)).values
         padding: str | tuple[int, ...] = conv.padding
@@ -88,6 +91,7 @@ def _grouped(conv: nn.Conv2d, name: str) -> LaneLayer:
 
 def _linear(linear: nn.Linear, name: str) -> LaneLayer:
     def layer(x: Activations, rows: Rows) -> Activations:
+        """Multiply [K, B, F] by the weights of each lane, [K, out, F]."""
         weight, bias = rows.of(name, "weight").transpose(1, 2), rows.weights.get(join(name, "bias"))
         before = lanes_first(x)  # [W, B, …, F]: of a network of tokens, more than three dimensions
         flat = before.reshape(len(before), -1, before.shape[-1])
@@ -122,6 +126,7 @@ def _group_norm(norm: nn.GroupNorm, name: str) -> LaneLayer:
     """Normalise K times as many groups: those of a lane stand together."""
 
     def layer(x: Activations, rows: Rows) -> Activations:
+        """Normalise the groups of every lane; values keep their shape."""
         x = rows.spread(x) if norm.affine else x
         weight, bias = (rows.of(name, key).reshape(-1) if norm.affine else None for key in ("weight", "bias"))
         out = F.group_norm(as_channels(x), norm.num_groups * x.width, weight, bias, norm.eps)
@@ -132,6 +137,7 @@ def _group_norm(norm: nn.GroupNorm, name: str) -> LaneLayer:
 
 def _layer_norm(norm: nn.LayerNorm, name: str) -> LaneLayer:
     def layer(x: Activations, rows: Rows) -> Activations:
+        """Normalise each image of a lane over its last dimensions; values keep their shape."""
         out = F.layer_norm(lanes_first(x), norm.normalized_shape, eps=norm.eps)
         if not norm.elementwise_affine:
             return lanes_side_by_side(out)

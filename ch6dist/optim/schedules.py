@@ -124,7 +124,7 @@ def build_schedule(trial: TrialConfig, optimizer: Optimizer, *, steps_per_epoch:
 
 
 class _StandIn(torch.optim.Optimizer):
-    """What a schedule sees of an optimizer that is not torch's: a preview runs no code of a library or of the user."""
+    """What a schedule sees of an optimizer that is not torch's: a preview runs none of its code."""
 
     def __init__(self, parameters: list[torch.nn.Parameter], config: Mapping[str, Any]) -> None:
         given = {key: config[key] for key in ("lr", "momentum", "betas") if config.get(key) is not None}

@@ -33,14 +33,8 @@ from sweeps.spec.sweep_file import SweepSpec, dump
 
 BEGIN_SECONDS = 10.0  # a driver that is starting has written its first lines long before
 LOOK_SECONDS = 0.2
-BEGINNING = {
-    LEDGER,
-    CODE,
-    SWEEP_FILE,
-    LEASE,
-    f"{LEASE}.lock",
-    REQUESTS,
-}  # all that is there before the first trial's line
+# all that is there before the first trial's line
+BEGINNING = {LEDGER, CODE, SWEEP_FILE, LEASE, f"{LEASE}.lock", REQUESTS}
 HALF_WRITTEN = re.compile(r"\..*\.tmp")  # of storage/atomic.py, by who was killed or writes now
 ABSENT = object()
 
