@@ -27,7 +27,9 @@ from tests.support.processes import alive, offspring, trainers
 from tests.support.runs import needless_attempts, raw_lines, statuses, without_ray
 
 DRIVER, WORKER = "driver", "worker"
-KILLS = int(os.environ.get("CH6DIST_TEST_KILLS", "60"))  # a hundred take some eight minutes of two busy cores
+LEAST = 10  # of fewer kills none may be of a worker, and what is counted of these is nothing
+# a hundred take some eight minutes of two busy cores
+KILLS = max(LEAST, int(os.environ.get("CH6DIST_TEST_KILLS", "60")))
 TOGETHER = [WORKER] * max(KILLS // 8 - 1, 1) + [DRIVER]  # kills of a sweep whose trials have two workers
 DRIVERS = max(KILLS // 16, 1)  # with few kills too a driver is killed: its resumption is what is counted
 ALONE = [WORKER] * (KILLS - len(TOGETHER) - DRIVERS) + [DRIVER] * DRIVERS  # of one whose trials have one
