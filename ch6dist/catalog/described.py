@@ -11,10 +11,7 @@ Nothing here imports what it describes: `plan` and `status` answer without torch
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import hashlib
-import json
 import os
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -26,11 +23,11 @@ from ch6dist.catalog.asked import ask
 from ch6dist.catalog.fingerprints import file_hash, installed_version
 from ch6dist.catalog.parameters import DERIVED, REQUIRED, Parameter
 from ch6dist.errors import InputError, UsageError
-from ch6dist.paths import cache_folder
-from ch6dist.storage.atomic import replace_file
+from ch6dist.storage.answers import Answers
 
 PROGRAM = "ch6dist.objects.describe"
-FORMAT = 3  # of what is kept: other facts are asked for than before
+FORMAT = "3"  # of what is kept: other facts are asked for than before
+KEPT = Answers("described")
 MARKERS = {"required": REQUIRED, "derived": DERIVED}
 
 
@@ -66,9 +63,18 @@ class Description:
 _KNOWN: dict[tuple[str, str, str], Description] = {}  # by section, name and code: described here, or recorded
 _UNASKED: set[tuple[str, str, str]] = set()  # of these what a run has recorded: its code does not run unasked
 _HOMES: dict[str, str] = {}  # by the hash of code: where its files lie, of a run that may run here
-_KEPT: dict[tuple[str, str], str] = {}  # by section and name: the code that it has in the run that goes on
-_ONLY_RECORDED: set[bool] = set()  # not empty: what is read is a run, and runs no code
-_MEANT: dict[tuple[str, str], str] = {}  # the code that the name alone meant when it was last asked for
+
+
+@dataclass
+class _Names:
+    """What a name without a hash means in this process: codes by section and name."""
+
+    in_run: dict[tuple[str, str], str] = field(default_factory=dict)  # in the run that goes on
+    asked: dict[tuple[str, str], str] = field(default_factory=dict)  # when it was last asked for
+    only_recorded: bool = False  # what is read is a run, and runs no code
+
+
+_NAMES = _Names()
 
 
 def adopt(recorded: Iterable[Mapping[str, Any]]) -> None:
@@ -119,12 +125,11 @@ def keep_to(heads: Collection[Mapping[str, Any]], *, ask: bool = False) -> None:
         ask: names that the run has not recorded are looked up here too: a person has added them. Else they are refused,
             for a subprocess would import them.
     """
-    _KEPT.clear()
-    _ONLY_RECORDED.clear()
-    _ONLY_RECORDED.update({True} if heads and not ask else ())
+    _NAMES.in_run.clear()
+    _NAMES.only_recorded = bool(heads) and not ask
     for content in (one for head in heads for one in head.get("described", ())):  # of two with one name the later one
         adopt([content])
-        _KEPT[content["section"], content["name"]] = content.get("code", "")
+        _NAMES.in_run[content["section"], content["name"]] = content.get("code", "")
 
 
 def _recorded(content: Any) -> Description:
@@ -145,9 +150,9 @@ def description_of(section: str, name: str, code: str = "") -> Description:
     Args:
         code: the hash of the user's own files that it has there; empty: what the name means now.
     """
-    wanted = code or _KEPT.get((section, name), "")
+    wanted = code or _NAMES.in_run.get((section, name), "")
     known = adopted(section, name, wanted)
-    if known is None and _ONLY_RECORDED:
+    if known is None and _NAMES.only_recorded:
         raise UsageError(f"the ledger of this run does not say what {name} is", "read it where it was made")
     found = known or describe(section, name)
     if wanted and found.code != wanted:
@@ -156,7 +161,7 @@ def description_of(section: str, name: str, code: str = "") -> Description:
     if known is None:
         keep(found, asked=True)
     if not code:
-        _MEANT[section, name] = found.code
+        _NAMES.asked[section, name] = found.code
     return found
 
 
@@ -164,12 +169,11 @@ def in_use(*contents: Any) -> list[Description]:
     """Return what is known of the foreign things that configurations name, or a sweep: a search draws them later."""
     if not _KNOWN:  # the walk below is through all trials of a run
         return []
-    said = set(texts_in(contents))
+    said, meant = set(texts_in(contents)), {**_NAMES.asked, **_NAMES.in_run}
     return [
         one
         for (section, name, code), one in _KNOWN.items()
-        if name in said
-        and (not code or code in said or code == _KEPT.get((section, name), _MEANT.get((section, name))))
+        if name in said and (not code or code in said or code == meant.get((section, name)))
     ]
 
 
@@ -232,20 +236,18 @@ def _describe(section: str, name: str, folder: str) -> Description:
     if "error" in answer:
         raise InputError("name", name, answer["error"])
     found = Description.from_data(answer)
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs time, no more
-        replace_file(_place(section, name, folder), json.dumps(found.as_data(), indent=1))
+    KEPT.keep(found.as_data(), *_key(section, name, folder))
     return found
 
 
-def _place(section: str, name: str, folder: str) -> Path:
-    key = hashlib.sha256("\n".join([str(FORMAT), section, name, folder, sys.executable]).encode()).hexdigest()[:24]
-    return cache_folder() / "described" / f"{key}.json"
+def _key(section: str, name: str, folder: str) -> tuple[str, ...]:
+    return (FORMAT, section, name, folder, sys.executable)
 
 
 def _kept(section: str, name: str, folder: str) -> Description | None:
     try:
-        return Description.from_data(json.loads(_place(section, name, folder).read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError):
+        return Description.from_data(KEPT.read(*_key(section, name, folder)) or {})
+    except (KeyError, TypeError):
         return None
 
 

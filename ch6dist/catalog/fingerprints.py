@@ -18,6 +18,11 @@ def installed_version(package: str) -> str:
         return ""
 
 
+def package_of(name: str) -> str:
+    """Return the package of a library's name or of an import path: `timm/lion` is of timm, `nets.small:Net` of nets."""
+    return name.partition(":")[0].partition(".")[0].partition("/")[0]
+
+
 def hash_of(files: Mapping[str, str]) -> str:
     """Return the hash of a set of files, by their paths and contents (sha256 of each)."""
     return full_hash(files)[:HASH_DIGITS]

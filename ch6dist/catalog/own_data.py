@@ -16,14 +16,13 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from ch6dist.catalog.asked import PACKAGE
+from ch6dist.catalog.asked import NoAnswerError, answer_of
 from ch6dist.catalog.described import Description, home_of, keep
 from ch6dist.catalog.fingerprints import file_hash, installed_version
 from ch6dist.catalog.image_folder import list_folder
@@ -227,26 +226,20 @@ def _decoded(source: Source, how: Mapping[str, Any]) -> Iterator[dict[str, Any]]
     folder = _home() / f".{_hash(asdict(source))}.making"
     shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed: this one has the lock
     folder.mkdir(parents=True)
-    asked = {**asdict(source), "folder": str(folder), **how}
-    path = os.pathsep.join([str(PACKAGE), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": path, **({} if how["download"] else OFFLINE)}
-    command = [sys.executable, "-P", "-m", PROGRAMS[source.kind], json.dumps(asked)]
-    quiet = subprocess.PIPE if source.kind == "code" else None  # else its progress is for the person who waits
+    asked = json.dumps({**asdict(source), "folder": str(folder), **how})
+    environment = {} if how["download"] else OFFLINE
     try:
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=quiet, check=False)
-        yield {**_answer(done, source), "folder": str(folder)}
+        answer = answer_of(PROGRAMS[source.kind], [asked], heard=source.kind != "code", environment=environment)
+        yield {**_checked(answer), "folder": str(folder)}
+    except NoAnswerError as error:
+        hint = "it may need more memory than there is"
+        raise UsageError(f"{source.name} could not be read: {error}", hint) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _answer(done: subprocess.CompletedProcess[bytes], source: Source) -> dict[str, Any]:
-    last = (done.stdout.decode(errors="replace").strip().splitlines() or [""])[-1]
-    try:
-        content: dict[str, Any] = json.loads(last)
-    except ValueError:
-        said = ((done.stderr or b"").decode(errors="replace").strip().splitlines() or ["nothing"])[-1]
-        message = f"{source.name} could not be read: its process ended with status {done.returncode} and said: {said}"
-        raise UsageError(message, "it may need more memory than there is") from None
+def _checked(content: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer; raise the error that it tells of."""
     if "input" in content:
         error = content["input"]
         raise InputError(error["key"], error.get("value", MISSING), error["allowed"])

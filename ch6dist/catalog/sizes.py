@@ -9,26 +9,23 @@ of the images, in a process of its own (ch6dist/engines/count.py); what that say
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ch6dist.catalog.asked import ask
 from ch6dist.catalog.datasets import DatasetEntry
 from ch6dist.catalog.described import home_of, may_run
-from ch6dist.catalog.fingerprints import installed_version
+from ch6dist.catalog.fingerprints import installed_version, package_of
 from ch6dist.catalog.layers import Layer, layers_of
 from ch6dist.catalog.lookup import model_of
 from ch6dist.catalog.models import MODELS, ModelSize
 from ch6dist.errors import InputError, UsageError
-from ch6dist.paths import cache_folder
-from ch6dist.storage.atomic import replace_file
+from ch6dist.storage.answers import Answers
 
 PROGRAM = "ch6dist.engines.count"
+KEPT = Answers("sizes")
 FORMAT = "2"  # of a kept answer; raised whenever one says more, or something else
 SHAPE = ("channels", "height", "width", "classes")  # of a data set, what a model depends on
 _COUNTED: dict[str, ModelSize] = {}  # a sweep has thousands of trials of one model
@@ -67,8 +64,8 @@ def layers_by_name(model: Mapping[str, Any], dataset: DatasetEntry) -> Mapping[s
 
 def _kept(name: str, question: str) -> ModelSize | None:
     try:
-        return _parsed(json.loads(_place(name, question).read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError):
+        return _parsed(KEPT.read(*_key(name, question)) or {})
+    except (KeyError, TypeError):
         return None
 
 
@@ -78,8 +75,7 @@ def _counted(name: str, code: str, question: str) -> ModelSize:
     answer = ask(PROGRAM, [question], folder=home_of(code), what=name)
     if "error" in answer:
         raise InputError("model.name", name, answer["error"])
-    with contextlib.suppress(OSError):  # a cache that cannot be written costs time, no more
-        replace_file(_place(name, question), json.dumps(answer))
+    KEPT.keep(answer, *_key(name, question))
     return _parsed(answer)
 
 
@@ -87,9 +83,7 @@ def _parsed(answer: Mapping[str, Any]) -> ModelSize:
     return ModelSize(**{**answer, "layers": {name: Layer(**layer) for name, layer in answer["layers"].items()}})
 
 
-def _place(name: str, question: str) -> Path:
-    """Return where the answer is kept: it holds for one hash of the user's files, and for one version of a library."""
-    package = name.partition(":")[0].partition(".")[0].partition("/")[0]
-    versions = [FORMAT, installed_version(package), installed_version("torch"), sys.executable]
-    key = hashlib.sha256("\n".join([question, *versions]).encode()).hexdigest()[:24]
-    return cache_folder() / "sizes" / f"{key}.json"
+def _key(name: str, question: str) -> tuple[str, ...]:
+    """Return what an answer holds for: one hash of the user's files, one version of a library."""
+    package = package_of(name)
+    return (question, FORMAT, installed_version(package), installed_version("torch"), sys.executable)

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from ch6dist.catalog.described import Description, parameter_data
-from ch6dist.catalog.fingerprints import installed_version
+from ch6dist.catalog.fingerprints import installed_version, package_of
 from ch6dist.catalog.lookup import IMPORT_PATH, RESERVED
 from ch6dist.errors import InputError, UsageError
 from ch6dist.objects.find import find, module_of, why
@@ -50,13 +50,12 @@ def describe(section: str, name: str) -> Description:
         raise InputError("name", name, f"code without a parameter called {taken[0]}, which a file uses itself")
     is_path = bool(IMPORT_PATH.fullmatch(name))
     sources = sources_of(module_of(name)) if is_path else Sources("", {}, "")
-    package = name.partition(":")[0].partition(".")[0] if is_path else name.partition("/")[0]
     return Description(
         section=section,
         name=name,
         summary=_summary(found),
         parameters=tuple(map(parameter_data, parameters)),
-        version="" if sources.files else installed_version(package),
+        version="" if sources.files else installed_version(package_of(name)),
         code=sources.code,
         files=sources.files,
         root=sources.root,

@@ -9,19 +9,16 @@ A verdict holds for one version of the code and of the libraries. Losing one cos
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
-from ch6dist.catalog.fingerprints import installed_version
+from ch6dist.catalog.fingerprints import installed_version, package_of
 from ch6dist.catalog.lookup import REGISTRIES, known
 from ch6dist.catalog.optimizers import OptimizerEntry
-from ch6dist.paths import cache_folder
-from ch6dist.storage.atomic import replace_file
+from ch6dist.storage.answers import Answers
 
+KEPT = Answers("checked")
 NUMBERS = (int, float)
 
 
@@ -44,8 +41,7 @@ def kind_name(config: Mapping[str, Any]) -> str:
 
 def keep_checked(config: Mapping[str, Any], differs: str) -> None:
     """Remember what differs between a training of this kind and one that was stopped and resumed; empty: nothing."""
-    with contextlib.suppress(OSError):
-        replace_file(_place(config), json.dumps({"differs": differs}))
+    KEPT.keep({"differs": differs}, *_key(config))
 
 
 def inexact(configs: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -54,7 +50,7 @@ def inexact(configs: Iterable[Mapping[str, Any]]) -> list[str]:
     found = set()
     for config in kinds.values():
         entry = known("optimizer", config["optimizer"])
-        differs = _differs(_place(config))
+        differs = str((KEPT.read(*_key(config)) or {}).get("differs", ""))
         if not differs and isinstance(entry, OptimizerEntry) and not entry.resumes:
             differs = f"{entry.name} keeps what is not in its state"
         if differs:
@@ -68,19 +64,10 @@ def _may_be_inexact(config: Mapping[str, Any]) -> bool:
     return own_augment or any(config[section]["name"] not in REGISTRIES[section] for section in ("model", "optimizer"))
 
 
-def _differs(place: Path) -> str:
-    try:
-        content = json.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ""
-    return str(content.get("differs", "")) if isinstance(content, dict) else ""
-
-
-def _place(config: Mapping[str, Any]) -> Path:
+def _key(config: Mapping[str, Any]) -> tuple[str, ...]:
     kind = kind_of(config)
-    names = sorted({"torch", *(kind[section]["name"].partition("/")[0] for section in ("model", "optimizer"))})
-    text = json.dumps([kind, *map(installed_version, names)], sort_keys=True, default=str)
-    return cache_folder() / "checked" / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.json"
+    packages = sorted({"torch", *(package_of(kind[section]["name"]) for section in ("model", "optimizer"))})
+    return (json.dumps(kind, sort_keys=True), *map(installed_version, packages))
 
 
 def _without_numbers(content: Any) -> Any:

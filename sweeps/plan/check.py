@@ -138,7 +138,7 @@ def _tried(trials: Sequence[TrialConfig]) -> list[CheckedKind]:
 
 
 def _stage(folder: str, name: str, count: int) -> list[dict[str, Any]]:
-    found = ask(PROGRAM, [folder, name], folder="", limit=SECONDS * count)
+    found = ask(PROGRAM, [folder, name], limit=SECONDS * count)
     trials: list[dict[str, Any]] = found.get("trials", [{"error": found.get("error", "")}] * count)
     return trials
 
