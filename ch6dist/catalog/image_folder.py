@@ -15,11 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ch6dist.catalog.text import listed
 from ch6dist.errors import InputError
 
 KINDS = (".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 HELD_OUT = 10  # one image of so many is a test image, where there is no folder of them
-LISTED = 3  # names that a message lists
 Labelled = tuple[str, int]  # path below the folder, label
 
 
@@ -61,12 +61,6 @@ def list_folder(folder: Path) -> Listing:
     if held and not test:
         raise InputError("folder", str(folder), f"images in {held}/, or no {held}/")
     return Listing(classes, tuple(train), tuple(test))
-
-
-def listed(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are."""
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more
 
 
 def _labelled(folder: Path, part: str, classes: Sequence[str]) -> list[Labelled]:

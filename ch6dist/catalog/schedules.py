@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
-from ch6dist.catalog.lookup import cycles_momentum, is_foreign, lookup, schedule_of
+from ch6dist.catalog.lookup import cycles_momentum, is_foreign, parse_named, schedule_of
 from ch6dist.catalog.metrics import goal_of
 from ch6dist.catalog.parameters import REQUIRED, Entry, Parameter
 from ch6dist.catalog.schedule_entries import SCHEDULES
@@ -139,17 +139,11 @@ def _warmup(given: Any) -> Resolved:
 
 def _single(name: str, rest: dict[str, Any], optimizer: Mapping[str, Any], *, alone: bool) -> Resolved:
     """Resolve one schedule; after a warm-up or in a sequence (not `alone`) torch steps by no fraction of an epoch."""
-    code = rest.pop("code", "")
-    entry = lookup("schedule", name, code=code if isinstance(code, str) else "")
-    assert isinstance(entry, ScheduleEntry)
-    if code and code != entry.code:
-        raise InputError("code", code, f"nothing: it follows from the files of {name}")
-    if not alone and entry.fractional:
-        rest = {"interval": "epoch", **rest}
-    resolved = {"name": name, **({"code": entry.code} if entry.code else {}), **entry.resolve(rest)}
-    if not alone and entry.fractional and resolved["interval"] != "epoch":
+    by_epoch = not alone and name in SCHEDULES and SCHEDULES[name].fractional
+    resolved = parse_named("schedule", {"name": name, **({"interval": "epoch"} if by_epoch else {}), **rest})
+    if by_epoch and resolved["interval"] != "epoch":
         raise InputError("interval", resolved["interval"], f"epoch ({name} after another schedule)")
-    if entry.sets_lr:
+    if schedule_of(resolved).sets_lr:
         _check_cycle(resolved, optimizer)
     if "monitor" in resolved:
         mode = goal_of(resolved["monitor"])[:3]  # min or max

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+LISTED = 3  # names that a message lists
+
 
 def value_text(value: Any) -> str:
     """Return a value in few characters, without losing a digit: 0.9, 3e-3, 2 epochs, 0.8-0.99."""
@@ -38,6 +40,12 @@ def list_text(noun: str, numbers: Sequence[int]) -> str:
 def one_line(text: str) -> str:
     """Return text from outside as one line that can be written anywhere, with � for what cannot."""
     return "".join(letter if letter.isprintable() else "�" for letter in " ".join(text.split()))
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
 
 
 def aligned(rows: Sequence[Sequence[str]], *, left: Sequence[int]) -> list[str]:

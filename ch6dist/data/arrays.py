@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ch6dist.catalog.image_folder import listed
 from ch6dist.catalog.own_data import ABOUT
+from ch6dist.catalog.text import listed
 from ch6dist.errors import InputError
 
 CHANNELS = (1, 3)

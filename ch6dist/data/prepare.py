@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ch6dist.catalog.image_folder import Labelled, Listing, list_folder, listed
+from ch6dist.catalog.image_folder import Labelled, Listing, list_folder
+from ch6dist.catalog.text import listed
 from ch6dist.data.arrays import Part, check_parts, checked, facts, save
 from ch6dist.data.decode import Job, Outcome, cores, probe
 from ch6dist.errors import MISSING, InputError, UsageError

@@ -11,11 +11,10 @@ A folder of the user's own comes last on the path: a `random.py` in it hides not
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import sys
 import traceback
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module, invalidate_caches
 from pathlib import Path
 from types import ModuleType
@@ -24,7 +23,8 @@ from typing import Any
 import torch
 
 from ch6dist.catalog.lookup import IMPORT_PATH
-from ch6dist.errors import InputError, UsageError, suggestion, unknown_name
+from ch6dist.errors import InputError, UsageError, unknown_name
+from ch6dist.objects.libraries import library, unknown_in
 from ch6dist.objects.networks import timm_model, torchvision_model
 from ch6dist.objects.source import is_own, sources_of
 
@@ -51,9 +51,9 @@ def find(section: str, name: str, *, code: str = "") -> Any:
     """
     if IMPORT_PATH.fullmatch(name):
         return _imported(name, code)
-    library, _, rest = name.partition("/")
+    package, _, rest = name.partition("/")
     if rest:
-        return LIBRARIES[section, library](rest)
+        return LIBRARIES[section, package](rest)
     return getattr(torch.optim, name)
 
 
@@ -148,9 +148,9 @@ def _is_users(filename: str) -> bool:
 
 
 def _timm_optimizer(name: str) -> Any:
-    optim = _library("timm.optim", "timm")
+    optim = library("timm.optim", "timm")
     if name not in (names := optim.list_optimizers()):
-        raise _unknown("timm", name, names)
+        raise unknown_in("timm", name, names)
     _check_einsum(name)
     return optim.get_optimizer_class(name, bind_defaults=True)
 
@@ -163,24 +163,12 @@ def _check_einsum(name: str) -> None:
 
 
 def _pytorch_optimizer(name: str) -> Any:
-    library = _library("pytorch_optimizer", "pytorch_optimizer")
-    names = library.get_supported_optimizers()
+    package = library("pytorch_optimizer", "pytorch_optimizer")
+    names = package.get_supported_optimizers()
     if name not in names:
-        raise _unknown("pytorch_optimizer", name, names)
+        raise unknown_in("pytorch_optimizer", name, names)
     _check_einsum(name)
-    return library.load_optimizer(name)
-
-
-def _unknown(library: str, name: str, names: Collection[str]) -> InputError:
-    near = suggestion(f"{library}/{name}", [f"{library}/{known}" for known in names])
-    return InputError("name", f"{library}/{name}", f"{near}one of the {len(names)} that {library} has")
-
-
-def _library(module: str, package: str) -> Any:
-    try:
-        return import_module(module)
-    except ImportError as error:
-        raise UsageError(f"{package} is not installed ({error})", f"pip install {package}") from None
+    return package.load_optimizer(name)
 
 
 LIBRARIES: dict[tuple[str, str], Callable[[str], Any]] = {
@@ -189,8 +177,3 @@ LIBRARIES: dict[tuple[str, str], Callable[[str], Any]] = {
     ("optimizer", "timm"): _timm_optimizer,
     ("optimizer", "pytorch_optimizer"): _pytorch_optimizer,
 }
-
-
-def is_class(found: object) -> bool:
-    """Return whether a found thing is a class."""
-    return inspect.isclass(found)

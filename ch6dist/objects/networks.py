@@ -10,16 +10,15 @@ each name has its own.
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import Callable
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 from torch import nn
 
-from ch6dist.errors import InputError, UsageError, suggestion
-from ch6dist.objects.signature import COLLECTED, names_of
+from ch6dist.errors import InputError
+from ch6dist.objects.libraries import library, unknown_in
+from ch6dist.objects.signature import COLLECTED, hints_of, names_of
 
 CLASSES = ("num_classes",)
 CHANNELS = ("in_channels", "in_chans")
@@ -51,10 +50,10 @@ def data_arguments(
 
 def timm_model(name: str) -> Callable[..., Any]:
     """Return the function that builds a network of timm, without its trained weights."""
-    models = _library("timm", "timm")
+    models = library("timm", "timm")
     known = models.list_models()
     if name not in known:
-        raise _unknown("timm", name, known)
+        raise unknown_in("timm", name, known)
 
     def build(**given: Any) -> Any:
         """Build it."""
@@ -66,10 +65,10 @@ def timm_model(name: str) -> Callable[..., Any]:
 
 def torchvision_model(name: str) -> Callable[..., Any]:
     """Return the function that builds a classifier of torchvision, without its trained weights."""
-    models = _library("torchvision.models", "torchvision")
+    models = library("torchvision.models", "torchvision")
     known = models.list_models(module=models)
     if name not in known:
-        raise _unknown("torchvision", name, known)
+        raise unknown_in("torchvision", name, known)
 
     def build(*, in_channels: int, **given: Any) -> Any:
         """Build it; its first convolution is made for the channels that the images have."""
@@ -104,7 +103,7 @@ def _signed(build: Callable[..., Any], entry_point: Callable[..., Any], *, alway
     """Return `build` with the signature of the class whose network it returns."""
     kind = _returned(entry_point)
     given = [] if kind is None else list(inspect.signature(_made_by(kind)).parameters.values())
-    hints = {} if kind is None else _hints(_made_by(kind))
+    hints = {} if kind is None else hints_of(kind)
     names = [one.name for one in given if one.default is not one.empty and one.kind not in COLLECTED]
     names = [name for name in dict.fromkeys([*names, *always]) if name not in BUILDERS_OWN]
     build.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
@@ -125,25 +124,5 @@ def _made_by(kind: Any) -> Callable[..., Any]:
 
 def _returned(entry_point: Callable[..., Any]) -> type | None:
     """Return the class that a function says it returns."""
-    kind = _hints(entry_point).get("return")
+    kind = hints_of(entry_point).get("return")
     return kind if inspect.isclass(kind) and issubclass(kind, nn.Module) else None
-
-
-def _hints(function: Any) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(function)
-    except Exception:  # an annotation may name what is imported for type checkers alone
-        return {}
-
-
-def _library(module: str, package: str) -> Any:
-    try:
-        found: ModuleType = import_module(module)
-    except ImportError as error:
-        raise UsageError(f"{package} is not installed ({error})", f"pip install {package}") from None
-    return found
-
-
-def _unknown(library: str, name: str, names: list[str]) -> InputError:
-    near = suggestion(f"{library}/{name}", [f"{library}/{known}" for known in names])
-    return InputError("name", f"{library}/{name}", f"{near}one of the {len(names)} that {library} has")

@@ -24,7 +24,7 @@ COLLECTED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 def parameters_of(found: Callable[..., Any], *, leave_out: Collection[str] = ()) -> tuple[Parameter, ...]:
     """Return what a class or function may be given by name, in its order."""
-    hints = _hints(found)
+    hints = hints_of(found)
     return tuple(
         _parameter(one, hints.get(one.name, one.annotation))
         for one in _signature(found).parameters.values()
@@ -53,7 +53,7 @@ def names_of(found: Callable[..., Any]) -> set[str]:
 
 def unsayable(found: Callable[..., Any], *, leave_out: Collection[str] = ()) -> str:
     """Return the name of a required parameter that no file can give, such as a module; empty where there is none."""
-    hints = _hints(found)
+    hints = hints_of(found)
     for one in _signature(found).parameters.values():
         kinds = [kind for kind in _choices(hints.get(one.name)) if isinstance(kind, type)]
         is_named = _is_named(one) and one.name not in leave_out and one.default is inspect.Parameter.empty
@@ -82,7 +82,8 @@ def _is_named(one: inspect.Parameter) -> bool:
     return one.kind not in COLLECTED
 
 
-def _hints(found: Callable[..., Any]) -> dict[str, Any]:
+def hints_of(found: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotations of what a class or function takes and returns, resolved; none where that fails."""
     inner: Any = found.func if isinstance(found, functools.partial) else found
     try:
         return typing.get_type_hints(inner.__init__ if inspect.isclass(inner) else inner)

@@ -23,6 +23,7 @@ from ch6dist.catalog.parameters import DERIVED, REQUIRED
 from ch6dist.errors import InputError
 from ch6dist.objects.find import uncompiled, why
 from ch6dist.objects.signature import as_the_code_has, parameters_of, unsayable
+from ch6dist.seeding import seeded
 
 HOW = {"foreach", "fused", "capturable", "differentiable", "maximize", "verbose"}  # only how it computes, or talks
 STEPS = 3
@@ -115,16 +116,14 @@ class _Tried:
     def _end_alike(self, *pair: tuple[nn.Module, Any], steps: int = STEPS) -> bool:
         """Return whether two trained on, with the same random numbers, end with the same weights, bit for bit."""
         for trained in pair:
-            with torch.random.fork_rng(devices=[]):
-                for step in range(steps):
-                    seed_all(step)
+            for step in range(steps):
+                with seeded(step):
                     self._step(*trained)
         weights = zip(*(model.parameters() for model, _ in pair), strict=True)
         return all(torch.equal(a, b) for a, b in weights)
 
     def _begin(self) -> tuple[nn.Module, Any]:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
+        with seeded(0):
             first = (nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten())
             model = nn.Sequential(*first, nn.Linear(8 * 36, 96), nn.ReLU(), nn.Linear(96, 10))
         with uncompiled():
@@ -164,13 +163,6 @@ def random_state() -> tuple[Any, ...]:
     """Return the states of the generators that code may draw from without saying so."""
     numpy = np.random.get_state(legacy=False)
     return torch.get_rng_state().tolist(), random.getstate(), str(numpy)
-
-
-def seed_all(seed: int) -> None:
-    """Seed these generators."""
-    torch.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed)
 
 
 def _reason(error: Exception) -> str:

@@ -1,12 +1,13 @@
-"""Whether a user's own schedule can be used, found out by a few calls.
+"""Whether a user's own schedule can be used, found out by a few calls; and what it returns, checked at each.
 
 schedule_facts(triangle)        # {}; InputError with one line where it cannot
+factor_at(triangle, 0.25, name="mysched:triangle", given={"top": 2.0})      # 1.5
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ch6dist.catalog.parameters import REQUIRED
@@ -31,11 +32,19 @@ def schedule_facts(found: Callable[..., Any]) -> dict[str, Any]:
     if any(one.default is REQUIRED for one in parameters_of(found, leave_out=progress_name(found))):
         return {}  # only the file says what they are
     for moment in MOMENTS:
-        try:
-            factor = float(found(moment))
-        except Exception as error:
-            raise InputError("name", found, f"a function that returns a factor of lr: {why(error)}") from error
-        if not math.isfinite(factor) or factor < 0:
-            allowed = f"a function that returns a factor ≥ 0; at the progress {moment:g} it returned {factor:g}"
-            raise InputError("name", found, allowed)
+        factor_at(found, moment, name=getattr(found, "__name__", str(found)))
     return {}
+
+
+def factor_at(
+    function: Callable[..., Any], progress: float, *, name: str, given: Mapping[str, Any] | None = None
+) -> float:
+    """Return the factor of lr at a progress. Raises InputError, its key relative to the schedule, for no number ≥ 0."""
+    try:
+        factor = float(function(progress, **(given or {})))
+    except Exception as error:
+        raise InputError("name", name, f"a function that returns a factor of lr: {why(error)}") from error
+    if not math.isfinite(factor) or factor < 0:
+        allowed = f"a function that returns a factor ≥ 0; at the progress {progress:g} it returned {factor:g}"
+        raise InputError("name", name, allowed)
+    return factor

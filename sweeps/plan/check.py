@@ -18,12 +18,13 @@ from typing import Any
 
 from ch6dist.catalog.asked import ask
 from ch6dist.catalog.models import ModelSize
+from ch6dist.catalog.text import listed
 from ch6dist.catalog.wording import format_count
 from ch6dist.config import TrialConfig, parse_trial
-from ch6dist.packs import engine_for
 from ch6dist.runs.checked import keep_checked, kind_name, kind_of
 from ch6dist.runs.own_code import own_code, unpack_all
 from sweeps.plan.costs import size_of
+from sweeps.plan.packs import engine_label, engine_of
 
 PROGRAM = "ch6dist.training.check"
 STEPS, BATCH, VALIDATION = 12, 32, 64  # of an epoch; images at most
@@ -54,7 +55,7 @@ class CheckedKind:
         """Return what came of it, in words."""
         if self.error:
             return f"cannot be trained: {self.error}"
-        return f"not exact: {_shown(self.differs)}" if self.differs else "resumes exactly"
+        return f"not exact: {listed(self.differs)}" if self.differs else "resumes exactly"
 
 
 @dataclass(frozen=True)
@@ -112,10 +113,8 @@ def small(trial: TrialConfig) -> TrialConfig:
 def _model(trial: TrialConfig, trials: Sequence[TrialConfig]) -> CheckedModel:
     size = size_of(trial)
     same = [one for one in trials if one.model == trial.model]
-    engines = dict.fromkeys(
-        engine_for(one.optimizer, kind="gpu", groups=bool(one.no_weight_decay_on), not_fused=lambda: size.not_fused)
-        for one in same
-    )
+    chosen = dict.fromkeys(engine_of(one, kind="gpu") for one in same)
+    engines = [(engine_label(engine, size.lane_form), why) for engine, why in chosen]
     return CheckedModel(trial.model["name"], trial.data.name, size, tuple(engines))
 
 
@@ -131,7 +130,7 @@ def _tried(trials: Sequence[TrialConfig]) -> list[CheckedKind]:
     for config, *answers in zip(configs, *stages, strict=True):
         error = next((one["error"] for one in answers if "error" in one), "")
         if not error:
-            keep_checked(config, _shown(answers[1]["differs"]))
+            keep_checked(config, listed(answers[1]["differs"]))
         more = {} if error else {"losses": tuple(answers[0]["losses"]), "differs": tuple(answers[1]["differs"])}
         kinds.append(CheckedKind(kind_name(config), error=error, **more))
     return kinds
@@ -141,8 +140,3 @@ def _stage(folder: str, name: str, count: int) -> list[dict[str, Any]]:
     found = ask(PROGRAM, [folder, name], limit=SECONDS * count)
     trials: list[dict[str, Any]] = found.get("trials", [{"error": found.get("error", "")}] * count)
     return trials
-
-
-def _shown(names: Sequence[str]) -> str:
-    more = f" and {len(names) - 2} more" if len(names) > 3 else ""
-    return ", ".join(names[: 2 if more else 3]) + more

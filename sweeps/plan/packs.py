@@ -99,6 +99,11 @@ def pack_notes(packs: Iterable[Pack]) -> list[str]:
     return list(dict.fromkeys(pack.note for pack in packs if pack.note))
 
 
+def engine_label(engine: str, lane_form: LaneForm) -> str:
+    """Return an engine's name, and by what it computes lanes of a network that has no lane layers."""
+    return f"{engine} (vmap)" if engine == "fused" and lane_form == "vmap" else engine
+
+
 def check_packs(packs: str | int) -> str | int:
     """Return `packs` as `auto`, `off` or a number of lanes; raise InputError for anything else."""
     if packs in ("auto", "off"):
@@ -119,23 +124,24 @@ def _groups(trials: Iterable[TrialConfig], slots: Slots, wanted: str, most: int 
     """Group trials that may train together, sorted by engine, and within a group by seed."""
     found: dict[str, list[TrialConfig]] = {}
     for trial in trials:
-        engine, _ = _engine_of(trial, slots, wanted)
+        engine, _ = engine_of(trial, kind=slots.kind, wanted=wanted, workers=slots.workers)
         found.setdefault(json.dumps(shared(trial.model_dump(), engine=engine), sort_keys=True), []).append(trial)
     groups = []
     for key, members in found.items():
-        engine, not_fused = _engine_of(members[0], slots, wanted)
+        engine, not_fused = engine_of(members[0], kind=slots.kind, wanted=wanted, workers=slots.workers)
         limit, note = _limit(members, slots, engine, most)
         ordered = sorted(members, key=lambda trial: trial.seed)  # lanes of one seed share their input
         groups.append(_Group(ordered, json.loads(key), engine, not_fused, limit, note))
     return sorted(groups, key=lambda group: group.engine)
 
 
-def _engine_of(trial: TrialConfig, slots: Slots, wanted: str) -> tuple[EngineName, str]:
+def engine_of(trial: TrialConfig, *, kind: str, wanted: str = "auto", workers: int = 1) -> tuple[EngineName, str]:
+    """Return the engine that a trial gets, and why it is not the fused one. Arguments as of `engine_for`."""
     return engine_for(
         trial.optimizer,
-        kind=slots.kind,
+        kind=kind,
         wanted=wanted,
-        workers=slots.workers,
+        workers=workers,
         captures=trial.capture is not None,
         not_fused=lambda: size_of(trial).not_fused,
         groups=bool(trial.no_weight_decay_on),

@@ -17,7 +17,7 @@ from ch6dist.catalog.wording import format_count
 from ch6dist.config import TrialConfig
 from sweeps.plan.disk import kept_bytes
 from sweeps.plan.hosts import describe_devices, describe_hosts, describe_workers, total
-from sweeps.plan.packs import Pack
+from sweeps.plan.packs import Pack, engine_label
 from sweeps.plan.plan import Plan, plan_notes, plan_warnings
 from sweeps.plan.search_facts import search_facts
 from sweeps.units import format_bytes, format_seconds
@@ -157,4 +157,4 @@ def _one_engine(plan: Plan) -> str:
 def _engine(pack: Pack) -> str:
     if pack.not_fused:
         return f"{pack.engine}: {pack.not_fused}"
-    return f"{pack.engine} (vmap)" if pack.lane_form == "vmap" else pack.engine
+    return engine_label(pack.engine, pack.lane_form)
