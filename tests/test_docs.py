@@ -42,6 +42,13 @@ def test_every_link_leads_somewhere(path):
             assert (path.parent / target).exists(), f"{path.name} links to {target}"
 
 
+@pytest.mark.parametrize("path", sorted(ROOT.glob("docs/**/*.html")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_file_that_a_kept_page_offers_is_there(path):
+    for target in re.findall(r'href="([^"#]+)[^"]*"', path.read_text()):
+        if ":" not in target and not target.startswith("figures/"):  # the page has them; docs/results/README.md says so
+            assert (path.parent / target).exists(), f"{path.relative_to(ROOT)} links to {target}"
+
+
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_file_a_document_names_is_there(path):
     for named in re.findall(
