@@ -95,6 +95,9 @@ def is_finite(number: float | None) -> TypeGuard[float]:
     return number is not None and math.isfinite(number)
 
 
+DEFAULT_MARGIN = 0.005  # half a point; of fractions only: no size of a loss is small everywhere
+
+
 def is_fraction(metric: str) -> bool:
     """Return whether a metric is a fraction, written in per cent for people."""
     return metric.endswith("accuracy")

@@ -10,15 +10,13 @@ from typing import Any
 
 from ch6dist.catalog.lookup import known, known_dataset
 from ch6dist.catalog.naming import differences
-from ch6dist.catalog.wording import is_fraction
+from ch6dist.catalog.wording import DEFAULT_MARGIN, is_fraction
 from ch6dist.runs.confirmations import open_confirmation
 from ch6dist.runs.early_stops import over_budget, rule_name, stopped_by_rule
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.ranking import Ranked, rank, trial_score
 from ch6dist.runs.schema import BROKEN, ENDED, Line, Metric, Status
 from ch6dist.verdict.verdict import BY_RULE, Candidate, Missing, Verdict, judge
-
-DEFAULT_MARGIN = 0.005  # half a point; of accuracies only: no size of a loss is small everywhere
 
 
 def verdict_of(ledger: Ledger, metric: Metric | None = None) -> Verdict:
@@ -27,8 +25,8 @@ def verdict_of(ledger: Ledger, metric: Metric | None = None) -> Verdict:
     return verdict_on(ledger, rank(ledger, metric), metric)
 
 
-def verdict_on(ledger: Ledger, ranked: Sequence[Ranked], metric: Metric) -> Verdict:
-    """Return the verdict on configurations that have been ranked by `metric`."""
+def verdict_on(ledger: Ledger, ranked: Sequence[Ranked], metric: Metric, *, beliefs: bool = True) -> Verdict:
+    """Return the verdict on configurations that have been ranked by `metric`; `beliefs` as for `judge`."""
     found = candidates(ledger, ranked)
     complete = sum(item.complete for item in ranked)
     return judge(
@@ -39,6 +37,7 @@ def verdict_on(ledger: Ledger, ranked: Sequence[Ranked], metric: Metric) -> Verd
         before=complete - sum(not c.missing for c in found),
         rule=rule_name(ledger.spec),
         over_budget=bool(over_budget(ledger)),
+        beliefs=beliefs,
     )
 
 

@@ -4,8 +4,7 @@
     verdict.members[0].p_best           # the set of the best, most probable first
     verdict.choice                      # what to train next
 
-Candidates are plain numbers: `ch6dist/verdict/candidates.py` makes them of a ledger. What is said in words about a
-verdict is said by `ch6dist/verdict/words.py`.
+Candidates are plain numbers, which candidates.py makes of a ledger; words.py says in words what a verdict says.
 """
 
 from __future__ import annotations
@@ -125,11 +124,13 @@ def judge(
     before: int = 0,
     rule: str = "",
     over_budget: bool = False,
+    beliefs: bool = True,
 ) -> Verdict:
     """Return the verdict on configurations, in any order.
 
     Args:
         margin: differences below it do not matter, in the unit of the metric; None: all do.
+        beliefs: False where only the set of the best is asked for: no probabilities, no expectation, no resolution.
         confirming, before, rule, over_budget: as in `Verdict`.
     """
     sign = 1.0 if metric.goal == "maximize" else -1.0
@@ -149,7 +150,7 @@ def judge(
         diverged=tuple(c.configuration for c in candidates if c.diverged),
         at_chance=tuple(c.configuration for c in usable if c.at_chance),
     )
-    return _compared(others, learned, sign) if learned else others
+    return _compared(others, learned, sign, beliefs=beliefs) if learned else others
 
 
 def _state(candidates: Sequence[Candidate], usable: Sequence[Candidate], learned: Sequence[Candidate]) -> State:
@@ -166,17 +167,17 @@ def _mean(scores: Sequence[float]) -> float | None:
     return float(np.mean(scores)) if scores else None
 
 
-def _compared(base: Verdict, found_learned: Sequence[Candidate], sign: float) -> Verdict:
+def _compared(base: Verdict, found_learned: Sequence[Candidate], sign: float, *, beliefs: bool) -> Verdict:
     """Return the verdict with everything that follows from comparing configurations that learn."""
     order = Groups.of([[sign * score for score in c.scores] for c in found_learned]).order()
     learned = [found_learned[i] for i in order]
     scores = [[sign * score for score in c.scores] for c in learned]
     groups = Groups.of(scores)
     spread = pool(groups, scores, among=_in_the_race(learned))
-    found, belief = compare(groups, spread), believe(groups, spread)
+    found, belief = compare(groups, spread), believe(groups, spread) if beliefs else None
     members = [_member(i, learned[i], groups, spread, found, belief, base.margin, sign) for i in range(len(learned))]
-    expected = None if learned[0].fresh else expected_on_fresh_seeds(groups, spread, found.inside)
-    sd = spread.sd if spread.df else None
+    expected = expected_on_fresh_seeds(groups, spread, found.inside) if beliefs and not learned[0].fresh else None
+    sd = spread.sd if spread.df and beliefs else None
     chosen, reason = _choose(learned, members)
     differences = [share * (1.0 if is_fraction(base.metric.name) else 2 * abs(groups.means[0])) for share in SETTLED]
     later = len(learned) if learned[0].fresh else int(found.inside.sum())  # what the next verdict will compare

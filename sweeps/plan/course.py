@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ch6dist.branches import Branch, Branches, alike, branches_of, read_digests
+from ch6dist.catalog.wording import DEFAULT_MARGIN, is_fraction
 from ch6dist.config import TrialConfig
 from sweeps.plan.by_rule import by_rule
 from sweeps.plan.expected import Expected
+from sweeps.plan.further_seeds import Contest, FurtherSeeds, further_seeds
 from sweeps.spec.sweep_file import SweepSpec
 
 
@@ -24,6 +26,18 @@ class Course:
     batches: int = 1  # in which a search by a model draws its configurations
     waits: bool = False  # trials wait at rungs until all are there
     branches: Branches = field(default_factory=dict)
+    further: FurtherSeeds = field(default_factory=FurtherSeeds)
+
+    @property
+    def length(self) -> float:
+        """Return the epochs of a training to the end, in the mean over the configurations that have one."""
+        ends = [(stair.groups * stair.steps[-1][1], stair.steps[-1][0]) for stair in self.expected.stairs]
+        return sum(count * epochs for count, epochs in ends) / max(1, sum(count for count, _ in ends))
+
+    @property
+    def further_epochs(self) -> float:
+        """Return the epochs that further seeds are expected to train."""
+        return self.further.trials * self.length
 
 
 def course_of(
@@ -36,7 +50,18 @@ def course_of(
     """
     batches = -(-(spec.trials or 0) // spec.batch) if spec.batch else 1
     waits = bool(spec.early_stop and spec.early_stop.name in ("top_k", "halving"))
-    return Course(found or by_rule(spec, trials, branches), batches, waits, branches)
+    expected = found or by_rule(spec, trials, branches)
+    return Course(expected, batches, waits, branches, _further(spec, expected.contest))
+
+
+def _further(spec: SweepSpec, contest: Contest) -> FurtherSeeds:
+    """Return what further seeds are expected to add; nothing where none may follow."""
+    if spec.seeds.up_to is None:
+        return FurtherSeeds()
+    accuracy, margin = is_fraction(spec.metric.name), spec.margin if spec.seeds.margin is None else spec.seeds.margin
+    if margin is None and accuracy:
+        margin = DEFAULT_MARGIN
+    return further_seeds(spec.seeds, contest, margin=margin if accuracy or not contest.assumed else None)
 
 
 def shared_branches(spec: SweepSpec, trials: Sequence[TrialConfig]) -> dict[str, Branch]:

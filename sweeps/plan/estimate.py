@@ -26,10 +26,10 @@ from sweeps.plan.costs import (
     worker_speed,
 )
 from sweeps.plan.course import Course
-from sweeps.plan.disk import branch_bytes, captured_bytes, peak_bytes, waiting_bytes
+from sweeps.plan.disk import branch_bytes, captured_bytes, kept_bytes, peak_bytes, waiting_bytes
 from sweeps.plan.packs import Pack
 from sweeps.plan.slots import Slots
-from sweeps.plan.wall_time import wall_seconds
+from sweeps.plan.wall_time import RESTART_SECONDS, wall_seconds
 
 GPU_MFLOPS = 20e6  # per second of a GPU: a third of an H200's fp32 peak, estimated
 GPU_STEP_SECONDS = {"eager": 1e-3, "fused": 2e-4}  # fixed part of a step, estimated
@@ -48,7 +48,7 @@ class Estimate:
     memory_bytes: int  # per worker of the largest pack, in its device's memory
     disk_bytes: int  # the ledger, captures, and the most that checkpoints take without a limit
     epochs: int  # over all trials, if all are trained to their end; 0 if there are only range tests
-    expected_epochs: float  # of them those that are expected to be trained
+    expected_epochs: float  # of them those that are expected to be trained; those of further seeds are not among them
     device_hours: float  # of training and evaluation, as `budget` counts them
 
 
@@ -92,6 +92,7 @@ def estimate(
     if course:
         checkpoints += waiting_bytes(trials, keep=keep) if course.waits else 0
         checkpoints += branch_bytes(trials, kept_epochs(course.branches)) if course.branches else 0
+        checkpoints += round(course.further.trials * max((kept_bytes(trial, keep) for trial in trials), default=0))
     return Estimate(
         seconds=START_SECONDS + _wall(packs, seconds, training, slots.count, course, start),
         pack_seconds=tuple(seconds),
@@ -101,7 +102,7 @@ def estimate(
         disk_bytes=checkpoints + ROW_BYTES * sum(map(_rows, trials)) + sum(map(captured_bytes, trials)),
         epochs=asked,
         expected_epochs=course.expected.epochs if course else asked,
-        device_hours=slots.workers * sum(training) / 3600,
+        device_hours=slots.workers * (sum(training) + _further_seconds(packs, training, course)) / 3600,
     )
 
 
@@ -128,7 +129,18 @@ def _wall(
             total += max(together, _in_levels([training[number] for number in stage], slots, course, start))
         else:
             total += together
+    if course and (further := course.further).trials:
+        each = _further_seconds(packs, training, course) / further.trials
+        total += further.turns(slots) * each + further.rounds * RESTART_SECONDS
     return total
+
+
+def _further_seconds(packs: Sequence[Pack], training: Sequence[float], course: Course | None) -> float:
+    """Return the seconds of all further seeds on one slot; they share epochs as the first ones do."""
+    if course is None or not course.expected.reached:
+        return 0.0
+    trained = sum(seconds for seconds, pack in zip(training, packs, strict=True) if pack.trials[0].type == "train")
+    return course.further_epochs * trained / course.expected.reached
 
 
 def _in_levels(training: Sequence[float], slots: int, course: Course, start: float) -> float:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from ch6dist.branches import Branches
 from ch6dist.config import TrialConfig
+from sweeps.plan.further_seeds import Contest
 from sweeps.spec.early_stop import EarlyStop, Median
 
 Reached = Mapping[str, int]  # epochs that each trial comes to, by id
@@ -48,6 +49,7 @@ class Expected:
     levels: tuple[tuple[int, int, float], ...]  # from one epoch to another: how many trials
     stairs: tuple[Stair, ...]
     finished: float  # configurations that train to the end
+    contest: Contest  # between these
     basis: str = ""  # of what it is forecast; empty: it follows from the sweep file
 
 
@@ -58,11 +60,13 @@ def expected(
     rule: EarlyStop | None,
     *,
     basis: str = "",
+    contest: Contest | None = None,
 ) -> Expected:
     """Return the mean of some outcomes of a sweep.
 
     Args:
         trials: the training runs, all of them.
+        contest: between the configurations that train to the end; None: nothing is known of it.
     """
     groups = groups_of(trials)
     count, own = max(1, len(outcomes)), dict.fromkeys((name for group in groups for name in group.trials), 0)
@@ -78,6 +82,10 @@ def expected(
         levels=tuple(_levels(groups, stairs)),
         stairs=tuple(Stair(stairs.count(steps), steps) for steps in dict.fromkeys(stairs)),
         finished=sum(steps[-1][1] for steps in stairs),
+        contest=contest
+        or Contest.evenly_spread(
+            [(len(group.configurations), steps[-1][1]) for group, steps in zip(groups, stairs, strict=True)]
+        ),
         basis=basis,
     )
 

@@ -8,6 +8,7 @@ curve ends early, because a rule stopped the trial or it still waits, its last v
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
@@ -18,8 +19,10 @@ from ch6dist.config import TrialConfig
 from ch6dist.errors import UsageError
 from ch6dist.runs.ledger import read
 from ch6dist.runs.provenance import trial_line
+from ch6dist.runs.ranking import last_k
 from ch6dist.runs.schema import Metric
 from sweeps.plan.expected import Expected, expected
+from sweeps.plan.further_seeds import Contest
 from sweeps.plan.rehearsal import Recording, rehearse
 from sweeps.search.next_trials import Search
 from sweeps.search.observed import Observed, Seen
@@ -54,14 +57,37 @@ def by_recording(
     basis += "" if own == len(trained) else "; its other curves stand for the rest"
     short = sum(not one.lost and max(one.arrived) < one.epochs for one in curves.values())
     basis += f"; of {short} that end early the last value stands for the rest" if short else ""
-    return expected([outcome], trained, branches, spec.early_stop, basis=basis)
+    finished = {
+        trial.configuration_id: (chosen[trial.trial_id].line["configuration"], trial.epochs)
+        for trial in trained
+        if outcome[trial.trial_id] == trial.epochs
+    }
+    seeds = _by_configuration(curves)
+    scores = [
+        [score for one in seeds[source] if (score := _score(_recording(one, epochs, sign).values, epochs)) is not None]
+        for source, epochs in finished.values()
+    ]
+    contest = Contest.of_scores([own for own in scores if own])
+    return expected([outcome], trained, branches, spec.early_stop, basis=basis, contest=contest)
+
+
+def _score(values: Sequence[float | None], epochs: int) -> float | None:
+    """Return what ranks a trial; None of one that was lost."""
+    last = [value for value in values[epochs - last_k(epochs) :] if value is not None]
+    return statistics.fmean(last) if len(last) == last_k(epochs) else None
+
+
+def _by_configuration(curves: Mapping[str, Seen]) -> dict[str, list[Seen]]:
+    """Return the curves of each configuration of the run, one per seed."""
+    found: dict[str, list[Seen]] = {}
+    for one in curves.values():
+        found.setdefault(one.line["configuration"], []).append(one)
+    return found
 
 
 def _curves(trials: Sequence[TrialConfig], curves: Mapping[str, Seen], run: str) -> dict[str, Seen]:
     """Return the curve of each trial: its own, or that of a configuration of the run, the seeds of one side by side."""
-    by_configuration: dict[str, list[Seen]] = {}
-    for one in curves.values():
-        by_configuration.setdefault(one.line["configuration"], []).append(one)
+    by_configuration = _by_configuration(curves)
     found: dict[str, Seen] = {}
     others: dict[str, list[Seen]] = {}  # of configurations that the run has not
     rng, seeds = Random(0), list(dict.fromkeys(trial.seed for trial in trials))

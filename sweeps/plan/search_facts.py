@@ -14,6 +14,7 @@ from ch6dist.catalog.wording import format_count
 from sweeps.plan.course import Course
 from sweeps.plan.estimate import Estimate
 from sweeps.plan.expected import Expected, Stair
+from sweeps.plan.further_seeds import Contest
 from sweeps.spec.early_stop import TopK
 from sweeps.spec.expand import left_out
 from sweeps.spec.sweep_file import SweepSpec
@@ -34,14 +35,12 @@ class Outlook:
 
     @property
     def race(self) -> tuple[int, int] | None:
-        """Return the most trials, and epochs, that further seeds may add; None where no seeds follow."""
+        """Return the most trials that further seeds may add, and their epochs; None where no seeds follow."""
         seeds = self.spec.seeds
         if seeds.up_to is None:
             return None
-        found = self.course.expected
-        more = round(found.finished) * (seeds.up_to - len(seeds.values))
-        longest = max((high for _, high, _ in found.levels), default=0)
-        return more, more * longest
+        more = round(self.course.expected.finished) * (seeds.up_to - len(seeds.values))
+        return more, round(more * self.course.length)
 
     @property
     def money(self) -> float | None:
@@ -51,13 +50,13 @@ class Outlook:
 
     @property
     def budget_share(self) -> float:
-        """Return the part of the sweep that its budget allows, at most 1; what further seeds add is not counted."""
+        """Return the part of the sweep that its budget allows, at most 1; expected further seeds are part of it."""
         budget, cost = self.spec.budget, self.estimate
         if budget is None:
             return 1.0
         bounds = [
             (budget.device_hours, cost.device_hours),
-            (budget.trials, self.trials),
+            (budget.trials, self.trials + self.course.further.trials),
             (budget.wall_seconds, cost.seconds),
         ]
         return min([1.0, *(bound / needed for bound, needed in bounds if bound is not None and needed)])
@@ -88,6 +87,8 @@ def search_json(outlook: Outlook) -> dict[str, Any]:
         "batches": course.batches if spec.batch else None,
         "further_trials": [0, race[0]] if race else None,
         "further_epochs": [0, race[1]] if race else None,
+        "further_trials_expected": course.further.trials if race else None,
+        "further_epochs_expected": course.further_epochs if race else None,
         "early_stop": None if spec.early_stop is None else spec.early_stop.model_dump(),
         "groups": [asdict(stair) for stair in found.stairs] if spec.early_stop else [],
         "epochs_asked": found.asked,
@@ -108,6 +109,8 @@ def search_notes(outlook: Outlook) -> list[str]:
     """Return what is assumed, and what of the search cannot act."""
     spec, found = outlook.spec, outlook.course.expected
     rule, notes = spec.early_stop, [found.basis] if found.basis else []
+    if outlook.race and outlook.race[0]:
+        notes.append(_race_note(found.contest))
     if isinstance(rule, TopK) and rule.keep >= outlook.configurations:
         notes.append(f"early_stop.keep is {rule.keep}, and the sweep has {outlook.configurations}: it stops nothing")
     alone = sum(stair.groups for stair in found.stairs if stair.steps[0][1] == 1 < len(stair.steps))
@@ -130,12 +133,20 @@ def _batches(outlook: Outlook) -> str:
 
 
 def _race(outlook: Outlook) -> str:
-    """Return how many seeds may follow, and at most how many trials."""
-    seeds, most = outlook.spec.seeds, outlook.race or (0, 0)
-    return (
-        f"after {len(seeds.values)} up to {seeds.up_to} where they decide: 0 to {format_count(most[0], 'trial')} more, "
-        f"of {format_count(most[1], 'epoch')}"
-    )
+    """Return how many seeds may follow, and how many trials that means."""
+    seeds, most, course = outlook.spec.seeds, outlook.race or (0, 0), outlook.course
+    about = f"about {rounded(course.further.trials)} trials more, of {rounded(course.further_epochs)} epochs"
+    return f"after {len(seeds.values)} up to {seeds.up_to} where they decide: {about} (0 to {most[0]:,} trials)"
+
+
+def _race_note(contest: Contest) -> str:
+    """Return on what the number of further seeds is based."""
+    if contest.assumed:
+        return (
+            "further seeds are counted for configurations that lie as far apart as LeNet-5's on CIFAR-100: the closer "
+            "they lie, the more follow"
+        )
+    return "further seeds are counted for configurations that lie as far apart as their recorded curves"
 
 
 def _stairs(rule: str, found: Expected) -> str:
@@ -194,7 +205,8 @@ def _budget(outlook: Outlook) -> Iterator[str]:
         needed = f"about {format_hours(cost.device_hours)} device hours"
         yield f"ends it after {budget.device_hours:g} of {needed}" if ends else f"enough for {needed}"
     if budget.trials is not None:
-        yield f"{min(budget.trials, outlook.trials):,} of {format_count(outlook.trials, 'trial')} begin"
+        trials = outlook.trials + round(outlook.course.further.trials)
+        yield f"{min(budget.trials, trials):,} of {format_count(trials, 'trial')} begin"
     if budget.wall_seconds is not None:
         needed = f"about {format_seconds(cost.seconds)}"
         ends = budget.wall_seconds < cost.seconds

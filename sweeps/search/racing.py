@@ -77,7 +77,12 @@ def rounds(
 def _round(observed: Observed, spec: Mapping[str, Any], seeds: Seeds, before: Sequence[Seen], seed: int) -> Round:
     margin = {} if seeds.margin is None else {"margin": seeds.margin}
     ledger = observed.as_ledger({**spec, **margin}, [seen.line["trial"] for seen in before])
-    verdict: Verdict = import_module(VERDICT).verdict_on(ledger, rank(ledger, observed.metric), observed.metric)
+    judge, ranked = import_module(VERDICT).verdict_on, rank(ledger, observed.metric)
+    return round_of(judge(ledger, ranked, observed.metric, beliefs=False), seed)
+
+
+def round_of(verdict: Verdict, seed: int) -> Round:
+    """Return the round that follows a verdict on what has been trained."""
     names = tuple(member.configuration for member in verdict.members)
     if verdict.state == "repeat":
         best = tuple(member.configuration for member in verdict.compared[:WITHOUT_A_SET])

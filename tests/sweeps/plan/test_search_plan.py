@@ -244,7 +244,8 @@ def test_hours_money_and_what_the_budget_ends_are_said_and_numbers_in_json() -> 
 def test_each_part_of_a_search_is_a_line(tmp_path: Path) -> None:
     text = printed(planned(searching(**BATCHES, seeds={"start": 1, "up_to": 4}, early_stop={**HALVING, "first": 3})))
     assert "3 of 6 configurations, each by the results of those before it (sampler tpe)" in text
-    assert "after 1 up to 4 where they decide: 0 to" in text
+    assert "after 1 up to 4 where they decide: about " in text
+    assert " epochs (0 to " in text
     assert "halving: 14 configurations for 3 epochs" in text
     grouped = planned(searching(**GROUPS["schedules and lengths"], early_stop=HALVING))
     assert "halving, 4 groups of one schedule and one length: in 2 of them 7 configurations for 1 epoch, " in printed(
