@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-COMPARED = {"timm": "1.0.31", "pytorch_optimizer": "4.1.0"}  # the versions whose optimizers the families equal
-OTHER_WEIGHTS = ": it is evaluated with other weights than it is trained with, and a fused lane has one set"
+# the versions whose optimizers the families equal
+COMPARED = {"timm": "1.0.31", "pytorch_optimizer": "4.1.0", "schedulefree": "1.4.1"}
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,12 @@ class FusedForm:
 
 def _form(family: str, free: str, **fixed: Any) -> FusedForm:
     return FusedForm(family, frozenset(["lr", "betas", "weight_decay", *free.split()]), fixed)
+
+
+def _schedule_free(library: str, free: str, **fixed: Any) -> FusedForm:
+    return FusedForm(
+        f"Schedule-Free of {library}", frozenset(["lr", "weight_decay", "r", "weight_lr_power", *free.split()]), fixed
+    )
 
 
 _LION = _form("Lion of timm", "corrected_weight_decay", caution=False)
@@ -53,21 +59,28 @@ FUSED_FORMS: dict[str, FusedForm] = {
     "pytorch_optimizer/ademamix": _form(
         "AdEMAMix of pytorch_optimizer", "eps alpha t_alpha_beta3 weight_decouple fixed_decay"
     ),
+    "pytorch_optimizer/schedulefreesgd": _schedule_free("pytorch_optimizer", "momentum eps warmup_steps"),
+    "pytorch_optimizer/schedulefreeadamw": _schedule_free(
+        "pytorch_optimizer", "betas eps warmup_steps decoupling_c", ams_bound=False
+    ),
+    "pytorch_optimizer/schedulefreeradam": _schedule_free("pytorch_optimizer", "betas eps", silent_sgd_phase=True),
+    "schedulefree:SGDScheduleFree": _schedule_free("schedulefree", "momentum warmup_steps"),
+    "schedulefree:AdamWScheduleFree": _schedule_free("schedulefree", "betas eps warmup_steps"),
+    "schedulefree:RAdamScheduleFree": _schedule_free("schedulefree", "betas eps silent_sgd_phase"),
 }
 
 
-def fused_form(optimizer: Mapping[str, Any], *, version: str, modes: bool = False) -> tuple[str | None, str]:
+def fused_form(optimizer: Mapping[str, Any], *, version: str) -> tuple[str | None, str]:
     """Return the family of a library's optimizer; or None, and why it has none.
 
     Args:
         optimizer: resolved.
         version: of the library, such as `timm 1.0.31`; empty for what is no library's.
-        modes: it has weights of its own for evaluation.
     """
     name = optimizer["name"]
     form = FUSED_FORMS.get(name)
     if form is None:
-        return None, f"{name} has no fused form" + (OTHER_WEIGHTS if modes else "")
+        return None, f"{name} has no fused form"
     library = version.partition(" ")[0]
     if version != (compared := f"{library} {COMPARED.get(library)}"):
         return None, f"{name} of {version or 'an unknown version'} has no fused form, that of {compared} has"

@@ -96,7 +96,7 @@ def family_in(optimizer: Mapping[str, Any]) -> tuple[str | None, str]:
     """Return the family of a resolved optimizer, whose lanes fuse; or None, and why they do not."""
     entry = optimizer_of(optimizer)
     if entry.name not in OPTIMIZERS:
-        return fused_form(optimizer, version=entry.version, modes=entry.modes)
+        return fused_form(optimizer, version=entry.version)
     return entry.family, "" if entry.family else f"{entry.name} is not element-wise"
 
 

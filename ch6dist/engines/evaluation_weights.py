@@ -54,6 +54,12 @@ def weights_in(model: nn.Module, weights: Mapping[str, Tensor] | None) -> Iterat
         load(model, own)
 
 
+def statistics_of(model: nn.Module) -> tuple[str, ...]:
+    """Return the names of the running means and variances of a model's batch normalisation."""
+    norms = [name for name, one in model.named_modules() if isinstance(one, _BatchNorm) and one.track_running_stats]
+    return tuple(f"{name}.{key}".removeprefix(".") for name in norms for key in ("running_mean", "running_var"))
+
+
 def copied(model: nn.Module) -> Weights:
     """Return a copy of the model's tensors."""
     return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

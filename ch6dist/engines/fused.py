@@ -11,7 +11,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ch6dist.catalog.datasets import DatasetEntry
 from ch6dist.catalog.sizes import SHAPE
@@ -20,79 +20,17 @@ from ch6dist.data.images import Batch
 from ch6dist.engines.engine import DTYPES, LrMomentum, Trained
 from ch6dist.engines.epoch_batches import EpochBatches
 from ch6dist.engines.families.registry import family_of
+from ch6dist.engines.fused_lane import FusedLane
 from ch6dist.engines.kernels import AutotuneCache, context_of, lanes_key, processor
 from ch6dist.engines.lanes import Activations, Rows
 from ch6dist.engines.network import Network
 from ch6dist.engines.stack import Stack, gather, single
+from ch6dist.engines.stack_evaluation import evaluation_of
 from ch6dist.engines.step import StackSteps, forward
 from ch6dist.engines.task import TASK, Task
 from ch6dist.errors import InputError
 from ch6dist.models.build import build_model
-from ch6dist.optim.optimizers import build_optimizer, momentum_of
-from ch6dist.optim.schedules import build_schedule
 from ch6dist.runs.schema import EngineName
-
-
-class FusedLane:
-    """One trial: a row of a stack, and a schedule that torch's schedulers run on a parameter that never trains."""
-
-    def __init__(self, trial: TrialConfig, stack: Stack, *, steps_per_epoch: int) -> None:
-        self.trial, self.stack, self.index, self.step = trial, stack, 0, 0
-        self.optimizer = build_optimizer([nn.Parameter(torch.zeros(()))], trial.optimizer)
-        self.schedule = build_schedule(trial, self.optimizer, steps_per_epoch=steps_per_epoch)
-        self.optimizer.step()  # without a gradient nothing moves, and torch knows that optimizers step first
-        self.notes = self.schedule.notes
-        self.steps: StackSteps | None = None  # its stack's, kept by the stack's first lane
-
-    def lr_momentum(self, *, epoch: int, steps: int) -> list[LrMomentum]:
-        """Return learning rate and momentum of each of the next `steps`, and advance the schedule by them."""
-        used = []
-        for batch in range(steps):
-            used.append((float(self.optimizer.param_groups[0]["lr"]), momentum_of(self.optimizer)))
-            self.schedule.after_step(epoch=epoch, batch=batch)
-        return used
-
-    def end_epoch(self, metrics: Mapping[str, float]) -> None:
-        """Step the schedule, which sets the next epoch's learning rates."""
-        self.schedule.after_epoch(metrics)
-
-    def weights(self) -> dict[str, Tensor]:
-        """Return a copy of the model's tensors."""
-        return {name: tensor.detach().clone() for name, tensor in self.stack.model_row(self.index).items()}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return the same as the eager engine, tensor for tensor."""
-        stack, shapes = self.stack, list(self.stack.layout.shapes.values())
-        row = {name: matrix[self.index] for name, matrix in stack.state.items()}
-        scalar_state = {name: float(values[self.index]) for name, values in stack.scalar_state.items()}
-        state = stack.family.to_torch(
-            self.trial.optimizer, row=row, scalar_state=scalar_state, step=self.step, shapes=shapes
-        )
-        group = self.optimizer.param_groups[0] | stack.family.to_group(self.step) | {"params": [*range(len(shapes))]}
-        return {
-            "model": self.weights(),
-            "optimizer": {"state": state, "param_groups": [group]},
-            "schedule": self.schedule.state_dict(),
-            "step": self.step,
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Resume exactly where either engine's `state_dict` was taken. Only for a lane alone in its stack."""
-        stack, layout = self.stack, self.stack.layout
-        model, weights = state["model"], self.stack.weights
-        weights.copy_(torch.cat([model[name].flatten() for name in layout.shapes])[None])
-        for name in layout.buffers:
-            stack.buffers[name].copy_(model[name][None])
-        saved, shapes = state["optimizer"], list(layout.shapes.values())
-        row, scalar_state = stack.family.from_torch(
-            self.trial.optimizer, saved["state"], shapes=shapes, dtype=weights.dtype, device=weights.device
-        )
-        stack.state = {name: values[None] for name, values in row.items()}
-        stack.scalar_state = {name: torch.tensor([value], dtype=torch.float64) for name, value in scalar_state.items()}
-        groups = [{**saved["param_groups"][0], "params": [0]}]
-        self.optimizer.load_state_dict({"state": {}, "param_groups": groups})
-        self.schedule.load_state_dict(state["schedule"])
-        self.step = state["step"]
 
 
 class FusedEngine:
@@ -157,7 +95,10 @@ class FusedEngine:
         steps = self.prepared(lanes, epoch, columns)
         for lane in lanes:
             lane.step += epoch.steps
-        return steps.train(epoch)
+        sums = steps.train(epoch)
+        if steps.stack.family.evaluated and lanes[0].trial.type == "train":
+            steps.stack.evaluated = evaluation_of(steps, epoch, [lane.momentum for lane in lanes])
+        return sums
 
     def prepared(
         self, lanes: Sequence[FusedLane], epoch: EpochBatches, columns: Sequence[Sequence[LrMomentum]]
@@ -233,10 +174,11 @@ class FusedEngine:
 
     def sums_of(self, stack: Stack, images: Tensor, labels: Tensor, task: Task, *, precision: str) -> Tensor:
         """Return the sums [K, 2 + metrics] of one batch that all lanes see."""
+        source = stack.evaluated or stack
         rows = Rows(
             lanes=stack.lanes,
-            weights=stack.layout.views(stack.weights),
-            buffers=stack.buffers,
+            weights=stack.layout.views(source.weights),
+            buffers=source.buffers,
             group_of=None,
             step=torch.zeros(0),
             keys={},

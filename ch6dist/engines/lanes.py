@@ -37,12 +37,13 @@ class Rows:
 
     lanes: int
     weights: Mapping[str, Tensor]  # by parameter name: [K, …]
-    buffers: Mapping[str, Tensor]  # by buffer name: [K, …], contiguous; written by BatchNorm while training
+    buffers: Mapping[str, Tensor]  # by buffer name: [K, …], contiguous; BatchNorm writes its own
     group_of: Tensor | None  # [K] int64: which images a lane sees; None where group g has the g-th K/G of the lanes
     step: Tensor  # [K] int64: optimizer steps done, for dropout
     keys: Mapping[int | str, Tensor]  # of dropout masks, by layer or further use of one: [K] int64
     training: bool
     autotune: AutotuneCache
+    estimating: bool = False  # as in an evaluation, but that batch normalisation keeps each batch's statistics, whole
 
     def spread(self, x: Activations) -> Activations:
         """Return a copy of the values for every lane."""

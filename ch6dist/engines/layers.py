@@ -110,13 +110,14 @@ def _batch_norm(norm: nn.BatchNorm2d, name: str) -> LaneLayer:
         return vmapped(norm, name)
 
     def layer(x: Activations, rows: Rows) -> Activations:
-        """Return values of the same shape; write the running statistics while training."""
+        """Return values of the same shape; write the running statistics, but in an evaluation."""
         weight, bias = (rows.of(name, key).reshape(-1) for key in ("weight", "bias"))
         mean, variance = (rows.buffers[join(name, key)].view(-1) for key in ("running_mean", "running_var"))
-        if rows.training:
+        writes, share = rows.training or rows.estimating, 1.0 if rows.estimating else norm.momentum
+        if writes:
             rows.buffers[join(name, "num_batches_tracked")].add_(1)
         values = as_channels(rows.spread(x))
-        out = F.batch_norm(values, mean, variance, weight, bias, rows.training, norm.momentum, norm.eps)  # type: ignore[arg-type]
+        out = F.batch_norm(values, mean, variance, weight, bias, writes, share, norm.eps)  # type: ignore[arg-type]
         return from_channels(out, rows.lanes)
 
     return layer

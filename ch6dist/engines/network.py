@@ -9,6 +9,7 @@ from torch import nn
 
 from ch6dist.catalog.lookup import is_foreign
 from ch6dist.catalog.models import LaneForm
+from ch6dist.engines.evaluation_weights import statistics_of
 from ch6dist.engines.fits import FORMS, form_of
 from ch6dist.engines.lanes import Activations, LaneLayer, Rows
 from ch6dist.errors import InputError
@@ -22,6 +23,7 @@ class Network:
         self.form: LaneForm = "layers"
         self.layer: LaneLayer = FORMS[self.form](nn.Identity())
         self.dropout_layers = 0
+        self.statistics: tuple[str, ...] = ()  # the buffers of batch normalisation that a training averages
         self.config: Mapping[str, Any] = {}
 
     def __call__(self, x: Activations, rows: Rows) -> Activations:
@@ -41,5 +43,6 @@ class Network:
             if reason:
                 raise InputError("model.name", config["name"], f"a network that fuses, or the eager engine: {reason}")
         numbers = [module.layer + 1 for module in model.modules() if isinstance(module, Dropout)]
+        self.statistics = statistics_of(model)
         self.form, self.layer = form, FORMS[form](model)
         self.dropout_layers, self.config = max(numbers, default=0), config

@@ -37,6 +37,20 @@ class Layout:
         return {name: part.unflatten(1, shape) if shape else part[:, 0] for (name, shape), part in named}
 
 
+@dataclass(frozen=True)
+class EvaluationWeights:
+    """What lanes are evaluated with, where their optimizer has other weights for that than for training."""
+
+    weights: Tensor  # [K, N]
+    buffers: dict[str, Tensor]  # [K, …] each
+
+    @classmethod
+    def of(cls, content: Mapping[str, Tensor], layout: Layout, *, device: torch.device) -> EvaluationWeights:
+        """Return those of one lane, from the tensors of its module."""
+        row = torch.cat([content[name].flatten() for name in layout.shapes]).to(device)
+        return cls(row[None], {name: content[name].to(device)[None].clone() for name in layout.buffers})
+
+
 @dataclass
 class Stack:
     """The rows of K lanes of one model and one optimizer family."""
@@ -48,6 +62,7 @@ class Stack:
     state: dict[str, Tensor]  # [K, N] each: what the optimizer keeps
     scalar_state: dict[str, Tensor]  # [K] each, on the host: scalars that the optimizer carries
     buffers: dict[str, Tensor]  # [K, …] each
+    evaluated: EvaluationWeights | None = None  # None: `weights` and `buffers`
 
     @property
     def lanes(self) -> int:
@@ -58,10 +73,15 @@ class Stack:
         """Return everything that a training step writes on the device."""
         return [self.weights, *self.state.values(), *self.buffers.values()]
 
-    def model_row(self, index: int) -> dict[str, Tensor]:
-        """Return a lane's tensors by name, as its module's `state_dict` would hold them; not copies."""
-        weights = {name: view[index] for name, view in self.layout.views(self.weights).items()}
-        return weights | {name: tensor[index] for name, tensor in self.buffers.items()}
+    def row(self, index: int, evaluated: EvaluationWeights | None = None) -> dict[str, Tensor]:
+        """Return a lane's tensors by name, as its module's `state_dict` would hold them; not copies.
+
+        Args:
+            evaluated: the weights to look at instead of those of the training.
+        """
+        source = evaluated or self
+        weights = {name: view[index] for name, view in self.layout.views(source.weights).items()}
+        return weights | {name: tensor[index] for name, tensor in source.buffers.items()}
 
 
 def single(model: nn.Module, family: Family, config: Mapping[str, Any], *, device: torch.device) -> Stack:
@@ -88,6 +108,7 @@ def gather(rows: Sequence[tuple[Stack, int]]) -> Stack:
     configs = [stack.configs[index] for stack, index in rows]
     names = dict.fromkeys(name for config in configs for name in first.family.state_tensors(config))
     zeros = torch.zeros_like(first.weights[0])
+    looked_at = [(stack.evaluated, index) for stack, index in rows if stack.evaluated]
     return Stack(
         layout=first.layout,
         family=first.family,
@@ -96,4 +117,10 @@ def gather(rows: Sequence[tuple[Stack, int]]) -> Stack:
         state={n: torch.stack([s.state[n][i] if n in s.state else zeros for s, i in rows]) for n in names},
         scalar_state={n: torch.stack([s.scalar_state[n][i] for s, i in rows]) for n in first.scalar_state},
         buffers={n: torch.stack([s.buffers[n][i] for s, i in rows]) for n in first.buffers},
+        evaluated=EvaluationWeights(
+            torch.stack([found.weights[i] for found, i in looked_at]),
+            {n: torch.stack([found.buffers[n][i] for found, i in looked_at]) for n in first.buffers},
+        )
+        if len(looked_at) == len(rows)
+        else None,
     )

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ch6dist.data.further import TrainBatch
 from ch6dist.engines.epoch_batches import EpochBatches
 from ch6dist.engines.kernels import AutotuneCache, seconds
 from ch6dist.engines.lanes import Activations, MaskKeys, Rows
@@ -52,7 +53,7 @@ class StackSteps:
         self.current = epoch.plans  # this epoch's; `plans` are tensors for all epochs
         self.staged = [Staged(epoch, dtype) for plan in epoch.plans if plan.further is not None]
         self.group_of = torch.tensor(epoch.plan_of, device=device)
-        self.even = even(epoch.plan_of)
+        self.groups = None if even(epoch.plan_of) else self.group_of  # as `Rows` have it
         self.smoothing = torch.tensor(smoothing, device=device, dtype=dtype)[:, None] if any(smoothing) else None
         largest = [math.inf if norm is None else norm for norm in clip_norms]
         self.clip_norm = torch.tensor(largest, device=device, dtype=dtype) if any(clip_norms) else None  # [K]
@@ -118,11 +119,7 @@ class StackSteps:
 
     def step(self, rows: int) -> None:
         """Train one step of every lane on the next `rows` images of the epoch."""
-        positions = self.t * self.batch_size + torch.arange(rows, device=self.t.device)
-        batches = [staged.rows(rows) for staged in self.staged] or [
-            plan.at(self.data, positions, self.dtype) for plan in self.plans
-        ]
-        images = Activations(torch.cat([batch.images for batch in batches], dim=1), len(batches))
+        images, batches = self.images(rows)
         labels = stack_labels([batch.labels for batch in batches], self.group_of)  # [K, B]
         with torch.enable_grad():
             logits = self.forward(images)
@@ -138,13 +135,21 @@ class StackSteps:
             self.done.add_(1)
             self.t.add_(1)
 
+    def images(self, rows: int) -> tuple[Activations, list[TrainBatch]]:
+        """Return the next `rows` images of the epoch as the lanes see them, and the batches that they are from."""
+        positions = self.t * self.batch_size + torch.arange(rows, device=self.t.device)
+        batches = [staged.rows(rows) for staged in self.staged] or [
+            plan.at(self.data, positions, self.dtype) for plan in self.plans
+        ]
+        return Activations(torch.cat([batch.images for batch in batches], dim=1), len(batches)), batches
+
     def forward(self, images: Activations) -> Tensor:
         """Return logits [K, B, classes] in training mode."""
         rows = Rows(
             lanes=self.stack.lanes,
             weights=self.leaves,
             buffers=self.stack.buffers,
-            group_of=None if self.even else self.group_of,
+            group_of=self.groups,
             step=self.done,
             keys=self.keys,
             training=True,

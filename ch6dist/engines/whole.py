@@ -16,6 +16,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ch6dist.engines.lanes import Activations, LaneLayer, Rows, lanes_first
 from ch6dist.models.dropout import Dropout
@@ -52,6 +53,7 @@ class _Whole:
 
     def __init__(self, model: nn.Module) -> None:
         self.model, self.lane, self.device = copy.deepcopy(model), _Lane(), torch.device("cpu")
+        self.norms = {one: one.momentum for one in self.model.modules() if isinstance(one, _BatchNorm)}
         made: dict[nn.Module, _LaneDropout] = {}
         self.dropouts: dict[str, _LaneDropout] = {}  # by the first name of each
         for name, module in list(self.model.named_modules(remove_duplicate=False)):
@@ -66,7 +68,7 @@ class _Whole:
         images = lanes_first(rows.spread(x))
         if images.device != self.device:  # what is no parameter and not in the state, such as a constant mask
             self.model, self.device = self.model.to(images.device), images.device
-        self.model.train(rows.training)
+        self._set_modes(rows)
         self.lane.keys = rows.keys
         indices = torch.arange(rows.lanes, device=images.device)[:, None]
         steps = {f"{name}.step": rows.step for name in self.dropouts if rows.training}
@@ -74,10 +76,17 @@ class _Whole:
             warnings.filterwarnings("ignore", "There is a performance drop")  # an operation is done lane by lane
             vmapped = torch.func.vmap(self._one)
             logits, buffers = vmapped(dict(rows.weights), dict(rows.buffers), steps, indices, images)
-        if rows.training:  # an evaluation writes none: fits.py tries it
+        if rows.training or rows.estimating:  # an evaluation writes none: fits.py tries it
             for name, values in buffers.items():
                 rows.buffers[name].copy_(values)
         return Activations(logits, rows.lanes, apart=True)
+
+    def _set_modes(self, rows: Rows) -> None:
+        """Put the network into training or evaluation, and its batch normalisation into what the rows say."""
+        self.model.train(rows.training)
+        for norm, momentum in self.norms.items():
+            norm.momentum = 1.0 if rows.estimating else momentum
+            norm.train(rows.training or rows.estimating)
 
     def _one(
         self, weights: Tensors, buffers: Tensors, steps: Tensors, index: Tensor, images: Tensor

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ch6dist.engines.families.family import Config, Epoch, Family
-from ch6dist.engines.families.terms import average_scalars, corrections, decay_scalars, decayed
+from ch6dist.engines.families.terms import average_scalars, corrections, decay_scalars, decayed, rectification
 
 SURE = 5  # steps that an average must stand for, in effect, before a rectified lane divides by it
 
@@ -29,9 +29,9 @@ def _belief_state(config: Config) -> dict[str, float]:
 
 def _belief_scalars(epoch: Epoch) -> dict[str, Tensor]:
     first, second = corrections(epoch)
-    rectified, (factor, known) = epoch.option("rectify") > 0, _rectification(epoch)
-    waiting, moves = rectified & ~known, epoch.option("degenerated_to_sgd") > 0
-    plain = torch.where(rectified, factor, second)
+    rectified, (length, factor) = epoch.option("rectify") > 0, rectification(epoch, epoch.option("betas", index=1))
+    waiting, moves = rectified & (length < SURE), epoch.option("degenerated_to_sgd") > 0
+    plain = torch.where(rectified, second * factor, second)
     found = decay_scalars(epoch) | average_scalars(epoch)
     found |= {
         "step_size": epoch.lr / first * torch.where(waiting, moves.double(), plain),
@@ -46,15 +46,6 @@ def _belief_scalars(epoch: Epoch) -> dict[str, Tensor]:
 def _uses_largest(config: Config) -> bool:
     """Return whether a lane divides by the largest average: rectified, timm's keeps it but does not."""
     return _bounded(config) and not (config["rectify"] and "amsgrad" in config)
-
-
-def _rectification(epoch: Epoch) -> tuple[Tensor, Tensor]:
-    """Return the factor of a rectified step, and whether its variance is known (Liu et al. 2020): [T, K] each."""
-    beta2 = epoch.option("betas", index=1)
-    longest, unbiased = 2 / (1 - beta2) - 1, 1 - beta2**epoch.step
-    length = longest - 2 * epoch.step * beta2**epoch.step / unbiased
-    ratio = (length - 4) / (longest - 4) * (length - 2) / length * longest / (longest - 2)
-    return torch.where(length >= SURE, (unbiased * ratio).sqrt(), 0.0), length >= SURE
 
 
 def _belief(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapping[str, Tensor]) -> Tensor:

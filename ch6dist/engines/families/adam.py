@@ -13,7 +13,14 @@ import torch
 from torch import Tensor
 
 from ch6dist.engines.families.family import Config, Epoch, Family
-from ch6dist.engines.families.terms import average_scalars, averages, corrections, decay_scalars, decayed
+from ch6dist.engines.families.terms import (
+    average_scalars,
+    averages,
+    corrections,
+    decay_scalars,
+    decayed,
+    rectification,
+)
 
 
 def _averages_state(config: Config) -> dict[str, float]:
@@ -88,12 +95,10 @@ NADAM = Family(
 
 
 def _radam_scalars(epoch: Epoch) -> dict[str, Tensor]:
-    """Update by root · 1 + eps, and by root · 0 + 1 until the variance is known (rho ≤ 5) (Liu et al. 2020)."""
+    """Update by root · 1 + eps, and by root · 0 + 1 until the variance is known (Liu et al. 2020)."""
     beta2, (first, second) = epoch.option("betas", index=1), corrections(epoch)
-    longest = 2 / (1 - beta2) - 1
-    rho = longest - 2 * epoch.step * beta2**epoch.step / second**2
-    known = rho > 5
-    rectified = ((rho - 4) * (rho - 2) * longest / ((longest - 4) * (longest - 2) * rho)).sqrt()
+    length, rectified = rectification(epoch, beta2)
+    known = length > 5
     return (
         decay_scalars(epoch)
         | average_scalars(epoch)

@@ -63,6 +63,11 @@ class Family:
     scalar_state: Mapping[str, float] = field(default_factory=dict)  # kept between steps, with first values
     step: Literal["tensor", "number", "group", "nowhere"] = "tensor"
     """Where torch keeps `step`: with each parameter, as a tensor or a number; or once, in the parameter group."""
+    step_name: str = "step"  # what the parameter group calls it
+    scalars_in_group: bool = False  # the scalar state stands in the parameter group too
+    evaluated: Callable[[Tensor, Mapping[str, Tensor], Tensor], Tensor] | None = None
+    """evaluated(weights, state, momentum) → the weights for evaluation, [K, N]; momentum: [K, 1], as it stands now.
+    None: those of the training."""
 
     def first_state(
         self, configs: Sequence[Config], *, num_parameters: int, dtype: torch.dtype, device: torch.device | str
@@ -115,7 +120,8 @@ class Family:
         if step == 0 or not (names or self.step == "tensor"):
             return {}
         scalars = {"step": float(step)} if self.step == "tensor" else {}
-        scalars |= {name: scalar_state[name] for name in self.scalar_state if name != MOMENTUM_BEGUN}
+        if not self.scalars_in_group:
+            scalars |= {name: scalar_state[name] for name in self.scalar_state if name != MOMENTUM_BEGUN}
         pieces = {name: row[name].split([shape.numel() for shape in shapes]) for name in names}
         return {
             i: ({"step": step} if self.step == "number" else {})
@@ -124,20 +130,22 @@ class Family:
             for i, shape in enumerate(shapes)
         }
 
-    def to_group(self, step: int) -> dict[str, Any]:
+    def to_group(self, scalar_state: Mapping[str, float], step: int) -> dict[str, Any]:
         """Return what the parameter group of `state_dict()["param_groups"]` holds of the steps that were taken."""
-        return {"step": step} if self.step == "group" else {}
+        found: dict[str, Any] = {self.step_name: step} if self.step == "group" else {}
+        return found | ({**scalar_state} if self.scalars_in_group else {})
 
     def from_torch(
         self,
         config: Config,
         state: Mapping[int, Mapping[str, Any]],
+        group: Mapping[str, Any],
         *,
         shapes: Sequence[torch.Size],
         dtype: torch.dtype,
         device: torch.device | str,
     ) -> tuple[dict[str, Tensor], dict[str, float]]:
-        """Return the inverse of `to_torch`: this lane's rows [N] and scalar state.
+        """Return the inverse of `to_torch` and `to_group`: this lane's rows [N] and scalar state.
 
         Where torch holds nothing yet, they have their first values.
         """
@@ -148,7 +156,8 @@ class Family:
             else torch.full((length,), first, dtype=dtype, device=device)
             for name, first in self.state_tensors(config).items()
         }
-        scalar_state = {name: float(begun.get(name, first)) for name, first in self.scalar_state.items()}
+        source = group if self.scalars_in_group else begun
+        scalar_state = {name: float(source.get(name, first)) for name, first in self.scalar_state.items()}
         if MOMENTUM_BEGUN in scalar_state:
             scalar_state[MOMENTUM_BEGUN] = float("momentum_buffer" in begun)
         return row, scalar_state

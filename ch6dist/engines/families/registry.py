@@ -18,12 +18,14 @@ from ch6dist.engines.families.ademamix import ADEMAMIX
 from ch6dist.engines.families.adopt import PYTORCH_OPTIMIZER_ADOPT, TIMM_ADOPT
 from ch6dist.engines.families.family import Family
 from ch6dist.engines.families.lion import PYTORCH_OPTIMIZER_LION, TIMM_LION
+from ch6dist.engines.families.schedule_free import PYTORCH_OPTIMIZER_SCHEDULE_FREE, SCHEDULEFREE
 from ch6dist.engines.families.sgd import ASGD, SGD
 
 OF_TORCH = (SGD, ADAM, NADAM, RADAM, ADAMAX, RMSPROP, ADAGRAD, ADADELTA, ASGD, RPROP)
 OF_LIBRARIES = (
     *(TIMM_LION, TIMM_ADABELIEF, TIMM_ADOPT, TIMM_ADAN),
     *(PYTORCH_OPTIMIZER_LION, PYTORCH_OPTIMIZER_ADABELIEF, PYTORCH_OPTIMIZER_ADOPT, PYTORCH_OPTIMIZER_ADAN, ADEMAMIX),
+    *(PYTORCH_OPTIMIZER_SCHEDULE_FREE, SCHEDULEFREE),
 )
 FAMILIES: dict[str, Family] = {family.name: family for family in (*OF_TORCH, *OF_LIBRARIES)}
 

@@ -98,6 +98,17 @@ def averages(state: Mapping[str, Tensor], gradient: Tensor, c: Mapping[str, Tens
     )
 
 
+def rectification(epoch: Epoch, beta2: Tensor) -> tuple[Tensor, Tensor]:
+    """Return, [T, K] each, for how many steps an average of squares stands, in effect, and the factor that it allows.
+
+    The factor is 0 up to 4 steps, where the variance of the average is not known (RAdam, Liu et al. 2020).
+    """
+    longest = 2 / (1 - beta2) - 1
+    length = longest - 2 * epoch.step * beta2**epoch.step / (1 - beta2**epoch.step)
+    ratio = (length - 4) * (length - 2) * longest / ((longest - 4) * (longest - 2) * length)
+    return length, torch.where(length > 4, ratio, 0.0).sqrt()
+
+
 def corrections(epoch: Epoch) -> tuple[Tensor, Tensor]:
     """Return, [T, K] each, 1 − β1^t with the β1 of step t, and sqrt(1 − β2^t)."""
     return 1 - epoch.momentum**epoch.step, (1 - epoch.option("betas", index=1) ** epoch.step).sqrt()

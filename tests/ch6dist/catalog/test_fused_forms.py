@@ -11,17 +11,17 @@ import pytest
 
 from ch6dist.catalog.described import Description
 from ch6dist.catalog.fused_forms import COMPARED, FUSED_FORMS, fused_form
-from ch6dist.catalog.lookup import family_in, parse_named
+from ch6dist.catalog.lookup import parse_named
 from ch6dist.packs import check_shared, engine_for
 from tests.support.libraries import known_here
 from tests.support.paths import ROOT
 from tests.support.trials import small_trial
 
-TIMM, PYTORCH_OPTIMIZER = (f"{name} {version}" for name, version in COMPARED.items())
+TIMM, PYTORCH_OPTIMIZER, _ = (f"{name} {version}" for name, version in COMPARED.items())
 
 
 def version_of(name: str) -> str:
-    library = name.partition("/")[0]
+    library = name.replace(":", "/").partition("/")[0]
     return f"{library} {COMPARED[library]}"
 
 
@@ -32,11 +32,11 @@ def test_the_versions_that_were_compared_are_those_that_an_installation_here_has
 
 def test_the_page_about_packs_lists_what_fuses() -> None:
     page = (ROOT / "docs" / "packs.md").read_text(encoding="utf-8")
-    rows = [line.split("|")[1:4] for line in page.splitlines() if line.startswith("|")]
+    rows = [line.split("|")[1:5] for line in page.splitlines() if line.startswith("|")]
     head, *table = [row for row in rows if "timm/" in row[1] or row[0].strip() in families_by_word()]
-    assert (COMPARED["timm"] in head[1], COMPARED["pytorch_optimizer"] in head[2]) == (True, True)
+    assert all(version in cell for version, cell in zip(COMPARED.values(), head[1:], strict=True))
     listed = {
-        (f"{library}/{name}", word.strip())
+        (f"{library}{':' if library == 'schedulefree' else '/'}{name}", word.strip())
         for word, *cells in table
         for library, cell in zip(COMPARED, cells, strict=True)
         for name in cell.replace("`", "").replace(" ", "").split(",")
@@ -87,6 +87,7 @@ def test_what_does_not_fuse_is_said_with_its_reason(given: dict[str, Any], versi
         ({"name": "timm/lion", "caution": True}, "eager", "timm/lion with caution has no fused form"),
         ({"name": "pytorch_optimizer/ademamix", "alpha": 2.0}, "fused", ""),
         ({"name": "pytorch_optimizer/soap"}, "eager", "pytorch_optimizer/soap has no fused form"),
+        ({"name": "schedulefree:AdamWScheduleFree", "warmup_steps": 9}, "fused", ""),
     ],
 )
 def test_a_gpu_trains_it_fused_and_a_cpu_does_not(given: dict[str, Any], engine: str, why: str) -> None:
@@ -94,13 +95,6 @@ def test_a_gpu_trains_it_fused_and_a_cpu_does_not(given: dict[str, Any], engine:
     optimizer = parse_named("optimizer", given)
     assert engine_for(optimizer, kind="gpu") == (engine, why)
     assert engine_for(optimizer, kind="cpu")[0] == "eager"
-
-
-def test_an_optimizer_with_other_weights_for_evaluation_says_so() -> None:
-    name = "pytorch_optimizer/schedulefreeadamw"
-    known_here(name)
-    assert family_in({"name": name})[0] is None
-    assert "evaluated with other weights" in family_in({"name": name})[1]
 
 
 def test_optimizers_of_two_libraries_share_no_fused_pack() -> None:

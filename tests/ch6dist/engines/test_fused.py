@@ -22,6 +22,7 @@ from ch6dist.data.images import load_split
 from ch6dist.distributed.group import Group
 from ch6dist.engines.choice import make_engine
 from ch6dist.engines.epoch_batches import epoch_batches
+from ch6dist.engines.families.registry import family_of
 from ch6dist.engines.fused import FusedEngine
 from ch6dist.engines.kernels import CONVOLUTIONS, AutotuneCache
 from ch6dist.engines.step import even
@@ -331,7 +332,7 @@ def test_admitted_trials_equal_their_solo_runs(tiny, tmp_path):
 # Checkpoints
 
 
-@pytest.mark.parametrize("optimizer", [*FUSED, "timm/adabelief", "pytorch_optimizer/adan"])
+@pytest.mark.parametrize("optimizer", [*FUSED, "timm/adabelief", "pytorch_optimizer/adan", *OF_LIBRARIES[-1:]])
 def test_a_resume_in_the_same_batch_group_is_bit_exact(optimizer, tiny, tmp_path):
     trials = pack_of(optimizer, "cnn2", tiny, schedules=("none", "OneCycleLR", "ReduceLROnPlateau"), epochs=3)
     whole, _, store = run(trials, tmp_path / "whole")
@@ -365,7 +366,15 @@ def test_a_checkpoint_goes_from_engine_to_engine(optimizer, tiny, tmp_path):
                 k: (v.shape, v.dtype) for k, v in state.items()
             }
             assert distance(found, state) < 1e-9
-        assert ours["optimizer"]["param_groups"] == solo["optimizer"]["param_groups"]
+        assert distance(ours.get("evaluation", {}), solo.get("evaluation", {})) < 1e-12
+        [found], [group] = (one["optimizer"]["param_groups"] for one in (ours, solo))
+        counted = family_of(trials[0].optimizer).scalar_state  # what an optimizer sums up in Python's own floats
+        assert {k: v for k, v in found.items() if k not in counted} == {
+            k: v for k, v in group.items() if k not in counted
+        }
+        assert {k: found[k] for k in counted if k in group} == pytest.approx(
+            {k: group[k] for k in counted if k in group}, rel=1e-12
+        )
         assert ours["schedule"] == solo["schedule"]
 
 
@@ -451,6 +460,99 @@ def test_checkpoints_made_before_processors_had_names_keep_their_kernel_variants
     assert store.load(trials[0].trial_id, "last")["made_with"]["forms_for"] == "cpu, fp64, batch 8"
     measured_by_chance(monkeypatch, allowed=False)
     assert set(run(trials, tmp_path)[1].values()) == {Status.FINISHED}
+
+
+# Optimizers that are evaluated with other weights than they train with
+
+SCHEDULE_FREE = [name for name, form in FUSED_FORMS.items() if form.family.startswith("Schedule-Free")]
+NORMED = """
+import torch
+from torch import nn
+
+class Normed(nn.Module):
+    \"\"\"No fx graph follows it: it branches on a shape. Its lanes go through vmap.\"\"\"
+    def __init__(self, num_classes, in_channels):
+        super().__init__()
+        self.norm, self.average = nn.BatchNorm2d(in_channels), nn.BatchNorm1d(6, momentum=0.3)
+        self.dropout, self.head = nn.Dropout(0.3), nn.Linear(6, num_classes)
+        self.body = nn.Linear(in_channels * 256, 6)
+    def forward(self, x):
+        x = torch.relu(self.body(self.norm(x).flatten(1)))
+        x = self.average(x) if len(x) > 1 else x
+        return self.head(self.dropout(x))
+"""
+
+
+def assert_it_is_evaluated_as_its_solo_run(trials, folder, bound=1e-12):
+    """Rows, the weights of the training, and those of the evaluation with their statistics."""
+    seen, statuses, store = run(trials, folder / "pack")
+    assert set(statuses.values()) == {Status.FINISHED}
+    for trial in trials:
+        alone, _, its_store = run([trial], folder / "solo", engine="eager")
+        ours, solo = (one.load(trial.trial_id, "last")["lane"] for one in (store, its_store))
+        best = [saved_weights(one, trial, "best") for one in (store, its_store)]
+        for found, expected in ((ours["model"], solo["model"]), (ours["evaluation"], solo["evaluation"]), best):
+            assert found.keys() == expected.keys()
+            for name, tensor in expected.items():  # the mean of standardised images is nothing but rounding
+                torch.testing.assert_close(found[name], tensor, rtol=bound, atol=bound)
+        assert distance(ours["evaluation"], ours["model"] | counters(ours["evaluation"])) > 1e-3, "the same weights"
+        for row, solo_row in zip(seen.rows(trial), alone.rows(), strict=True):
+            assert row["val_loss"] == pytest.approx(solo_row["val_loss"], rel=1e-9)
+
+
+def counters(weights):
+    return {name: tensor for name, tensor in weights.items() if not tensor.is_floating_point()}
+
+
+@pytest.mark.parametrize("optimizer", SCHEDULE_FREE)
+def test_lanes_with_weights_for_evaluation_are_evaluated_as_their_solo_runs(optimizer, tiny, tmp_path):
+    """Batch normalisation, whose statistics are estimated anew; a schedule that moves what the average is drawn by."""
+    few = ("none", "OneCycleLR")
+    trials = pack_of(optimizer, "conv3bn", tiny, schedules=few, epochs=2, data={"train_size": 40})
+    assert_it_is_evaluated_as_its_solo_run(trials, tmp_path)
+
+
+@pytest.mark.parametrize("augment", ["none", ["crop", "mixup"]])
+@pytest.mark.parametrize("model", ["Normed", "lenet5"])
+def test_so_are_networks_as_a_whole_with_dropout_and_images_that_are_mixed(model, augment, tiny, tmp_path, monkeypatch):
+    (tmp_path / "normed_net.py").write_text(NORMED)
+    monkeypatch.chdir(tmp_path)
+    name = SCHEDULE_FREE[0]
+    known_here(name)
+    trials = [
+        small_trial(
+            optimizer={"name": name, "lr": 0.01 * (1 + seed)},
+            model="normed_net:Normed" if model == "Normed" else DROPPED[model],
+            precision="fp64",
+            data={"name": tiny("lenet5"), "batch_size": 8, "train_size": 40, "augment": augment},
+            epochs=2,
+            seed=seed % 2,
+        )
+        for seed in range(3)
+    ]
+    assert_it_is_evaluated_as_its_solo_run(trials, tmp_path, bound=1e-9)  # small variances enlarge roundings
+
+
+def test_a_lane_that_joins_others_later_is_evaluated_as_its_solo_run(tiny, tmp_path):
+    first, late = pack_of(SCHEDULE_FREE[1], "conv3bn", tiny, schedules=("none", "StepLR"), epochs=3, seed=0)
+    seen, _, _ = run([first], tmp_path / "pack", admit={1: [late]})
+    for trial in (first, late):
+        alone = run([trial], tmp_path / "solo", engine="eager")[0]
+        assert [row["val_loss"] for row in seen.rows(trial)] == pytest.approx(
+            [row["val_loss"] for row in alone.rows()], rel=1e-9
+        )
+
+
+def test_a_range_test_of_one_needs_no_weights_for_evaluation(tiny, tmp_path):
+    plain = pack_of(SCHEDULE_FREE[0], "conv3bn", tiny, schedules=("none",))[0]
+    test = plain.range_test.model_copy(update={"start_lr": 1e-4, "end_lr": 1.0, "steps": 20})
+    trials = [plain.model_copy(update={"type": "range_test", "range_test": test, "seed": seed}) for seed in (0, 1)]
+    seen, statuses, _ = run(trials, tmp_path)
+    assert set(statuses.values()) == {Status.FINISHED}
+    alone = run(trials[:1], engine="eager")[0]
+    assert [row["train_loss"] for row in seen.rows(trials[0])] == pytest.approx(
+        [row["train_loss"] for row in alone.rows()], rel=1e-9
+    )
 
 
 # Range tests, refusals
