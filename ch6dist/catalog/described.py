@@ -26,6 +26,7 @@ from ch6dist.errors import InputError, UsageError
 from ch6dist.storage.answers import Answers
 
 PROGRAM = "ch6dist.objects.describe"
+OF_OPTIMIZERS = ("torch._dynamo",)  # which torch imports when a library's optimizer takes its first step
 FORMAT = "3"  # of what is kept: other facts are asked for than before
 KEPT = Answers("described")
 MARKERS = {"required": REQUIRED, "derived": DERIVED}
@@ -232,7 +233,8 @@ def _describe(section: str, name: str, folder: str) -> Description:
     kept = _kept(section, name, folder)
     if kept is not None and _is_current(kept):
         return kept
-    answer = ask(PROGRAM, [section, name], folder=folder, what=name)
+    slow = OF_OPTIMIZERS if section == "optimizer" else ()
+    answer = ask(PROGRAM, [section, name], folder=folder, what=name, preload=slow)
     if "error" in answer:
         raise InputError("name", name, answer["error"])
     found = Description.from_data(answer)

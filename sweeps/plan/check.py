@@ -137,6 +137,6 @@ def _tried(trials: Sequence[TrialConfig]) -> list[CheckedKind]:
 
 
 def _stage(folder: str, name: str, count: int) -> list[dict[str, Any]]:
-    found = ask(PROGRAM, [folder, name], limit=SECONDS * count)
+    found = ask(PROGRAM, [folder, name], limit=SECONDS * count, alone=True)
     trials: list[dict[str, Any]] = found.get("trials", [{"error": found.get("error", "")}] * count)
     return trials

@@ -278,7 +278,7 @@ def write_networks(folder: Path) -> None:
 def answer_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let this process answer what is asked of a person's code: another takes seconds to import torch."""
 
-    def ask(program: str, arguments: list[str], *, folder: Any, what: str) -> Any:
+    def ask(program: str, arguments: list[str], **how: Any) -> Any:
         found = {described.PROGRAM: lambda *a: describe(*a).as_data(), sizes.PROGRAM: counted}[program]
         return json.loads(json.dumps(answered(lambda: found(*arguments))))
 
