@@ -86,6 +86,7 @@ def rules(configurations: int) -> dict[str, EarlyStop]:
         {"name": "top_k", "after": 2, "keep": max(1, configurations // 10)},
         {"name": "halving", "first": 1, "factor": 3},
         {"name": "asha", "first": 1, "factor": 3},
+        {"name": "asha", "first": 1, "factor": 4},
         {"name": "asha", "first": 1, "factor": 3, "promote": False},
         {"name": "median", "after": 1},
         {"name": "median", "after": 1, "percentile": 25},
