@@ -24,7 +24,8 @@ from ch6dist.runs.ranking import last_k
 from ch6dist.runs.schema import Metric
 from ch6dist.sections import parse_section
 from ch6dist.verdict.candidates import noise_of_chance
-from ch6dist.verdict.verdict import Candidate, Verdict, judge
+from ch6dist.verdict.contenders import Candidate
+from ch6dist.verdict.verdict import Verdict, judge
 from sweeps.plan.rehearsal import Recording, rehearse
 from sweeps.search.next_trials import Search
 from sweeps.search.observed import Observed

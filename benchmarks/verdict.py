@@ -17,7 +17,8 @@ import numpy as np
 from benchmarks.common import command_line, machine, new_parser, publish, versions
 from ch6dist.runs.schema import Metric
 from ch6dist.verdict.candidates import noise_of_chance
-from ch6dist.verdict.verdict import Candidate, Verdict, judge
+from ch6dist.verdict.contenders import Candidate
+from ch6dist.verdict.verdict import Verdict, judge
 
 CHANCE, IMAGES = 0.01, 5000
 FAR = 0.03  # a member of the set that is so far behind the best is one too many

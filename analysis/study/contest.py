@@ -28,7 +28,8 @@ from ch6dist.catalog.wording import format_count, is_fraction
 from ch6dist.errors import UsageError
 from ch6dist.runs.schema import Metric, Status
 from ch6dist.verdict.candidates import noise_of_chance
-from ch6dist.verdict.verdict import Candidate, judge
+from ch6dist.verdict.contenders import Candidate
+from ch6dist.verdict.verdict import judge
 
 # fmt: off
 HEAT_COLUMNS = [

@@ -16,7 +16,8 @@ from ch6dist.runs.early_stops import over_budget, rule_name, stopped_by_rule
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.ranking import Ranked, rank, trial_score
 from ch6dist.runs.schema import BROKEN, ENDED, Line, Metric, Status
-from ch6dist.verdict.verdict import BY_RULE, Candidate, Missing, Verdict, judge
+from ch6dist.verdict.contenders import BY_RULE, Candidate, Missing
+from ch6dist.verdict.verdict import Verdict, judge
 
 
 def verdict_of(ledger: Ledger, metric: Metric | None = None) -> Verdict:
@@ -25,8 +26,8 @@ def verdict_of(ledger: Ledger, metric: Metric | None = None) -> Verdict:
     return verdict_on(ledger, rank(ledger, metric), metric)
 
 
-def verdict_on(ledger: Ledger, ranked: Sequence[Ranked], metric: Metric, *, beliefs: bool = True) -> Verdict:
-    """Return the verdict on configurations that have been ranked by `metric`; `beliefs` as for `judge`."""
+def verdict_on(ledger: Ledger, ranked: Sequence[Ranked], metric: Metric) -> Verdict:
+    """Return the verdict on configurations that have been ranked by `metric`."""
     found = candidates(ledger, ranked)
     complete = sum(item.complete for item in ranked)
     return judge(
@@ -37,7 +38,6 @@ def verdict_on(ledger: Ledger, ranked: Sequence[Ranked], metric: Metric, *, beli
         before=complete - sum(not c.missing for c in found),
         rule=rule_name(ledger.spec),
         over_budget=bool(over_budget(ledger)),
-        beliefs=beliefs,
     )
 
 

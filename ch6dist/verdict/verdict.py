@@ -18,34 +18,14 @@ import numpy as np
 
 from ch6dist.catalog.wording import is_fraction
 from ch6dist.runs.schema import Metric
-from ch6dist.verdict.compare import Bools, Comparison, Groups, Spread, compare, pool
+from ch6dist.verdict.compare import Comparison, Groups, Spread
+from ch6dist.verdict.contenders import Candidate, Contenders, Missing, State, contend
 from ch6dist.verdict.posterior import Belief, believe
 from ch6dist.verdict.resolution import seeds_to_tell, smallest_difference
 from ch6dist.verdict.shrink import expected_on_fresh_seeds
 
-IN_THE_RACE = 0.5  # of the leader's gain over chance: those that reach it are pooled
 SETTLED = (0.01, 0.005)  # accuracies: differences whose seeds the verdict counts; of a loss, twice these shares of it
 SAME_COST = 0.05  # costs that differ by no more are equal
-State = Literal["empty", "nothing", "diverged", "chance", "repeat", "compared"]
-
-
-Missing = Literal["", "not finished", "failed", "stopped early", "stopped by the rule", "without a score"]
-BY_RULE: Missing = "stopped by the rule"  # by the sweep's own early stopping: out. Stopped early: by a person
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A configuration and what counts about it. Scores are in the unit of the metric, one per seed that counts."""
-
-    configuration: str
-    scores: tuple[float, ...]
-    diverged: int  # seeds
-    missing: Missing = ""  # why it is not complete
-    gain: float | None = None  # accuracy above chance at the end; None: unknown
-    at_chance: bool = False
-    seconds: float | None = None  # of training and evaluation, mean over seeds
-    parts: int = 0  # settings beyond the defaults, schedule included: the fewer, the simpler
-    fresh: bool = False  # the scores are of seeds that took no part in the choice
 
 
 @dataclass(frozen=True)
@@ -124,21 +104,17 @@ def judge(
     before: int = 0,
     rule: str = "",
     over_budget: bool = False,
-    beliefs: bool = True,
 ) -> Verdict:
     """Return the verdict on configurations, in any order.
 
     Args:
         margin: differences below it do not matter, in the unit of the metric; None: all do.
-        beliefs: False where only the set of the best is asked for: no probabilities, no expectation, no resolution.
         confirming, before, rule, over_budget: as in `Verdict`.
     """
-    sign = 1.0 if metric.goal == "maximize" else -1.0
-    usable = [c for c in candidates if c.scores and not c.missing and not c.diverged]
-    learned = [c for c in usable if not c.at_chance]
+    contenders = contend(candidates, metric=metric)
     others = Verdict(
         metric,
-        _state(candidates, usable, learned),
+        contenders.state,
         margin=margin,
         unfinished=tuple(
             Unfinished(c.configuration, c.missing, _mean(c.scores)) for c in candidates if c.missing and not c.diverged
@@ -148,36 +124,22 @@ def judge(
         rule=rule,
         over_budget=over_budget,
         diverged=tuple(c.configuration for c in candidates if c.diverged),
-        at_chance=tuple(c.configuration for c in usable if c.at_chance),
+        at_chance=tuple(c.configuration for c in contenders.at_chance),
     )
-    return _compared(others, learned, sign, beliefs=beliefs) if learned else others
-
-
-def _state(candidates: Sequence[Candidate], usable: Sequence[Candidate], learned: Sequence[Candidate]) -> State:
-    if learned:
-        return "compared" if any(len(c.scores) > 1 for c in learned) else "repeat"
-    if usable:
-        return "chance"
-    if not candidates:
-        return "empty"
-    return "diverged" if all(c.diverged for c in candidates) else "nothing"
+    return _compared(others, contenders) if contenders.learned else others
 
 
 def _mean(scores: Sequence[float]) -> float | None:
     return float(np.mean(scores)) if scores else None
 
 
-def _compared(base: Verdict, found_learned: Sequence[Candidate], sign: float, *, beliefs: bool) -> Verdict:
+def _compared(base: Verdict, contenders: Contenders) -> Verdict:
     """Return the verdict with everything that follows from comparing configurations that learn."""
-    order = Groups.of([[sign * score for score in c.scores] for c in found_learned]).order()
-    learned = [found_learned[i] for i in order]
-    scores = [[sign * score for score in c.scores] for c in learned]
-    groups = Groups.of(scores)
-    spread = pool(groups, scores, among=_in_the_race(learned))
-    found, belief = compare(groups, spread), believe(groups, spread) if beliefs else None
+    learned, groups, spread, found = contenders.learned, contenders.groups, contenders.spread, contenders.comparison
+    sign, belief = 1.0 if base.metric.goal == "maximize" else -1.0, believe(groups, spread)
     members = [_member(i, learned[i], groups, spread, found, belief, base.margin, sign) for i in range(len(learned))]
-    expected = expected_on_fresh_seeds(groups, spread, found.inside) if beliefs and not learned[0].fresh else None
-    sd = spread.sd if spread.df and beliefs else None
+    expected = expected_on_fresh_seeds(groups, spread, found.inside) if not learned[0].fresh else None
+    sd = spread.sd if spread.df else None
     chosen, reason = _choose(learned, members)
     differences = [share * (1.0 if is_fraction(base.metric.name) else 2 * abs(groups.means[0])) for share in SETTLED]
     later = len(learned) if learned[0].fresh else int(found.inside.sum())  # what the next verdict will compare
@@ -197,20 +159,6 @@ def _compared(base: Verdict, found_learned: Sequence[Candidate], sign: float, *,
         resolution=None if sd is None else _resolution(groups, spread),
         seeds_needed={} if sd is None else {d: seeds_to_tell(d, sd=sd, k=max(2, later)) for d in differences},
     )
-
-
-def _in_the_race(learned: Sequence[Candidate]) -> Bools:
-    """Return which configurations are pooled: those that reach half of the leader's gain over chance.
-
-    What has just begun to learn differs more from seed to seed than a contender does, what is at chance less. Standard
-    deviations are independent of means, so choosing by means does not bias them. All, where fewer than three are left.
-    """
-    best = learned[0].gain
-    if best is None or any(c.gain is None for c in learned):
-        return np.ones(len(learned), dtype=bool)
-    chosen = np.array([c.gain is not None and c.gain >= IN_THE_RACE * best for c in learned])
-    enough = sum(len(c.scores) > 1 for c, is_chosen in zip(learned, chosen, strict=True) if is_chosen) >= 3
-    return chosen if enough else np.ones(len(learned), dtype=bool)
 
 
 def _member(

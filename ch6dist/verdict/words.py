@@ -22,7 +22,8 @@ from ch6dist.catalog.wording import (
     metric_label,
 )
 from ch6dist.shell import command
-from ch6dist.verdict.verdict import BY_RULE, Member, Missing, Unfinished, Verdict
+from ch6dist.verdict.contenders import BY_RULE, Missing
+from ch6dist.verdict.verdict import Member, Unfinished, Verdict
 
 NAMED = 3  # so many configurations are named in a sentence, the others counted
 SELECTED = "Selected by validation; the test set is for the final training, once."

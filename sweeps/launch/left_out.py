@@ -14,7 +14,8 @@ from ch6dist.catalog.wording import format_count
 from ch6dist.runs.ledger import Ledger
 from ch6dist.runs.schema import Status
 from ch6dist.shell import command
-from ch6dist.verdict.verdict import BY_RULE, Missing, Verdict
+from ch6dist.verdict.contenders import BY_RULE, Missing
+from ch6dist.verdict.verdict import Verdict
 from sweeps.status.waiting import waiting_in
 
 NAMED = 5  # trials; where there are more, the command has TRIAL in their place

@@ -18,10 +18,9 @@ from importlib import import_module
 from random import Random
 
 from ch6dist.runs.schema import Metric
-from sweeps.search.racing import WITHOUT_A_SET, round_of
+from sweeps.search.racing import CONTENDERS, WITHOUT_A_SET, round_of
 from sweeps.spec.sections import Seeds
 
-VERDICT = "ch6dist.verdict.verdict"  # by name: it imports scipy, and a plan without further seeds needs no verdict
 NOISE = 0.01  # standard deviation of the accuracy between seeds: LeNet-5 after 9 epochs of CIFAR-100, measured
 SPREAD = 0.25  # accuracy from the best configuration to the worst, measured there
 REACH = 12  # standard deviations behind the best beyond which no configuration gets another seed
@@ -95,11 +94,11 @@ def further_seeds(seeds: Seeds, contest: Contest, *, margin: float | None) -> Fu
 
 def _race(rounds: range, true: Mapping[str, float], noise: float, margin: float | None, rng: Random) -> Iterator[int]:
     """Yield how many trials each round of one race has."""
-    verdict = import_module(VERDICT)
+    verdict = import_module(CONTENDERS)
     scores = {name: [rng.gauss(value, noise) for _ in range(rounds.start)] for name, value in true.items()}
     for seed in rounds:
         candidates = [verdict.Candidate(name, tuple(own), diverged=0) for name, own in scores.items()]
-        found = round_of(verdict.judge(candidates, metric=NAMED, margin=margin, beliefs=False), seed)
+        found = round_of(verdict.contend(candidates, metric=NAMED), seed, margin=margin)
         if not found.members:
             return
         yield len(found.members)

@@ -29,7 +29,7 @@ from sweeps.search.decisions import Decider, Decisions
 from sweeps.search.draws import drawn, keep_journal, missing_seeds, next_batch
 from sweeps.search.fresh_trials import fresh_lines, with_seed
 from sweeps.search.observed import Observed, Seen
-from sweeps.search.racing import DecidedRounds, Round, rounds
+from sweeps.search.racing import Races, Round, rounds
 from sweeps.search.range_stage import range_trials, second_stage
 from sweeps.search.rules.contestant import Decision
 from sweeps.search.sharing import may_begin, with_branches
@@ -66,7 +66,7 @@ class Search:
         self.over = ""  # the bound of the budget that was reached when it decided last
         self.whole = False  # the ledger has all trials of the file: only what a kill has cut off is made again
         self.rounds: list[Round] = []
-        self.decided_rounds: DecidedRounds = {}
+        self._races = Races()
         rule = self.spec.early_stop if self.spec else None
         self.rule = rule
         self._decider = Decider(self.spec)
@@ -218,8 +218,8 @@ class Search:
         """Return the rounds of seeds that have been decided; the last one may say why there are no more."""
         if self.spec and self.spec.seeds.up_to:
             self._decide()
-            seeds, before = self.spec.seeds, self.decided_rounds
-            self.rounds = rounds(self.observed, self.content, seeds, settled=self.settled, decided=before)
+            seeds, races = self.spec.seeds, self._races
+            self.rounds = rounds(self.observed, self.content, seeds, settled=self.settled, races=races)
         return self.rounds
 
     def _of_rounds(self) -> list[New]:

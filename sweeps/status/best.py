@@ -32,7 +32,8 @@ from ch6dist.runs.moved_fractions import refuse_moved_fractions
 from ch6dist.runs.ranking import RANKED_ROWS, Ranked, by_fresh_seeds, by_seeds, rank
 from ch6dist.runs.schema import Metric
 from ch6dist.verdict.candidates import verdict_on
-from ch6dist.verdict.verdict import BY_RULE, Missing, Verdict
+from ch6dist.verdict.contenders import BY_RULE, Missing
+from ch6dist.verdict.verdict import Verdict
 from sweeps.status.queries import is_on_synthetic, labels_of, rule_of
 
 MISSING: dict[Missing, str] = {

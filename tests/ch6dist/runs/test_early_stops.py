@@ -14,7 +14,7 @@ from ch6dist.runs.ledger import read
 from ch6dist.runs.ranking import rank
 from ch6dist.shell import command
 from ch6dist.verdict.candidates import candidates, verdict_of
-from ch6dist.verdict.verdict import BY_RULE
+from ch6dist.verdict.contenders import BY_RULE
 from ch6dist.verdict.words import next_step, sentences
 from sweeps.launch.left_out import left_out, remedy
 from sweeps.spec.early_stop import RULES, parse_early_stop

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from ch6dist.runs.schema import Metric
-from ch6dist.verdict.verdict import Candidate, judge
+from ch6dist.verdict.contenders import Candidate
+from ch6dist.verdict.verdict import judge
 from ch6dist.verdict.words import assumptions, sentences
 
 ACCURACY = Metric("val_accuracy")
