@@ -39,7 +39,8 @@ class Outlook:
         seeds = self.spec.seeds
         if seeds.up_to is None:
             return None
-        more = round(self.course.expected.finished) * (seeds.up_to - len(seeds.values))
+        racing = round(self.course.expected.finished)
+        more = racing * (seeds.up_to - len(seeds.values)) if racing > 1 else 0  # one alone is the best
         return more, round(more * self.course.length)
 
     @property
@@ -135,6 +136,8 @@ def _batches(outlook: Outlook) -> str:
 def _race(outlook: Outlook) -> str:
     """Return how many seeds may follow, and how many trials that means."""
     seeds, most, course = outlook.spec.seeds, outlook.race or (0, 0), outlook.course
+    if not most[0]:
+        return f"after {len(seeds.values)} up to {seeds.up_to} where they decide: none, as one configuration is left"
     about = f"about {rounded(course.further.trials)} trials more, of {rounded(course.further_epochs)} epochs"
     return f"after {len(seeds.values)} up to {seeds.up_to} where they decide: {about} (0 to {most[0]:,} trials)"
 

@@ -13,6 +13,7 @@ import pytest
 from sweeps.plan.further_seeds import NOISE, SPREAD, Contest, FurtherSeeds, further_seeds
 from sweeps.plan.plan import Plan, make_plan, plan_json, plan_notes
 from sweeps.plan.recorded import by_recording
+from sweeps.plan.search_facts import search_facts
 from sweeps.spec.expand import forecast
 from sweeps.spec.sections import Seeds
 from sweeps.spec.sweep_file import SweepSpec
@@ -96,6 +97,14 @@ def test_the_closer_configurations_lie_and_the_less_is_equivalent_the_more_seeds
 def test_where_none_or_one_is_left_no_seed_follows(finished: int) -> None:
     contest = Contest.evenly_spread([(20, finished)])
     assert further_seeds(Seeds(**RACING), contest, margin=None).trials == 0
+
+
+def test_a_plan_says_so_where_early_stopping_leaves_one() -> None:
+    plan = planned(racing(early_stop={"name": "top_k", "after": 1, "keep": 1}))
+    assert plan_json(plan)["search"]["further_trials"] == [0, 0]
+    assert ("further seeds", "after 1 up to 5 where they decide: none, as one configuration is left") in search_facts(
+        plan.outlook
+    )
 
 
 def test_of_groups_that_are_never_compared_the_best_ones_of_each_race() -> None:
