@@ -157,9 +157,12 @@ class _Answering:
         try:
             self.process.stdin.write(question + "\n")
             self.process.stdin.flush()
-            if not select.select([self.process.stdout], [], [], limit)[0]:
-                raise TimeoutError  # it ends itself at about that moment, but may be stopped, or its process be busy
-            return self.process.stdout.readline()
+            answered = select.poll()  # `select` is for the first thousand files of a process
+            answered.register(self.process.stdout, select.POLLIN)
+            if not answered.poll(limit * 1000):
+                raise TimeoutError
+            line = self.process.stdout.readline()
+            return line if line.endswith("\n") else ""
         except BrokenPipeError:
             return ""
         except BaseException:

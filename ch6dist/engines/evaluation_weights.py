@@ -30,9 +30,8 @@ def evaluation_weights(model: nn.Module, optimizer: Any, batches: Iterable[Train
     training = copied(model)
     optimizer.eval()
     try:
-        norms = [one for one in model.modules() if isinstance(one, _BatchNorm) and one.track_running_stats]
-        if norms:
-            _estimate(model, norms, batches, autocast=autocast)
+        if norms := averaging(model):
+            _estimate(model, norms.values(), batches, autocast=autocast)
         found = copied(model)
     finally:
         optimizer.train()  # it computes its way back, and rounds: the copy says what the weights were
@@ -54,10 +53,21 @@ def weights_in(model: nn.Module, weights: Mapping[str, Tensor] | None) -> Iterat
         load(model, own)
 
 
+def averaging(model: nn.Module) -> dict[str, _BatchNorm]:
+    """Return the layers of batch normalisation that average statistics in training: not those that are frozen."""
+    model.train()
+    return {
+        name: one
+        for name, one in model.named_modules()
+        if isinstance(one, _BatchNorm) and one.track_running_stats and one.training
+    }
+
+
 def statistics_of(model: nn.Module) -> tuple[str, ...]:
-    """Return the names of the running means and variances of a model's batch normalisation."""
-    norms = [name for name, one in model.named_modules() if isinstance(one, _BatchNorm) and one.track_running_stats]
-    return tuple(f"{name}.{key}".removeprefix(".") for name in norms for key in ("running_mean", "running_var"))
+    """Return the names of the running means and variances that a training of `model` averages."""
+    return tuple(
+        f"{name}.{key}".removeprefix(".") for name in averaging(model) for key in ("running_mean", "running_var")
+    )
 
 
 def copied(model: nn.Module) -> Weights:

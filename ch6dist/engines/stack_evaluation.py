@@ -31,7 +31,7 @@ def evaluation_of(steps: StackSteps, epoch: EpochBatches, momentum: Sequence[flo
     """
     stack = steps.stack
     assert stack.family.evaluated is not None
-    point = torch.tensor([[m] for m in momentum], dtype=torch.float64).to(stack.weights)  # [K, 1]
+    point = torch.tensor([[m] for m in momentum], dtype=torch.float64)  # [K, 1]
     found = EvaluationWeights(
         stack.family.evaluated(stack.weights, stack.state, point),
         {name: values.clone() for name, values in stack.buffers.items()},

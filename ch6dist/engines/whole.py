@@ -16,8 +16,8 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from ch6dist.engines.evaluation_weights import averaging
 from ch6dist.engines.lanes import Activations, LaneLayer, Rows, lanes_first
 from ch6dist.models.dropout import Dropout
 
@@ -53,7 +53,7 @@ class _Whole:
 
     def __init__(self, model: nn.Module) -> None:
         self.model, self.lane, self.device = copy.deepcopy(model), _Lane(), torch.device("cpu")
-        self.norms = {one: one.momentum for one in self.model.modules() if isinstance(one, _BatchNorm)}
+        self.norms = {one: one.momentum for one in averaging(self.model).values()}
         made: dict[nn.Module, _LaneDropout] = {}
         self.dropouts: dict[str, _LaneDropout] = {}  # by the first name of each
         for name, module in list(self.model.named_modules(remove_duplicate=False)):
@@ -86,7 +86,8 @@ class _Whole:
         self.model.train(rows.training)
         for norm, momentum in self.norms.items():
             norm.momentum = 1.0 if rows.estimating else momentum
-            norm.train(rows.training or rows.estimating)
+            if rows.estimating:
+                norm.train()
 
     def _one(
         self, weights: Tensors, buffers: Tensors, steps: Tensors, index: Tensor, images: Tensor

@@ -19,7 +19,8 @@ import traceback
 from importlib import import_module
 from typing import IO, Any, NoReturn
 
-IDLE_SECONDS = 20.0  # without a question
+IDLE_SECONDS = 5.0  # without a question: it holds half a gigabyte
+LATE_SECONDS = 5.0  # behind its limit: who asks, and waits, ends it in time
 
 
 def main() -> None:
@@ -39,7 +40,7 @@ def answered(question: dict[str, Any]) -> dict[str, Any]:
             that it may take; `preload`, modules that it needs and that are slow to import.
     """
     for name in question["preload"]:
-        with contextlib.suppress(ImportError):  # the program says so
+        with contextlib.suppress(Exception):  # the program meets it again, and says so
             import_module(name)
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as said:
         child = os.fork()
@@ -52,7 +53,7 @@ def answered(question: dict[str, Any]) -> dict[str, Any]:
 def _be(question: dict[str, Any], out: IO[bytes], said: IO[bytes]) -> NoReturn:
     """Become the program in question, in a process of its own, and end with it."""
     status = 1
-    signal.setitimer(signal.ITIMER_REAL, question["limit"])  # also if whoever asked has gone
+    signal.setitimer(signal.ITIMER_REAL, question["limit"] + LATE_SECONDS)  # whoever asked may have gone
     try:
         with open(os.devnull, "rb") as nothing:
             os.dup2(nothing.fileno(), 0)

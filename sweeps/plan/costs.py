@@ -87,6 +87,10 @@ def pack_bytes(trials: Sequence[TrialConfig], *, kind: str, engine: EngineName =
 
 
 def lane_bytes(trial: TrialConfig) -> int:
-    """Return the bytes of a lane's weights, their best copy, the gradients and the optimizer's state."""
-    tensors = 3 + optimizer_of(trial.optimizer).state_tensors
+    """Return the bytes of a lane's weights, their best copy, the gradients and the optimizer's state.
+
+    Weights for evaluation are counted twice: the new ones are made beside the last ones.
+    """
+    optimizer = optimizer_of(trial.optimizer)
+    tensors = 3 + optimizer.state_tensors + 2 * optimizer.modes
     return size_of(trial).parameter_count * FP32_BYTES * tensors

@@ -8,8 +8,9 @@ constants below. The gain of several workers is always an estimate (costs.py).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ch6dist.branches import kept_epochs
 from ch6dist.config import TrialConfig
@@ -93,8 +94,9 @@ def estimate(
         checkpoints += waiting_bytes(trials, keep=keep) if course.waits else 0
         checkpoints += branch_bytes(trials, kept_epochs(course.branches)) if course.branches else 0
         checkpoints += round(course.further.trials * max((kept_bytes(trial, keep) for trial in trials), default=0))
+    further, further_training = _further(packs, training, slots, course)
     return Estimate(
-        seconds=START_SECONDS + _wall(packs, seconds, training, slots.count, course, start),
+        seconds=START_SECONDS + _wall(packs, seconds, training, slots.count, course, start) + further,
         pack_seconds=tuple(seconds),
         images_per_second={_label(*kind): _pack_speed(largest[kind], speed, slots) for kind, speed in alone.items()},
         calibrated=all(key in calibration for key in keys.values()),
@@ -102,7 +104,7 @@ def estimate(
         disk_bytes=checkpoints + ROW_BYTES * sum(map(_rows, trials)) + sum(map(captured_bytes, trials)),
         epochs=asked,
         expected_epochs=course.expected.epochs if course else asked,
-        device_hours=slots.workers * (sum(training) + _further_seconds(packs, training, course)) / 3600,
+        device_hours=slots.workers * (sum(training) + further_training) / 3600,
     )
 
 
@@ -129,18 +131,34 @@ def _wall(
             total += max(together, _in_levels([training[number] for number in stage], slots, course, start))
         else:
             total += together
-    if course and (further := course.further).trials:
-        each = _further_seconds(packs, training, course) / further.trials
-        total += further.turns(slots) * each + further.rounds * RESTART_SECONDS
     return total
 
 
-def _further_seconds(packs: Sequence[Pack], training: Sequence[float], course: Course | None) -> float:
-    """Return the seconds of all further seeds on one slot; they share epochs as the first ones do."""
-    if course is None or not course.expected.reached:
-        return 0.0
-    trained = sum(seconds for seconds, pack in zip(training, packs, strict=True) if pack.trials[0].type == "train")
-    return course.further_epochs * trained / course.expected.reached
+def _further(
+    packs: Sequence[Pack], training: Sequence[float], slots: Slots, course: Course | None
+) -> tuple[float, float]:
+    """Return the seconds that further seeds take, round after round, and those of all of them on one slot.
+
+    They share epochs as the first seeds do. A round has few lanes, which a GPU trains less well than many.
+    """
+    trained = [number for number, pack in enumerate(packs) if pack.trials[0].type == "train"]
+    if course is None or not course.expected.reached or not course.further.trials:
+        return 0.0, 0.0
+    each = course.length * sum(training[number] for number in trained) / course.expected.reached
+    largest = max((packs[number] for number in trained), key=lambda pack: len(pack.trials))
+
+    def lane_seconds(trials: int) -> tuple[int, float]:
+        """Return how many lanes the busiest slot has in a round, and how long each of them takes."""
+        lanes = math.ceil(trials / slots.count)
+        alike = replace(largest, trials=largest.trials[:lanes])
+        return lanes, each * _assumed_speed(largest, slots) / _assumed_speed(alike, slots)
+
+    def in_turn(trials: int) -> float:
+        """Return how long a round takes."""
+        lanes, seconds = lane_seconds(trials)
+        return lanes * seconds + RESTART_SECONDS
+
+    return course.further.mean(in_turn), course.further.mean(lambda trials: trials * lane_seconds(trials)[1])
 
 
 def _in_levels(training: Sequence[float], slots: int, course: Course, start: float) -> float:

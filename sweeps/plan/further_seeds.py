@@ -1,7 +1,7 @@
 """How many trials further seeds will add: races run ahead on made-up scores, until the verdict ends them.
 
     found = further_seeds(spec.seeds, Contest.evenly_spread([(28, 3)]), margin=0.005)
-    found.trials, found.turns(2)        # 8.9 trials in the mean, 5.7 of them on the busier of two slots
+    found.trials        # 8.9 in the mean; found.races has those of each round
 
 Nobody knows yet how far configurations lie apart. They are taken to be spread evenly over SPREAD, and the seeds of each
 to differ by NOISE, as in 100 recorded trainings (benchmarks/early_stopping/curves.csv); on the curves of a run both are
@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from random import Random
+
+import numpy as np
 
 from ch6dist.runs.schema import Metric
 from sweeps.search.racing import CONTENDERS, WITHOUT_A_SET, round_of
@@ -25,7 +27,7 @@ NOISE = 0.01  # standard deviation of the accuracy between seeds: LeNet-5 after 
 SPREAD = 0.25  # accuracy from the best configuration to the worst, measured there
 REACH = 12  # standard deviations behind the best beyond which no configuration gets another seed
 DRAWS = 20  # races, at most
-EFFORT = 1000  # seeds that may follow in all races, below a second: where many may, fewer races are run
+EFFORT = 1000  # seeds that may follow in all races: where many may, fewer races are run, one at least
 NAMED = Metric("val_accuracy")  # the larger, the better
 
 
@@ -33,7 +35,7 @@ NAMED = Metric("val_accuracy")  # the larger, the better
 class Contest:
     """Configurations that are trained to the end; both numbers in the unit of the metric."""
 
-    behind: tuple[float, ...]  # how far each is truly behind the best, ≥ 0, the best first
+    behind: tuple[float, ...]  # how far each is behind the best, ≥ 0, the best first
     noise: float  # standard deviation between seeds
     assumed: bool = False  # nothing is known of them: the numbers are usual accuracies
 
@@ -44,13 +46,19 @@ class Contest:
         return cls(tuple(sorted(behind)), NOISE, assumed=True)
 
     @classmethod
-    def of_scores(cls, scores: Sequence[Sequence[float]]) -> Contest | None:
-        """Return what scores tell, of each configuration one per seed, larger ones better; None without two seeds."""
+    def of_scores(cls, scores: Sequence[Sequence[float]], *, count: int) -> Contest | None:
+        """Return what scores tell, of each configuration one per seed, larger ones better; None without two seeds.
+
+        Args:
+            count: configurations that they stand for; where these are more, they lie evenly between them.
+        """
         variances = [statistics.variance(own) for own in scores if len(own) > 1]
         if not variances:
             return None
         means = sorted(map(statistics.fmean, scores), reverse=True)
-        return cls(tuple(means[0] - mean for mean in means), math.sqrt(statistics.fmean(variances)))
+        places = np.linspace(0, len(means) - 1, max(count, len(means)))
+        behind = means[0] - np.interp(places, range(len(means)), means)
+        return cls(tuple(behind.tolist()), math.sqrt(statistics.fmean(variances)))
 
 
 @dataclass(frozen=True)
@@ -62,16 +70,11 @@ class FurtherSeeds:
     @property
     def trials(self) -> float:
         """Return how many trials follow, in the mean."""
-        return sum(map(sum, self.races)) / max(1, len(self.races))
+        return self.mean(float)
 
-    @property
-    def rounds(self) -> float:
-        """Return in how many rounds they follow, in the mean."""
-        return sum(map(len, self.races)) / max(1, len(self.races))
-
-    def turns(self, slots: int) -> float:
-        """Return how many trials the busiest slot trains, in the mean: a round begins when the one before has ended."""
-        return sum(math.ceil(trials / slots) for race in self.races for trials in race) / max(1, len(self.races))
+    def mean(self, of_round: Callable[[int], float]) -> float:
+        """Return what races sum up to, in the mean, given what a round of so many trials is worth."""
+        return sum(of_round(trials) for race in self.races for trials in race) / max(1, len(self.races))
 
 
 def further_seeds(seeds: Seeds, contest: Contest, *, margin: float | None) -> FurtherSeeds:

@@ -64,10 +64,10 @@ def by_recording(
     }
     seeds = _by_configuration(curves)
     scores = [
-        [score for one in seeds[source] if (score := _score(_recording(one, epochs, sign).values, epochs)) is not None]
-        for source, epochs in finished.values()
+        [sign * s for one in seeds[source] if (s := _score(_recording(one, epochs, sign).values, epochs)) is not None]
+        for source, epochs in dict.fromkeys(finished.values())
     ]
-    contest = Contest.of_scores([own for own in scores if own])
+    contest = Contest.of_scores([own for own in scores if own], count=len(finished))
     return expected([outcome], trained, branches, spec.early_stop, basis=basis, contest=contest)
 
 

@@ -137,7 +137,7 @@ def _race(outlook: Outlook) -> str:
     """Return how many seeds may follow, and how many trials that means."""
     seeds, most, course = outlook.spec.seeds, outlook.race or (0, 0), outlook.course
     if not most[0]:
-        return f"after {len(seeds.values)} up to {seeds.up_to} where they decide: none, as one configuration is left"
+        return f"after {len(seeds.values)} up to {seeds.up_to} where they decide: none, as fewer than two are left"
     about = f"about {rounded(course.further.trials)} trials more, of {rounded(course.further_epochs)} epochs"
     return f"after {len(seeds.values)} up to {seeds.up_to} where they decide: {about} (0 to {most[0]:,} trials)"
 

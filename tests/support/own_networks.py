@@ -167,6 +167,15 @@ class Plain(Whole):
         return self.head(self.scale * self.norm(torch.einsum("btc,hcd->bhd", tokens, self.kernel).mean(1)))
 
 
+class Frozen(Whole):
+    """Keeps the statistics of one batch normalisation in training, and not those of the other."""
+
+    def train(self, mode=True):
+        super().train(mode)
+        self.stem.eval()
+        return self
+
+
 class Writing(Net):
     """Writes what it computes into zeros."""
 

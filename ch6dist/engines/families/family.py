@@ -66,7 +66,7 @@ class Family:
     step_name: str = "step"  # what the parameter group calls it
     scalars_in_group: bool = False  # the scalar state stands in the parameter group too
     evaluated: Callable[[Tensor, Mapping[str, Tensor], Tensor], Tensor] | None = None
-    """evaluated(weights, state, momentum) → the weights for evaluation, [K, N]; momentum: [K, 1], as it stands now.
+    """evaluated(weights, state, momentum) → the weights for evaluation, [K, N]; momentum: float64 [K, 1], as it stands.
     None: those of the training."""
 
     def first_state(

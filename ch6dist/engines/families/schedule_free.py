@@ -89,7 +89,7 @@ def _update(weights: Tensor, gradient: Tensor, state: dict[str, Tensor], c: Mapp
 
 def _evaluated(weights: Tensor, state: Mapping[str, Tensor], momentum: Tensor) -> Tensor:
     """Return the average x."""
-    return weights.lerp(state["z"], 1 - 1 / momentum)
+    return weights.lerp(state["z"], (1 - 1 / momentum).to(weights))
 
 
 SCHEDULEFREE = Family(

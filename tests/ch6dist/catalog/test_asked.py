@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -129,16 +131,41 @@ def test_a_process_that_was_killed_or_has_gone_meanwhile_is_replaced() -> None:
         assert ask("who", [])["parent"] == process() != first
 
 
-def test_it_ends_when_nobody_asks_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    idle = "import runpy, ch6dist.objects.answering as a; a.IDLE_SECONDS = 0.2; a.main()"
-    done = subprocess.run(
-        [sys.executable, "-c", idle],
-        stdin=subprocess.PIPE,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        check=False,
-    )
-    assert done.returncode == 0
+def test_it_ends_when_nobody_asks_for_long() -> None:
+    idle = "import ch6dist.objects.answering as a; a.IDLE_SECONDS = 0.2; a.main()"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", idle], stdin=subprocess.PIPE, env=environment) as answering:
+        assert answering.wait(timeout=60) == 0, "its stdin is still open"
+
+
+def test_what_cannot_be_imported_beforehand_is_said_by_the_program(tmp_path: Path) -> None:
+    (tmp_path / "broken_lib.py").write_text("raise OSError('libcudart.so: cannot open shared object file')")
+    (tmp_path / "needs_it.py").write_text("import broken_lib")
+    said = ask("needs_it", [], preload=("broken_lib",))["error"]
+    assert said.endswith("said: OSError: libcudart.so: cannot open shared object file")
+
+
+def test_a_process_with_thousands_of_open_files_can_ask(tmp_path: Path) -> None:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, limit[1]), limit[1]))
+    try:
+        with contextlib.ExitStack() as stack:
+            for _ in range(1500):
+                stack.enter_context(open(os.devnull))
+            assert "pid" in ask("who", [])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+
+
+def test_half_an_answer_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The process ends in the middle of a line: it is asked anew, of another one."""
+    body = "import pathlib, sys\nsys.stdin.readline()\nseen = pathlib.Path('seen')\n"
+    body += "again = seen.exists()\nseen.touch()\n"
+    body += 'print(\'{"status": 0, "out": "{}", "said": ""}\' if again else \'{"status": 0, "o\', end=\'\')\n'
+    body += "print() if again else None\n"
+    (tmp_path / "cut_off.py").write_text(body)
+    monkeypatch.setattr(asked, "ANSWERING", "cut_off")
+    assert ask("who", []) == {}
 
 
 def test_it_imports_from_where_this_process_does(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

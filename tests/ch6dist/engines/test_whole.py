@@ -22,6 +22,7 @@ from ch6dist.packs import engine_for
 from ch6dist.runs.schema import Status
 from ch6dist.training.checkpoint import Checkpoints
 from ch6dist.training.loop import train
+from tests.support.libraries import known_here
 from tests.support.own_networks import answer_here, forget, write_networks
 from tests.support.trials import Seen, same_weights, saved_weights, small_trial
 
@@ -99,13 +100,30 @@ def test_a_lane_is_its_solo_run_with_its_statistics_its_buffers_and_its_dropout(
                 assert row[name] == pytest.approx(solo[name], rel=1e-10)
 
 
-@pytest.mark.parametrize(("name", "form"), [("Twice", "vmap"), ("Encoder", "vmap"), ("Plain", "layers")])
+@pytest.mark.parametrize(
+    ("name", "form"), [("Twice", "vmap"), ("Encoder", "vmap"), ("Plain", "layers"), ("Frozen", "vmap")]
+)
 def test_each_way_to_be_one_model_is_that_of_the_networks_that_need_it(own, name, form):
     trials = lanes(name, epochs=2)
     assert model_size(trials[0].model, MNIST).lane_form == form
     _, _, store = run(trials, own / "fused", engine="fused")
     for trial in trials:
         assert distance(saved_weights(store, trial), solo_weights(trial, own / "solo")) < 1e-12
+
+
+@pytest.mark.parametrize("name", ["Frozen", "Whole"])
+def test_statistics_for_evaluation_are_estimated_where_a_training_averages_them_and_nowhere_else(own, name):
+    optimizer = {"name": "schedulefree:AdamWScheduleFree", "lr": 1e-2}
+    known_here(optimizer["name"])
+    trials = lanes(name, seeds=(0, 1), epochs=2, optimizer=optimizer)
+    stores = [run(trials, own / engine, engine=engine)[2] for engine in ("fused", "eager")]
+    for trial in trials:
+        fused, eager = (store.load(trial.trial_id, "last")["lane"] for store in stores)
+        kept = torch.equal(eager["evaluation"]["stem.1.running_mean"], eager["model"]["stem.1.running_mean"])
+        assert kept == (name == "Frozen")
+        assert not torch.equal(eager["evaluation"]["norm.running_mean"], eager["model"]["norm.running_mean"])
+        for key in ("model", "evaluation"):
+            assert distance(fused[key], eager[key]) < 1e-9
 
 
 @pytest.mark.parametrize("first", ["fused", "eager"])

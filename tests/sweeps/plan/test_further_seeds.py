@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from ch6dist.host.hardware import Devices, Gpu
 from sweeps.plan.further_seeds import NOISE, SPREAD, Contest, FurtherSeeds, further_seeds
 from sweeps.plan.plan import Plan, make_plan, plan_json, plan_notes
 from sweeps.plan.recorded import by_recording
@@ -76,10 +77,28 @@ def test_what_further_seeds_cost_is_in_the_time_the_hours_the_disk_and_the_budge
     assert plan_json(plans["one"])["search"]["further_trials_expected"] is None
 
 
-def test_rounds_follow_each_other_and_a_round_waits_for_its_slowest_slot() -> None:
+def test_what_races_come_to_is_their_mean() -> None:
     found = FurtherSeeds(((3, 1), (2, 2)))
-    assert (found.trials, found.rounds, found.turns(1), found.turns(2), found.turns(100)) == (4, 2, 4, 2.5, 2)
-    assert (FurtherSeeds().trials, FurtherSeeds().turns(2)) == (0, 0)
+    assert (found.trials, found.mean(lambda trials: -(-trials // 2)), found.mean(lambda trials: 1)) == (4, 2.5, 2)
+    assert FurtherSeeds().trials == 0
+
+
+def test_a_round_of_few_lanes_takes_a_gpu_longer_than_their_share_of_a_full_pack() -> None:
+    """As long as a sweep of as many trials would; on cores each lane takes the same."""
+    few, many = racing(parameters={"optimizer.lr": LRS[:2]}, seeds=1), racing(seeds={"start": 1, "up_to": 2})
+    one_gpu = Devices(cpus=16, memory_bytes=128_000_000_000, gpus=(Gpu("NVIDIA H200", 150_000_000_000),))
+    for devices in (one_gpu, TWO_CORES):
+        plan, pair = (make_plan(s, forecast(s), devices=devices, calibration={}) for s in (many, few))
+        hours = plan.estimate.device_hours - planned_hours(many, devices)
+        of_five = pair.estimate.device_hours / 2 * plan.course.further.trials
+        assert hours == pytest.approx(of_five, rel=0.5)
+        assert hours > 0
+
+
+def planned_hours(spec: SweepSpec, devices: Any) -> float:
+    """Without further seeds."""
+    alone = racing(seeds=1)
+    return make_plan(alone, forecast(alone), devices=devices, calibration={}).estimate.device_hours
 
 
 def test_the_closer_configurations_lie_and_the_less_is_equivalent_the_more_seeds_follow() -> None:
@@ -102,7 +121,7 @@ def test_where_none_or_one_is_left_no_seed_follows(finished: int) -> None:
 def test_a_plan_says_so_where_early_stopping_leaves_one() -> None:
     plan = planned(racing(early_stop={"name": "top_k", "after": 1, "keep": 1}))
     assert plan_json(plan)["search"]["further_trials"] == [0, 0]
-    assert ("further seeds", "after 1 up to 5 where they decide: none, as one configuration is left") in search_facts(
+    assert ("further seeds", "after 1 up to 5 where they decide: none, as fewer than two are left") in search_facts(
         plan.outlook
     )
 
@@ -125,6 +144,28 @@ def test_curves_of_a_run_tell_how_close_its_configurations_lie(tmp_path: Path) -
     )
     assert near.course.further.trials > far.course.further.trials
     assert "configurations that lie as far apart as their recorded curves" in " ".join(plan_notes(near))
+
+
+def test_of_a_loss_the_smaller_ones_are_the_better(tmp_path: Path) -> None:
+    """Two far ahead and ten at chance: whichever the metric, hardly anyone has to be told from the best."""
+
+    def value(config: Mapping[str, Any], epoch: int) -> float:
+        place = LRS.index(config["optimizer"]["lr"])
+        ahead = (0.0, 0.3, *[0.9] * 10)[place]
+        return 1.0 + ahead + Random(f"{place} {config['seed']}").gauss(0, NOISE)
+
+    loss = {"metric": {"name": "val_loss", "goal": "minimize"}}
+    assert Simulated(tmp_path / "loss", racing(seeds=3, **loss), value=value).go()
+    spec = racing(**loss)
+    contest = by_recording(spec, forecast(spec), {}, tmp_path / "loss", lanes=2).contest
+    assert contest.behind[:3] == pytest.approx((0, 0.3, 0.9), abs=0.05)
+    assert contest.noise == pytest.approx(NOISE, rel=0.5)
+
+
+def test_a_few_curves_that_stand_for_many_leave_no_ties() -> None:
+    few = Contest.of_scores([[0.5, 0.52], [0.4, 0.42], [0.3, 0.32]], count=5)
+    assert few is not None
+    assert few.behind == pytest.approx((0, 0.05, 0.1, 0.15, 0.2))
 
 
 def test_curves_of_one_seed_tell_nothing_and_usual_distances_are_assumed(tmp_path: Path) -> None:
