@@ -7,9 +7,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-TWO := -n 2 --dist loadfile# two processes, which share out the files
+TWO := -n 2 --dist loadfile --no-loadscope-reorder# two processes, which share out the files, see tests/conftest.py
 export RAY_USAGE_STATS_ENABLED := 0
 export OMP_NUM_THREADS := 1
+export PYTHONDONTWRITEBYTECODE :=# a sweep starts a dozen processes: each would compile the project anew
 
 .PHONY: demo test test-slow test-exhaustive test-cluster check install clean
 

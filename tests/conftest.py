@@ -9,6 +9,15 @@ from typing import Any
 import pytest
 
 from ch6dist.catalog.described import keep_to
+from tests.support.paths import ROOT
+
+# Files that take minutes for a few tests. Of two processes that share out the files, one would end with them alone.
+LONG = tuple(ROOT / "tests" / path for path in ("sweeps/test_mutants.py", "sweeps/launch", "sweeps/on_ray"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put these files first, in an order that is the same in every process."""
+    items.sort(key=lambda item: not any(item.path.is_relative_to(path) for path in LONG))
 
 
 @pytest.fixture(autouse=True)

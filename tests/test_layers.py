@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -94,8 +95,10 @@ def folder_of(module: str) -> str | None:
     return None
 
 
-def imports(path: Path) -> list[tuple[str, bool]]:
-    """Every imported module name, and whether the import stands at the file's top level (or under TYPE_CHECKING)."""
+@cache
+def imports(name: str) -> list[tuple[str, bool]]:
+    """What a module imports, and whether the import stands at the file's top level (or under TYPE_CHECKING)."""
+    path = FILES[name]
     tree = ast.parse(path.read_text())
     inside = {
         child
@@ -118,9 +121,6 @@ def imports(path: Path) -> list[tuple[str, bool]]:
     return names
 
 
-IMPORTS = {name: imports(path) for name, path in FILES.items()}
-
-
 def test_every_file_is_in_a_listed_folder_and_every_folder_has_files():
     assert [name for name in FILES if folder_of(name) is None] == [], "a new folder is listed in FLOORS"
     assert sorted(set(FOLDERS) - {folder_of(name) for name in FILES}) == [], "a folder without files"
@@ -129,14 +129,14 @@ def test_every_file_is_in_a_listed_folder_and_every_folder_has_files():
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_imports_point_down_only(name):
     here = folder_of(name)
-    for imported, _ in IMPORTS[name]:
+    for imported, _ in imports(name):
         there = folder_of(imported)
         if there and there != here:
             assert LEVEL[there] < LEVEL[here], f"{name} imports {imported}, whose folder stands above its own"
 
 
 def test_no_files_import_each_other_in_a_circle():
-    arrows = {name: {there for there, _ in IMPORTS[name] if there in FILES} for name in FILES}
+    arrows = {name: {there for there, _ in imports(name) if there in FILES} for name in FILES}
     try:
         list(TopologicalSorter(arrows).static_order())
     except CycleError as error:
@@ -145,7 +145,7 @@ def test_no_files_import_each_other_in_a_circle():
 
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_heavy_libraries_stay_behind_their_fences(name):
-    for imported, _ in IMPORTS[name]:
+    for imported, _ in imports(name):
         library = imported.partition(".")[0]
         if library in FENCES:
             assert folder_of(name) in FENCES[library], f"{name} imports {library}"
@@ -153,20 +153,20 @@ def test_heavy_libraries_stay_behind_their_fences(name):
 
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_only_command_lines_import_inside_functions(name):
-    late = [imported for imported, top in IMPORTS[name] if not top]
+    late = [imported for imported, top in imports(name) if not top]
     assert name.endswith("__main__") or not late, f"{name} imports {late} inside a function"
 
 
 @pytest.mark.parametrize("name", sorted(n for n in FILES if n.startswith("analysis.")))
 def test_analysis_meets_sweeps_in_the_foundation_of_ch6dist_and_nowhere_else(name):
-    for imported, _ in IMPORTS[name]:
+    for imported, _ in imports(name):
         if imported.startswith(("ch6dist", "sweeps")):
             assert folder_of(imported) in {f"ch6dist.{folder}" for folder in MEETING}, f"{name} imports {imported}"
 
 
 @pytest.mark.parametrize("name", sorted(n for n in FILES if n.startswith("ch6dist.")))
 def test_ch6dist_imports_neither_sweeps_nor_analysis(name):
-    assert not [i for i, _ in IMPORTS[name] if i.startswith(("sweeps", "analysis"))]
+    assert not [i for i, _ in imports(name) if i.startswith(("sweeps", "analysis"))]
 
 
 @pytest.mark.parametrize("name", sorted(FILES))

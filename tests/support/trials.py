@@ -27,7 +27,8 @@ from ch6dist.training.checkpoint import Checkpoints
 DATA = {"name": "synthetic_mnist", "train_size": 100, "val_size": 60, "batch_size": 32}  # 4 steps, the last of 4 images
 # A process forked from one that has torch loaded starts at once, and may be killed without harm to this one.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload(["ch6dist.training.solo"])
+# The compiler, which a group of ranks imports before it forms, is a second of each rank's; pytest, which tests import.
+PROCESSES.set_forkserver_preload(["ch6dist.training.solo", "torch._dynamo", "pytest"])
 
 
 def small_trial(**changes: Any) -> TrialConfig:

@@ -131,14 +131,22 @@ def for_every_figure():
     return [*trials, *SWEEPS["range test alone"]()]
 
 
+@pytest.fixture(scope="module")
+def of_every_kind(tmp_path_factory):
+    """Results of three sweeps: every figure has numbers in one of them."""
+    folder = tmp_path_factory.mktemp("plots")
+    runs = (
+        write_ledger(folder / "enough", enough_for_every_figure()),
+        write_ledger(folder / "axes", for_every_figure()),  # with what the first has no axis for
+        halved(folder / "halved", method="random"),
+    )
+    return [analyse(load_study([run])) for run in runs]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PLOTS)
-def test_a_figure_has_its_question_and_optimizers_and_is_the_same_file_each_time(tmp_path, name):
-    write_ledger(tmp_path / "enough", enough_for_every_figure())
-    write_ledger(tmp_path / "axes", for_every_figure())  # with what the first has no axis for
-    halved(tmp_path / "halved", method="random")
-    for run in ("enough", "axes", "halved"):
-        results = analyse(load_study([tmp_path / run]))
+def test_a_figure_has_its_question_and_optimizers_and_is_the_same_file_each_time(tmp_path, of_every_kind, name):
+    for results in of_every_kind:
         data = PLOTS[name].data(results)
         if len(data):
             break

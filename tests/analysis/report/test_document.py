@@ -55,7 +55,8 @@ def searched(tmp_path_factory):
     return found, (folder / "out" / "index.html").read_text(encoding="utf-8")
 
 
-def test_every_key_is_documented_and_every_documented_key_is_there(swept, searched, tmp_path):
+def test_every_key_is_documented_and_every_documented_key_is_there(swept, searched, tmp_path, draw_only):
+    draw_only("lr_sensitivity")
     trials = [trial(seed=s, curve=[0.1] * 3, evaluate_test=True, extra={"test_accuracy": 0.4}) for s in range(2)]
     tested, _ = document(tmp_path / "out", write_ledger(tmp_path / "final", trials))
     begun, _ = document(tmp_path / "third", write_ledger(tmp_path / "begun", [trial(curve=[0.1] * 3, status=None)]))
@@ -93,7 +94,8 @@ def test_each_figure_has_its_numbers_or_a_reason(swept, tmp_path):
         assert (figure["csv"] is None) == (figure["caption"] is None) == (figure["empty"] is not None)
 
 
-def test_rows_parquet_holds_every_row(tmp_path):
+def test_rows_parquet_holds_every_row(tmp_path, draw_only):
+    draw_only("lr_sensitivity")
     run = twelve(tmp_path / "twelve")
     out = write_report(analyse(load_study([run])), tmp_path / "out").parent
     rows = pd.read_parquet(out / "rows.parquet")

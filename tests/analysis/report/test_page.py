@@ -157,7 +157,8 @@ def test_synthetic_data_is_marked_everywhere(tmp_path):
     assert pd.read_csv(out / "leaderboard.csv")["synthetic"].all()
 
 
-def test_a_final_training_shows_each_seed_and_what_it_was_chosen_on(tmp_path):
+def test_a_final_training_shows_each_seed_and_what_it_was_chosen_on(tmp_path, draw_only):
+    draw_only("training_curves")
     data = {"train_size": 50_000, "val_size": 0}
     trials = [
         trial(seed=s, curve=[0.1, 0.2, 0.3], data=data, evaluate_test=True, extra={"test_accuracy": 0.4 + s / 50})
@@ -182,7 +183,8 @@ def test_a_final_training_shows_each_seed_and_what_it_was_chosen_on(tmp_path):
         ({"chosen_from": "best of a"}, "by which seeds it was chosen is not recorded"),
     ],
 )
-def test_a_report_says_whether_the_seeds_of_a_final_training_were_chosen_by(tmp_path, spec, said):
+def test_a_report_says_whether_the_seeds_of_a_final_training_were_chosen_by(tmp_path, spec, said, draw_only):
+    draw_only("lr_sensitivity")
     trials = [trial(seed=s, curve=[0.1], evaluate_test=True, extra={"test_accuracy": 0.4}) for s in (1, 2)]
     out = write_report(
         analyse(load_study([write_ledger(tmp_path / "run", trials, spec=spec)])), tmp_path / "out"
@@ -192,7 +194,8 @@ def test_a_report_says_whether_the_seeds_of_a_final_training_were_chosen_by(tmp_
     assert said.partition("(")[0] in (out / "leaderboard.md").read_text()
 
 
-def test_names_from_the_run_are_escaped_on_the_page(tmp_path):
+def test_names_from_the_run_are_escaped_on_the_page(tmp_path, draw_only):
+    draw_only("lr_sensitivity")
     name = "<script>alert(1)</script> & more"
     run = write_ledger(tmp_path / "run", [trial(curve=[0.1] * 3)], question=name)
     out = write_report(analyse(load_study([run])), tmp_path / "out").parent
@@ -252,7 +255,8 @@ def test_what_is_numbered_is_explained_once(tmp_path):
     assert json.loads(leaderboard_json(analyse(study)))["numbered"] == study.numbered
 
 
-def test_runs_that_differ_only_in_epochs_or_images_are_told_apart(tmp_path):
+def test_runs_that_differ_only_in_epochs_or_images_are_told_apart(tmp_path, draw_only):
+    draw_only("lr_sensitivity")
     data = {"train_size": 1000}
     runs = [
         write_ledger(tmp_path / "a", [trial(curve=[0.1] * 3)]),
@@ -263,14 +267,16 @@ def test_runs_that_differ_only_in_epochs_or_images_are_told_apart(tmp_path):
     assert sorted(label.split(" · ")[0] for label in table["label"]) == ["a", "b"]
 
 
-def test_several_runs_share_one_report(tmp_path):
+def test_several_runs_share_one_report(tmp_path, draw_only):
+    draw_only("lr_sensitivity")
     runs = [twelve(tmp_path / "a"), twelve(tmp_path / "b")]
     out = write_report(analyse(load_study(runs)), tmp_path / "out").parent
     assert pd.read_csv(out / "leaderboard.csv")["run"].tolist() == ["a", "b"] * 4
     assert {panel[0] for panel in pd.read_csv(out / "data" / "lr_sensitivity.csv")["panel"]} == {"a", "b"}
 
 
-def test_a_report_that_fails_leaves_the_earlier_page_whole(tmp_path, monkeypatch):
+def test_a_report_that_fails_leaves_the_earlier_page_whole(tmp_path, monkeypatch, draw_only):
+    draw_only("lr_sensitivity")
     run = twelve(tmp_path / "run")
     before = write_report(analyse(load_study([run])), tmp_path / "out").read_text()
 
@@ -290,7 +296,8 @@ def test_a_folder_that_cannot_be_written_is_a_usage_error(tmp_path):
         write_report(analyse(load_study([twelve(tmp_path / "run")])), tmp_path / "file" / "out")
 
 
-def test_several_runs_stand_beside_each_other_with_question_best_and_device_time(tmp_path):
+def test_several_runs_stand_beside_each_other_with_question_best_and_device_time(tmp_path, draw_only):
+    draw_only("lr_sensitivity")
     runs = [twelve(tmp_path / "a", question="First?"), twelve(tmp_path / "b", question="Second?")]
     out = write_report(analyse(load_study(runs)), tmp_path / "out").parent
     text = page_of(out).text
@@ -326,15 +333,18 @@ def test_cells_of_numbers_carry_the_number_that_they_are_sorted_by(made):
     assert 'data-key="0.51' in row
 
 
-def test_a_figure_of_shades_keeps_its_colours_in_the_dark_scheme(made, tmp_path, monkeypatch):
-    shaded = {n: replace(plot, has_shades=plot.has_shades or n == "lr_sensitivity") for n, plot in PLOTS.items()}
-    monkeypatch.setattr(figures_module, "PLOTS", shaded)
-    run = twelve(tmp_path / "run")
-    text = write_report(analyse(load_study([run])), tmp_path / "out").read_text(encoding="utf-8")
-    assert text.count("<source ") == (made / "index.html").read_text(encoding="utf-8").count("<source ") - 1
+def test_a_figure_of_shades_keeps_its_colours_in_the_dark_scheme(tmp_path, monkeypatch):
+    two = {name: PLOTS[name] for name in ("lr_sensitivity", "leaderboard")}
+    results = analyse(load_study([twelve(tmp_path / "run")]))
+    dark = []
+    for plots in (two, {**two, "lr_sensitivity": replace(two["lr_sensitivity"], has_shades=True)}):
+        monkeypatch.setattr(figures_module, "PLOTS", plots)
+        dark.append(write_report(results, tmp_path / "out").read_text(encoding="utf-8").count("<source "))
+    assert dark == [2, 1]
 
 
-def test_the_leader_of_the_verdict_is_called_best_wherever_it_stands(tmp_path):
+def test_the_leader_of_the_verdict_is_called_best_wherever_it_stands(tmp_path, draw_only):
+    draw_only("lr_sensitivity")
     found = analyse(load_study([twelve(tmp_path / "run")]))
     second = found.verdict.compared[1].configuration
     led = replace(found, verdict=replace(found.verdict, leader=second))
@@ -362,7 +372,8 @@ def test_weight_decay_has_a_column_only_where_it_was_varied_within_an_optimizer(
     assert "wd" not in table.heads
 
 
-def test_a_page_that_is_no_longer_written_again_does_not_say_so(tmp_path):
+def test_a_page_that_is_no_longer_written_again_does_not_say_so(tmp_path, draw_only):
+    draw_only("lr_sensitivity")
     results = analyse(load_study([twelve(tmp_path / "run")]))
     live = write_report(results, tmp_path / "out", refresh_seconds=5).read_text(encoding="utf-8")
     assert "This page loads itself again" in live

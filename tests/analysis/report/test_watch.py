@@ -86,7 +86,7 @@ def test_the_page_follows_the_ledger_and_its_last_one_is_quiet(tmp_path, driver)
 
 
 def test_an_interrupt_ends_it_with_status_0_and_a_quiet_page(tmp_path, driver):
-    run = twelve(tmp_path / "run")
+    run = write_ledger(tmp_path / "run", [trial(curve=[0.1])])
     driver(run)
     watcher = watching(run)
     page_when(run / "report" / "index.html", lambda text: MARK in text)
@@ -97,7 +97,7 @@ def test_an_interrupt_ends_it_with_status_0_and_a_quiet_page(tmp_path, driver):
 
 
 def test_a_ledger_that_breaks_meanwhile_is_one_line_and_the_page_is_quiet(tmp_path, driver):
-    run = twelve(tmp_path / "run")
+    run = write_ledger(tmp_path / "run", [trial(curve=[0.1])])
     driver(run)
     watcher = watching(run)
     page_when(run / "report" / "index.html", lambda text: MARK in text)
@@ -110,7 +110,7 @@ def test_a_ledger_that_breaks_meanwhile_is_one_line_and_the_page_is_quiet(tmp_pa
 
 
 def test_a_run_that_has_ended_is_written_once_and_quiet(tmp_path):
-    run = twelve(tmp_path / "run")
+    run = write_ledger(tmp_path / "run", [trial(curve=[0.1])])
     found = command("report", run, "--watch")
     assert (found.returncode, found.stderr) == (0, "")
     assert found.stdout.count("written") == 1
@@ -118,7 +118,7 @@ def test_a_run_that_has_ended_is_written_once_and_quiet(tmp_path):
 
 
 def test_a_plain_report_does_not_load_itself_again(tmp_path, driver):
-    run = twelve(tmp_path / "run")
+    run = write_ledger(tmp_path / "run", [trial(curve=[0.1])])
     driver(run)
     assert command("report", run).returncode == 0
     assert MARK not in (run / "report" / "index.html").read_text(encoding="utf-8")

@@ -28,7 +28,7 @@ from tests.support.commands import TINY, driving, succeed, sweep_file
 from tests.support.runs import row_count, without_ray
 from tests.support.trials import Seen, files_in
 
-EPOCHS = 30
+EPOCHS = 12
 CAPTURE: dict[str, Any] = {"gradients": {}, "activations": {"keep": "summary", "names": "relu*", "every": 3}}
 
 
@@ -49,7 +49,7 @@ def part(captured: Mapping[str, Series], steps: range) -> dict[str, Series]:
 @pytest.mark.slow
 def test_what_a_killed_sweep_captured_is_the_undisturbed_capture_and_stays_without_checkpoints(tmp_path: Path) -> None:
     trial = {**TINY["trial"], "capture": CAPTURE, "epochs": EPOCHS}
-    spec = capturing(tmp_path, trial=trial, checkpoints={"keep": [], "seconds": 0.5})
+    spec = capturing(tmp_path, trial=trial, checkpoints={"keep": [], "seconds": 0.2})
     run = tmp_path / "runs" / "tiny"
     with driving("run", spec, cwd=tmp_path) as driver:
         driver.until(lambda: row_count(run) > EPOCHS)

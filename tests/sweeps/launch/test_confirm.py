@@ -351,7 +351,7 @@ def undisturbed(spec: Path, run: Path, plan: Any) -> Ledger:
 @pytest.mark.slow
 @pytest.mark.parametrize("cut", [pytest.param("while it trains", marks=pytest.mark.exhaustive), "while it begins"])
 def test_a_killed_confirmation_is_resumed_to_the_ledger_of_an_undisturbed_one(cut: str, tmp_path: Path) -> None:
-    epochs = 60
+    epochs = 40
     spec, run = sweep_file(tmp_path, epochs=epochs, **TWO), tmp_path / "runs" / "tiny"
     without_ray(spec, run)
     with driving("confirm", "tiny", "--seeds", 2, cwd=tmp_path) as driver:

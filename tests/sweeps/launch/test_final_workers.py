@@ -21,7 +21,7 @@ from tests.support.ray_cluster import left_in
 from tests.support.runs import needless_attempts, row_count, statuses, without_ray
 
 pytestmark = pytest.mark.slow
-EPOCHS = 200
+EPOCHS = 60
 
 
 def finished_sweep(folder: Path, **settings: Any) -> Path:

@@ -38,7 +38,7 @@ PAUSE_SECONDS = 0.5  # at most, between a row and a kill: epochs, checkpoints an
 EPOCHS = 60
 SMALL = TINY["trial"]["data"] | {"train_size": 128, "val_size": 32}
 OFTEN = {"checkpoints": {"seconds": 0}, "max_retries": 1000}  # a trial that is hit each time is still not faulty
-SEEDS = 5 if KILLS >= 30 else 2  # of each of ten configurations: few kills need no fifty trials
+SEEDS = 5 if KILLS >= 30 else 1  # of each of ten configurations: few kills need no fifty trials
 MANY = {
     "parameters": {
         "optimizer": {"values": [{"name": "SGD", "momentum": 0.9}, {"name": "Adam"}]},

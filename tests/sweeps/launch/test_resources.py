@@ -20,7 +20,7 @@ from tests.support.commands import TINY, driving, refused, succeed, sweep_file, 
 from tests.support.runs import row_count, statuses, without_ray
 
 ONE = {"parameters": {"optimizer.lr": {"values": [0.001]}}, "checkpoints": {"seconds": 0}, "precision": "fp64"}
-EPOCHS = 30
+EPOCHS = 12
 
 
 @pytest.mark.slow
@@ -52,7 +52,7 @@ def test_a_final_training_continues_with_fewer_workers(tmp_path: Path) -> None:
     data = TINY["trial"]["data"]
     without_ray(sweep_file(tmp_path, **ONE, data=data), tmp_path / "runs" / "tiny")
     final = tmp_path / "runs" / "tiny-final"
-    with driving("final", "tiny", "--workers", 2, "--epochs", 200, cwd=tmp_path) as driver:
+    with driving("final", "tiny", "--workers", 2, "--epochs", 60, cwd=tmp_path) as driver:
         driver.until(lambda: row_count(final) > 2)
         driver.interrupt()
         assert driver.wait() == 130, driver.output()

@@ -16,7 +16,7 @@ from ch6dist.storage.files import join, open_folder
 from tests.support.commands import driving, refused, sweep_file, sweeps
 from tests.support.runs import row_count, without_ray
 
-EPOCHS = 80
+EPOCHS = 50
 pytestmark = pytest.mark.slow
 
 

@@ -18,12 +18,12 @@ from tests.support.runs import raw_lines, row_count, statuses
 from tests.support.trials import same_weights
 
 TIMED = "tests.support.random_timing"
-EPOCHS, TRIALS = 5, 4
+EPOCHS, TRIALS = 4, 4
 
 
 def fused(folder: Path, **changes: Any) -> tuple[Path, Path]:
     """A sweep whose kernel variants differ in the last bits; and its run folder."""
-    data = {"name": "synthetic_cifar100", "train_size": 192, "val_size": 32, "batch_size": 64, "augment": "none"}
+    data = {"name": "synthetic_cifar100", "train_size": 128, "val_size": 32, "batch_size": 64, "augment": "none"}
     trial = {"data": data, "model": "conv3bn", "epochs": EPOCHS}
     lrs = {"optimizer.lr": {"values": [0.003, 0.001]}}
     spec = sweep_file(folder, trial=trial, parameters=lrs, seeds=2, resources={"engine": "fused"}, **changes)
