@@ -29,6 +29,7 @@ from ch6dist.config import TrialConfig
 from ch6dist.errors import UsageError
 
 Digests = Sequence[str | None]  # of a trial, by epoch
+LONGEST = 10_000_000  # steps of a trial that is compared with others: about half a minute of schedules
 Branches = Mapping[str, "Branch"]  # by the id of the trial that branches off
 
 # What is no part of a training: what branches differ in, where its files lie, what looks at it, other types' settings.
@@ -93,11 +94,13 @@ def branches_of(trials: Sequence[TrialConfig], digests: Sequence[Digests]) -> di
 def alike(trials: Sequence[TrialConfig]) -> list[TrialConfig]:
     """Return the trials that might share epochs: those that differ from another in schedule and length alone.
 
-    Where the schedule is code of the user's own none does: who only reads a run would run it to compare.
+    Where the schedule is code of the user's own none does: who only reads a run would run it to compare. Nor does a
+    trial of more than LONGEST steps: to compare it would take longer than a plan may.
     """
     groups: dict[str, list[TrialConfig]] = defaultdict(list)
     for trial in trials:
-        if trial.type == "train" and not _has_own_schedule(trial.schedule):
+        short = trial.epochs * trial.data.steps_per_epoch <= LONGEST
+        if trial.type == "train" and short and not _has_own_schedule(trial.schedule):
             groups[_group(trial)].append(trial)
     found = {trial.trial_id for members in groups.values() if len(members) > 1 for trial in members}
     return [trial for trial in trials if trial.type == "train" and trial.trial_id in found]

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ch6dist.branches import Branch, branches_of, epochs_asked, epochs_to_train, kept_epochs, tree_text
+from ch6dist.branches import Branch, alike, branches_of, epochs_asked, epochs_to_train, kept_epochs, tree_text
 from ch6dist.config import TrialConfig
 from tests.support.trials import small_trial
 
@@ -63,6 +63,13 @@ def test_trials_that_differ_in_anything_else_share_nothing() -> None:
         assert branches_of([base, small_trial(**change)], [["x"] * 3] * 2) == {}, change
     for change in ({"epochs": 4}, {"schedule": "REX"}, {"data": {"root": "/elsewhere"}, "epochs": 4}):
         assert len(branches_of([base, small_trial(**change)], [["x"] * 3, ["x"] * 3])) == 1, change
+
+
+def test_trials_too_long_to_be_compared_share_nothing() -> None:
+    """A slip in the number of epochs is planned at once; the others are compared as before."""
+    schedules: list[dict[str, Any]] = [{"name": "none"}, {"name": "StepLR", "step_size": 3}]
+    slip, meant = ([small_trial(schedule=one, epochs=epochs) for one in schedules] for epochs in (10**9, 9))
+    assert alike([*slip, *meant]) == meant
 
 
 def test_what_is_tested_at_its_end_trains_its_last_epoch_unless_another_was_tested_there() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from random import Random
@@ -12,7 +12,6 @@ import pytest
 from hypothesis import note
 
 from ch6dist.cli import run as run_app
-from ch6dist.config import TrialConfig
 from ch6dist.optim.digests import digests
 from sweeps.__main__ import app
 from sweeps.plan import course
@@ -21,7 +20,6 @@ from tests.support.sweep_files import CONFIGS
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("in_tmp_path")]
 MUTANTS = -(-500 // len(CONFIGS))  # of each file: 500 in all
-STEPS = 100_000  # three times those of the longest trial in the files
 KEYS = [
     *(
         "epochs",
@@ -47,13 +45,8 @@ KEYS = [
 def _without_a_program() -> Iterator[None]:
     """Let this process say which trials share epochs: the program that does takes two seconds to import torch."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(course, "read_digests", digests_of_short)
+        patch.setattr(course, "read_digests", digests)
         yield
-
-
-def digests_of_short(trials: Sequence[TrialConfig]) -> list[list[str | None]]:
-    """Return the digests, none of trials of more than STEPS steps: a billion epochs would take days."""
-    return [digests([trial])[0] if trial.epochs * trial.data.steps_per_epoch <= STEPS else [] for trial in trials]
 
 
 def ended_well(*arguments: str) -> None:
