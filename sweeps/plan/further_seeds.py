@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from random import Random
 
-import numpy as np
-
 from ch6dist.runs.schema import Metric
 from sweeps.search.racing import CONTENDERS, WITHOUT_A_SET, round_of
 from sweeps.spec.sections import Seeds
@@ -56,9 +54,12 @@ class Contest:
         if not variances:
             return None
         means = sorted(map(statistics.fmean, scores), reverse=True)
-        places = np.linspace(0, len(means) - 1, max(count, len(means)))
-        behind = means[0] - np.interp(places, range(len(means)), means)
-        return cls(tuple(behind.tolist()), math.sqrt(statistics.fmean(variances)))
+        number, behind = max(count, len(means)), []
+        for place in range(number):
+            low, above = divmod(place * (len(means) - 1), max(1, number - 1))
+            next_one = means[min(low + 1, len(means) - 1)]
+            behind.append(means[0] - means[low] + (means[low] - next_one) * above / max(1, number - 1))
+        return cls(tuple(behind), math.sqrt(statistics.fmean(variances)))
 
 
 @dataclass(frozen=True)
