@@ -18,9 +18,8 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +33,7 @@ ALONE = 256  # images up to which starting other processes takes longer than it 
 Trouble = Literal["damaged", "deep", "size", "colour"]
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one image."""
 
     path: str
@@ -64,15 +62,15 @@ class Job:
         """
         shape = (len(self.paths), self.channels, self.height, self.width)
         images = np.frombuffer(mmap.mmap(-1, math.prod(shape)), dtype=np.uint8).reshape(shape)
-        _SHARED[:] = [images]  # before the others are forked: what they write, this process has
-        starts, one = range(0, len(self.paths), CHUNK), partial(_chunk, self)
+        _RUNNING[:] = [(self, images)]  # before the others are forked: they have it, and this process what they write
+        starts = range(0, len(self.paths), CHUNK)
         if len(self.paths) <= ALONE or processes < 2:
-            return images, _collect(map(one, starts), say)
+            return images, _collect(map(_chunk, starts), say)
         with multiprocessing.get_context("fork").Pool(min(processes, len(starts)), gc.disable) as pool:  # no cycles
-            return images, _collect(pool.imap(one, starts), say)
+            return images, _collect(pool.imap(_chunk, starts), say)
 
 
-_SHARED: list[NDArray[np.uint8]] = []  # the images of the job that runs
+_RUNNING: list[tuple[Job, NDArray[np.uint8]]] = []  # the job that runs and its images: sent to nobody with each chunk
 
 
 def _collect(chunks: Iterable[list[Outcome]], say: Callable[[int], None]) -> list[Outcome]:
@@ -109,8 +107,8 @@ def fitted(image: Image.Image, *, channels: int, size: tuple[int, int] | None) -
     return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
 
 
-def _chunk(job: Job, start: int) -> list[Outcome]:
-    [images] = _SHARED
+def _chunk(start: int) -> list[Outcome]:
+    [(job, images)] = _RUNNING
     with warnings.catch_warnings(action="ignore"):  # of metadata that is odd: the pixels count
         return [
             _decode(job, path, images[number])
