@@ -27,10 +27,9 @@ from ch6dist.paths import given_path
 
 TEXT = {"layer", "kind", "shape", "true", "predicted", "class", "superclass", "further"}
 LATER = {"further"}  # columns that older looks have not: the last ones, and empty
-# what numpy, pandas and zipfile raise for files that are cut off, overwritten or of another kind; zipfile reports a
-# compression that it does not know as NotImplementedError
-UNKNOWN_COMPRESSION = NotImplementedError
-DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile, zlib.error)
+# what numpy, pandas and zipfile raise for files that are cut off, overwritten, encrypted or of another kind
+DAMAGED = (OSError, ValueError, LookupError, TypeError, AttributeError, RuntimeError, EOFError)
+DAMAGED_ARCHIVE = (zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def load_network(folder: Path) -> Network:
     try:
         network = Network(index, _arrays(folder), _tables(folder, index))
         _check(network)
-    except (*DAMAGED, UNKNOWN_COMPRESSION) as error:
+    except (*DAMAGED, *DAMAGED_ARCHIVE) as error:
         raise UsageError(
             f"{folder} is not whole: {type(error).__name__}: {error}", f"write it again with `{command}`"
         ) from None

@@ -62,9 +62,6 @@ class EagerLane:
         self.probe = probe if group.rank == 0 else None
         self.draws: GlobalGenerators | None = None
         self.evaluated: Weights | None = None  # for evaluation, where the optimizer has other weights for that
-        if self.entry.modes:
-            modes: Any = self.optimizer  # torch's own class knows none
-            modes.train()
         self.stepper = Stepper(
             self.optimizer,
             self.entry,

@@ -54,7 +54,10 @@ def weights_in(model: nn.Module, weights: Mapping[str, Tensor] | None) -> Iterat
 
 
 def averaging(model: nn.Module) -> dict[str, _BatchNorm]:
-    """Return the layers of batch normalisation that average statistics in training: not those that are frozen."""
+    """Return the layers of batch normalisation that average statistics in training: not those that are frozen.
+
+    The model is put into training for it, and stays there.
+    """
     model.train()
     return {
         name: one

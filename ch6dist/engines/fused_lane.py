@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ch6dist.catalog.lookup import optimizer_of
 from ch6dist.config import TrialConfig
 from ch6dist.engines.engine import LrMomentum
 from ch6dist.engines.stack import EvaluationWeights, Stack
@@ -28,9 +27,6 @@ class FusedLane:
         self.trial, self.stack, self.index, self.step = trial, stack, 0, 0
         self.optimizer = build_optimizer([nn.Parameter(torch.zeros(()))], trial.optimizer)
         self.schedule = build_schedule(trial, self.optimizer, steps_per_epoch=steps_per_epoch)
-        if optimizer_of(trial.optimizer).modes:
-            modes: Any = self.optimizer  # torch's own class knows none
-            modes.train()
         self.optimizer.step()  # without a gradient nothing moves, and torch knows that optimizers step first
         self.notes = self.schedule.notes
         self.steps: StackSteps | None = None  # its stack's, kept by the stack's first lane

@@ -121,17 +121,17 @@ class _Graph:
         given = iter([x])
         for node in self.nodes:
             args, kwargs = map_arg(node.args, found.__getitem__), map_arg(node.kwargs, found.__getitem__)
-            if node.op == "placeholder":  # torch.fx's word for an argument of forward
-                found[node] = next(given, args[0] if args else None)
-            elif node.op == "get_attr":
+            if node.op == "get_attr":
                 found[node] = self._attribute(str(node.target), x, rows)
             elif node.op == "call_module":
                 found[node] = self.layers[node.target](*args, rows, **kwargs)
             elif node.op == "output":
                 out: Activations = args[0]
                 return out
-            else:
+            elif node.op in ("call_function", "call_method"):
                 found[node] = _call(node, args, kwargs, rows)
+            else:  # the one kind of node that is left: an argument of forward, or its default
+                found[node] = next(given, args[0] if args else None)
         raise NotFusedError("its forward returns nothing")
 
     def _attribute(self, target: str, x: Activations, rows: Rows) -> Any:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 
-from ch6dist.catalog.lookup import RESERVED
+from ch6dist.catalog.lookup import RESERVED, optimizer_of
 from ch6dist.catalog.optimizers import OPTIMIZERS
 from ch6dist.errors import InputError
 from ch6dist.objects.find import find, uncompiled, why
@@ -25,6 +25,7 @@ def build_optimizer(
 ) -> torch.optim.Optimizer:
     """Build the optimizer of a resolved mapping (`TrialConfig.optimizer`) over `parameters`, or groups of them.
 
+    One that has weights of its own for evaluation begins with those of the training.
     Raises InputError with what a library's or the user's own says of its arguments.
     """
     found = find("optimizer", config["name"], code=config.get("code", ""))
@@ -36,6 +37,8 @@ def build_optimizer(
     try:
         with uncompiled():
             made: torch.optim.Optimizer = found(parameters, **given)
+            if optimizer_of(config).modes:
+                cast(Any, made).train()  # torch's own class knows no modes
     except Exception as error:
         raise InputError("optimizer.name", config["name"], f"arguments that it takes: {why(error)}") from error
     return made

@@ -241,8 +241,6 @@ class Solo:
         ]
         self.optimizer = build_optimizer(self.parameters, config)
         self.optimizer.param_groups[0]["foreach"] = False
-        if optimizer_of(config).modes:
-            self.optimizer.train()
 
     @property
     def row(self) -> Tensor:
