@@ -176,7 +176,10 @@ def test_a_branch_takes_over_the_state_of_every_optimizer(tmp_path, name):
     assert_branches_are_solo_runs([small_trial(**shared, schedule=schedule) for schedule in schedules], tmp_path)
 
 
-@pytest.mark.parametrize("name", ["timm/adan", "pytorch_optimizer/ademamix", "pytorch_optimizer/schedulefreeadamw"])
+@pytest.mark.parametrize(
+    "name",
+    ["timm/adan", "pytorch_optimizer/ademamix", "pytorch_optimizer/schedulefreeadamw", "schedulefree:SGDScheduleFree"],
+)
 def test_a_branch_takes_over_what_a_librarys_optimizer_keeps_in_its_group(tmp_path, name):
     """These count their steps there, or sum weights, beside the learning rate, which is the branch's own."""
     known_here(name)
